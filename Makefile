@@ -1,0 +1,52 @@
+# Trireme's commands. `make help` lists them.
+
+CARGO  ?= cargo
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+DATA   ?= .trireme
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test test-all bench lint fmt deny doc ci clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## Start all three services and tell a real order's story (ONCE=1: verify it and end)
+	@$(TARGET)/debug/trireme demo --data $(DATA) $(if $(ONCE),--once)
+
+up: build ## Start all three services on embedded defaults and keep them up
+	@$(TARGET)/debug/trireme up --data $(DATA)
+
+.PHONY: build
+build:
+	@$(CARGO) build --locked --workspace --bins
+
+test: build ## Run every test; nothing to install
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+test-all: test ## The same and insist on every real server (none is needed by the embedded defaults)
+
+bench: ## Measure the release binaries: size, memory, time to ready, orders per second
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) run --locked --release -p trireme-e2e --example bench
+
+lint: ## Formatting, clippy and the dependency rules
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory deny
+
+deny: ## Licences, sources and bans (where cargo-deny is installed)
+	@if $(CARGO) deny --version >/dev/null 2>&1; \
+	then $(CARGO) deny --offline check bans licenses sources; \
+	else echo 'NOT CHECKED: licences, sources and bans. Install cargo-deny to check them.'; fi
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+doc: ## Build the documentation; a broken link is an error
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+ci: lint doc test-all ## What runs before a change lands
+
+clean: ## Remove build output and the demo's data
+	$(CARGO) clean
+	rm -rf $(DATA)

@@ -1,0 +1,106 @@
+//! Checking access tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use clock::SharedClock;
+use error::{Error, Kind};
+use jsonwebtoken::{Algorithm, Validation};
+use moka::sync::Cache;
+use time::OffsetDateTime;
+
+use crate::keys::KeyRing;
+use crate::{AUDIENCE, Claims, ISSUER, Identity, Keys};
+
+/// How many checked tokens are remembered.
+const REMEMBERED: u64 = 4096;
+/// How long one is remembered at most; it counts only until it expires.
+const REMEMBERED_FOR: Duration = Duration::from_mins(15);
+/// Longer ones are none of ours.
+const MAX_LENGTH: usize = 4096;
+
+/// Checks access tokens: Ed25519 only, by issuer, audience, key and time.
+///
+/// Cheap to clone. A token that was good is remembered by its SHA-256 until it expires, so that the signature is
+/// checked once.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    ring: KeyRing,
+    clock: SharedClock,
+    validation: Validation,
+    good: Cache<[u8; 32], Identity>,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier").finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// Makes a verifier that takes the keys from `keys` when it first needs one.
+    pub fn new(keys: Arc<dyn Keys>, clock: SharedClock) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // The time is ours to check, by the clock that was passed in.
+        validation.validate_exp = false;
+        let good = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build();
+        Self(Arc::new(Inner { ring: KeyRing::new(keys, clock.clone()), clock, validation, good }))
+    }
+
+    /// Returns who shows this token.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unauthenticated`] when the token is not good, [`Kind::Unavailable`] when that cannot be found out
+    /// because the issuer's keys cannot be fetched.
+    pub async fn verify(&self, token: &str) -> Result<Identity, Error> {
+        if token.len() > MAX_LENGTH {
+            return Err(refused("is too long"));
+        }
+        let fingerprint = fingerprint(token);
+        if let Some(identity) = self.0.good.get(&fingerprint) {
+            return self.0.still_good(identity);
+        }
+        let identity = self.0.still_good(self.0.check(token).await?)?;
+        self.0.good.insert(fingerprint, identity.clone());
+        Ok(identity)
+    }
+}
+
+impl Inner {
+    async fn check(&self, token: &str) -> Result<Identity, Error> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("cannot be read"))?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(refused("is not signed the right way"));
+        }
+        let kid = header.kid.ok_or_else(|| refused("names no key"))?;
+        let key = self.ring.find(&kid).await?;
+        let key = key.ok_or_else(|| refused("is signed with an unknown key"))?;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation)
+            .map_err(|cause| refused("is not valid").with_source(cause))?
+            .claims;
+        let expires_at =
+            OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused("has no usable expiry"))?;
+        Ok(Identity { user_id: claims.sub, role: claims.role, session: claims.sid, expires_at })
+    }
+
+    fn still_good(&self, identity: Identity) -> Result<Identity, Error> {
+        if self.clock.now() < identity.expires_at { Ok(identity) } else { Err(refused("has expired")) }
+    }
+}
+
+fn refused(why: &'static str) -> Error {
+    Error::new(Kind::Unauthenticated, format!("the access token {why}"))
+}
+
+fn fingerprint(token: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    bytes
+}

@@ -1,0 +1,87 @@
+//! The cache's instruments, on the process' meter.
+
+use std::time::Duration;
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram},
+};
+
+/// How a request was answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    Hit,
+    Negative,
+    Stale,
+    Miss,
+    Waited,
+    Error,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Negative => "negative",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+            Self::Waited => "wait",
+            Self::Error => "error",
+        }
+    }
+
+    pub(crate) fn is_hit(self) -> bool {
+        matches!(self, Self::Hit | Self::Negative | Self::Stale)
+    }
+
+    /// A hit on a value, or on the absence of one.
+    pub(crate) fn hit<V>(value: Option<&V>) -> Self {
+        if value.is_some() { Self::Hit } else { Self::Negative }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    cache: KeyValue,
+    requests: Counter<u64>,
+    loads: Histogram<f64>,
+    refused: Counter<u64>,
+    errors: Counter<u64>,
+    unreadable: Counter<u64>,
+}
+
+impl Metrics {
+    pub(crate) fn new(cache: &'static str) -> Self {
+        let meter = opentelemetry::global::meter("cache");
+        let counter = |name, text| meter.u64_counter(name).with_description(text).build();
+        let loads = meter.f64_histogram("cache.load.duration").with_unit("s");
+        Self {
+            cache: KeyValue::new("cache", cache),
+            requests: counter("cache.requests", "Requests by how they were answered."),
+            loads: loads.with_description("Time a load took.").build(),
+            refused: counter("cache.fill.refused", "Loaded values not stored because they may be stale."),
+            errors: counter("cache.errors", "Calls that the store did not answer."),
+            unreadable: counter("cache.unreadable", "Values of another wire version or schema."),
+        }
+    }
+
+    pub(crate) fn answered(&self, outcome: Outcome) {
+        self.requests.add(1, &[self.cache.clone(), KeyValue::new("outcome", outcome.name())]);
+    }
+
+    pub(crate) fn loaded(&self, time: Duration) {
+        self.loads.record(time.as_secs_f64(), std::slice::from_ref(&self.cache));
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.add(1, std::slice::from_ref(&self.cache));
+    }
+
+    pub(crate) fn failed(&self) {
+        self.errors.add(1, std::slice::from_ref(&self.cache));
+    }
+
+    pub(crate) fn unreadable(&self) {
+        self.unreadable.add(1, std::slice::from_ref(&self.cache));
+    }
+}

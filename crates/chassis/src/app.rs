@@ -1,0 +1,159 @@
+//! One service from its first listener to its last request.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use axum::Router;
+use futures::future::{BoxFuture, join3};
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+    time::timeout_at,
+};
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+
+use crate::{
+    Config, Health, Listen, Tasks, admin, layers,
+    serve::{Phases, serve},
+};
+
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// What a service is made of.
+pub struct App {
+    /// Its name, as in `service.name`.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The commit it was built from.
+    pub commit: &'static str,
+    /// Public routes, without layers.
+    pub http: Router,
+    /// gRPC services; health and reflection are added.
+    pub grpc: Routes,
+    /// Encoded file descriptor sets, for reflection.
+    pub descriptors: &'static [&'static [u8]],
+    /// What readiness depends on.
+    pub health: Health,
+    /// Background work.
+    pub tasks: Tasks,
+    /// What is left to do when requests and tasks have ended, such as closing a database.
+    pub on_drained: Vec<BoxFuture<'static, ()>>,
+}
+
+/// Runs a service until a signal ends it.
+///
+/// # Errors
+///
+/// A port is taken, a task has ended by itself, or the deadline of the shutdown has passed with work left.
+pub async fn run(config: Config, app: App) -> Result<()> {
+    LazyLock::force(&STARTED);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (http, grpc, admin) = (bind(&config.http, "HTTP").await?, bind(&config.grpc, "GRPC").await?, bind(&config.admin, "ADMIN").await?);
+    let addresses = [http.local_addr()?, grpc.local_addr()?, admin.local_addr()?];
+
+    let places = Arc::new(Semaphore::new(config.limits.max_in_flight));
+    let (reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
+    let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&places));
+    let calls = layers::grpc(grpc_routes, &config.limits, places);
+    let version = json!({"service": app.name, "version": app.version, "commit": app.commit});
+    let admin_routes = layers::admin(admin::router(app.health.clone(), version));
+
+    let (public, private) = (Phases::default(), Phases::default());
+    let connections = TaskTracker::new();
+    let serving = TaskTracker::new();
+    let most = config.limits.max_connections;
+    serving.spawn(serve(http, routes, most, public.clone(), connections.clone()));
+    serving.spawn(serve(grpc, calls, most, public.clone(), connections.clone()));
+    let admin_server = TaskTracker::new();
+    admin_server.spawn(serve(admin, admin_routes, ADMIN_CONNECTIONS, private.clone(), connections.clone()));
+    admin_server.close();
+    serving.close();
+    announce(app.name, app.version, addresses);
+
+    let failure = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        failure = app.tasks.failed() => Some(failure),
+    };
+    let deadline = tokio::time::Instant::now() + config.shutdown.deadline;
+    tracing::info!(reason = failure.as_deref().unwrap_or("signal"), "stopping");
+    let stop = async {
+        app.health.stop();
+        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        public.lame_duck.cancel();
+        if failure.is_none() {
+            tokio::time::sleep(config.shutdown.lame_duck).await;
+        }
+        public.stop.cancel();
+        serving.wait().await;
+        app.tasks.stop().await;
+        futures::future::join_all(app.on_drained).await;
+        private.stop.cancel();
+        connections.close();
+        join3(admin_server.wait(), connections.wait(), async {}).await;
+    };
+    let stopped = timeout_at(deadline, stop).await;
+    match (failure, stopped) {
+        (Some(failure), _) => Err(anyhow!(failure)),
+        (None, Err(_)) => bail!("work was left when the shutdown's deadline of {:?} passed", config.shutdown.deadline),
+        (None, Ok(())) => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+/// Connections of the admin port: a kubelet, a Prometheus, a person.
+const ADMIN_CONNECTIONS: usize = 64;
+
+async fn bind(listen: &Listen, section: &str) -> Result<TcpListener> {
+    let (host, port) = (listen.host.as_str(), listen.port);
+    TcpListener::bind((host, port)).await.with_context(|| {
+        format!(
+            "cannot listen on {host}:{port}; choose another port with TRIREME_{section}__PORT (0 picks a free one) \
+             or end what listens there (`ss -ltnp 'sport = :{port}'` shows it)"
+        )
+    })
+}
+
+type Reporter = tonic_health::server::HealthReporter;
+
+/// The service's own methods with health (`grpc.health.v1`) and reflection (v1).
+async fn grpc_routes(routes: Routes, descriptors: &'static [&'static [u8]]) -> Result<(Reporter, Router)> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let mut reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    for set in descriptors {
+        reflection = reflection.register_encoded_file_descriptor_set(set);
+    }
+    let routes = routes.add_service(health).add_service(reflection.build_v1()?);
+    Ok((reporter, routes.prepare().into_axum_router()))
+}
+
+fn announce(name: &str, version: &str, [http, grpc, admin]: [SocketAddr; 3]) {
+    let ready_ms = u64::try_from(since_exec().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(service.version = version, %http, %grpc, %admin, ready_ms, "{name} is ready");
+}
+
+/// Time since the process was started, by the kernel's books (a hundredth of a second fine); by our own without them.
+fn since_exec() -> Duration {
+    let by_kernel = || {
+        let uptime: f64 = fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()?;
+        let stat = fs::read_to_string("/proc/self/stat").ok()?;
+        // Field 22, in ticks of a hundredth of a second on every Linux that Rust runs on.
+        let begun: f64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+        Duration::try_from_secs_f64(uptime - begun / 100.0).ok()
+    };
+    by_kernel().unwrap_or_else(|| STARTED.elapsed())
+}

@@ -1,0 +1,17 @@
+//! What handlers share: reading requests strictly and answering uniformly, as the public interface demands.
+
+mod body;
+mod conditional;
+mod id;
+mod idempotency;
+mod params;
+mod reply;
+
+pub use self::{
+    body::{BODY_LIMIT, Payload},
+    conditional::{Condition, IfMatch, IfNoneMatch, etag},
+    id::Id,
+    idempotency::{IdempotencyKey, REPLAYED},
+    params::{Page, Params},
+    reply::{list, resource},
+};

@@ -1,0 +1,101 @@
+//! A request's body, not read before the handler asks: identity, existence and headers are refused first.
+
+use std::convert::Infallible;
+
+use axum::{body::Body, extract::FromRequest};
+use bytes::Bytes;
+use error::{Error, Kind};
+use http::{HeaderValue, Request, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use crate::json::{self, Node};
+
+/// The largest body that is read: 1 MiB.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// An unread body.
+#[derive(Debug)]
+pub struct Payload {
+    content_type: Option<HeaderValue>,
+    body: Body,
+}
+
+impl<S: Sync> FromRequest<S> for Payload {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Infallible> {
+        let content_type = request.headers().get(CONTENT_TYPE).cloned();
+        Ok(Self { content_type, body: request.into_body() })
+    }
+}
+
+impl Payload {
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::UnsupportedMedia`], [`Kind::TooLarge`] or [`Kind::Malformed`], in this order.
+    pub async fn json(self) -> Result<Node, Error> {
+        if !self.content_type.as_ref().is_some_and(is_json) {
+            return Err(Error::new(Kind::UnsupportedMedia, "the body must be application/json"));
+        }
+        json::parse(&self.bytes().await?)
+    }
+
+    /// Reads the body as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::TooLarge`], or [`Kind::Malformed`] where the client stops in the middle.
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        let read = Limited::new(self.body, BODY_LIMIT).collect().await;
+        read.map(http_body_util::Collected::to_bytes).map_err(|cause| match cause.is::<LengthLimitError>() {
+            true => Error::new(Kind::TooLarge, "the body must be at most 1 MiB"),
+            false => Error::new(Kind::Malformed, "the body is incomplete"),
+        })
+    }
+}
+
+/// `application/json`, with no charset or with UTF-8.
+fn is_json(value: &HeaderValue) -> bool {
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    let charset = |parameter: &str| match parameter.split_once('=') {
+        Some(("charset", name)) => name.trim_matches('"') == "utf-8",
+        _ => true,
+    };
+    parts.next() == Some("application/json") && parts.all(charset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(content_type: Option<&str>, body: impl Into<Body>) -> Result<Node, Error> {
+        let mut request = Request::new(body.into());
+        if let Some(value) = content_type {
+            request.headers_mut().insert(CONTENT_TYPE, value.parse().unwrap());
+        }
+        let Ok(payload) = Payload::from_request(request, &()).await;
+        payload.json().await
+    }
+
+    #[tokio::test]
+    async fn only_json_is_read() {
+        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""] {
+            assert!(read(Some(good), "{}").await.is_ok(), "{good}");
+        }
+        for bad in ["text/plain", "application/jsonx", "application/json; charset=latin1", ""] {
+            assert_eq!(read(Some(bad), "{}").await.unwrap_err().kind(), Kind::UnsupportedMedia, "{bad}");
+        }
+        assert_eq!(read(None, "{}").await.unwrap_err().kind(), Kind::UnsupportedMedia);
+    }
+
+    #[tokio::test]
+    async fn a_mebibyte_and_no_more() {
+        let text = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
+        assert!(read(Some("application/json"), text(BODY_LIMIT)).await.is_ok());
+        let refused = read(Some("application/json"), text(BODY_LIMIT + 1)).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::TooLarge);
+    }
+}

@@ -1,0 +1,160 @@
+//! Query parameters of lists, read strictly: an unknown or repeated one is refused.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use error::{Error, Kind, Place};
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+/// Form of the cursor: raised when its contents change, so that an old one is refused rather than misread.
+const CURSOR_FORM: char = '1';
+const LIMIT_DEFAULT: u32 = 20;
+const LIMIT_MAX: u32 = 100;
+
+/// Which part of a list is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Items wanted, 1 to 100.
+    pub limit: u32,
+    /// The place behind which to go on, in the list's own words.
+    pub cursor: Option<String>,
+}
+
+impl Page {
+    /// Makes a place opaque for the client.
+    pub fn seal(place: &str) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{CURSOR_FORM}{place}"))
+    }
+
+    fn open(cursor: &str) -> Option<String> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        text.strip_prefix(CURSOR_FORM).map(str::to_owned)
+    }
+}
+
+/// The query of a request. Ask for each known parameter, then [`Params::finish`].
+#[derive(Debug)]
+pub struct Params {
+    pairs: Vec<(String, String)>,
+    faults: Vec<(String, &'static str)>,
+}
+
+impl Params {
+    /// Reads the query of a URI.
+    pub fn of(uri: &Uri) -> Self {
+        let mut params = Self { pairs: Vec::new(), faults: Vec::new() };
+        let query = uri.query().unwrap_or_default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (decode(name), decode(value)) {
+                (Some(name), Some(value)) => params.pairs.push((name, value)),
+                (name, _) => params.faults.push((name.unwrap_or_default(), "is not UTF-8")),
+            }
+        }
+        params
+    }
+
+    /// The value of a parameter.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let (found, others): (Vec<_>, _) = std::mem::take(&mut self.pairs).into_iter().partition(|(n, _)| n == name);
+        self.pairs = others;
+        let mut values = found.into_iter().map(|(_, value)| value);
+        let value = values.next()?;
+        if values.next().is_some() {
+            self.fault(name, "is given more than once");
+        } else if value.contains(char::is_control) {
+            self.fault(name, "must not contain control characters");
+        }
+        Some(value)
+    }
+
+    /// `limit` and `cursor`.
+    pub fn page(&mut self) -> Page {
+        let limit = match self.text("limit") {
+            None => LIMIT_DEFAULT,
+            Some(text) => {
+                let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                let number = text.parse().ok().filter(|limit| digits && (1..=LIMIT_MAX).contains(limit));
+                number.unwrap_or_else(|| {
+                    self.fault("limit", "must be a number from 1 to 100");
+                    LIMIT_DEFAULT
+                })
+            }
+        };
+        let cursor = self.text("cursor").map(|cursor| {
+            Page::open(&cursor).unwrap_or_else(|| {
+                self.fault("cursor", "is not one of ours");
+                String::new()
+            })
+        });
+        Page { limit, cursor }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Malformed`], naming every unknown, repeated or unreadable parameter.
+    pub fn finish(mut self) -> Result<(), Error> {
+        for (name, _) in std::mem::take(&mut self.pairs) {
+            self.fault(&name, "is not known");
+        }
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let refused = Error::new(Kind::Malformed, "the query cannot be read");
+        let at = |error: Error, (name, detail): (String, &str)| error.at(Place::Parameter(name), detail);
+        Err(self.faults.into_iter().take(20).fold(refused, at))
+    }
+
+    fn fault(&mut self, name: &str, detail: &'static str) {
+        self.faults.push((name.to_owned(), detail));
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(query: &str) -> Result<(Page, Option<String>), Error> {
+        let mut params = Params::of(&format!("/v1/products{query}").parse().unwrap());
+        let (page, text) = (params.page(), params.text("query"));
+        params.finish()?;
+        Ok((page, text))
+    }
+
+    #[test]
+    fn defaults_and_values() {
+        assert_eq!(page("").unwrap(), (Page { limit: 20, cursor: None }, None));
+        let cursor = Page::seal("TEA-1");
+        let (read, text) = page(&format!("?limit=100&cursor={cursor}&query=green+te%C3%A4")).unwrap();
+        assert_eq!(read, Page { limit: 100, cursor: Some("TEA-1".into()) });
+        assert_eq!(text.as_deref(), Some("green teä"));
+    }
+
+    #[test]
+    fn whatever_does_not_fit_is_refused_by_name() {
+        let bad = [
+            ("?limit=0", "limit"),
+            ("?limit=101", "limit"),
+            ("?limit=+5", "limit"),
+            ("?limit=1.0", "limit"),
+            ("?limit=", "limit"),
+            ("?limit=5&limit=5", "limit"),
+            ("?cursor=", "cursor"),
+            ("?cursor=TEA", "cursor"),
+            ("?page=2", "page"),
+            ("?query=%00", "query"),
+            ("?query=%ff", "query"),
+        ];
+        for (query, name) in bad {
+            let error = page(query).unwrap_err();
+            assert_eq!(error.kind(), Kind::Malformed, "{query}");
+            assert_eq!(error.violations()[0].place, Place::Parameter(name.into()), "{query}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What a client sees when a handler panics.
+
+use std::any::Any;
+
+use axum::{body::Body, response::{IntoResponse as _, Response}};
+use error::Error;
+use tonic::Status;
+
+use crate::tasks::words;
+
+pub(crate) fn http(panic: Box<dyn Any + Send>) -> Response {
+    Error::internal(format!("panic: {}", words(&*panic))).into_response()
+}
+
+pub(crate) fn grpc(panic: Box<dyn Any + Send>) -> Response {
+    tracing::error!(cause = words(&*panic), "call panicked");
+    Status::internal("internal error").into_http::<Body>()
+}

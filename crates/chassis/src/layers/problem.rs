@@ -1,0 +1,33 @@
+//! Turns every failed answer into a problem document (RFC 9457).
+
+use std::sync::Arc;
+
+use axum::{body::Body, extract::Request, middleware::Next, response::Response};
+use error::Error;
+use http::{HeaderValue, Method, header::{CONTENT_LENGTH, CONTENT_TYPE}};
+
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+pub(crate) async fn problems(request: Request, next: Next) -> Response {
+    let head = request.method() == Method::HEAD;
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM) {
+        return response;
+    }
+    if response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
+        return response; // the admin port's own report
+    }
+    let error = response.extensions_mut().remove::<Arc<Error>>();
+    if status.is_server_error() {
+        let cause = error.as_ref().map(|error| error.chain()).unwrap_or_default();
+        tracing::error!(http.response.status_code = status.as_u16(), cause, "request failed");
+    }
+    let trace = telemetry::trace_id().unwrap_or_else(|| format!("{:032x}", uuid::Uuid::new_v4().as_u128()));
+    let document = error::problem(status, error.as_deref(), &trace).to_string();
+    *response.body_mut() = if head { Body::empty() } else { Body::from(document) };
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, PROBLEM);
+    response
+}

@@ -1,0 +1,145 @@
+//! One call with its deadline, retries and breaker; the same for HTTP and gRPC.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{Config, Error, breaker::Breaker, budget::Budget};
+
+/// First pause before a retry; doubled each time, with full jitter on top.
+const BACKOFF: Duration = Duration::from_millis(20);
+/// Longest pause before a retry.
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// What is shared by all calls to one callee.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) callee: &'static str,
+    pub(crate) config: Arc<Config>,
+    budget: Arc<Budget>,
+    breaker: Arc<Breaker>,
+}
+
+impl Caller {
+    pub(crate) fn new(callee: &'static str, config: Config) -> Self {
+        let budget = Arc::new(Budget::new(config.retry_budget));
+        let breaker = Arc::new(Breaker::new(config.breaker.clone()));
+        Self { callee, config: Arc::new(config), budget, breaker }
+    }
+
+    /// Calls `attempt`, which is told how long it may take, until it succeeds, fails for good or time is up.
+    pub(crate) async fn call<T, F, Fut>(&self, idempotent: bool, attempt: F) -> Result<T, Error>
+    where
+        F: Fn(Duration) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        let deadline = Instant::now() + telemetry::remaining(self.config.timeout);
+        let mut pauses = self.pauses(idempotent);
+        self.budget.deposit();
+        loop {
+            let result = self.once(deadline, &attempt).await;
+            let Err(failed) = &result else { return result };
+            let pause = pauses.next().filter(|pause| failed.is_failure() && Instant::now() + *pause < deadline);
+            match pause {
+                Some(pause) if self.budget.withdraw() => sleep(pause).await,
+                _ => return result,
+            }
+        }
+    }
+
+    async fn once<T, F, Fut>(&self, deadline: Instant, attempt: &F) -> Result<T, Error>
+    where
+        F: Fn(Duration) -> Fut,
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::Timeout(self.callee));
+        }
+        let permit = self.breaker.permit().ok_or(Error::BreakerOpen(self.callee))?;
+        let result = timeout(left, attempt(left)).await.unwrap_or(Err(Error::Timeout(self.callee)));
+        permit.record(result.as_ref().is_err_and(Error::is_failure));
+        result
+    }
+
+    fn pauses(&self, idempotent: bool) -> impl Iterator<Item = Duration> + use<> {
+        let times = if idempotent { self.config.retries } else { 0 };
+        let builder = ExponentialBuilder::default().with_min_delay(BACKOFF).with_max_delay(BACKOFF_MAX).with_jitter();
+        builder.with_max_times(times.try_into().unwrap_or(usize::MAX)).build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn caller() -> Caller {
+        Caller::new("payment", Config::default())
+    }
+
+    fn unavailable() -> Error {
+        Error::Unavailable { callee: "payment", reason: "no connection".into() }
+    }
+
+    /// Calls something that fails `failures` times; returns the result and the number of attempts.
+    async fn attempts(caller: &Caller, idempotent: bool, failures: u32) -> (Result<(), Error>, u32) {
+        let made = AtomicU32::new(0);
+        let result = caller
+            .call(idempotent, |_| async {
+                let n = made.fetch_add(1, Ordering::Relaxed);
+                if n < failures { Err(unavailable()) } else { Ok(()) }
+            })
+            .await;
+        (result, made.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_an_idempotent_call_is_repeated() {
+        assert!(matches!(attempts(&caller(), true, 2).await, (Ok(()), 3)));
+        assert!(matches!(attempts(&caller(), false, 2).await, (Err(_), 1)));
+        assert!(matches!(attempts(&caller(), true, 9).await, (Err(_), 4)), "three retries at most");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_not_repeated() {
+        let made = AtomicU32::new(0);
+        let refuse = |_| async {
+            made.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(Error::Status { callee: "payment", kind: error::Kind::Invalid, message: String::new() })
+        };
+        assert!(caller().call(true, refuse).await.is_err());
+        assert_eq!(made.into_inner(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_bounds_retries_over_many_calls() {
+        let mut config = Config::default();
+        config.breaker.window = usize::MAX; // not what is tested here
+        let caller = Caller::new("payment", config);
+        let mut made = 0;
+        for _ in 0..100 {
+            made += attempts(&caller, true, u32::MAX).await.1;
+        }
+        assert!((110..=130).contains(&made), "100 calls, 10 in reserve, a fifth more: {made}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_is_up_in_spite_of_retries() {
+        let start = Instant::now();
+        let result = caller().call(true, |_| std::future::pending::<Result<(), Error>>()).await;
+        assert!(matches!(result, Err(Error::Timeout("payment"))));
+        assert_eq!(start.elapsed(), Duration::from_secs(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_answers_at_once() {
+        let caller = caller();
+        for _ in 0..20 {
+            let _ = attempts(&caller, false, 1).await;
+        }
+        assert!(matches!(attempts(&caller, true, 0).await, (Err(Error::BreakerOpen("payment")), 0)));
+    }
+}

@@ -1,0 +1,49 @@
+//! How an outgoing call fails.
+
+use error::{HasKind, Kind};
+
+/// Why there is no answer to use.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The deadline passed; whether the callee did its work is not known.
+    #[error("{0} did not answer in time")]
+    Timeout(&'static str),
+    /// No connection, or the callee said that it cannot answer now.
+    #[error("{callee} is unavailable: {reason}")]
+    Unavailable {
+        /// The service called.
+        callee: &'static str,
+        /// What was seen.
+        reason: String,
+    },
+    /// Not tried: the callee has failed too often of late.
+    #[error("{0} is not called for a while after its failures")]
+    BreakerOpen(&'static str),
+    /// The callee answered and refused.
+    #[error("{callee} refused: {message}")]
+    Status {
+        /// The service called.
+        callee: &'static str,
+        /// What it refused with.
+        kind: Kind,
+        /// Its words, for logs; not for this service's own callers.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether the callee itself is to blame, so that its breaker counts this.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Unavailable { .. })
+    }
+}
+
+impl HasKind for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Timeout(_) => Kind::Timeout,
+            Self::Unavailable { .. } | Self::BreakerOpen(_) => Kind::Unavailable,
+            Self::Status { kind, .. } => *kind,
+        }
+    }
+}

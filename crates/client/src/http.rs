@@ -1,0 +1,160 @@
+//! Calls over HTTP: JSON in, a bounded body out.
+
+use std::time::Duration;
+
+use auth::Credential;
+use bytes::Bytes;
+use error::Kind;
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde_json::Value;
+use telemetry::Carrier;
+use tracing::Instrument as _;
+
+use crate::{Config, Error, call::Caller};
+
+/// Tells the callee how long its caller waits, in milliseconds.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+/// The largest answer that is read.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// Connections kept to one callee; more are opened under load and closed after it.
+const IDLE_CONNECTIONS: usize = 32;
+/// Shorter than any usual server's keep-alive, so that a kept connection is rarely closed under a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An answer below 500, its body read.
+#[derive(Debug)]
+pub struct Response {
+    /// Status line.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body, 1 MiB at most.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// The body is not JSON.
+    pub fn json(&self) -> Result<Value, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+/// A client of one service's HTTP interface.
+#[derive(Clone, Debug)]
+pub struct Http {
+    caller: Caller,
+    base: String,
+    credential: Option<HeaderValue>,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Http {
+    /// A client of the service `name` at the URL `base`. Connects with the first call.
+    pub fn new(base: &str, config: Config, credential: Option<Credential>, name: &'static str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(config.connect_timeout));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(connector);
+        let credential = credential.map(|credential| credential.header_value());
+        Self { caller: Caller::new(name, config), base: base.trim_end_matches('/').to_owned(), credential, client }
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    ///
+    /// No answer in time, or one of 429 or from 500 on.
+    pub async fn get(&self, path: &str) -> Result<Response, Error> {
+        self.send(Method::GET, path, HeaderMap::new(), None, true).await
+    }
+
+    /// Sends a request; it is repeated only where `idempotent`.
+    ///
+    /// # Errors
+    ///
+    /// No answer in time, or one of 429 or from 500 on.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Option<&Value>,
+        idempotent: bool,
+    ) -> Result<Response, Error> {
+        let span = tracing::info_span!(
+            "http.call",
+            otel.name = %format_args!("{method} {}", self.caller.callee),
+            otel.kind = "client",
+            http.request.method = %method,
+            server.name = self.caller.callee,
+        );
+        let body = body.map(|value| Bytes::from(value.to_string()));
+        let attempt = |left| self.attempt(self.request(&method, path, &headers, body.clone(), left));
+        self.caller.call(idempotent, attempt).instrument(span).await
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Option<Bytes>,
+        left: Duration,
+    ) -> Result<Request<Full<Bytes>>, ::http::Error> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(own) = request.headers_mut() {
+            own.extend(headers.clone());
+            Carrier::current().inject(own);
+            own.insert(TIMEOUT, HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
+            if let Some(credential) = &self.credential {
+                own.insert(auth::CREDENTIAL_HEADER, credential.clone());
+            }
+            if body.is_some() {
+                own.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
+        }
+        request.body(Full::new(body.unwrap_or_default()))
+    }
+
+    async fn attempt(&self, request: Result<Request<Full<Bytes>>, ::http::Error>) -> Result<Response, Error> {
+        let request = request.map_err(|bad| self.refused(Kind::Internal, bad.to_string()))?;
+        let answer = self.client.request(request).await.map_err(|cause| self.unavailable(&chain(&cause)))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, BODY_LIMIT).collect().await;
+        let body = body.map_err(|cause| self.unavailable(&chain(&*cause)))?.to_bytes();
+        match Kind::of_http(head.status) {
+            _ if head.status.is_success() => {}
+            Kind::Unavailable | Kind::RateLimited | Kind::Timeout => return Err(self.unavailable(head.status.as_str())),
+            kind if head.status.is_server_error() => return Err(self.refused(kind, head.status.to_string())),
+            _ => {}
+        }
+        Ok(Response { status: head.status, headers: head.headers, body })
+    }
+
+    fn unavailable(&self, reason: &str) -> Error {
+        Error::Unavailable { callee: self.caller.callee, reason: reason.to_owned() }
+    }
+
+    fn refused(&self, kind: Kind, message: String) -> Error {
+        Error::Status { callee: self.caller.callee, kind, message }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

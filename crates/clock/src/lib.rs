@@ -1,0 +1,107 @@
+//! Time as something that is passed in, so that a test decides what time it is.
+//!
+//! Code that needs the time takes a [`SharedClock`]; only `wiring` calls [`system`].
+//! Stores keep times as whole microseconds since 1970 ([`micros`], [`from_micros`]), and the wire has RFC 3339 ([`rfc3339`]).
+//!
+//! ```
+//! let clock = clock::system();
+//! let now = clock.now();
+//! assert!(clock::rfc3339(now).ends_with('Z'));
+//! ```
+#![warn(missing_docs)]
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use time::{OffsetDateTime, UtcOffset};
+
+/// Says what time it is.
+pub trait Clock: Send + Sync + Debug {
+    /// Returns the current time in UTC, to the microsecond.
+    fn now(&self) -> OffsetDateTime;
+}
+
+/// A clock that many tasks hold.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The clock of the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Clock for System {
+    fn now(&self) -> OffsetDateTime {
+        // Cut to what the stores keep, so that a time read back equals the one that was written.
+        truncate(OffsetDateTime::now_utc())
+    }
+}
+
+/// Returns the clock of the operating system, ready to be shared.
+pub fn system() -> SharedClock {
+    Arc::new(System)
+}
+
+/// Returns `t` without what is finer than a microsecond.
+pub fn truncate(t: OffsetDateTime) -> OffsetDateTime {
+    t.replace_microsecond(t.microsecond()).unwrap_or(t)
+}
+
+/// Returns whole microseconds since 1970-01-01T00:00:00Z, the form in which stores keep a time.
+pub fn micros(t: OffsetDateTime) -> i64 {
+    // A time holds at most 9999 years, which is well within an i64; the fallback cannot be reached.
+    i64::try_from(t.unix_timestamp_nanos().div_euclid(1_000)).unwrap_or(i64::MAX)
+}
+
+/// Returns the time that [`micros`] gave; what lies outside the years that can be shown becomes 1970.
+pub fn from_micros(micros: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Returns `t` as RFC 3339 in UTC, with `Z` and as many decimals as it needs, at most six.
+pub fn rfc3339(t: OffsetDateTime) -> String {
+    let t = truncate(t.to_offset(UtcOffset::UTC));
+    t.format(&time::format_description::well_known::Rfc3339)
+        // Only years outside 0..=9999 cannot be written, and those no clock gives.
+        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn micros_and_back_is_the_same_time() {
+        for t in [
+            datetime!(2026-03-01 10:20:30.123456 UTC),
+            datetime!(1969-12-31 23:59:59.999999 UTC),
+            datetime!(1970-01-01 00:00 UTC),
+        ] {
+            assert_eq!(from_micros(micros(t)), t);
+        }
+    }
+
+    #[test]
+    fn micros_rounds_down_before_and_after_1970() {
+        assert_eq!(micros(datetime!(1970-01-01 00:00:00.000001999 UTC)), 1);
+        assert_eq!(micros(datetime!(1969-12-31 23:59:59.999999999 UTC)), -1);
+    }
+
+    #[test]
+    fn from_micros_survives_any_number() {
+        assert_eq!(from_micros(i64::MAX), OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(from_micros(i64::MIN), OffsetDateTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn rfc3339_is_utc_with_the_decimals_needed() {
+        assert_eq!(rfc3339(datetime!(2026-03-01 12:00:00.5 +2)), "2026-03-01T10:00:00.5Z");
+        assert_eq!(rfc3339(datetime!(2026-03-01 12:00:00 UTC)), "2026-03-01T12:00:00Z");
+        assert_eq!(rfc3339(datetime!(2026-03-01 12:00:00.123456789 UTC)), "2026-03-01T12:00:00.123456Z");
+    }
+
+    #[test]
+    fn the_system_clock_gives_what_a_store_can_keep() {
+        let now = System.now();
+        assert_eq!(from_micros(micros(now)), now);
+    }
+}

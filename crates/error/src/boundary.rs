@@ -1,0 +1,216 @@
+//! The error that leaves a service.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Kind, Place, Violation};
+
+/// The boxed cause of an [`Error`].
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A failure at the boundary: its kind, what the caller is told, and the cause that only the log sees.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    violations: Vec<Violation>,
+    retry_after: Option<Duration>,
+    source: Option<Source>,
+}
+
+/// Says what a layer's own failure means at the boundary.
+///
+/// With it, `?` turns the layer's error into an [`Error`]: the words are shown where the caller is at fault and kept
+/// back otherwise, and the layer's error is the source.
+pub trait HasKind {
+    /// Returns the kind.
+    fn kind(&self) -> Kind;
+
+    /// Returns the fields at fault, where there are any.
+    fn violations(&self) -> Vec<Violation> {
+        Vec::new()
+    }
+}
+
+impl<E> From<E> for Error
+where
+    E: HasKind + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: E) -> Self {
+        let kind = error.kind();
+        let detail: Cow<'static, str> =
+            if kind.is_client_fault() { error.to_string().into() } else { generic(kind).into() };
+        let violations = error.violations();
+        Self { violations, ..Self::new(kind, detail).with_source(error) }
+    }
+}
+
+impl Error {
+    /// Makes an error with the words that the caller is shown (never shown for [`Kind::Internal`]).
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, detail: detail.into(), violations: Vec::new(), retry_after: None, source: None }
+    }
+
+    /// Makes an error for our own mistake; `source` goes to the log and nowhere else.
+    pub fn internal(source: impl Into<Source>) -> Self {
+        Self::new(Kind::Internal, generic(Kind::Internal)).with_source(source)
+    }
+
+    /// Makes an error for a document that reads but does not fit, with everything that is wrong with it.
+    pub fn invalid(violations: Vec<Violation>) -> Self {
+        Self { violations, ..Self::new(Kind::Invalid, "the request has fields that do not fit") }
+    }
+
+    /// Makes an error for one field that does not fit; `pointer` as in RFC 6901.
+    pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![Violation::field(pointer, detail)])
+    }
+
+    /// Makes an error for a header that is missing or cannot be read.
+    pub fn malformed_header(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(Kind::Malformed, "a header of the request cannot be used").at(Place::Header(name.into()), detail)
+    }
+
+    /// Makes an error for a query parameter that cannot be read.
+    pub fn malformed_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(Kind::Malformed, "a parameter of the request cannot be used")
+            .at(Place::Parameter(name.into()), detail)
+    }
+
+    /// Makes an error for a thing that does not exist or that the caller may not see.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Kind::NotFound, format!("there is no such {what}"))
+    }
+
+    /// Makes an error for something that is needed and down.
+    pub fn unavailable(what: &str) -> Self {
+        Self::new(Kind::Unavailable, format!("{what} is not available at the moment"))
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Adds a fault at a place of the request.
+    #[must_use]
+    pub fn at(mut self, place: Place, detail: impl Into<String>) -> Self {
+        self.violations.push(Violation::new(place, detail));
+        self
+    }
+
+    /// Says when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Returns what went wrong.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns what the caller may be told: the words given, or, for our own mistakes, words that say nothing.
+    pub fn detail(&self) -> &str {
+        if self.kind == Kind::Internal { generic(Kind::Internal) } else { &self.detail }
+    }
+
+    /// Returns the places at fault.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Returns when to come back: what was said, or 1 s where the kind asks for it.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        let asked = matches!(self.kind, Kind::Unavailable | Kind::RateLimited);
+        self.retry_after.or_else(|| asked.then_some(Duration::from_secs(1)))
+    }
+
+    /// Returns the error and its causes in one line, for the log.
+    pub fn chain(&self) -> String {
+        let mut line = self.detail.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        line
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// Returns the words for failures whose own words are not for the caller.
+fn generic(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Timeout => "the request took longer than it had time for",
+        Kind::Unavailable => "something that this request needs is not available at the moment",
+        _ => "something went wrong on our side",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Layer(Kind);
+
+    impl fmt::Display for Layer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("table users: constraint failed")
+        }
+    }
+
+    impl std::error::Error for Layer {}
+
+    impl HasKind for Layer {
+        fn kind(&self) -> Kind {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_layers_words_reach_the_caller_only_when_the_caller_is_at_fault() {
+        assert_eq!(Error::from(Layer(Kind::Conflict)).detail(), "table users: constraint failed");
+        for kind in [Kind::Internal, Kind::Unavailable, Kind::Timeout] {
+            let error = Error::from(Layer(kind));
+            assert!(!error.detail().contains("users"), "{kind:?}");
+            assert!(error.chain().contains("constraint failed"));
+        }
+    }
+
+    #[test]
+    fn the_detail_of_our_own_mistake_is_never_shown() {
+        let error = Error::new(Kind::Internal, "password of the database is 1234");
+        assert_eq!(error.detail(), "something went wrong on our side");
+    }
+
+    #[test]
+    fn a_503_says_when_to_come_back_and_a_404_does_not() {
+        assert_eq!(Error::unavailable("payment").retry_delay(), Some(Duration::from_secs(1)));
+        assert_eq!(Error::not_found("order").retry_delay(), None);
+    }
+
+    #[test]
+    fn the_chain_names_every_cause() {
+        let io = std::io::Error::other("disk full");
+        let error = Error::internal(Error::new(Kind::Internal, "commit").with_source(io));
+        assert_eq!(error.chain(), "something went wrong on our side: commit: disk full");
+    }
+}

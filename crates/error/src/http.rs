@@ -1,0 +1,121 @@
+//! An error as an HTTP answer and as a problem document.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::{Value, json};
+
+use crate::{Error, Kind, Violation};
+
+impl IntoResponse for Error {
+    /// Makes the answer without a body: the boundary finds the error in the extensions (`Arc<Error>`), logs it and
+    /// writes the [`problem`] document, because only there the trace id is known.
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.kind().http();
+        if let Some(after) = self.retry_delay() {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if self.kind() == Kind::Unauthenticated {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Returns the RFC 9457 document for an answer.
+///
+/// `error` is what the answer's extensions hold; without it (the framework's own answers) the status speaks alone.
+/// `trace_id` is 32 hexadecimal digits.
+///
+/// ```
+/// let document = error::problem(http::StatusCode::NOT_FOUND, None, "0af7651916cd43dd8448eb211c80319c");
+/// assert_eq!(document["title"], "Not Found");
+/// assert_eq!(document["instance"], "urn:trace:0af7651916cd43dd8448eb211c80319c");
+/// ```
+pub fn problem(status: StatusCode, error: Option<&Error>, trace_id: &str) -> Value {
+    let mut document = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("Error"),
+        "status": status.as_u16(),
+        "detail": error.map_or_else(|| words(status), Error::detail),
+        "instance": format!("urn:trace:{trace_id}"),
+    });
+    let violations = error.map(Error::violations).unwrap_or_default();
+    if !violations.is_empty() {
+        document["errors"] = violations.iter().map(Violation::json).collect();
+    }
+    document
+}
+
+/// Returns the words for an answer that the framework made.
+fn words(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "there is nothing at this address",
+        StatusCode::METHOD_NOT_ALLOWED => "this address does not take this method",
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than what is taken",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body's content type is not taken",
+        StatusCode::SERVICE_UNAVAILABLE => "there is too much to do at the moment",
+        StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "the request took longer than it had time for",
+        status if status.is_server_error() => "something went wrong on our side",
+        _ => "the request cannot be answered",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Place;
+    use std::time::Duration;
+
+    #[test]
+    fn the_document_has_what_the_interface_promises() {
+        let error = Error::invalid_field("/items/0/quantity", "must be at least 1")
+            .at(Place::Parameter("limit".into()), "must be at most 100")
+            .at(Place::Header("If-Match".into()), "is not an entity tag");
+        let document = problem(error.kind().http(), Some(&error), &"0a".repeat(16));
+        assert_eq!(
+            document,
+            json!({
+                "type": "about:blank",
+                "title": "Unprocessable Entity",
+                "status": 422,
+                "detail": "the request has fields that do not fit",
+                "instance": format!("urn:trace:{}", "0a".repeat(16)),
+                "errors": [
+                    {"pointer": "/items/0/quantity", "detail": "must be at least 1"},
+                    {"parameter": "limit", "detail": "must be at most 100"},
+                    {"header": "If-Match", "detail": "is not an entity tag"},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn the_answer_has_no_body_and_carries_the_error() {
+        let response = Error::unavailable("payment").retry_after(Duration::from_millis(1500)).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        let error = response.extensions().get::<Arc<Error>>();
+        assert_eq!(error.map(|e| e.kind()), Some(Kind::Unavailable));
+    }
+
+    #[test]
+    fn only_a_401_asks_for_a_token() {
+        let answer = |kind| Error::new(kind, "no").into_response();
+        assert_eq!(answer(Kind::Unauthenticated).headers()[WWW_AUTHENTICATE], "Bearer");
+        assert!(!answer(Kind::Forbidden).headers().contains_key(WWW_AUTHENTICATE));
+    }
+
+    #[test]
+    fn our_own_mistake_shows_nothing_of_its_cause() {
+        let error = Error::internal("secret of the database");
+        let document = problem(error.kind().http(), Some(&error), "0");
+        assert!(!document.to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,49 @@
+//! What can go wrong with a lock.
+
+use std::time::Duration;
+
+/// Any cause, as a backend reports it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A lock was not taken, or did not last.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else held the lock for as long as the caller was ready to wait.
+    #[error("lock {name} is held by somebody else")]
+    Busy {
+        /// The lock's name.
+        name: String,
+    },
+    /// The lease ran out, or was taken away, while it was held.
+    ///
+    /// Somebody else may hold the lock by now, with a higher fence.
+    #[error("lock {name} was lost (fence {fence})")]
+    Lost {
+        /// The lock's name.
+        name: String,
+        /// The fence that is void now.
+        fence: i64,
+    },
+    /// The backend did not do what it was asked.
+    #[error("lock backend failed")]
+    Unavailable(#[source] BoxError),
+    /// The backend did not answer in time.
+    #[error("lock backend did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// `lock.url` names no backend.
+    #[error("unknown lock scheme {0:?}: known is memory:")]
+    UnknownScheme(String),
+}
+
+impl Error {
+    /// Says whether the lock was only held by somebody else, so that trying again later helps.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+
+    /// Says whether the lock was held and lost.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
+}

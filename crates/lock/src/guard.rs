@@ -1,0 +1,202 @@
+//! A held lock: kept alive in the background, released explicitly or on drop.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use crate::{
+    backend::{Backend, Owner},
+    error::Error,
+    lease::Lease,
+    locks::Policy,
+    metrics::Metrics,
+};
+
+/// What a guard needs to end itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) policy: Policy,
+    pub(crate) metrics: Metrics,
+}
+
+impl Context {
+    /// Gives up what `owner` may have, in the background; without a runtime the lease runs out.
+    pub(crate) fn release_later(&self, runtime: &Handle, name: &str, owner: Owner) {
+        let (context, name) = (self.clone(), name.to_owned());
+        let _detached = self.tracker.spawn_on(
+            async move {
+                let _ = context.release(&name, owner).await;
+            },
+            runtime,
+        );
+    }
+
+    async fn release(&self, name: &str, owner: Owner) -> Result<bool, Error> {
+        let limit = self.policy.call_timeout;
+        let span = tracing::info_span!("lock.release", lock.key = name);
+        async {
+            match timeout(limit, self.backend.release(name, owner)).await {
+                Ok(Ok(held)) => Ok(held),
+                Ok(Err(cause)) => Err(Error::Unavailable(cause)),
+                Err(_) => Err(Error::TimedOut(limit)),
+            }
+            .inspect_err(|error| tracing::debug!(%error, "the lease is left to run out"))
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// A lock that is held until it is released, dropped or lost.
+///
+/// Derefs to its [`Lease`]: `guard.fence()`, `guard.check()?`, `guard.lost().await`, `guard.token()`.
+/// Dropping it releases in the background; [`Guard::release`] waits for it.
+#[derive(Debug)]
+pub struct Guard {
+    context: Context,
+    lease: Lease,
+    renewal: Option<Renewal>,
+    runtime: Handle,
+}
+
+#[derive(Debug)]
+struct Renewal {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Renewal {
+    /// Ends the renewal and waits for its end, so that nothing renews after the release.
+    async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+impl Guard {
+    pub(crate) fn new(context: Context, lease: Lease, runtime: Handle) -> Self {
+        let stop = CancellationToken::new();
+        let renewal = keep(context.clone(), lease.clone(), stop.clone());
+        let task = context.tracker.spawn_on(renewal, &runtime);
+        Self { context, lease, renewal: Some(Renewal { stop, task }), runtime }
+    }
+
+    /// What may be handed to the work under the lock.
+    pub fn lease(&self) -> Lease {
+        self.lease.clone()
+    }
+
+    /// Releases the lock and waits until it is released.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Lost`] when the lock was not held to the end, and the backend's errors;
+    /// in each case the lock is free at the latest when the lease runs out.
+    pub async fn release(mut self) -> Result<(), Error> {
+        let held = self.lease.check();
+        let Some(renewal) = self.renewal.take() else { return held };
+        // Dropped from here on, the future leaves the rest to this.
+        let unfinished = Unfinished { guard: &self, done: false };
+        renewal.stop().await;
+        let released = self.context.release(self.lease.name(), self.lease.owner()).await;
+        unfinished.finish();
+        held?;
+        if released? { Ok(()) } else { Err(self.lease.lost_error()) }
+    }
+
+    fn end(&self) {
+        self.lease.end();
+        self.context.metrics.held(self.lease.held_for());
+    }
+}
+
+impl Deref for Guard {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(renewal) = self.renewal.take() else { return };
+        self.end();
+        // The renewal compares the owner, so one that is under way cannot bring the lock back.
+        renewal.stop.cancel();
+        self.context.release_later(&self.runtime, self.lease.name(), self.lease.owner());
+    }
+}
+
+/// A release under way, finished in the background when its future is dropped.
+struct Unfinished<'a> {
+    guard: &'a Guard,
+    done: bool,
+}
+
+impl Unfinished<'_> {
+    fn finish(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.guard.end();
+        if !self.done {
+            let Guard { context, lease, runtime, .. } = self.guard;
+            context.release_later(runtime, lease.name(), lease.owner());
+        }
+    }
+}
+
+/// Renews the lease every third of its length until it is stopped or the lease is over.
+async fn keep(context: Context, lease: Lease, stop: CancellationToken) {
+    let ttl = context.policy.ttl;
+    let over = lease.token();
+    let mut pause = jittered(ttl / 3);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = over.cancelled() => return,
+            () = lease.lost() => return context.metrics.lost(),
+            () = tokio::time::sleep(pause) => {}
+        }
+        let sent = Instant::now();
+        let limit = context.policy.call_timeout.min(lease.valid_until().saturating_duration_since(sent));
+        let call = timeout(limit, context.backend.renew(lease.name(), lease.owner(), ttl));
+        let answer = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            answer = call => answer,
+        };
+        match answer {
+            Ok(Ok(true)) => {
+                lease.extend(sent, ttl);
+                pause = jittered(ttl / 3);
+            }
+            Ok(Ok(false)) => {
+                lease.end();
+                return context.metrics.lost();
+            }
+            Ok(Err(_)) | Err(_) => {
+                context.metrics.renew_failed();
+                pause = jittered(ttl / 20);
+            }
+        }
+    }
+}
+
+/// Up to a tenth less, so that what started together does not stay together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.9..=1.0))
+}

@@ -1,0 +1,67 @@
+//! The lock's instruments, on the process' meter.
+
+use std::time::Duration;
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram, UpDownCounter},
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    acquire: Histogram<f64>,
+    hold: Histogram<f64>,
+    waiting: UpDownCounter<i64>,
+    renew_failures: Counter<u64>,
+    lost: Counter<u64>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let meter = opentelemetry::global::meter("lock");
+        let histogram = |name, text| meter.f64_histogram(name).with_unit("s").with_description(text).build();
+        Self {
+            acquire: histogram("lock.acquire.duration", "Time from asking for a lock to the answer."),
+            hold: histogram("lock.hold.duration", "Time a lock was held."),
+            waiting: meter
+                .i64_up_down_counter("lock.waiting")
+                .with_description("Callers that wait for a lock.")
+                .build(),
+            renew_failures: meter
+                .u64_counter("lock.renew.failures")
+                .with_description("Renewals without an answer.")
+                .build(),
+            lost: meter.u64_counter("lock.lost").with_description("Locks lost while held.").build(),
+        }
+    }
+
+    pub(crate) fn acquired(&self, after: Duration, outcome: &'static str) {
+        self.acquire.record(after.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
+    }
+
+    pub(crate) fn held(&self, time: Duration) {
+        self.hold.record(time.as_secs_f64(), &[]);
+    }
+
+    pub(crate) fn renew_failed(&self) {
+        self.renew_failures.add(1, &[]);
+    }
+
+    pub(crate) fn lost(&self) {
+        self.lost.add(1, &[]);
+    }
+
+    /// Counts one waiter until the answer is dropped.
+    pub(crate) fn waiter(&self) -> Waiting<'_> {
+        self.waiting.add(1, &[]);
+        Waiting(self)
+    }
+}
+
+pub(crate) struct Waiting<'a>(&'a Metrics);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.add(-1, &[]);
+    }
+}

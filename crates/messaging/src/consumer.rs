@@ -1,0 +1,203 @@
+//! The consumer runtime: one for all buses.
+//!
+//! It takes no more deliveries than it has room for and starts each at once on a task of its own; that no two of one
+//! key are under way is the bus' promise ([`Subscription::fetch`]).
+
+mod attempt;
+mod policy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::ConsumerMetrics;
+use crate::relay::backoff;
+use crate::{Bus, Delivery, Error, Event, Receipt, Subscription};
+use attempt::Worker;
+pub use policy::Policy;
+
+/// The first and the longest pause when the bus fails.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How often the group's backlog is measured.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+/// Applies events.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// Applies an event: stores what it causes and the receipt in one transaction, and reports success also when the
+    /// receipt was there already.
+    ///
+    /// It may be dropped at any await (timeout, lost lease, end of the process) and called again for the same event.
+    ///
+    /// # Errors
+    /// Says whether trying again can help.
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure>;
+}
+
+/// Why a handler did not apply an event.
+#[derive(Debug)]
+pub enum Failure {
+    /// It may work later: the event is retried, and later events of its key wait.
+    Transient(anyhow::Error),
+    /// It never will: the event goes to the dead letters at once.
+    Permanent(anyhow::Error),
+}
+
+impl Failure {
+    /// A failure that may pass.
+    pub fn transient(error: impl Into<anyhow::Error>) -> Self {
+        Self::Transient(error.into())
+    }
+
+    /// A failure that stays.
+    pub fn permanent(error: impl Into<anyhow::Error>) -> Self {
+        Self::Permanent(error.into())
+    }
+}
+
+/// A member of a consumer group: hands events of some kinds to a handler.
+pub struct Consumer {
+    bus: Arc<dyn Bus>,
+    group: &'static str,
+    kinds: &'static [&'static str],
+    handler: Arc<dyn Handler>,
+    policy: Policy,
+}
+
+impl Consumer {
+    /// Makes a member of `group`, which is also the name of its inbox; [`Self::run`] starts it.
+    pub fn new(
+        bus: Arc<dyn Bus>,
+        group: &'static str,
+        kinds: &'static [&'static str],
+        handler: Arc<dyn Handler>,
+        policy: Policy,
+    ) -> Self {
+        Self { bus, group, kinds, handler, policy }
+    }
+
+    /// Works until the token is cancelled, then takes no more, finishes what is under way within the policy's `drain`,
+    /// and gives back what it could not finish.
+    ///
+    /// A failing bus is waited for, with growing pauses.
+    ///
+    /// # Errors
+    /// None today; the type leaves room for an adapter whose failure should stop the process.
+    pub async fn run(self, token: CancellationToken, tracker: TaskTracker) -> Result<(), Error> {
+        let Some(subscription) = self.join(&token).await else { return Ok(()) };
+        let room = Arc::new(Semaphore::new(self.policy.max_in_flight));
+        let stop = CancellationToken::new();
+        let metrics = ConsumerMetrics::new(self.group);
+        let worker = Arc::new(Worker {
+            subscription: Arc::clone(&subscription),
+            handler: Arc::clone(&self.handler),
+            group: self.group,
+            kinds: self.kinds,
+            policy: self.policy.clone(),
+            stop: stop.clone(),
+            metrics,
+        });
+        self.feed(&worker, &room, &token, &tracker).await;
+        let everybody = u32::try_from(self.policy.max_in_flight).unwrap_or(u32::MAX);
+        if timeout(self.policy.drain, room.acquire_many(everybody)).await.is_err() {
+            tracing::warn!(group = self.group, "handlers did not finish in time: their events are given back");
+            stop.cancel();
+            drop(timeout(Duration::from_secs(1), room.acquire_many(everybody)).await);
+        }
+        Ok(())
+    }
+
+    /// Fetches and starts until the token is cancelled.
+    async fn feed(&self, worker: &Arc<Worker>, room: &Arc<Semaphore>, token: &CancellationToken, tracker: &TaskTracker) {
+        let mut failures = 0;
+        let mut upkeep = Instant::now();
+        loop {
+            tokio::select! {
+                () = token.cancelled() => break,
+                free = room.acquire() => drop(free),
+            }
+            match fetch(&*worker.subscription, room.available_permits(), token).await {
+                Ok(deliveries) => {
+                    failures = 0;
+                    if token.is_cancelled() {
+                        return give_back(&*worker.subscription, deliveries).await;
+                    }
+                    for delivery in deliveries {
+                        let place = Arc::clone(room).try_acquire_owned();
+                        let worker = Arc::clone(worker);
+                        tracker.spawn(async move {
+                            worker.attempt(delivery).await;
+                            drop(place);
+                        });
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.pause(&error, failures, token).await;
+                }
+            }
+            if upkeep.elapsed() >= UPKEEP {
+                upkeep = Instant::now();
+                if let Ok(waiting) = self.bus.depth(self.group).await {
+                    worker.metrics.depth(waiting);
+                }
+            }
+        }
+        worker.subscription.close().await;
+    }
+
+    /// Joins the group, however long the bus takes to come up; `None` when the process ends first.
+    async fn join(&self, token: &CancellationToken) -> Option<Arc<dyn Subscription>> {
+        let mut failures = 0;
+        while !token.is_cancelled() {
+            match self.bus.subscribe(self.group, self.kinds).await {
+                Ok(subscription) => return Some(subscription),
+                Err(error) => {
+                    failures += 1;
+                    self.pause(&error, failures, token).await;
+                }
+            }
+        }
+        None
+    }
+
+    async fn pause(&self, error: &Error, failures: u32, token: &CancellationToken) {
+        let pause = backoff(failures, PAUSE.0, PAUSE.1);
+        tracing::warn!(error = error as &dyn std::error::Error, group = self.group, ?pause, "cannot take events from the bus");
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+/// Fetches; at the end of the process closes the subscription and still takes what the bus had handed out already.
+async fn fetch(
+    subscription: &dyn Subscription,
+    max: usize,
+    token: &CancellationToken,
+) -> Result<Vec<Delivery>, Error> {
+    let fetch = subscription.fetch(max);
+    tokio::pin!(fetch);
+    tokio::select! {
+        fetched = &mut fetch => fetched,
+        () = token.cancelled() => {
+            subscription.close().await;
+            fetch.await
+        }
+    }
+}
+
+async fn give_back(subscription: &dyn Subscription, deliveries: Vec<Delivery>) {
+    for delivery in deliveries {
+        if let Err(error) = subscription.release(&delivery).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a delivery comes back when its lease ends");
+        }
+    }
+    subscription.close().await;
+}

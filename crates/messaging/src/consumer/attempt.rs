@@ -1,0 +1,175 @@
+//! One delivery: handled under a timeout, with its lease renewed and panics caught, then settled.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, Handler, Policy};
+use crate::metrics::ConsumerMetrics;
+use crate::relay::backoff;
+use crate::{Cause, Delivery, Error, Event, Reason, Receipt, Subscription};
+
+/// Tries to settle a delivery before it is left to its lease.
+const SETTLE_TRIES: u32 = 5;
+
+/// What all handlers of a consumer share.
+pub(super) struct Worker {
+    pub(super) subscription: Arc<dyn Subscription>,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) group: &'static str,
+    pub(super) kinds: &'static [&'static str],
+    pub(super) policy: Policy,
+    /// Cancelled when handlers have to stop where they are.
+    pub(super) stop: CancellationToken,
+    pub(super) metrics: ConsumerMetrics,
+}
+
+/// What became of an attempt.
+enum Outcome {
+    Done,
+    Failed(Reason),
+    /// Somebody else has the delivery.
+    Lost,
+    /// The process ends.
+    Stopped,
+}
+
+impl Outcome {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed(reason) => reason.cause.as_str(),
+            Self::Lost => "lost",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Worker {
+    /// Handles and settles a delivery.
+    pub(super) async fn attempt(&self, delivery: Delivery) {
+        let event = &delivery.event;
+        let span = tracing::info_span!(
+            "process",
+            otel.name = format!("process {}", event.kind),
+            otel.kind = "consumer",
+            messaging.operation.type = "process",
+            messaging.destination.name = event.kind,
+            messaging.consumer.group.name = self.group,
+            messaging.message.id = %event.id,
+            messaging.message.key = event.key,
+            messaging.message.attempt = delivery.attempt,
+        );
+        let deadline = Instant::now() + self.policy.timeout;
+        telemetry::scope(&event.carrier, Some(deadline), span, self.process(&delivery, deadline)).await;
+    }
+
+    async fn process(&self, delivery: &Delivery, deadline: Instant) {
+        let started = Instant::now();
+        let outcome = match self.unfit(delivery) {
+            Some(reason) => Outcome::Failed(reason),
+            None => self.supervise(delivery, deadline).await,
+        };
+        self.metrics.processed(&delivery.event.kind, outcome.name(), started.elapsed());
+        self.settle(delivery, outcome).await;
+    }
+
+    /// Why the delivery is not even handed to the handler.
+    fn unfit(&self, delivery: &Delivery) -> Option<Reason> {
+        let kind = delivery.event.kind.as_str();
+        if delivery.attempt > self.policy.max_attempts {
+            let detail = format!("{} deliveries of it came to no end", delivery.attempt - 1);
+            return Some(Reason { cause: Cause::Deadly, detail });
+        }
+        let detail = || format!("this member of {} does not handle {kind}", self.group);
+        (!self.kinds.contains(&kind)).then(|| Reason { cause: Cause::Unhandled, detail: detail() })
+    }
+
+    async fn supervise(&self, delivery: &Delivery, deadline: Instant) -> Outcome {
+        tokio::select! {
+            biased;
+            outcome = self.handle(&delivery.event) => outcome,
+            () = tokio::time::sleep_until(deadline) => {
+                let detail = format!("no end after {:?}", self.policy.timeout);
+                Outcome::Failed(Reason { cause: Cause::TimedOut, detail })
+            }
+            () = self.keep(delivery) => Outcome::Lost,
+            () = self.stop.cancelled() => Outcome::Stopped,
+        }
+    }
+
+    async fn handle(&self, event: &Event) -> Outcome {
+        let receipt = Receipt { consumer: self.group, event_id: event.id };
+        // The handler is built inside the guard: it may panic before its first await.
+        let guarded = AssertUnwindSafe(async { self.handler.handle(event, receipt).await }).catch_unwind();
+        let (cause, detail) = match guarded.await {
+            Ok(Ok(())) => return Outcome::Done,
+            Ok(Err(Failure::Permanent(error))) => (Cause::Permanent, format!("{error:#}")),
+            Ok(Err(Failure::Transient(error))) => (Cause::Exhausted, format!("{error:#}")),
+            Err(panic) => (Cause::Panicked, words(&*panic)),
+        };
+        Outcome::Failed(Reason { cause, detail })
+    }
+
+    /// Renews the lease for as long as it can; returns when it is lost.
+    async fn keep(&self, delivery: &Delivery) {
+        loop {
+            sleep(self.subscription.lease() / 3).await;
+            match self.subscription.extend(delivery).await {
+                Err(Error::Lost) => return,
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not renew a lease"),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    async fn settle(&self, delivery: &Delivery, outcome: Outcome) {
+        let subscription = &*self.subscription;
+        match outcome {
+            Outcome::Done => self.insist(|| subscription.ack(delivery)).await,
+            Outcome::Stopped => self.insist(|| subscription.release(delivery)).await,
+            Outcome::Lost => tracing::info!("the event went to another consumer, its lease was lost"),
+            Outcome::Failed(reason) if self.is_last(delivery, &reason) => {
+                tracing::error!(cause = %reason.cause, error = reason.detail, "an event goes to the dead letters");
+                self.insist(|| subscription.dead_letter(delivery, reason.clone())).await;
+            }
+            Outcome::Failed(reason) => {
+                let pause = backoff(delivery.attempt, self.policy.first_backoff, self.policy.max_backoff);
+                tracing::warn!(cause = %reason.cause, error = reason.detail, ?pause, "an event is tried again");
+                self.insist(|| subscription.retry(delivery, pause)).await;
+            }
+        }
+    }
+
+    fn is_last(&self, delivery: &Delivery, reason: &Reason) -> bool {
+        matches!(reason.cause, Cause::Permanent | Cause::Deadly) || delivery.attempt >= self.policy.max_attempts
+    }
+
+    /// Tries for a while: what cannot be settled is delivered again when its lease ends.
+    async fn insist<F>(&self, settle: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        for attempt in 1..=SETTLE_TRIES {
+            match settle().await {
+                Ok(()) => return,
+                Err(Error::Lost) => return tracing::info!("an event was settled too late, its lease was lost"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, attempt, "could not settle an event");
+                    sleep(backoff(attempt, Duration::from_millis(20), Duration::from_millis(500))).await;
+                }
+            }
+        }
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("panicked without words").to_owned()
+}

@@ -1,0 +1,34 @@
+//! How a consumer treats its events.
+
+use std::time::Duration;
+
+/// Limits of a consumer.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Handlers at work at the same time, each with another key.
+    pub max_in_flight: usize,
+    /// How long a handler may take.
+    pub timeout: Duration,
+    /// Deliveries of an event before it goes to the dead letters.
+    pub max_attempts: u32,
+    /// The pause after the first failure; doubles with each.
+    pub first_backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+    /// How long handlers may go on when the process ends.
+    pub drain: Duration,
+}
+
+impl Default for Policy {
+    /// 64 at once, 10 s each, 20 attempts with pauses from 50 ms to 5 s (about a minute in all), 10 s to drain.
+    fn default() -> Self {
+        Self {
+            max_in_flight: 64,
+            timeout: Duration::from_secs(10),
+            max_attempts: 20,
+            first_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+        }
+    }
+}

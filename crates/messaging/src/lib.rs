@@ -1,0 +1,26 @@
+//! Events between services: envelope, bus port, outbox, relay, inbox and consumer runtime.
+//!
+//! A service stores its events with its state in one transaction ([`Effects`], [`sqlite::record`]), the [`Relay`]
+//! carries them from the [`Outbox`] to the [`Bus`], and a [`Consumer`] hands them to a [`Handler`], which stores what
+//! they cause together with the [`Receipt`] that makes a second delivery do nothing.
+//! What is promised and what is not stands in the crate's README.
+#![warn(missing_docs)]
+
+mod attributes;
+mod bus;
+mod consumer;
+mod error;
+mod event;
+mod metrics;
+mod outbox;
+mod relay;
+pub mod sqlite;
+#[cfg(feature = "suite")]
+pub mod suite;
+
+pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Tag};
+pub use consumer::{Consumer, Failure, Handler, Policy};
+pub use error::Error;
+pub use event::{Effects, Event, Receipt};
+pub use outbox::{Claimed, Depth, Outbox, OutboxRow, Recorded};
+pub use relay::{Relay, Wake};

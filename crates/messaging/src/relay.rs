@@ -1,0 +1,231 @@
+//! Carries events from a service's outbox to the bus, in order per key, at least once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::SharedClock;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::metrics::RelayMetrics;
+use crate::{Bus, Error, Event, Outbox, OutboxRow};
+
+/// Events published in one go.
+const BATCH: usize = 64;
+/// A look at the outbox is due after this long without a wake-up: another process may have written to it.
+const POLL: Duration = Duration::from_millis(500);
+/// How long the bus may take for a batch.
+const PUBLISH: Duration = Duration::from_secs(10);
+/// How long the last events may take when the process ends; the rest is published by the next one.
+const FLUSH: Duration = Duration::from_secs(2);
+/// Refusals of one event before it is dead.
+const REFUSALS: u32 = 10;
+/// The first and the longest pause after a failure.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How often depth is measured and old inbox rows are forgotten.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+/// Wakes a relay; stores poke it after each commit that recorded events.
+#[derive(Clone, Debug, Default)]
+pub struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// Says that the outbox has something new. Never waits; many pokes are one.
+    pub fn poke(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Publishes what the outbox holds. Several relays may run on one outbox: one works, the others stand by.
+pub struct Relay {
+    outbox: Arc<dyn Outbox>,
+    bus: Arc<dyn Bus>,
+    clock: SharedClock,
+    wake: Wake,
+    owner: String,
+    metrics: RelayMetrics,
+}
+
+/// What a pass over the outbox did.
+struct Pass {
+    fence: i64,
+    claimed: usize,
+}
+
+impl Relay {
+    /// Makes a relay; [`Self::run`] starts it.
+    pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>, clock: SharedClock) -> Self {
+        let owner = Uuid::new_v4().to_string();
+        Self { outbox, bus, clock, wake: Wake::default(), owner, metrics: RelayMetrics::new() }
+    }
+
+    /// What stores poke after they have recorded events.
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
+    /// Works until the token is cancelled, then publishes what is left (2 s at most) and gives the lease up.
+    ///
+    /// A failing bus or outbox is waited for, with growing pauses.
+    ///
+    /// # Errors
+    /// None today; the type leaves room for an adapter whose failure should stop the process.
+    pub async fn run(self, token: CancellationToken) -> Result<(), Error> {
+        let mut failures = 0_u32;
+        let mut upkeep = Instant::now();
+        let mut fence = 0;
+        while !token.is_cancelled() {
+            let pause = match self.pass().await {
+                Ok(pass) => {
+                    failures = 0;
+                    fence = pass.fence.max(fence);
+                    if pass.claimed > 0 {
+                        continue;
+                    }
+                    POLL
+                }
+                Err(error) => {
+                    failures += 1;
+                    let pause = backoff(failures, PAUSE.0, PAUSE.1);
+                    tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "events wait in the outbox");
+                    pause
+                }
+            };
+            if upkeep.elapsed() >= UPKEEP {
+                upkeep = Instant::now();
+                self.upkeep().await;
+            }
+            self.rest(pause, failures == 0, &token).await;
+        }
+        self.flush(fence).await;
+        Ok(())
+    }
+
+    /// Waits for a wake-up or the next look; after a failure a wake-up does not shorten the pause.
+    async fn rest(&self, pause: Duration, wakeable: bool, token: &CancellationToken) {
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = sleep(pause) => {}
+            () = self.wake.0.notified(), if wakeable => {}
+        }
+    }
+
+    async fn flush(&self, mut fence: i64) {
+        let work = async {
+            while let Ok(pass) = self.pass().await {
+                fence = pass.fence.max(fence);
+                if pass.claimed == 0 {
+                    break;
+                }
+            }
+            if fence > 0
+                && let Err(error) = self.outbox.release(fence).await
+            {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the outbox' lease runs out by itself");
+            }
+        };
+        if timeout(FLUSH, work).await.is_err() {
+            tracing::info!("events are left in the outbox for the next start");
+        }
+    }
+
+    async fn pass(&self) -> Result<Pass, Error> {
+        let claimed = self.outbox.claim(&self.owner, BATCH).await?;
+        let pass = Pass { fence: claimed.fence, claimed: claimed.rows.len() };
+        if claimed.rows.is_empty() {
+            return Ok(pass);
+        }
+        let span = tracing::info_span!(
+            "publish",
+            otel.kind = "producer",
+            messaging.operation.type = "send",
+            messaging.batch.message_count = claimed.rows.len(),
+        );
+        for row in &claimed.rows {
+            telemetry::link(&span, &row.event.carrier);
+        }
+        self.send(claimed.fence, claimed.rows).instrument(span).await?;
+        Ok(pass)
+    }
+
+    async fn send(&self, fence: i64, rows: Vec<OutboxRow>) -> Result<(), Error> {
+        let (seqs, events): (Vec<i64>, Vec<Event>) = rows.iter().map(|row| (row.seq, row.event.clone())).unzip();
+        match self.publish(&events).await {
+            Ok(()) => {
+                self.metrics.sent(seqs.len());
+                self.outbox.confirm(fence, &seqs).await
+            }
+            Err(Error::Rejected { .. }) => self.send_singly(fence, rows).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One of them is refused: finds out which, and lets the others through unless they share its key.
+    async fn send_singly(&self, fence: i64, rows: Vec<OutboxRow>) -> Result<(), Error> {
+        let mut blocked = HashSet::new();
+        for row in rows {
+            if blocked.contains(&row.event.key) {
+                continue;
+            }
+            match self.publish(std::slice::from_ref(&row.event)).await {
+                Ok(()) => {
+                    self.metrics.sent(1);
+                    self.outbox.confirm(fence, &[row.seq]).await?;
+                }
+                Err(error @ Error::Rejected { .. }) => {
+                    self.refused(fence, &row, &error).await?;
+                    blocked.insert(row.event.key);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn refused(&self, fence: i64, row: &OutboxRow, error: &Error) -> Result<(), Error> {
+        let attempts = row.attempts + 1;
+        let next = (attempts < REFUSALS).then(|| self.clock.now() + backoff(attempts, PAUSE.0, PAUSE.1));
+        if next.is_none() {
+            tracing::error!(event.id = %row.event.id, event.kind = %row.event.kind, %error, "the bus refuses an event for good");
+        }
+        self.outbox.fail(fence, row.seq, &error.to_string(), next).await
+    }
+
+    async fn publish(&self, events: &[Event]) -> Result<(), Error> {
+        timeout(PUBLISH, self.bus.publish(events)).await.unwrap_or_else(|late| Err(Error::bus(late)))
+    }
+
+    async fn upkeep(&self) {
+        match self.outbox.depth().await {
+            Ok(depth) => self.metrics.depth(&depth),
+            Err(error) => tracing::debug!(%error, "could not measure the outbox"),
+        }
+        if let Err(error) = self.outbox.prune().await {
+            tracing::debug!(%error, "could not prune the inbox");
+        }
+    }
+}
+
+/// Doubles from the first pause to the longest, and takes up to half of it off, so that many do not come back at once.
+pub(crate) fn backoff(attempt: u32, first: Duration, longest: Duration) -> Duration {
+    let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20)));
+    doubled.min(longest).mul_f64(rand::random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest() {
+        let (first, longest) = (Duration::from_millis(50), Duration::from_secs(5));
+        for (attempt, low, high) in [(1, 25, 50), (2, 50, 100), (8, 2_500, 5_000), (400, 2_500, 5_000)] {
+            let pause = backoff(attempt, first, longest).as_millis();
+            assert!((low..=high).contains(&pause), "attempt {attempt} waits {pause} ms");
+        }
+    }
+}

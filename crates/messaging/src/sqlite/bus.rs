@@ -1,0 +1,201 @@
+//! The embedded bus: a durable log in a file that several processes share, with consumer groups.
+//!
+//! Publishing appends to `log`. Each group takes new rows of its kinds over into `pending` when one of its members
+//! has nothing left to do, and there only the first row of each key may be delivered; so a delivery costs the same
+//! however much waits, two members never have one key, and a key that is stuck stops nobody else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ::sqlite::Database;
+use async_trait::async_trait;
+use clock::SharedClock;
+use sqlx::migrate::Migrator;
+use uuid::Uuid;
+
+use super::acks::Acks;
+use super::signal::Signals;
+use super::subscription::SqliteSubscription;
+use super::{dead, prune, rows};
+use crate::{Bus, DeadLetter, Error, Event, Subscription};
+
+const SCHEMA: &str = include_str!("../../migrations/bus.sql");
+/// The schema is applied by [`SqliteBus::open`] itself, so there is nothing to migrate.
+static NOTHING: Migrator = Migrator::DEFAULT;
+
+const APPEND: &str = "INSERT INTO log
+    (id, kind, source, subject, key, time, data, traceparent, tracestate, canary, logged_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING";
+
+const DEPTH: &str = "SELECT (SELECT count(*) FROM pending AS p JOIN groups AS g ON g.id = p.grp WHERE g.name = ?1)
+    + (SELECT count(*) FROM groups AS g JOIN subscriptions AS s ON s.grp = g.id
+       JOIN log AS l ON l.kind = s.kind AND l.place > s.cursor WHERE g.name = ?1)";
+
+/// What may be set about an embedded bus.
+#[derive(Clone, Copy, Debug)]
+pub struct BusOptions {
+    /// How long a delivery stays with a consumer that shows no sign of life.
+    pub lease: Duration,
+    /// How long events are kept after every group has taken them over.
+    pub retention: Duration,
+}
+
+impl Default for BusOptions {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(5), retention: Duration::from_hours(8 * 24) }
+    }
+}
+
+/// A handle on an embedded bus.
+///
+/// ```
+/// # use messaging::{Bus, Event, sqlite::SqliteBus};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bus = SqliteBus::open("sqlite::memory:", clock::system()).await?;
+/// let now = clock::system().now();
+/// bus.publish(&[Event::new("order.placed.v1", "order", 17, now, "data")?]).await?;
+/// let subscription = bus.subscribe("payment", &["order.placed.v1"]).await?;
+/// for delivery in subscription.fetch(10).await? {
+///     subscription.ack(&delivery).await?;
+/// }
+/// assert_eq!(bus.depth("payment").await?, 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SqliteBus {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the handle and its subscriptions have in common.
+pub(super) struct Shared {
+    pub(super) database: Database,
+    pub(super) clock: SharedClock,
+    pub(super) options: BusOptions,
+    pub(super) signals: Signals,
+    pub(super) acks: Acks,
+    next_prune: AtomicI64,
+}
+
+impl Shared {
+    pub(super) fn now(&self) -> i64 {
+        clock::micros(self.clock.now())
+    }
+}
+
+impl SqliteBus {
+    /// Opens the bus in a file, `sqlite://path`, or one of this process' own, `sqlite::memory:`.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn open(url: &str, clock: SharedClock) -> Result<Self, Error> {
+        Self::open_with(url, clock, BusOptions::default()).await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn open_with(url: &str, clock: SharedClock, options: BusOptions) -> Result<Self, Error> {
+        let database = ::sqlite::open(url, &NOTHING).await.map_err(Error::bus)?;
+        let mut tx = database.begin().await.map_err(Error::bus)?;
+        sqlx::raw_sql(SCHEMA).execute(&mut *tx).await.map_err(Error::bus)?;
+        tx.commit().await.map_err(Error::bus)?;
+        let signals = Signals::new(database.read.clone(), !url.contains(":memory:"));
+        let next_prune = AtomicI64::new(0);
+        let acks = Acks::default();
+        Ok(Self { shared: Arc::new(Shared { database, clock, options, signals, acks, next_prune }) })
+    }
+
+    /// Closes the connections, for the end of a process.
+    pub async fn close(&self) {
+        self.shared.signals.close().await;
+        self.shared.database.close().await;
+    }
+
+    /// Asks the file whether it can be read, for the health check.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.shared.database.ping().await.map_err(Error::bus)
+    }
+
+    /// Forgets old events now and then, a bounded number at a time, so that no publisher pays much.
+    async fn prune_if_due(&self, now: i64) {
+        let due = self.shared.next_prune.load(Ordering::Relaxed);
+        if now < due || self.shared.next_prune.compare_exchange(due, i64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let pause = match prune::prune(&self.shared, now).await {
+            Ok(true) => Duration::from_secs(1),
+            Ok(false) => Duration::from_secs(60),
+            Err(error) => {
+                tracing::debug!(%error, "could not prune the bus");
+                Duration::from_secs(60)
+            }
+        };
+        self.shared.next_prune.store(now.saturating_add(rows::micros(pause)), Ordering::Relaxed);
+    }
+}
+
+async fn append(database: &Database, events: &[Event], now: i64) -> Result<(), sqlx::Error> {
+    let mut tx = database.begin().await?;
+    for event in events {
+        rows::bind(sqlx::query(APPEND), event).bind(now).execute(&mut *tx).await?;
+    }
+    tx.commit().await
+}
+
+async fn join(database: &Database, group: &str, kinds: &[&str]) -> Result<i64, sqlx::Error> {
+    let mut tx = database.begin().await?;
+    sqlx::query("INSERT INTO groups (name) VALUES (?1) ON CONFLICT DO NOTHING").bind(group).execute(&mut *tx).await?;
+    let id = sqlx::query_scalar("SELECT id FROM groups WHERE name = ?1").bind(group).fetch_one(&mut *tx).await?;
+    for kind in kinds {
+        sqlx::query("INSERT INTO subscriptions (grp, kind, cursor) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING")
+            .bind(id)
+            .bind(*kind)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(id)
+}
+
+#[async_trait]
+impl Bus for SqliteBus {
+    async fn publish(&self, events: &[Event]) -> Result<(), Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let now = self.shared.now();
+        append(&self.shared.database, events, now).await.map_err(Error::bus)?;
+        self.shared.signals.wake_all();
+        self.prune_if_due(now).await;
+        Ok(())
+    }
+
+    async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
+        let id = join(&self.shared.database, group, kinds).await.map_err(Error::bus)?;
+        Ok(Arc::new(SqliteSubscription::new(Arc::clone(&self.shared), id)))
+    }
+
+    async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        dead::list(&self.shared.database, group, limit).await
+    }
+
+    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
+        let done = dead::replay(&self.shared.database, group, event, self.shared.now()).await.map_err(Error::bus)?;
+        if !done {
+            return Err(Error::NoDeadLetter { group: group.to_owned(), event });
+        }
+        self.shared.signals.wake_all();
+        Ok(())
+    }
+
+    async fn depth(&self, group: &str) -> Result<u64, Error> {
+        let depth: i64 =
+            sqlx::query_scalar(DEPTH).bind(group).fetch_one(&self.shared.database.read).await.map_err(Error::bus)?;
+        Ok(rows::count(depth))
+    }
+}

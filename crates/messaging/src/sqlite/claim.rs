@@ -1,0 +1,171 @@
+//! Taking deliveries: new events are taken over from the log, and heads that are due are leased.
+
+use std::collections::HashMap;
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{FromRow, Row};
+
+use super::acks::{self, Ack};
+use super::bus::Shared;
+use super::rows;
+use crate::{Delivery, Error, Event, Tag};
+
+/// Rows of the log looked at in one take-over.
+const WINDOW: i64 = 256;
+
+/// When the next head is due, and whether the log has something new; both are looked up in an index.
+const READY: &str = "SELECT (SELECT min(visible_at) FROM pending WHERE grp = ?1 AND head = 1) AS due,
+    EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.grp = ?1
+            AND EXISTS (SELECT 1 FROM log AS l WHERE l.kind = s.kind AND l.place > s.cursor)) AS fresh";
+
+const LEASE: &str = "UPDATE pending SET visible_at = ?4, attempts = attempts + 1, fence = fence + 1
+    WHERE seq IN (SELECT seq FROM pending WHERE grp = ?1 AND head = 1 AND visible_at <= ?2
+                  ORDER BY visible_at, seq LIMIT ?3)
+    RETURNING seq, place, attempts, fence";
+
+/// From the first new row on, the part of the log that is taken over now.
+const BOUNDS: &str = "WITH f (first) AS (
+        SELECT min((SELECT min(l.place) FROM log AS l WHERE l.kind = s.kind AND l.place > s.cursor))
+        FROM subscriptions AS s WHERE s.grp = ?1)
+    SELECT first, (SELECT max(place) FROM (SELECT place FROM log WHERE place >= first ORDER BY place LIMIT ?2)) AS last
+    FROM f WHERE first IS NOT NULL";
+
+const TAKE_OVER: &str = "INSERT INTO pending (grp, place, key, head, visible_at)
+    SELECT ?1, n.place, n.key,
+           n.turn = 1 AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.grp = ?1 AND p.key = n.key), ?4
+    FROM (SELECT l.place, l.key, row_number() OVER (PARTITION BY l.key ORDER BY l.place) AS turn
+          FROM log AS l CROSS JOIN subscriptions AS s ON s.grp = ?1 AND s.kind = l.kind AND s.cursor < l.place
+          WHERE l.place BETWEEN ?2 AND ?3) AS n
+    ORDER BY n.place";
+
+const EVENTS: &str = "SELECT * FROM log WHERE place IN (SELECT value FROM json_each(?1))";
+
+/// What a look at the group finds.
+#[derive(Debug, FromRow)]
+pub(super) struct Ready {
+    /// When the next head may be delivered.
+    pub(super) due: Option<i64>,
+    /// Whether the log has rows that the group has not taken over.
+    pub(super) fresh: bool,
+}
+
+impl Ready {
+    pub(super) fn at(&self, now: i64) -> bool {
+        self.fresh || self.due.is_some_and(|due| due <= now)
+    }
+}
+
+#[derive(FromRow)]
+struct Leased {
+    seq: i64,
+    place: i64,
+    attempts: i64,
+    fence: i64,
+}
+
+/// Looks without writing.
+pub(super) async fn ready(shared: &Shared, group: i64) -> Result<Ready, Error> {
+    sqlx::query_as(READY).bind(group).fetch_one(&shared.database.read).await.map_err(Error::bus)
+}
+
+/// Leases at most `max` deliveries, and writes the acknowledgements that wait on the way.
+pub(super) async fn claim(shared: &Shared, group: i64, max: usize, found: &Ready) -> Result<Vec<Delivery>, Error> {
+    let acks = shared.acks.take();
+    let result = transaction(shared, group, max, found, &acks).await;
+    match result {
+        Ok((done, leased)) => {
+            acks::tell(acks, Ok(done));
+            leased
+        }
+        Err(error) => {
+            let text = error.to_string();
+            acks::tell(acks, Err(error));
+            Err(Error::bus(text))
+        }
+    }
+}
+
+type Taken = (std::collections::HashSet<i64>, Result<Vec<Delivery>, Error>);
+
+async fn transaction(
+    shared: &Shared,
+    group: i64,
+    max: usize,
+    found: &Ready,
+    acks: &[Ack],
+) -> Result<Taken, sqlx::Error> {
+    let mut tx = shared.database.begin().await?;
+    let now = shared.now();
+    let done = if acks.is_empty() { std::collections::HashSet::new() } else { acks::write(acks, &mut *tx).await? };
+    let take = Take { group, now, until: now.saturating_add(rows::micros(shared.options.lease)) };
+    let mut leased = Vec::new();
+    if !acks.is_empty() || found.due.is_some_and(|due| due <= now) {
+        leased = take.lease(&mut tx, max).await?;
+    }
+    if found.fresh && leased.len() < max && take.over(&mut tx).await? {
+        leased.extend(take.lease(&mut tx, max - leased.len()).await?);
+    }
+    let events = events(&mut tx, &leased).await?;
+    tx.commit().await?;
+    Ok((done, deliveries(leased, events)))
+}
+
+struct Take {
+    group: i64,
+    now: i64,
+    until: i64,
+}
+
+impl Take {
+    async fn lease(&self, tx: &mut SqliteConnection, max: usize) -> Result<Vec<Leased>, sqlx::Error> {
+        sqlx::query_as(LEASE)
+            .bind(self.group)
+            .bind(self.now)
+            .bind(rows::limit(max))
+            .bind(self.until)
+            .fetch_all(tx)
+            .await
+    }
+
+    /// Takes a window of the log over; false when there was nothing.
+    async fn over(&self, tx: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let bounds: Option<(i64, i64)> =
+            sqlx::query_as(BOUNDS).bind(self.group).bind(WINDOW).fetch_optional(&mut *tx).await?;
+        let Some((first, last)) = bounds else { return Ok(false) };
+        sqlx::query(TAKE_OVER)
+            .bind(self.group)
+            .bind(first)
+            .bind(last)
+            .bind(self.now)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE subscriptions SET cursor = ?2 WHERE grp = ?1 AND cursor < ?2")
+            .bind(self.group)
+            .bind(last)
+            .execute(tx)
+            .await?;
+        Ok(true)
+    }
+}
+
+async fn events(
+    tx: &mut SqliteConnection,
+    leased: &[Leased],
+) -> Result<HashMap<i64, Result<Event, Error>>, sqlx::Error> {
+    if leased.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = sqlx::query(EVENTS).bind(rows::list(leased.iter().map(|row| row.place))).fetch_all(tx).await?;
+    found.iter().map(|row| Ok((row.try_get("place")?, rows::event(row)))).collect()
+}
+
+fn deliveries(mut leased: Vec<Leased>, mut events: HashMap<i64, Result<Event, Error>>) -> Result<Vec<Delivery>, Error> {
+    leased.sort_unstable_by_key(|row| row.seq);
+    let delivery = |row: Leased| {
+        let missing = || Error::Malformed(format!("the log has no event at {}", row.place));
+        let event = events.remove(&row.place).ok_or_else(missing)??;
+        let tag = Tag { position: row.seq, fence: row.fence };
+        Ok(Delivery { event, attempt: rows::small(row.attempts), tag })
+    };
+    leased.into_iter().map(delivery).collect()
+}

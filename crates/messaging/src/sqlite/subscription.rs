@@ -1,0 +1,132 @@
+//! One member of a group on the embedded bus.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::bus::Shared;
+use super::signal::TICK;
+use super::{claim, dead, rows};
+use crate::{Delivery, Error, Reason, Subscription, Tag};
+
+/// A look at the tables is due after this long, whatever the signals say.
+const CHECK: Duration = Duration::from_secs(1);
+
+const MOVE: &str = "UPDATE pending SET visible_at = ?3, fence = fence + 1, attempts = attempts - ?4
+    WHERE seq = ?1 AND fence = ?2";
+
+/// A member of a group.
+pub(super) struct SqliteSubscription {
+    shared: Arc<Shared>,
+    group: i64,
+    signal: watch::Receiver<u64>,
+    closed: AtomicBool,
+}
+
+impl SqliteSubscription {
+    pub(super) fn new(shared: Arc<Shared>, group: i64) -> Self {
+        let signal = shared.signals.subscribe(group);
+        Self { shared, group, signal, closed: AtomicBool::new(false) }
+    }
+
+    /// Waits for a signal, for what is due next, or for the time to look again.
+    async fn wait(&self, signal: &mut watch::Receiver<u64>, due: Option<i64>) {
+        let started = Instant::now();
+        while started.elapsed() < CHECK {
+            tokio::select! {
+                biased;
+                _ = signal.changed() => return,
+                () = sleep(TICK) => self.shared.signals.look().await,
+            }
+            if due.is_some_and(|due| due <= self.shared.now()) {
+                return;
+            }
+        }
+    }
+
+    /// Makes a delivery visible at a later time; as another one, or as the same with its lease renewed.
+    async fn put_back(&self, tag: Tag, after: Duration, uncount: bool) -> Result<(), Error> {
+        let done = sqlx::query(MOVE)
+            .bind(tag.position)
+            .bind(tag.fence)
+            .bind(self.shared.now().saturating_add(rows::micros(after)))
+            .bind(uncount)
+            .execute(&self.shared.database.write)
+            .await
+            .map_err(Error::bus)?;
+        self.shared.signals.wake(self.group);
+        still_ours(done.rows_affected() == 1)
+    }
+}
+
+fn still_ours(ours: bool) -> Result<(), Error> {
+    if ours { Ok(()) } else { Err(Error::Lost) }
+}
+
+#[async_trait]
+impl Subscription for SqliteSubscription {
+    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+        let mut signal = self.signal.clone();
+        loop {
+            // Marked before the look: what is signalled after the look ends the wait.
+            signal.mark_unchanged();
+            if self.closed.load(Ordering::Acquire) {
+                return Ok(Vec::new());
+            }
+            let found = claim::ready(&self.shared, self.group).await?;
+            if found.at(self.shared.now()) {
+                let deliveries = claim::claim(&self.shared, self.group, max, &found).await?;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
+                }
+            } else {
+                self.wait(&mut signal, found.due).await;
+            }
+        }
+    }
+
+    async fn ack(&self, delivery: &Delivery) -> Result<(), Error> {
+        let result = self.shared.acks.settle(delivery.tag, &self.shared.database.write).await;
+        self.shared.signals.wake(self.group);
+        result
+    }
+
+    async fn retry(&self, delivery: &Delivery, after: Duration) -> Result<(), Error> {
+        self.put_back(delivery.tag, after, false).await
+    }
+
+    async fn release(&self, delivery: &Delivery) -> Result<(), Error> {
+        self.put_back(delivery.tag, Duration::ZERO, true).await
+    }
+
+    async fn extend(&self, delivery: &Delivery) -> Result<(), Error> {
+        let done = sqlx::query("UPDATE pending SET visible_at = ?3 WHERE seq = ?1 AND fence = ?2")
+            .bind(delivery.tag.position)
+            .bind(delivery.tag.fence)
+            .bind(self.shared.now().saturating_add(rows::micros(self.shared.options.lease)))
+            .execute(&self.shared.database.write)
+            .await
+            .map_err(Error::bus)?;
+        still_ours(done.rows_affected() == 1)
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
+        let done = dead::bury(&self.shared.database, delivery.tag, &reason, self.shared.now());
+        let ours = done.await.map_err(Error::bus)?;
+        self.shared.signals.wake(self.group);
+        still_ours(ours)
+    }
+
+    fn lease(&self) -> Duration {
+        self.shared.options.lease
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.shared.signals.wake(self.group);
+    }
+}

@@ -1,0 +1,199 @@
+//! The contracts of the ports, as tests that every adapter has to pass.
+//!
+//! An adapter's tests implement [`Broker`] or [`Stores`] and call the macros:
+//!
+//! ```ignore
+//! messaging::bus_suite!(MyBroker::start().await);
+//! messaging::consumer_suite!(MyBroker::start().await);
+//! messaging::outbox_suite!(MyStores::start().await);
+//! ```
+//!
+//! Each case gets a broker or store of its own, empty. Nothing here knows how an adapter works: cases see only what a
+//! port promises, with leases short enough to wait for.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests: a broken contract has to fail them"
+)]
+
+pub mod bus;
+pub mod consumer;
+pub mod letters;
+pub mod order;
+pub mod outbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::{Bus, Delivery, Effects, Event, Outbox, Recorded, Subscription};
+
+/// A lease that no case waits for.
+pub const LONG: Duration = Duration::from_secs(30);
+/// A lease that a case waits for.
+pub const SHORT: Duration = Duration::from_millis(400);
+/// Whatever takes longer than this has gone wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nothing has to happen before a case believes it.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// Where the buses of several processes meet.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Opens a bus as another process would have it: nothing shared but the broker.
+    async fn open(&self, lease: Duration) -> Arc<dyn Bus>;
+}
+
+/// A store with an outbox and an inbox, which several processes open.
+#[async_trait]
+pub trait Stores: Send + Sync {
+    /// Opens it as another process would.
+    async fn open(&self, lease: Duration) -> Arc<dyn Store>;
+}
+
+/// One process' view of the store.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The relay's side.
+    fn outbox(&self) -> Arc<dyn Outbox>;
+    /// Records effects in a transaction and leaves it open.
+    async fn begin(&self, effects: &Effects) -> (Recorded, Box<dyn Open>);
+}
+
+/// An open transaction of a [`Store`].
+#[async_trait]
+pub trait Open: Send {
+    /// Commits.
+    async fn commit(self: Box<Self>);
+    /// Rolls back.
+    async fn roll_back(self: Box<Self>);
+}
+
+/// The kind of most events here.
+const KIND: &str = "thing.happened.v1";
+
+fn event(key: impl ToString, number: u64) -> Event {
+    Event::new(KIND, "suite", key, clock::system().now(), number).unwrap()
+}
+
+fn number(event: &Event) -> u64 {
+    event.decode().unwrap()
+}
+
+fn numbers(deliveries: &[Delivery]) -> Vec<u64> {
+    deliveries.iter().map(|delivery| number(&delivery.event)).collect()
+}
+
+async fn join(bus: &Arc<dyn Bus>, group: &str) -> Arc<dyn Subscription> {
+    bus.subscribe(group, &[KIND]).await.unwrap()
+}
+
+/// Takes at least one delivery.
+async fn fetch(subscription: &Arc<dyn Subscription>, max: usize) -> Vec<Delivery> {
+    let fetched = timeout(PATIENCE, subscription.fetch(max)).await.expect("a delivery in time").unwrap();
+    assert!(!fetched.is_empty() && fetched.len() <= max, "{} deliveries where at most {max} were asked for", fetched.len());
+    fetched
+}
+
+/// Takes exactly one delivery.
+async fn one(subscription: &Arc<dyn Subscription>) -> Delivery {
+    fetch(subscription, 1).await.remove(0)
+}
+
+/// Takes and acknowledges until so many are done.
+async fn finish(subscription: &Arc<dyn Subscription>, count: usize) -> Vec<Delivery> {
+    let mut done = Vec::new();
+    while done.len() < count {
+        for delivery in fetch(subscription, 32).await {
+            subscription.ack(&delivery).await.unwrap();
+            done.push(delivery);
+        }
+    }
+    done
+}
+
+/// Makes sure that nothing is delivered for a while.
+async fn silence(subscription: &Arc<dyn Subscription>) {
+    if let Ok(fetched) = timeout(QUIET, subscription.fetch(32)).await {
+        panic!("nothing was to be delivered, but {:?}", numbers(&fetched.unwrap()));
+    }
+}
+
+async fn publish(bus: &Arc<dyn Bus>, events: &[Event]) {
+    bus.publish(events).await.unwrap();
+}
+
+fn ids(deliveries: &[Delivery]) -> Vec<Uuid> {
+    deliveries.iter().map(|delivery| delivery.event.id).collect()
+}
+
+/// Makes a test of each case; used by the suites' own macros.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_cases {
+    ($module:ident, $given:expr, $($case:ident)+) => {
+        mod $module {
+            #[allow(unused_imports, reason = "the expression may need what stands around the macro")]
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let given = $given;
+                    $crate::suite::$module::$case(&given).await;
+                }
+            )+
+        }
+    };
+}
+
+/// Runs the contract of [`Bus`](crate::Bus) and its subscriptions on the [`Broker`](crate::suite::Broker) that the
+/// expression makes.
+#[macro_export]
+macro_rules! bus_suite {
+    ($broker:expr) => {
+        $crate::suite_cases!(bus, $broker,
+            events_arrive_as_they_were_published a_new_group_begins_with_the_oldest each_group_gets_every_event
+            a_group_gets_its_kinds_only a_kind_may_be_added_later members_share_the_work publishing_again_adds_nothing
+            publishers_at_once_lose_nothing fetch_takes_no_more_than_asked a_waiting_member_wakes_at_once
+            a_dropped_fetch_loses_nothing close_ends_a_waiting_fetch what_is_done_stays_done
+            depth_counts_what_is_not_done a_long_backlog_is_worked_off);
+        $crate::suite_cases!(order, $broker,
+            a_key_is_in_one_pair_of_hands a_retry_holds_back_its_key_only a_retry_waits_as_long_as_asked
+            attempts_are_counted a_release_does_not_count the_deliveries_of_the_dead_come_back
+            a_lost_delivery_cannot_be_settled an_extended_lease_lasts order_per_key_survives_everything);
+        $crate::suite_cases!(letters, $broker,
+            a_dead_letter_has_its_reason_and_frees_its_key a_replay_comes_once_and_to_its_group
+            a_replay_comes_after_what_waits two_replays_at_once_are_one a_letter_may_die_again);
+    };
+}
+
+/// Runs the contract of the consumer runtime on a [`Broker`](crate::suite::Broker).
+#[macro_export]
+macro_rules! consumer_suite {
+    ($broker:expr) => {
+        $crate::suite_cases!(consumer, $broker,
+            failures_are_retried_in_order a_permanent_failure_is_a_dead_letter_at_once
+            poison_is_given_up_and_can_be_replayed_once a_panic_is_caught a_handler_runs_out_of_time
+            a_slow_handler_keeps_its_event handlers_are_bounded keys_are_in_order_under_random_failures
+            what_kills_its_consumer_is_given_up an_unknown_kind_is_left_to_others a_drain_finishes_and_gives_back
+            a_drain_ends_by_force the_trace_and_the_canary_mark_arrive);
+    };
+}
+
+/// Runs the contract of [`Outbox`](crate::Outbox), inbox and relay on [`Stores`](crate::suite::Stores).
+#[macro_export]
+macro_rules! outbox_suite {
+    ($stores:expr) => {
+        $crate::suite_cases!(outbox, $stores,
+            events_are_stored_with_their_transaction rows_come_in_order_and_whole confirmed_rows_are_gone
+            one_relay_at_a_time a_stale_relay_is_refused a_released_lease_is_free_at_once
+            a_refused_row_holds_back_its_key_only a_dead_row_frees_its_key_and_can_be_revived depth_tells_count_and_age
+            a_receipt_counts_once duplicates_at_once_count_once a_rolled_back_receipt_did_not_count
+            a_duplicate_stores_nothing the_relay_publishes_in_order the_relay_outlives_a_broken_bus
+            the_relay_gets_round_a_refused_event two_relays_publish_everything_once);
+    };
+}

@@ -1,0 +1,346 @@
+//! The consumer runtime over a bus.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use telemetry::Carrier;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Broker, KIND, LONG, PATIENCE, SHORT, event, finish, join, number, numbers, one, publish, silence};
+use crate::{Bus, Cause, Consumer, DeadLetter, Event, Failure, Handler, Policy, Receipt};
+
+const KINDS: &[&str] = &[KIND];
+
+/// A handler that keeps what it has applied and does as the script says.
+struct Script<F> {
+    applied: Mutex<Vec<(String, u64)>>,
+    tries: Mutex<HashMap<u64, u32>>,
+    act: F,
+}
+
+/// What a script does with the n-th try of an event.
+enum Act {
+    Apply,
+    Fail,
+    Refuse,
+    Panic,
+    Sleep(Duration),
+}
+
+#[async_trait]
+impl<F: Fn(&Event, u32) -> Act + Send + Sync> Handler for Script<F> {
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
+        assert_eq!(receipt.event_id, event.id);
+        let number = number(event);
+        let tried = {
+            let mut tries = self.tries.lock().unwrap();
+            let tried = tries.entry(number).or_default();
+            *tried += 1;
+            *tried
+        };
+        match (self.act)(event, tried) {
+            Act::Apply => {}
+            Act::Fail => return Err(Failure::transient(anyhow::anyhow!("not now").context("applying"))),
+            Act::Refuse => return Err(Failure::permanent(anyhow::anyhow!("never"))),
+            Act::Panic => panic!("at the disco"),
+            Act::Sleep(pause) => sleep(pause).await,
+        }
+        self.applied.lock().unwrap().push((event.key.clone(), number));
+        Ok(())
+    }
+}
+
+impl<F> Script<F> {
+    fn new(act: F) -> Arc<Self>
+    where
+        F: Fn(&Event, u32) -> Act,
+    {
+        Arc::new(Self { applied: Mutex::default(), tries: Mutex::default(), act })
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.applied.lock().unwrap().iter().map(|(_, number)| *number).collect()
+    }
+
+    fn tries(&self, number: u64) -> u32 {
+        self.tries.lock().unwrap().get(&number).copied().unwrap_or_default()
+    }
+}
+
+/// A consumer at work.
+struct Running {
+    token: CancellationToken,
+    tracker: TaskTracker,
+    run: JoinHandle<()>,
+}
+
+fn policy() -> Policy {
+    Policy { first_backoff: Duration::from_millis(5), max_backoff: Duration::from_millis(20), ..Policy::default() }
+}
+
+fn start(bus: &Arc<dyn Bus>, handler: Arc<dyn Handler>, policy: Policy) -> Running {
+    let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let consumer = Consumer::new(Arc::clone(bus), "group", KINDS, handler, policy);
+    let work = consumer.run(token.clone(), tracker.clone());
+    let run = tracker.spawn(async move { work.await.unwrap() });
+    Running { token, tracker, run }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.token.cancel();
+        self.run.await.unwrap();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+async fn settled(bus: &Arc<dyn Bus>) {
+    testkit::eventually!(within PATIENCE, bus.depth("group").await.unwrap() == 0);
+}
+
+async fn letters(bus: &Arc<dyn Bus>) -> Vec<DeadLetter> {
+    bus.dead_letters(Some("group"), 100).await.unwrap()
+}
+
+/// A failing event is tried again before any later one of its key; other keys go on.
+pub async fn failures_are_retried_in_order(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let script = Script::new(|event, tried| if number(event) == 1 && tried < 4 { Act::Fail } else { Act::Apply });
+    let running = start(&bus, script.clone(), policy());
+    publish(&bus, &[event("bad", 1), event("bad", 2), event("good", 10), event("good", 11)]).await;
+    settled(&bus).await;
+    running.stop().await;
+    let applied = script.numbers();
+    let of = |numbers: [u64; 2]| applied.iter().copied().filter(|n| numbers.contains(n)).collect::<Vec<_>>();
+    assert_eq!((of([1, 2]), of([10, 11])), (vec![1, 2], vec![10, 11]));
+    assert_eq!(script.tries(1), 4);
+    assert!(letters(&bus).await.is_empty());
+}
+
+/// What can never work is not tried twice.
+pub async fn a_permanent_failure_is_a_dead_letter_at_once(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let script = Script::new(|event, _| if number(event) == 1 { Act::Refuse } else { Act::Apply });
+    let running = start(&bus, script.clone(), policy());
+    publish(&bus, &[event("key", 1), event("key", 2)]).await;
+    settled(&bus).await;
+    running.stop().await;
+    assert_eq!((script.tries(1), script.numbers()), (1, vec![2]));
+    let letters = letters(&bus).await;
+    assert_eq!((letters.len(), letters[0].reason.cause), (1, Cause::Permanent));
+    assert_eq!(letters[0].reason.detail, "never");
+}
+
+/// Poison ends among the dead letters with its reason; a replay after the repair is applied once.
+pub async fn poison_is_given_up_and_can_be_replayed_once(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let repaired = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&repaired);
+    let script = Script::new(move |event, _| {
+        if number(event) == 1 && seen.load(Ordering::SeqCst) == 0 { Act::Fail } else { Act::Apply }
+    });
+    let running = start(&bus, script.clone(), Policy { max_attempts: 3, ..policy() });
+    let poison = event("key", 1);
+    publish(&bus, &[poison.clone(), event("key", 2)]).await;
+    settled(&bus).await;
+    assert_eq!((script.tries(1), script.numbers()), (3, vec![2]));
+    let letter = letters(&bus).await.remove(0);
+    assert_eq!((letter.reason.cause, letter.attempts), (Cause::Exhausted, 3));
+    assert_eq!(letter.reason.detail, "applying: not now");
+    repaired.store(1, Ordering::SeqCst);
+    bus.replay("group", poison.id).await.unwrap();
+    settled(&bus).await;
+    running.stop().await;
+    assert_eq!(script.numbers(), [2, 1]);
+    assert!(letters(&bus).await.is_empty());
+}
+
+/// A panic is a failure like any other: tried again, then put aside; the consumer lives.
+pub async fn a_panic_is_caught(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let script = Script::new(|event, tried| match number(event) {
+        1 => Act::Panic,
+        2 if tried == 1 => Act::Panic,
+        _ => Act::Apply,
+    });
+    let running = start(&bus, script.clone(), Policy { max_attempts: 2, ..policy() });
+    publish(&bus, &[event("key", 1), event("key", 2)]).await;
+    settled(&bus).await;
+    running.stop().await;
+    assert_eq!(script.numbers(), [2]);
+    let letter = letters(&bus).await.remove(0);
+    assert_eq!((letter.reason.cause, letter.reason.detail.as_str()), (Cause::Panicked, "at the disco"));
+}
+
+/// A handler that hangs is dropped and its event tried again.
+pub async fn a_handler_runs_out_of_time(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let script = Script::new(|event, tried| match number(event) {
+        1 => Act::Sleep(LONG),
+        2 if tried == 1 => Act::Sleep(LONG),
+        _ => Act::Apply,
+    });
+    let policy = Policy { max_attempts: 2, timeout: Duration::from_millis(150), ..policy() };
+    let running = start(&bus, script.clone(), policy);
+    publish(&bus, &[event("a", 1), event("b", 2), event("c", 3)]).await;
+    settled(&bus).await;
+    running.stop().await;
+    assert_eq!(script.numbers(), [3, 2]);
+    let letters = letters(&bus).await;
+    assert_eq!((letters.len(), letters[0].reason.cause), (1, Cause::TimedOut));
+}
+
+/// A handler may take longer than a lease: the lease is renewed meanwhile.
+pub async fn a_slow_handler_keeps_its_event(broker: &dyn Broker) {
+    let lease = Duration::from_secs(1);
+    let (bus, other) = (broker.open(lease).await, broker.open(lease).await);
+    let script = Script::new(move |_, _| Act::Sleep(lease * 2));
+    let (a, b) = (start(&bus, script.clone(), policy()), start(&other, script.clone(), policy()));
+    publish(&bus, &[event("key", 1)]).await;
+    settled(&bus).await;
+    a.stop().await;
+    b.stop().await;
+    assert_eq!((script.tries(1), script.numbers()), (1, vec![1]));
+}
+
+/// No more handlers run at once than the policy says, however much waits.
+pub async fn handlers_are_bounded(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let script = Script::new(|_, _| Act::Sleep(LONG));
+    let events: Vec<Event> = (0..20).map(|n| event(n, n)).collect();
+    publish(&bus, &events).await;
+    let running = start(&bus, script.clone(), Policy { max_in_flight: 3, drain: Duration::ZERO, ..policy() });
+    testkit::eventually!(within PATIENCE, script.tries.lock().unwrap().len() == 3);
+    sleep(super::QUIET).await;
+    assert_eq!(script.tries.lock().unwrap().len(), 3);
+    running.stop().await;
+}
+
+/// Two consumers in two processes, handlers that fail, panic and dawdle at random: each key in order, nothing lost.
+pub async fn keys_are_in_order_under_random_failures(broker: &dyn Broker) {
+    let (bus, other) = (broker.open(LONG).await, broker.open(LONG).await);
+    let script = Script::new(|_, _| match rand::random_range(0..10) {
+        0..2 => Act::Fail,
+        2 => Act::Panic,
+        3 | 4 => Act::Sleep(Duration::from_millis(rand::random_range(0..8))),
+        _ => Act::Apply,
+    });
+    let running = [&bus, &other].map(|bus| start(bus, script.clone(), policy()));
+    let (keys, each) = (16_u64, 12_u64);
+    for n in 0..each {
+        let round: Vec<Event> = (0..keys).map(|key| event(key, key * 1000 + n)).collect();
+        publish(&bus, &round).await;
+    }
+    settled(&bus).await;
+    for consumer in running {
+        consumer.stop().await;
+    }
+    assert!(letters(&bus).await.is_empty());
+    let applied = script.applied.lock().unwrap().clone();
+    for key in 0..keys {
+        let of_key = applied.iter().filter(|(name, _)| *name == key.to_string()).map(|(_, number)| *number);
+        assert_eq!(of_key.collect::<Vec<_>>(), (0..each).map(|n| key * 1000 + n).collect::<Vec<_>>());
+    }
+}
+
+/// An event whose consumers died in the middle, again and again, is not handed to the next one.
+pub async fn what_kills_its_consumer_is_given_up(broker: &dyn Broker) {
+    let bus = broker.open(SHORT).await;
+    publish(&bus, &[event("key", 1)]).await;
+    for attempt in 1..3 {
+        let dying = join(&broker.open(SHORT).await, "group").await;
+        assert_eq!(one(&dying).await.attempt, attempt);
+    }
+    let script = Script::new(|_, _| Act::Apply);
+    let running = start(&bus, script.clone(), Policy { max_attempts: 2, ..policy() });
+    settled(&bus).await;
+    running.stop().await;
+    assert!(script.numbers().is_empty());
+    assert_eq!(letters(&bus).await.remove(0).reason.cause, Cause::Deadly);
+}
+
+/// A kind that only a newer member knows waits for that member.
+pub async fn an_unknown_kind_is_left_to_others(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let newer = bus.subscribe("group", &[KIND, "thing.new.v1"]).await.unwrap();
+    let script = Script::new(|_, _| Act::Apply);
+    let running = start(&bus, script.clone(), policy());
+    publish(&bus, &[Event { kind: "thing.new.v1".to_owned(), ..event("key", 1) }]).await;
+    let delivery = one(&newer).await;
+    newer.ack(&delivery).await.unwrap();
+    running.stop().await;
+    assert!(script.numbers().is_empty() && letters(&bus).await.is_empty());
+}
+
+/// At the end of a process what runs is finished and acknowledged, and what did not run is as if never delivered.
+pub async fn a_drain_finishes_and_gives_back(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let script = Script::new(|_, _| Act::Sleep(Duration::from_millis(200)));
+    let events: Vec<Event> = (0..40).map(|n| event(n % 8, n)).collect();
+    publish(&bus, &events).await;
+    let running = start(&bus, script.clone(), Policy { max_in_flight: 4, ..policy() });
+    testkit::eventually!(within PATIENCE, script.tries.lock().unwrap().len() >= 6);
+    running.stop().await;
+    let applied = script.numbers();
+    assert!(applied.len() >= 6 && applied.len() < 40, "{applied:?}");
+    assert_eq!(applied.len(), script.tries.lock().unwrap().len(), "none was cut off");
+    let rest = finish(&join(&broker.open(LONG).await, "group").await, 40 - applied.len()).await;
+    assert!(rest.iter().all(|delivery| delivery.attempt == 1), "none was tried");
+    assert!(numbers(&rest).iter().all(|number| !applied.contains(number)), "none comes twice");
+}
+
+/// A handler that does not end in time is stopped, and its event is free for others at once.
+pub async fn a_drain_ends_by_force(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let script = Script::new(|_, _| Act::Sleep(LONG));
+    publish(&bus, &[event("key", 1)]).await;
+    let running = start(&bus, script.clone(), Policy { drain: Duration::from_millis(50), timeout: LONG, ..policy() });
+    testkit::eventually!(within PATIENCE, script.tries(1) == 1);
+    running.stop().await;
+    let subscription = join(&bus, "group").await;
+    assert_eq!(numbers(&finish(&subscription, 1).await), [1]);
+    silence(&subscription).await;
+}
+
+struct Context(Mutex<Vec<(bool, Option<String>, Event, bool)>>);
+
+#[async_trait]
+impl Handler for Context {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+        let effect = super::event("effect", 0);
+        self.0.lock().unwrap().push((telemetry::canary(), telemetry::trace_id(), effect, telemetry::deadline().is_some()));
+        assert_eq!(event.carrier.canary, telemetry::canary());
+        Ok(())
+    }
+}
+
+/// A handler runs in the trace of the event's cause and under its canary mark, and so does what it causes.
+pub async fn the_trace_and_the_canary_mark_arrive(broker: &dyn Broker) {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    telemetry::try_init_for_tests();
+    let bus = broker.open(LONG).await;
+    let traceparent = Some(format!("00-{TRACE}-00f067aa0ba902b7-01"));
+    let marked = Carrier { traceparent, tracestate: None, canary: true };
+    let context = Arc::new(Context(Mutex::default()));
+    let running = start(&bus, context.clone(), policy());
+    publish(&bus, &[Event { carrier: marked, ..event("key", 1) }]).await;
+    settled(&bus).await;
+    publish(&bus, &[Event { carrier: Carrier::default(), ..event("key", 2) }]).await;
+    settled(&bus).await;
+    running.stop().await;
+    let seen = context.0.lock().unwrap();
+    let (canary, trace, effect, deadline) = &seen[0];
+    assert_eq!((*canary, trace.as_deref(), *deadline), (true, Some(TRACE), true));
+    assert!(effect.carrier.canary);
+    assert!(effect.carrier.traceparent.as_deref().is_some_and(|parent| parent.contains(TRACE)), "{effect:?}");
+    let (canary, trace, effect, _) = &seen[1];
+    assert!(!canary && !effect.carrier.canary);
+    assert_ne!(trace.as_deref(), Some(TRACE));
+}

@@ -1,0 +1,346 @@
+//! Outbox, inbox and relay over a store.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::{LONG, PATIENCE, SHORT, Store, Stores, event, number};
+use crate::{
+    Bus, Claimed, DeadLetter, Effects, Error, Event, Outbox, Receipt, Recorded, Relay, Subscription, Wake,
+};
+
+async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
+    let (recorded, open) = store.begin(&Effects::of(events)).await;
+    assert_eq!(recorded, Recorded::First);
+    open.commit().await;
+}
+
+fn seqs(claimed: &Claimed) -> Vec<i64> {
+    claimed.rows.iter().map(|row| row.seq).collect()
+}
+
+fn claimed_numbers(claimed: &Claimed) -> Vec<u64> {
+    claimed.rows.iter().map(|row| number(&row.event)).collect()
+}
+
+async fn claim(store: &Arc<dyn Store>, owner: &str) -> Claimed {
+    store.outbox().claim(owner, 100).await.unwrap()
+}
+
+fn receipt(id: Uuid) -> Receipt {
+    Receipt { consumer: "suite", event_id: id }
+}
+
+fn in_(pause: Duration) -> time::OffsetDateTime {
+    clock::system().now() + pause
+}
+
+/// Rolled back, the events have never been; committed, they are there.
+pub async fn events_are_stored_with_their_transaction(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let (_, open) = store.begin(&Effects::of(vec![event("key", 1)])).await;
+    open.roll_back().await;
+    assert_eq!(store.outbox().depth().await.unwrap().count, 0);
+    record(&store, vec![event("key", 2)]).await;
+    assert_eq!(claimed_numbers(&claim(&stores.open(LONG).await, "relay").await), [2]);
+}
+
+/// Rows come in the order of their transactions, as they were recorded, at most as many as asked for.
+pub async fn rows_come_in_order_and_whole(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let events: Vec<Event> = (0..6).map(|n| event(n % 2, n).about("subject")).collect();
+    for pair in events.chunks(2) {
+        record(&store, pair.to_vec()).await;
+    }
+    let claimed = store.outbox().claim("relay", 4).await.unwrap();
+    let read: Vec<String> = claimed.rows.iter().map(|row| format!("{:?}", row.event)).collect();
+    let sent: Vec<String> = events.iter().take(4).map(|event| format!("{event:?}")).collect();
+    assert_eq!(read, sent);
+    assert!(claimed.rows.iter().all(|row| row.attempts == 0));
+}
+
+/// Confirmed is gone; the rest stays.
+pub async fn confirmed_rows_are_gone(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    record(&store, (0..3).map(|n| event("key", n)).collect()).await;
+    let claimed = claim(&store, "relay").await;
+    store.outbox().confirm(claimed.fence, &seqs(&claimed)[..2]).await.unwrap();
+    store.outbox().confirm(claimed.fence, &[]).await.unwrap();
+    assert_eq!(claimed_numbers(&claim(&store, "relay").await), [2]);
+}
+
+/// While a relay holds the outbox, another one gets nothing.
+pub async fn one_relay_at_a_time(stores: &dyn Stores) {
+    let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
+    record(&store, vec![event("key", 1)]).await;
+    let first = claim(&store, "first").await;
+    assert!(claim(&other, "second").await.rows.is_empty());
+    let again = claim(&store, "first").await;
+    assert_eq!((again.fence, again.rows.len()), (first.fence, 1), "renewing is not a change of owner");
+}
+
+/// A relay that slept through the end of its lease can change nothing once another one has taken over.
+pub async fn a_stale_relay_is_refused(stores: &dyn Stores) {
+    let (store, other) = (stores.open(SHORT).await, stores.open(LONG).await);
+    record(&store, vec![event("key", 1), event("key", 2)]).await;
+    let stale = claim(&store, "first").await;
+    let current = testkit::eventually!(within PATIENCE, {
+        let claimed = claim(&other, "second").await;
+        (!claimed.rows.is_empty()).then_some(claimed)
+    });
+    assert!(current.fence > stale.fence);
+    let outbox = store.outbox();
+    assert!(matches!(outbox.confirm(stale.fence, &seqs(&stale)).await, Err(Error::Stale)));
+    assert!(matches!(outbox.fail(stale.fence, stale.rows[0].seq, "stale", None).await, Err(Error::Stale)));
+    outbox.release(stale.fence).await.unwrap();
+    assert!(claim(&store, "first").await.rows.is_empty(), "the stale relay has not released what is not its own");
+    other.outbox().confirm(current.fence, &seqs(&current)).await.unwrap();
+    assert_eq!(other.outbox().depth().await.unwrap().count, 0);
+}
+
+/// A relay that ends does not keep the next one waiting.
+pub async fn a_released_lease_is_free_at_once(stores: &dyn Stores) {
+    let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
+    record(&store, vec![event("key", 1)]).await;
+    let first = claim(&store, "first").await;
+    store.outbox().release(first.fence).await.unwrap();
+    let second = claim(&other, "second").await;
+    assert_eq!(second.rows.len(), 1);
+    assert!(second.fence > first.fence);
+}
+
+/// A refused row waits, and its key with it; other keys go on.
+pub async fn a_refused_row_holds_back_its_key_only(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    record(&store, vec![event("bad", 1), event("bad", 2), event("good", 3)]).await;
+    let claimed = claim(&store, "relay").await;
+    let pause = Duration::from_millis(400);
+    store.outbox().fail(claimed.fence, claimed.rows[0].seq, "too long", Some(in_(pause))).await.unwrap();
+    assert_eq!(claimed_numbers(&claim(&store, "relay").await), [3]);
+    let later = testkit::eventually!(within PATIENCE, {
+        let claimed = claim(&store, "relay").await;
+        (claimed.rows.len() == 3).then_some(claimed)
+    });
+    assert_eq!(claimed_numbers(&later), [1, 2, 3]);
+    assert_eq!(later.rows[0].attempts, 1);
+}
+
+/// A row given up frees its key, is counted, and comes again when it is revived.
+pub async fn a_dead_row_frees_its_key_and_can_be_revived(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    record(&store, vec![event("bad", 1), event("bad", 2)]).await;
+    let claimed = claim(&store, "relay").await;
+    store.outbox().fail(claimed.fence, claimed.rows[0].seq, "never", None).await.unwrap();
+    assert_eq!(claimed_numbers(&claim(&store, "relay").await), [2]);
+    let depth = store.outbox().depth().await.unwrap();
+    assert_eq!((depth.count, depth.dead), (1, 1));
+    assert_eq!(store.outbox().revive().await.unwrap(), 1);
+    assert_eq!(claimed_numbers(&claim(&store, "relay").await), [1, 2]);
+}
+
+/// Depth is what waits and how long the oldest has waited.
+pub async fn depth_tells_count_and_age(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    assert_eq!(store.outbox().depth().await.unwrap(), crate::Depth::default());
+    let old = Event { time: in_(Duration::ZERO) - Duration::from_secs(60), ..event("key", 1) };
+    record(&store, vec![event("key", 2), old]).await;
+    let depth = store.outbox().depth().await.unwrap();
+    assert_eq!(depth.count, 2);
+    assert!(depth.oldest.is_some_and(|age| age >= Duration::from_secs(60) && age < Duration::from_secs(120)));
+}
+
+/// A receipt is the first once per consumer.
+pub async fn a_receipt_counts_once(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let id = Uuid::now_v7();
+    for (receipt, expected) in [
+        (receipt(id), Recorded::First),
+        (receipt(id), Recorded::Duplicate),
+        (Receipt { consumer: "another", event_id: id }, Recorded::First),
+        (receipt(Uuid::now_v7()), Recorded::First),
+    ] {
+        let (recorded, open) = store.begin(&Effects::default().caused_by(receipt)).await;
+        assert_eq!(recorded, expected);
+        open.commit().await;
+    }
+}
+
+/// Of two that apply one event at once, in two processes, the second waits for the first and learns the truth.
+pub async fn duplicates_at_once_count_once(stores: &dyn Stores) {
+    let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
+    let effects = Effects::of(vec![event("key", 1)]).caused_by(receipt(Uuid::now_v7()));
+    let (first, open) = store.begin(&effects).await;
+    let (second, ()) = tokio::join!(other.begin(&effects), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        open.commit().await;
+    });
+    second.1.roll_back().await;
+    assert_eq!((first, second.0), (Recorded::First, Recorded::Duplicate));
+    assert_eq!(store.outbox().depth().await.unwrap().count, 1);
+}
+
+/// The same, but the first fails: then the second is the first.
+pub async fn a_rolled_back_receipt_did_not_count(stores: &dyn Stores) {
+    let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
+    let effects = Effects::of(vec![event("key", 1)]).caused_by(receipt(Uuid::now_v7()));
+    let (first, open) = store.begin(&effects).await;
+    let (second, ()) = tokio::join!(other.begin(&effects), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        open.roll_back().await;
+    });
+    second.1.commit().await;
+    assert_eq!((first, second.0), (Recorded::First, Recorded::First));
+    assert_eq!(store.outbox().depth().await.unwrap().count, 1);
+}
+
+/// Even a caller that commits a duplicate adds no event.
+pub async fn a_duplicate_stores_nothing(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let receipt = receipt(Uuid::now_v7());
+    for _ in 0..2 {
+        let (_, open) = store.begin(&Effects::of(vec![event("key", 1)]).caused_by(receipt.clone())).await;
+        open.commit().await;
+    }
+    assert_eq!(store.outbox().depth().await.unwrap().count, 1);
+}
+
+/// A bus that keeps what it is given, after failing as often as it is told, and refuses one number for ever.
+#[derive(Default)]
+struct Fake {
+    log: Mutex<Vec<Event>>,
+    failures: AtomicUsize,
+    refused: Option<u64>,
+}
+
+#[async_trait]
+impl Bus for Fake {
+    async fn publish(&self, events: &[Event]) -> Result<(), Error> {
+        if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(Error::bus("broken"));
+        }
+        if let Some(bad) = events.iter().find(|event| Some(number(event)) == self.refused) {
+            return Err(Error::Rejected { id: bad.id, reason: "too large".to_owned() });
+        }
+        self.log.lock().unwrap().extend_from_slice(events);
+        Ok(())
+    }
+
+    async fn subscribe(&self, _: &str, _: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
+        Err(Error::bus("no subscriptions here"))
+    }
+
+    async fn dead_letters(&self, _: Option<&str>, _: usize) -> Result<Vec<DeadLetter>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
+        Err(Error::NoDeadLetter { group: group.to_owned(), event })
+    }
+
+    async fn depth(&self, _: &str) -> Result<u64, Error> {
+        Ok(0)
+    }
+}
+
+impl Fake {
+    fn numbers(&self) -> Vec<u64> {
+        self.log.lock().unwrap().iter().map(number).collect()
+    }
+}
+
+struct Relaying {
+    token: CancellationToken,
+    wake: Wake,
+    run: JoinHandle<()>,
+}
+
+fn relay(outbox: Arc<dyn Outbox>, bus: &Arc<Fake>) -> Relaying {
+    let relay = Relay::new(outbox, Arc::clone(bus) as Arc<dyn Bus>, clock::system());
+    let (token, wake) = (CancellationToken::new(), relay.wake());
+    let work = relay.run(token.clone());
+    let run = TaskTracker::new().spawn(async move { work.await.unwrap() });
+    Relaying { token, wake, run }
+}
+
+impl Relaying {
+    async fn stop(self) {
+        self.token.cancel();
+        self.run.await.unwrap();
+    }
+}
+
+/// What is recorded is published, in order, at once when the relay is poked, and the outbox ends empty.
+pub async fn the_relay_publishes_in_order(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let bus = Arc::new(Fake::default());
+    record(&store, (0..150).map(|n| event("key", n)).collect()).await;
+    let relaying = relay(store.outbox(), &bus);
+    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+    let started = std::time::Instant::now();
+    record(&store, vec![event("key", 150)]).await;
+    relaying.wake.poke();
+    testkit::eventually!(within PATIENCE, bus.numbers().len() == 151);
+    assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
+    record(&store, vec![event("key", 151)]).await;
+    relaying.stop().await;
+    assert_eq!(bus.numbers(), (0..152).collect::<Vec<_>>(), "the last one is published before the relay ends");
+}
+
+/// A bus that is down costs time and nothing else.
+pub async fn the_relay_outlives_a_broken_bus(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let bus = Arc::new(Fake { failures: AtomicUsize::new(4), ..Fake::default() });
+    record(&store, (0..5).map(|n| event("key", n)).collect()).await;
+    let relaying = relay(store.outbox(), &bus);
+    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+    relaying.stop().await;
+    assert_eq!(bus.numbers(), (0..5).collect::<Vec<_>>());
+    assert_eq!(store.outbox().depth().await.unwrap().dead, 0);
+}
+
+/// An event that the bus will not take is put aside in the end; until then only its key waits.
+pub async fn the_relay_gets_round_a_refused_event(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let bus = Arc::new(Fake { refused: Some(1), ..Fake::default() });
+    record(&store, vec![event("bad", 1), event("bad", 2), event("good", 3), event("good", 4)]).await;
+    let relaying = relay(store.outbox(), &bus);
+    testkit::eventually!(within PATIENCE, bus.numbers() == [3, 4]);
+    assert_eq!(store.outbox().depth().await.unwrap().count, 2);
+    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().dead == 1);
+    testkit::eventually!(within PATIENCE, bus.numbers() == [3, 4, 2]);
+    relaying.stop().await;
+}
+
+/// Two relays in two processes that come and go publish everything, each key in order; only a kill repeats.
+pub async fn two_relays_publish_everything_once(stores: &dyn Stores) {
+    let (store, other) = (stores.open(SHORT).await, stores.open(SHORT).await);
+    let bus = Arc::new(Fake::default());
+    let mut relays = vec![relay(store.outbox(), &bus), relay(other.outbox(), &bus)];
+    for n in 0..60_u64 {
+        let writer = if n.is_multiple_of(2) { &store } else { &other };
+        record(writer, (0..4).map(|key| event(key, n)).collect()).await;
+        relays[usize::from(n % 3 == 0)].wake.poke();
+        if n % 20 == 10 {
+            relays.remove(0).stop().await;
+            relays.push(relay(store.outbox(), &bus));
+        }
+    }
+    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+    for relaying in relays {
+        relaying.stop().await;
+    }
+    let log = bus.log.lock().unwrap();
+    let mut keys: HashMap<&str, Vec<u64>> = HashMap::new();
+    for event in log.iter() {
+        keys.entry(&event.key).or_default().push(number(event));
+    }
+    assert!(keys.values().all(|numbers| *numbers == (0..60).collect::<Vec<_>>()), "{keys:?}");
+    assert_eq!(log.iter().map(|event| event.id).collect::<HashSet<_>>().len(), log.len());
+}

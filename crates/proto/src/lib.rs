@@ -1,0 +1,22 @@
+//! Generated gRPC code (tonic, prost) of the services, from `proto/`.
+
+/// Every file descriptor, encoded, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Package `user`.
+pub mod user {
+    /// Version 1.
+    #[allow(clippy::pedantic, unreachable_pub, unused_qualifications)] // generated code
+    pub mod v1 {
+        tonic::include_proto!("user.v1");
+    }
+}
+
+/// Package `payment`.
+pub mod payment {
+    /// Version 1.
+    #[allow(clippy::pedantic, unreachable_pub, unused_qualifications)] // generated code
+    pub mod v1 {
+        tonic::include_proto!("payment.v1");
+    }
+}

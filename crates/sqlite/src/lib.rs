@@ -1,0 +1,68 @@
+//! Opens an embedded SQLite database with safe settings.
+//!
+//! One connection writes and a few read, which is how SQLite with a write-ahead log works best: a writer never waits
+//! for a lock inside its own process, and readers never wait at all.
+//!
+//! ```
+//! # async fn example(migrations: &'static sqlx::migrate::Migrator) -> Result<(), Box<dyn std::error::Error>> {
+//! let database = sqlite::open("sqlite://.trireme/user.db", migrations).await?;
+//! let mut tx = database.begin().await?;
+//! sqlx::query("UPDATE users SET name = ?1").bind("Ada").execute(&mut *tx).await?;
+//! tx.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+#![warn(missing_docs)]
+
+mod location;
+mod open;
+
+pub use open::{Error, open};
+
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+/// An open database.
+///
+/// For `sqlite::memory:` both pools are one and the same connection: do not read through a pool while a transaction
+/// is open, read through the transaction.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// The connections that read; they refuse to write.
+    pub read: SqlitePool,
+    /// The one connection that writes.
+    pub write: SqlitePool,
+}
+
+impl Database {
+    /// Begins a transaction that may write.
+    ///
+    /// It takes the write lock at once (`BEGIN IMMEDIATE`), so that it cannot fail halfway because another process
+    /// wrote in between. Dropping it rolls back.
+    ///
+    /// # Errors
+    ///
+    /// When another process holds the write lock for more than 5 s, or the file cannot be used.
+    pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.write.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Closes all connections once they are idle.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// Asks the database for nothing, to see that it answers; for health checks.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1").execute(&self.read).await.map(drop)
+    }
+}
+
+/// Says whether the failure is a broken UNIQUE or PRIMARY KEY constraint.
+pub fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}

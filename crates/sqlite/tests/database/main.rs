@@ -1,0 +1,147 @@
+//! What an open database promises: one writer, safe files, a schema that several openers agree on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use sqlite::Database;
+use sqlx::migrate::Migrator;
+use testkit::{sqlite_url, temp_dir};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("tests/database/migrations");
+
+async fn add(database: &Database, name: &str) -> Result<(), sqlx::Error> {
+    let mut tx = database.begin().await?;
+    sqlx::query("INSERT INTO counters VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1")
+        .bind(name)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
+}
+
+async fn value(database: &Database, name: &str) -> Option<i64> {
+    sqlx::query_scalar("SELECT value FROM counters WHERE name = ?1")
+        .bind(name)
+        .fetch_optional(&database.read)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_is_committed_is_there_after_opening_again() {
+    let folder = temp_dir();
+    let url = sqlite_url(&folder, "deep/below/a.db");
+    let database = sqlite::open(&url, &MIGRATIONS).await.unwrap();
+    add(&database, "a").await.unwrap();
+    database.close().await;
+    let database = sqlite::open(&url, &MIGRATIONS).await.unwrap();
+    assert_eq!(value(&database, "a").await, Some(1));
+    database.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_nothing() {
+    for url in ["sqlite::memory:".to_owned(), sqlite_url(&temp_dir(), "a.db")] {
+        let database = sqlite::open(&url, &MIGRATIONS).await.unwrap();
+        let mut tx = database.begin().await.unwrap();
+        sqlx::query("INSERT INTO counters VALUES ('a', 1)").execute(&mut *tx).await.unwrap();
+        drop(tx);
+        assert_eq!(value(&database, "a").await, None, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn each_memory_is_a_database_of_its_own() {
+    let one = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
+    let other = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
+    add(&one, "a").await.unwrap();
+    assert_eq!(value(&one, "a").await, Some(1));
+    assert_eq!(value(&other, "a").await, None);
+}
+
+#[tokio::test]
+async fn the_reading_connections_refuse_to_write() {
+    let folder = temp_dir();
+    let database = sqlite::open(&sqlite_url(&folder, "a.db"), &MIGRATIONS).await.unwrap();
+    let write = sqlx::query("INSERT INTO counters VALUES ('a', 1)").execute(&database.read).await;
+    assert!(write.unwrap_err().to_string().contains("readonly"));
+}
+
+#[tokio::test]
+async fn readers_do_not_wait_for_a_writer_and_see_what_was_committed() {
+    let folder = temp_dir();
+    let database = sqlite::open(&sqlite_url(&folder, "a.db"), &MIGRATIONS).await.unwrap();
+    add(&database, "a").await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    sqlx::query("UPDATE counters SET value = 9").execute(&mut *tx).await.unwrap();
+    assert_eq!(value(&database, "a").await, Some(1));
+    tx.commit().await.unwrap();
+    assert_eq!(value(&database, "a").await, Some(9));
+}
+
+#[tokio::test]
+async fn constraints_hold_and_a_broken_key_is_recognised() {
+    let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
+    let insert = "INSERT INTO counters VALUES ('a', 1)";
+    sqlx::query(insert).execute(&database.write).await.unwrap();
+    let twice = sqlx::query(insert).execute(&database.write).await.unwrap_err();
+    assert!(sqlite::is_unique_violation(&twice));
+    let orphan = sqlx::query("INSERT INTO notes VALUES ('b', 'text')").execute(&database.write).await.unwrap_err();
+    assert!(orphan.as_database_error().unwrap().is_foreign_key_violation());
+    assert!(!sqlite::is_unique_violation(&orphan));
+}
+
+#[tokio::test]
+async fn the_files_are_for_the_owner_only() {
+    let folder = temp_dir();
+    let database = sqlite::open(&sqlite_url(&folder, "a.db"), &MIGRATIONS).await.unwrap();
+    add(&database, "a").await.unwrap();
+    for name in ["a.db", "a.db-wal", "a.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_disk_only_when_asked_to() {
+    let folder = temp_dir();
+    let plain = sqlite_url(&folder, "a.db");
+    for (url, level) in [(plain.clone(), 1), (format!("{plain}?synchronous=full"), 2)] {
+        let database = sqlite::open(&url, &MIGRATIONS).await.unwrap();
+        let set: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&database.write).await.unwrap();
+        assert_eq!(set, level, "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_may_open_a_new_file_and_write_at_the_same_time() {
+    let folder = temp_dir();
+    let url = sqlite_url(&folder, "a.db");
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let url = url.clone();
+        tasks.spawn(async move {
+            let database = sqlite::open(&url, &MIGRATIONS).await.unwrap();
+            for _ in 0..10 {
+                add(&database, "a").await.unwrap();
+            }
+            database.close().await;
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    let database = sqlite::open(&url, &MIGRATIONS).await.unwrap();
+    assert_eq!(value(&database, "a").await, Some(60));
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why() {
+    let refusal = |url: String| async move { sqlite::open(&url, &MIGRATIONS).await.unwrap_err().to_string() };
+    assert!(refusal("postgres://localhost/a".into()).await.contains("write sqlite://PATH"));
+    assert!(refusal("sqlite://a.db?mode=ro".into()).await.contains("write sqlite://PATH"));
+    let folder = temp_dir();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    assert!(refusal(sqlite_url(&folder, "file/a.db")).await.contains("cannot make the database file"));
+    std::fs::write(folder.path().join("no.db"), "this is no database, but long enough to be one").unwrap();
+    assert!(refusal(sqlite_url(&folder, "no.db")).await.contains("cannot open the database"));
+}

@@ -1,0 +1,4 @@
+CREATE TABLE notes (
+    counter TEXT NOT NULL REFERENCES counters (name),
+    text    TEXT NOT NULL
+) STRICT;

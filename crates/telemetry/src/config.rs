@@ -1,0 +1,25 @@
+//! What can be told about logs. Traces and metrics follow the standard `OTEL_*` variables.
+
+use serde::Deserialize;
+
+/// Section `telemetry`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which lines and spans: a filter as of `tracing_subscriber::EnvFilter`, such as `info` or `info,order=debug`.
+    pub log: String,
+    /// How lines look.
+    pub format: Format,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// [`Format::Pretty`] on a terminal, [`Format::Json`] otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}

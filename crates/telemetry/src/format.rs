@@ -1,0 +1,144 @@
+//! How a log line looks: for people on a terminal, JSON otherwise; always with the ids of its trace.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+use opentelemetry::{Context, trace::TraceContextExt as _};
+use serde_json::{Map, Value};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::Writer,
+    },
+    registry::LookupSpan,
+};
+
+use crate::scope;
+
+/// Formats events of one service.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) service: &'static str,
+    pub(crate) json: bool,
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn keep(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            ("message", value) => self.message = value.to_string(),
+            (name, value) => drop(self.others.insert(name.to_owned(), value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.keep(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.keep(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.keep(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, value.into());
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if self.json { self.json(&mut to, event, fields) } else { pretty(&mut to, event, &fields) }
+    }
+}
+
+impl Line {
+    fn json(&self, to: &mut Writer<'_>, event: &Event<'_>, fields: Fields) -> fmt::Result {
+        let mut line = Map::new();
+        let mut put = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
+        put("timestamp", OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default().into());
+        put("level", event.metadata().level().as_str().into());
+        put("service", self.service.into());
+        put("target", event.metadata().target().into());
+        put("message", fields.message.into());
+        let context = Context::current();
+        let span = context.span();
+        if span.span_context().is_valid() {
+            put("span_id", span.span_context().span_id().to_string().into());
+        }
+        if let Some(trace) = scope::trace_id() {
+            put("trace_id", trace.into());
+        }
+        if scope::canary() {
+            put("canary", true.into());
+        }
+        // The line's own names win: a field cannot pose as the trace id.
+        for (name, value) in fields.others {
+            line.entry(name).or_insert(value);
+        }
+        writeln!(to, "{}", Value::Object(line))
+    }
+}
+
+fn pretty(to: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::Result {
+    let plain = !to.has_ansi_escapes();
+    let style = |colour: AnsiColor| if plain { Style::new() } else { colour.on_default() };
+    let dim = if plain { Style::new() } else { Style::new().dimmed() };
+    let level = match *event.metadata().level() {
+        Level::ERROR => style(AnsiColor::Red),
+        Level::WARN => style(AnsiColor::Yellow),
+        Level::INFO => style(AnsiColor::Green),
+        Level::DEBUG | Level::TRACE => dim,
+    };
+    let clock = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
+    let now = OffsetDateTime::now_utc().format(&clock).unwrap_or_default();
+    let name = event.metadata().level().as_str();
+    write!(to, "{dim}{now}{dim:#} {level}{name:>5}{level:#} {}", shown(&fields.message))?;
+    for (name, value) in &fields.others {
+        match value {
+            Value::String(text) => write!(to, " {dim}{name}={dim:#}{}", shown(text))?,
+            value => write!(to, " {dim}{name}={dim:#}{value}")?,
+        }
+    }
+    if let Some(trace) = scope::trace_id() {
+        write!(to, " {dim}trace={trace}{dim:#}")?;
+    }
+    if scope::canary() {
+        write!(to, " {dim}canary{dim:#}")?;
+    }
+    writeln!(to)
+}
+
+/// Text without control characters, so that nothing logged can move the cursor or forge a line.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,110 @@
+//! What is current while one request or message is being handled.
+
+use std::time::Duration;
+
+use opentelemetry::{
+    Context,
+    trace::{TraceContextExt as _, TraceId},
+};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::Carrier;
+
+#[derive(Clone, Debug)]
+struct Scope {
+    carrier: Carrier,
+    trace: TraceId,
+    deadline: Option<Instant>,
+}
+
+tokio::task_local! {
+    static SCOPE: Scope;
+}
+
+/// Runs `future` as the handling of something that came with `carrier` and has to end by `deadline`.
+///
+/// The remote parent is set before `span` is entered for the first time, as tracing-opentelemetry demands.
+/// Inside, [`canary`], [`deadline`], [`trace_id`] and [`Carrier::current`] answer for it. A deadline of an enclosing
+/// scope stays in force.
+pub async fn scope<F: Future>(carrier: &Carrier, deadline: Option<Instant>, span: Span, future: F) -> F::Output {
+    let remote = carrier.remote();
+    if let Some(remote) = &remote {
+        // Refused only where no telemetry is installed, and then there is nothing to continue.
+        let _ = span.set_parent(Context::new().with_remote_span_context(remote.clone()));
+    }
+    let own = span.context().span().span_context().trace_id();
+    let trace = [Some(own), remote.map(|remote| remote.trace_id())].into_iter().flatten();
+    let trace = trace.into_iter().find(|id| *id != TraceId::INVALID).unwrap_or_else(|| TraceId::from(rand::random::<u128>()));
+    let deadline = [deadline, self::deadline()].into_iter().flatten().min();
+    let scope = Scope { carrier: carrier.clone(), trace, deadline };
+    SCOPE.scope(scope, future.instrument(span)).await
+}
+
+fn read<T>(of: impl FnOnce(&Scope) -> T) -> Option<T> {
+    SCOPE.try_with(of).ok()
+}
+
+/// Whether what is being handled is marked for the canary.
+pub fn canary() -> bool {
+    read(|scope| scope.carrier.canary).unwrap_or_default()
+}
+
+/// When what is being handled has to have ended.
+pub fn deadline() -> Option<Instant> {
+    read(|scope| scope.deadline).flatten()
+}
+
+/// What is left until [`deadline`], at most `cap`.
+pub fn remaining(cap: Duration) -> Duration {
+    deadline().map_or(cap, |deadline| deadline.saturating_duration_since(Instant::now()).min(cap))
+}
+
+/// The id of the current trace: 32 hexadecimal digits. `None` outside any [`scope`] and span.
+pub fn trace_id() -> Option<String> {
+    let current = || Some(Context::current().span().span_context().trace_id()).filter(|id| *id != TraceId::INVALID);
+    read(|scope| scope.trace).or_else(current).map(|id| id.to_string())
+}
+
+/// Says that `span` was caused by, but is no part of, what the carrier comes from.
+pub fn link(span: &Span, carrier: &Carrier) {
+    if let Some(remote) = carrier.remote() {
+        span.add_link(remote);
+    }
+}
+
+/// The carrier of the current scope as it came in.
+pub(crate) fn incoming() -> Carrier {
+    read(|scope| scope.carrier.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[tokio::test(start_paused = true)]
+    async fn deadlines_shrink_and_never_grow() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let none = Carrier::default();
+        let inner = scope(&none, Some(now + 9 * second), Span::none(), async { remaining(60 * second) });
+        let outer = scope(&none, Some(now + 5 * second), Span::none(), inner);
+        assert_eq!(outer.await, 5 * second);
+        assert_eq!(remaining(second), second, "outside a scope only the cap counts");
+    }
+
+    #[tokio::test]
+    async fn the_callers_trace_goes_on_without_any_telemetry() {
+        let carrier = Carrier { traceparent: Some(PARENT.into()), tracestate: None, canary: true };
+        let inside = scope(&carrier, None, Span::none(), async { (trace_id(), canary(), Carrier::current()) }).await;
+        assert_eq!(inside, (Some("4bf92f3577b34da6a3ce929d0e0e4736".into()), true, carrier));
+    }
+
+    #[tokio::test]
+    async fn a_request_without_trace_gets_an_id() {
+        let id = scope(&Carrier::default(), None, Span::none(), async { trace_id() }).await;
+        assert_eq!(id.map(|id| id.len()), Some(32));
+    }
+}

@@ -1,0 +1,9 @@
+//! Runs the three real binaries under the real supervisor and talks to them as a client would.
+//!
+//! [`Cluster`] starts and ends them in a folder of its own; [`Api`] is a small HTTP client that keeps connections.
+
+mod api;
+mod cluster;
+
+pub use api::{Account, Answer, Api};
+pub use cluster::{Cluster, Process, binary};

@@ -1,0 +1,261 @@
+//! The kill test: concurrent clients place, repeat, cancel and fulfil orders while processes die.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::{Account, Answer, Api, Cluster};
+use futures::future::{join_all, try_join_all};
+use http::StatusCode;
+use nix::sys::signal::Signal;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::books;
+
+const CLIENTS: usize = 16;
+const ORDERS_EACH: usize = 20;
+const KILLS: usize = 24;
+/// A command is repeated this long before the test gives up on it: much longer than any restart takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The run's seed; `TRIREME_SEED` repeats another one.
+fn seed() -> u64 {
+    std::env::var("TRIREME_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
+
+/// One order as its client knows it.
+#[derive(Debug)]
+struct Placed {
+    id: String,
+    cancel_accepted: bool,
+    fulfilled: bool,
+}
+
+/// What the clients share.
+struct Shop {
+    api: Api,
+    operator: Account,
+    products: Vec<String>,
+    killing: AtomicBool,
+}
+
+/// Repeats a command until it gets an answer that is not a server's failure.
+async fn insist<F, Fut>(mut command: F) -> Result<Answer>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Answer>>,
+{
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let last = match command().await {
+            Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
+            Ok(answer) => format!("{answer:?}"),
+            Err(error) => format!("{error:#}"),
+        };
+        ensure!(Instant::now() < give_up, "no answer within {PATIENCE:?}: {last}");
+        sleep(Duration::from_millis(50)).await; // pacing of retries, not waiting for a state
+    }
+}
+
+impl Shop {
+    /// Places one order, repeats it now and then, and perhaps fulfils or cancels it. `None`: out of stock.
+    async fn order(&self, account: &Account, rng: &mut StdRng) -> Result<Option<Placed>> {
+        let tokens = ["tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_insufficient_funds", "tok_unavailable", "tok_unknown"];
+        let token = tokens[rng.random_range(0..tokens.len())];
+        let first = rng.random_range(0..self.products.len());
+        let mut items = vec![json!({"product_id": self.products[first], "quantity": rng.random_range(1..=3)})];
+        if rng.random_bool(0.5) {
+            let second = (first + 1) % self.products.len();
+            items.push(json!({"product_id": self.products[second], "quantity": 1}));
+        }
+        let body = json!({"items": items, "payment_token": token});
+        let key = Uuid::from_u128(rng.random()).to_string();
+        let place = || self.api.post("order:/v1/orders", account, Some(&key), Some(&body));
+        let answer = insist(place).await?;
+        if answer.status == StatusCode::CONFLICT {
+            return Ok(None);
+        }
+        ensure!(matches!(answer.status.as_u16(), 200..=202), "place: {answer:?}");
+        let id = answer.text("id").to_owned();
+        if rng.random_bool(0.3) {
+            for again in try_join_all([insist(place), insist(place)]).await? {
+                ensure!(again.status == StatusCode::OK && again.text("id") == id, "repeat: {again:?}");
+                ensure!(again.headers.contains_key("idempotent-replayed"), "repeat: {again:?}");
+            }
+        }
+        let mut placed = Placed { id, cancel_accepted: false, fulfilled: false };
+        if rng.random_bool(0.3) {
+            placed.fulfilled = self.command("fulfil", &placed.id, &self.operator).await?;
+        }
+        if rng.random_bool(0.3) {
+            placed.cancel_accepted = self.command("cancel", &placed.id, account).await?;
+        }
+        Ok(Some(placed))
+    }
+
+    /// Fulfils or cancels; `false` where the order's state refuses.
+    async fn command(&self, verb: &str, id: &str, by: &Account) -> Result<bool> {
+        let path = format!("order:/v1/orders/{id}/{verb}");
+        let answer = insist(|| self.api.post(&path, by, None, None)).await?;
+        ensure!(matches!(answer.status.as_u16(), 200 | 202 | 409), "{verb}: {answer:?}");
+        Ok(answer.status != StatusCode::CONFLICT)
+    }
+
+    /// One client: its share of the orders, and on until the last kill is over.
+    async fn client(&self, account: &Account, mut rng: StdRng) -> Result<Vec<Placed>> {
+        let mut placed = Vec::new();
+        while placed.len() < ORDERS_EACH || self.killing.load(Ordering::Relaxed) && placed.len() < 20 * ORDERS_EACH {
+            placed.extend(self.order(account, &mut rng).await?);
+            sleep(Duration::from_millis(rng.random_range(0..100))).await; // a person's pace
+        }
+        Ok(placed)
+    }
+}
+
+/// Kills processes at random moments; each killed one has to come back.
+async fn killer(cluster: &Cluster, mut rng: StdRng) -> Result<usize> {
+    let names = ["user", "order", "payment"];
+    let mut kills = 0;
+    let give_up = Instant::now() + 4 * PATIENCE;
+    while kills < KILLS {
+        ensure!(Instant::now() < give_up, "only {kills} kills: a process does not come back");
+        sleep(Duration::from_millis(rng.random_range(100..900))).await; // a random moment
+        let name = names[rng.random_range(0..names.len())];
+        kills += usize::from(cluster.signal(name, Signal::SIGKILL)?);
+    }
+    Ok(kills)
+}
+
+/// Reads an order as the operator.
+async fn read(shop: &Shop, id: &str) -> Result<Value> {
+    let path = format!("order:/v1/orders/{id}");
+    let answer = insist(|| shop.api.get(&path, &shop.operator)).await?;
+    ensure!(answer.status == StatusCode::OK, "order {id} was accepted and is lost: {answer:?}");
+    Ok(answer.body)
+}
+
+/// Waits until an order rests, then checks its state against its payment and its client's commands.
+async fn check(shop: &Shop, placed: &Placed) -> Result<Value> {
+    let give_up = Instant::now() + PATIENCE;
+    let order = loop {
+        let order = read(shop, &placed.id).await?;
+        if !matches!(order["status"].as_str(), Some("pending" | "cancelling" | "refunding")) {
+            break order;
+        }
+        ensure!(Instant::now() < give_up, "never settled: {order}");
+        sleep(Duration::from_millis(100)).await;
+    };
+    let status = order["status"].as_str().unwrap_or_default();
+    let payment = order["payment"]["status"].as_str();
+    let agrees = match status {
+        "confirmed" => payment == Some("authorized"),
+        "fulfilled" => payment == Some("captured"),
+        "refunded" => payment == Some("refunded"),
+        "rejected" | "cancelled" => matches!(payment, None | Some("declined" | "voided")),
+        _ => false,
+    };
+    ensure!(agrees, "order and payment disagree: {order}");
+    let wanted: &[&str] = match (placed.fulfilled, placed.cancel_accepted) {
+        (true, true) => &["refunded"],
+        (true, false) => &["fulfilled"],
+        (false, true) => &["cancelled"],
+        (false, false) => &["confirmed", "rejected"],
+    };
+    ensure!(wanted.contains(&status), "{placed:?} ended as {order}");
+    Ok(order)
+}
+
+/// Available pieces of each product.
+async fn stock(api: &Api, products: &[String]) -> Result<Vec<i64>> {
+    let read = async |id: &String| {
+        let path = format!("order:/v1/products/{id}");
+        let answer = insist(|| api.send(http::Method::GET, &path, &[], None)).await?;
+        answer.body["available"].as_i64().context("available")
+    };
+    try_join_all(products.iter().map(read)).await
+}
+
+/// What all orders that hold stock have taken of one product.
+fn held(orders: &[Value], product: &str) -> i64 {
+    let holding = orders.iter().filter(|order| !matches!(order["status"].as_str(), Some("rejected" | "cancelled")));
+    let lines = holding.flat_map(|order| order["items"].as_array().into_iter().flatten());
+    lines.filter(|line| line["product_id"] == product).filter_map(|line| line["quantity"].as_i64()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result<()> {
+    let seed = seed();
+    println!("seed {seed}");
+    let cluster = Cluster::start()?;
+    let api = Api::new(&cluster)?;
+    let operator = api.operator(&cluster).await?;
+    let accounts = try_join_all((0..CLIENTS).map(|_| api.sign_up())).await?;
+    let list = api.send(http::Method::GET, "order:/v1/products?limit=12", &[], None).await?;
+    let products: Vec<String> =
+        list.body["items"].as_array().context("items")?.iter().filter_map(|p| p["id"].as_str().map(str::to_owned)).collect();
+    let before = stock(&api, &products).await?;
+    let shop = Arc::new(Shop { api: api.clone(), operator, products, killing: AtomicBool::new(true) });
+
+    let clients = accounts.iter().enumerate().map(|(n, account)| shop.client(account, StdRng::seed_from_u64(seed + 1 + n as u64)));
+    let killing = async {
+        let kills = killer(&cluster, StdRng::seed_from_u64(seed)).await;
+        shop.killing.store(false, Ordering::Relaxed);
+        kills
+    };
+    let (kills, placed) = tokio::join!(killing, join_all(clients));
+    let kills = kills?;
+    let mut orders = Vec::new();
+    let mut each = Vec::new();
+    for placed in placed {
+        let placed = placed?;
+        let checked = try_join_all(placed.iter().map(|order| check(&shop, order))).await?;
+        each.push(checked.len());
+        orders.extend(checked);
+    }
+    println!("{} orders, {kills} kills, orders per client {each:?}", orders.len());
+    assert!(orders.len() >= 300 && kills >= 20);
+
+    let after = stock(&shop.api, &shop.products).await?;
+    for ((product, before), after) in shop.products.iter().zip(before).zip(after) {
+        assert_eq!(after, before - held(&orders, product), "stock of {product}");
+    }
+    settled(&cluster).await?;
+    let confirmed = books::confirmed_by_user(cluster.data()).await?;
+    for account in &accounts {
+        let me = shop.api.get("user:/v1/users/me", account).await?;
+        let expected = confirmed.get(&account.id).copied().unwrap_or_default();
+        assert_eq!(me.body["orders_placed"].as_u64(), Some(expected), "events applied once for {}", account.id);
+    }
+    let known = books::count(&books::open(cluster.data(), "order.db").await?, "SELECT count(*) FROM orders").await?;
+    assert_eq!(usize::try_from(known)?, orders.len(), "an order exists that nobody was told of");
+    Ok(())
+}
+
+/// Waits until every event is applied and the services prove their books.
+async fn settled(cluster: &Cluster) -> Result<()> {
+    let bus = books::open(cluster.data(), "bus.db").await?;
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let waiting = books::count(&bus, "SELECT count(*) FROM pending").await?;
+        let verified = cluster.tool(&["verify"]);
+        match (waiting, verified) {
+            (0, Ok(table)) => {
+                println!("{table}");
+                break;
+            }
+            (_, Err(error)) if Instant::now() > give_up => return Err(error),
+            (waiting, _) => ensure!(Instant::now() < give_up, "{waiting} events are not applied"),
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(books::count(&bus, "SELECT count(*) FROM dead_letters").await?, 0, "dead letters");
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! End to end over the real binaries: what a client and an operator see, also when processes are killed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
+
+mod books;
+mod kill;
+mod stop;
+mod story;
+mod trace;

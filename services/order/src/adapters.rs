@@ -1,0 +1,5 @@
+//! The ports, each on its technology.
+
+pub mod jwks;
+pub mod payment_client;
+pub mod sqlite;

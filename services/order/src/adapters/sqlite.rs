@@ -1,0 +1,71 @@
+//! Orders, products and closing accounts on `SQLite`.
+//!
+//! One connection writes, so a command is one `BEGIN IMMEDIATE` transaction
+//! that holds everything the command promises.
+
+mod accounts;
+mod audit;
+mod orders;
+mod products;
+mod rows;
+
+use messaging::Wake;
+use sqlite::Database;
+
+use crate::app::ports::StoreError;
+
+/// The schema.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The store. All the ports of one database.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    wake: Wake,
+}
+
+impl Store {
+    /// A store on an open database that pokes the relay when there is an event to publish.
+    pub fn new(database: Database, wake: Wake) -> Self {
+        Self { database, wake }
+    }
+}
+
+/// Opens the database and brings its schema, outbox and inbox included, up to date.
+pub async fn open(url: &str) -> anyhow::Result<Database> {
+    let database = sqlite::open(url, &MIGRATIONS).await?;
+    messaging::sqlite::prepare(&database).await?;
+    Ok(database)
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        // The primary result codes that pass: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+        let passing = |code: u32| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14);
+        let unavailable = match &error {
+            sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Io(_)
+            | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Database(error) => error
+                .code()
+                .and_then(|code| code.parse().ok())
+                .is_some_and(passing),
+            _ => false,
+        };
+        if unavailable {
+            Self::Unavailable(error.into())
+        } else {
+            Self::Failed(error.into())
+        }
+    }
+}
+
+/// A stored value that cannot be: somebody else wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {0} makes no sense")]
+struct Corrupt(&'static str);
+
+fn corrupt(what: &'static str) -> StoreError {
+    StoreError::Failed(Corrupt(what).into())
+}

@@ -1,0 +1,248 @@
+//! Orders on `SQLite`: the order, its stock and its events in one transaction.
+
+use async_trait::async_trait;
+use clock::micros;
+use messaging::{Effects, Receipt, Recorded, sqlite::record};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use time::OffsetDateTime;
+
+use super::{
+    Store,
+    rows::{Columns, OrderRow, blob, count, items_json, number, uuid},
+};
+use crate::{
+    app::ports::{Behind, Orders, Owner, Placed, Saved, Shortage, StoreError},
+    domain::{
+        ids::{OrderId, UserId},
+        order::Order,
+        status::Status,
+    },
+};
+
+const INSERT: &str = "INSERT INTO orders (id, user_id, status, items, amount, currency, payment_token, digest,
+        traceparent, tracestate, canary, version, due_at, attempts, created_at, updated_at)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+    WHERE NOT EXISTS (SELECT 1 FROM closing_accounts WHERE user_id = ?2)
+    ON CONFLICT (id) DO NOTHING";
+
+const RESERVE: &str = "UPDATE products SET available = available - line.quantity
+    FROM (SELECT unhex(value ->> 'p') AS product, value ->> 'q' AS quantity FROM json_each(?1)) AS line
+    WHERE products.id = line.product AND available >= line.quantity
+    RETURNING products.id";
+
+const RELEASE: &str = "UPDATE products SET available = available + line.quantity
+    FROM (SELECT unhex(value ->> 'p') AS product, value ->> 'q' AS quantity FROM json_each(?1)) AS line
+    WHERE products.id = line.product";
+
+const AVAILABLE: &str = "SELECT coalesce(available, 0) FROM json_each(?1) AS line
+    LEFT JOIN products ON products.id = unhex(line.value ->> 'p') ORDER BY line.key";
+
+const UPDATE: &str = "UPDATE orders SET status = ?3, reason = ?4, payment_id = ?5, payment_status = ?6,
+        payment_token = ?7, version = ?8, due_at = ?9, attempts = ?10, updated_at = ?11
+    WHERE id = ?1 AND version = ?2";
+
+#[async_trait]
+impl Orders for Store {
+    async fn place(&self, order: &Order, effects: Effects) -> Result<Placed, StoreError> {
+        let items = items_json(&order.items)?;
+        let mut tx = self.database.begin().await?;
+        if !insert(&mut tx, order, &items).await? {
+            return Ok(match find(&mut tx, order.id).await? {
+                Some(order) => Placed::Existing(Box::new(order)),
+                None => Placed::AccountClosing,
+            });
+        }
+        let short = reserve(&mut tx, order, &items).await?;
+        if !short.is_empty() {
+            return Ok(Placed::Shortage(short));
+        }
+        let _ = record(&mut tx, &effects).await?;
+        self.commit(tx, &effects).await?;
+        Ok(Placed::Stored)
+    }
+
+    async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        let row: Option<OrderRow> = sqlx::query_as("SELECT * FROM orders WHERE id = ?1")
+            .bind(blob(id.0))
+            .fetch_optional(&self.database.read)
+            .await?;
+        row.map(OrderRow::order).transpose()
+    }
+
+    async fn list(&self, owner: Owner, behind: Option<Behind>, limit: u32) -> Result<Vec<Order>, StoreError> {
+        let (time, id) = behind.map_or((i64::MAX, Vec::new()), |b| (micros(b.created_at), blob(b.id.0)));
+        let query = match owner {
+            Owner::All => sqlx::query_as(
+                "SELECT * FROM orders WHERE (created_at, id) < (?1, ?2) ORDER BY created_at DESC, id DESC LIMIT ?3",
+            ),
+            Owner::User(_) => sqlx::query_as(
+                "SELECT * FROM orders WHERE user_id = ?4 AND (created_at, id) < (?1, ?2)
+                 ORDER BY created_at DESC, id DESC LIMIT ?3",
+            ),
+        };
+        let query = query.bind(time).bind(id).bind(limit);
+        let query = match owner {
+            Owner::All => query,
+            Owner::User(user) => query.bind(blob(user.0)),
+        };
+        orders(query.fetch_all(&self.database.read).await?)
+    }
+
+    async fn save(
+        &self,
+        order: &Order,
+        expected: u64,
+        release_stock: bool,
+        effects: Effects,
+    ) -> Result<Saved, StoreError> {
+        let mut tx = self.database.begin().await?;
+        if !update(&mut tx, order, expected).await? {
+            return Ok(Saved::Conflict);
+        }
+        if release_stock {
+            sqlx::query(RELEASE).bind(items_json(&order.items)?).execute(&mut *tx).await?;
+        }
+        if record(&mut tx, &effects).await? == Recorded::Duplicate {
+            return Ok(Saved::Duplicate);
+        }
+        self.commit(tx, &effects).await?;
+        Ok(Saved::Stored)
+    }
+
+    async fn postpone(&self, order: &Order) -> Result<(), StoreError> {
+        let columns = Columns::of(order);
+        sqlx::query("UPDATE orders SET due_at = ?3, attempts = ?4 WHERE id = ?1 AND version = ?2")
+            .bind(blob(order.id.0))
+            .bind(columns.version)
+            .bind(columns.due_at)
+            .bind(columns.attempts)
+            .execute(&self.database.write)
+            .await?;
+        Ok(())
+    }
+
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError> {
+        let rows = sqlx::query_as("SELECT * FROM orders WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")
+            .bind(micros(now))
+            .bind(limit)
+            .fetch_all(&self.database.read)
+            .await?;
+        orders(rows)
+    }
+
+    async fn of_user_in(&self, user: UserId, states: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
+        let ids: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT id FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2)) LIMIT ?3",
+        )
+        .bind(blob(user.0))
+        .bind(names(states))
+        .bind(limit)
+        .fetch_all(&self.database.read)
+        .await?;
+        ids.iter().map(|id| uuid(id, "order id").map(OrderId)).collect()
+    }
+
+    async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError> {
+        let n: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2))",
+        )
+        .bind(blob(user.0))
+        .bind(names(states))
+        .fetch_one(&self.database.read)
+        .await?;
+        Ok(count(n))
+    }
+
+    async fn note(&self, receipt: Receipt) -> Result<(), StoreError> {
+        let effects = Effects { events: Vec::new(), receipt: Some(receipt) };
+        let mut tx = self.database.begin().await?;
+        if record(&mut tx, &effects).await? == Recorded::First {
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    async fn commit(&self, tx: Transaction<'static, Sqlite>, effects: &Effects) -> Result<(), StoreError> {
+        tx.commit().await?;
+        if !effects.events.is_empty() {
+            self.wake.poke();
+        }
+        Ok(())
+    }
+}
+
+/// Reserves what there is, and says which lines it was too little for. If there are any, the transaction must not
+/// be committed.
+async fn reserve(tx: &mut SqliteConnection, order: &Order, items: &str) -> Result<Vec<Shortage>, StoreError> {
+    let reserved: Vec<Vec<u8>> = sqlx::query_scalar(RESERVE).bind(items).fetch_all(&mut *tx).await?;
+    if reserved.len() == order.items.len() {
+        return Ok(Vec::new());
+    }
+    let available: Vec<i64> = sqlx::query_scalar(AVAILABLE).bind(items).fetch_all(tx).await?;
+    let lines = order.items.iter().zip(available).enumerate();
+    Ok(lines
+        .filter(|(_, (item, _))| !reserved.contains(&blob(item.product.0)))
+        .map(|(line, (_, available))| Shortage { line, available })
+        .collect())
+}
+
+async fn find(tx: &mut SqliteConnection, id: OrderId) -> Result<Option<Order>, StoreError> {
+    let row: Option<OrderRow> =
+        sqlx::query_as("SELECT * FROM orders WHERE id = ?1").bind(blob(id.0)).fetch_optional(tx).await?;
+    row.map(OrderRow::order).transpose()
+}
+
+async fn insert(tx: &mut SqliteConnection, order: &Order, items: &str) -> Result<bool, StoreError> {
+    let columns = Columns::of(order);
+    let done = sqlx::query(INSERT)
+        .bind(blob(order.id.0))
+        .bind(blob(order.user.0))
+        .bind(columns.status)
+        .bind(items)
+        .bind(order.total.amount)
+        .bind(order.total.currency.code())
+        .bind(columns.payment_token)
+        .bind(order.digest.to_vec())
+        .bind(order.origin.traceparent.as_deref())
+        .bind(order.origin.tracestate.as_deref())
+        .bind(order.origin.canary)
+        .bind(columns.version)
+        .bind(columns.due_at)
+        .bind(columns.attempts)
+        .bind(micros(order.created_at))
+        .bind(columns.updated_at)
+        .execute(tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn update(tx: &mut SqliteConnection, order: &Order, expected: u64) -> Result<bool, StoreError> {
+    let columns = Columns::of(order);
+    let done = sqlx::query(UPDATE)
+        .bind(blob(order.id.0))
+        .bind(number(expected))
+        .bind(columns.status)
+        .bind(columns.reason)
+        .bind(columns.payment_id)
+        .bind(columns.payment_status)
+        .bind(columns.payment_token)
+        .bind(columns.version)
+        .bind(columns.due_at)
+        .bind(columns.attempts)
+        .bind(columns.updated_at)
+        .execute(tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn orders(rows: Vec<OrderRow>) -> Result<Vec<Order>, StoreError> {
+    rows.into_iter().map(OrderRow::order).collect()
+}
+
+/// Names of states as a JSON array.
+fn names(states: &[Status]) -> String {
+    let names: Vec<&str> = states.iter().map(|status| status.name()).collect();
+    serde_json::Value::from(names).to_string()
+}

@@ -1,0 +1,223 @@
+//! The catalogue on `SQLite`, with its text index and the keys of its commands.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clock::micros;
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    Store, corrupt,
+    rows::{blob, number, product, product_columns, uuid},
+};
+use crate::{
+    app::ports::{Key, Keyed, Products, StoreError},
+    domain::{
+        ids::ProductId,
+        product::Product,
+        values::{Delivery, Sku, Stock},
+    },
+};
+
+/// How long a key is remembered: more than the day that is promised.
+const REMEMBERED: Duration = Duration::from_secs(48 * 3600);
+
+const INSERT: &str = "INSERT INTO products
+        (id, sku, name, description, price, currency, version, available, stocked, created_at, updated_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10) ON CONFLICT (sku) DO NOTHING";
+
+const RESTOCK: &str = "UPDATE products SET available = available + ?2, restocked = restocked + ?2
+    WHERE id = ?1 AND available + ?2 <= ?3";
+
+#[async_trait]
+impl Products for Store {
+    async fn create(&self, product: &Product, key: Option<&Key>) -> Result<Keyed, StoreError> {
+        let mut tx = self.database.begin().await?;
+        if let Some(key) = key
+            && let Some(known) = recall(&mut tx, key).await?
+        {
+            return Ok(known);
+        }
+        if !insert(&mut tx, product).await? {
+            return Ok(Keyed::Refused);
+        }
+        if let Some(key) = key {
+            remember(&mut tx, key, product.id).await?;
+        }
+        tx.commit().await?;
+        Ok(Keyed::Done(Box::new(product.clone())))
+    }
+
+    async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
+        let mut connection = self.database.read.acquire().await?;
+        find(&mut connection, id).await
+    }
+
+    async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Product>, StoreError> {
+        if let [id] = ids {
+            return Ok(self.get(*id).await?.into_iter().collect());
+        }
+        let ids: Vec<String> = ids.iter().map(|id| hex::encode(id.0.as_bytes())).collect();
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            product_columns!(),
+            " FROM products WHERE id IN (SELECT unhex(value) FROM json_each(?1))"
+        ))
+        .bind(serde_json::Value::from(ids).to_string())
+        .fetch_all(&self.database.read)
+        .await?;
+        products(&rows)
+    }
+
+    async fn list(&self, words: &[String], behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
+        let query = if words.is_empty() {
+            sqlx::query(concat!(
+                "SELECT ",
+                product_columns!(),
+                " FROM products WHERE sku > ?1 ORDER BY sku LIMIT ?2"
+            ))
+        } else {
+            sqlx::query(concat!(
+                "SELECT ",
+                product_columns!(),
+                " FROM products WHERE sku > ?1
+                    AND rowid IN (SELECT rowid FROM products_text WHERE products_text MATCH ?3)
+                 ORDER BY sku LIMIT ?2"
+            ))
+        };
+        let query = query.bind(behind.map_or("", Sku::as_str)).bind(limit);
+        let query = if words.is_empty() { query } else { query.bind(phrases(words)) };
+        products(&query.fetch_all(&self.database.read).await?)
+    }
+
+    async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError> {
+        let price = product.price.money();
+        let done = sqlx::query(
+            "UPDATE products SET name = ?3, description = ?4, price = ?5, currency = ?6, version = ?7, updated_at = ?8
+             WHERE id = ?1 AND version = ?2",
+        )
+        .bind(blob(product.id.0))
+        .bind(number(expected))
+        .bind(product.name.as_str())
+        .bind(product.description.as_str())
+        .bind(price.amount)
+        .bind(price.currency.code())
+        .bind(number(product.version))
+        .bind(micros(product.updated_at))
+        .execute(&self.database.write)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn restock(&self, id: ProductId, delivery: Delivery, key: &Key) -> Result<Keyed, StoreError> {
+        let mut tx = self.database.begin().await?;
+        if let Some(known) = recall(&mut tx, key).await? {
+            return Ok(known);
+        }
+        let done = sqlx::query(RESTOCK)
+            .bind(blob(id.0))
+            .bind(delivery.pieces())
+            .bind(Stock::MAX)
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(Keyed::Refused);
+        }
+        remember(&mut tx, key, id).await?;
+        let product = existing(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(Keyed::Done(product))
+    }
+}
+
+async fn insert(tx: &mut SqliteConnection, product: &Product) -> Result<bool, StoreError> {
+    let price = product.price.money();
+    let done = sqlx::query(INSERT)
+        .bind(blob(product.id.0))
+        .bind(product.sku.as_str())
+        .bind(product.name.as_str())
+        .bind(product.description.as_str())
+        .bind(price.amount)
+        .bind(price.currency.code())
+        .bind(number(product.version))
+        .bind(product.available)
+        .bind(micros(product.created_at))
+        .bind(micros(product.updated_at))
+        .execute(tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn find(connection: &mut SqliteConnection, id: ProductId) -> Result<Option<Product>, StoreError> {
+    let row = sqlx::query(concat!("SELECT ", product_columns!(), " FROM products WHERE id = ?1"))
+        .bind(blob(id.0))
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(product).transpose()
+}
+
+/// The product that must be there.
+async fn existing(tx: &mut SqliteConnection, id: ProductId) -> Result<Box<Product>, StoreError> {
+    find(tx, id).await?.map(Box::new).ok_or(corrupt("reference to a product"))
+}
+
+/// What the key was used for before.
+async fn recall(tx: &mut SqliteConnection, key: &Key) -> Result<Option<Keyed>, StoreError> {
+    let row: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "SELECT digest, product_id FROM commands WHERE user_id = ?1 AND command = ?2 AND key = ?3",
+    )
+    .bind(blob(key.user.0))
+    .bind(&key.command)
+    .bind(&key.key)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some((digest, id)) = row else {
+        return Ok(None);
+    };
+    if digest != key.digest {
+        return Ok(Some(Keyed::OtherBody));
+    }
+    let id = uuid(&id, "product id")?;
+    Ok(Some(Keyed::Replayed(existing(tx, ProductId(id)).await?)))
+}
+
+/// Remembers the key, and forgets two of those that are too old, so that the table does not grow for ever.
+async fn remember(tx: &mut SqliteConnection, key: &Key, id: ProductId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM commands WHERE seq IN (SELECT seq FROM commands WHERE at < ?1 ORDER BY at LIMIT 2)")
+        .bind(micros(key.at - REMEMBERED))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "INSERT INTO commands (user_id, command, key, digest, product_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .bind(blob(key.user.0))
+    .bind(&key.command)
+    .bind(&key.key)
+    .bind(key.digest.to_vec())
+    .bind(blob(id.0))
+    .bind(micros(key.at))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn products(rows: &[SqliteRow]) -> Result<Vec<Product>, StoreError> {
+    rows.iter().map(product).collect()
+}
+
+/// Each word as a quoted phrase of which the last token is a beginning; all of them must match.
+fn phrases(words: &[String]) -> String {
+    let quote = |word: &String| format!("\"{}\"*", word.replace('"', "\"\""));
+    words.iter().map(quote).collect::<Vec<_>>().join(" AND ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::phrases;
+
+    #[test]
+    fn what_is_looked_for_is_no_query_language() {
+        let words = ["sal\"t".to_owned(), "NOT".to_owned()];
+        assert_eq!(phrases(&words), r#""sal""t"* AND "NOT"*"#);
+    }
+}

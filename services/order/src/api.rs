@@ -1,0 +1,4 @@
+//! The interfaces: they translate and nothing else.
+
+pub mod events;
+pub mod http;

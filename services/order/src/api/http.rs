@@ -1,0 +1,61 @@
+//! HTTP: the routes, and what stands before them.
+
+mod body;
+mod caller;
+mod internal;
+mod orders;
+mod products;
+mod refusal;
+mod view;
+
+use std::sync::Arc;
+
+use auth::{Callers, Verifier};
+use axum::{
+    Router,
+    extract::FromRef,
+    http::header,
+    routing::{get, post, put},
+};
+
+use crate::app::App;
+
+/// The interface's description, served as it is.
+const OPENAPI: &str = include_str!("../../openapi.json");
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    app: Arc<App>,
+    verifier: Verifier,
+    callers: Callers,
+}
+
+impl FromRef<Api> for Verifier {
+    fn from_ref(api: &Api) -> Self {
+        api.verifier.clone()
+    }
+}
+
+impl FromRef<Api> for Callers {
+    fn from_ref(api: &Api) -> Self {
+        api.callers.clone()
+    }
+}
+
+/// All routes. `secret` is what the services share.
+pub fn router(app: Arc<App>, verifier: Verifier, secret: &str) -> Router {
+    let callers = Callers::new(secret, &[internal::USER, internal::TRIREME]);
+    Router::new()
+        .route("/v1/products", get(products::list).post(products::create))
+        .route("/v1/products/{id}", get(products::get).patch(products::change))
+        .route("/v1/products/{id}/restock", post(products::restock))
+        .route("/v1/orders", get(orders::list).post(orders::place))
+        .route("/v1/orders/{id}", get(orders::get))
+        .route("/v1/orders/{id}/cancel", post(orders::cancel))
+        .route("/v1/orders/{id}/fulfil", post(orders::fulfil))
+        .route("/internal/v1/accounts/{user_id}/closing", put(internal::close_account))
+        .route("/internal/v1/audit", get(internal::audit))
+        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))
+        .with_state(Api { app, verifier, callers })
+}

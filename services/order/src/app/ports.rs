@@ -1,0 +1,302 @@
+//! What the use cases need from outside.
+//!
+//! The stores are cut so that a database with transactions and one that can
+//! only change one document atomically can both keep the promises made here:
+//! each command is one call that says the whole effect, and the adapter decides how.
+
+use async_trait::async_trait;
+use messaging::{Effects, Receipt};
+use money::Money;
+use time::OffsetDateTime;
+
+use crate::domain::{
+    ids::{OrderId, ProductId, UserId},
+    order::{Order, Payment},
+    product::Product,
+    status::{Reason, Status},
+    values::{Delivery, PaymentToken, Sku},
+};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached or is too busy; asking again may help.
+    #[error("the store does not answer")]
+    Unavailable(#[source] Source),
+    /// It answered something that cannot be.
+    #[error("the store failed")]
+    Failed(#[source] Source),
+}
+
+/// A line of an order that the stock cannot serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// The position of the line.
+    pub line: usize,
+    /// Pieces that are available.
+    pub available: i64,
+}
+
+/// The outcome of [`Orders::place`].
+#[derive(Debug)]
+pub enum Placed {
+    /// Stored, stock reserved, events recorded.
+    Stored,
+    /// An order with that id was there already.
+    Existing(Box<Order>),
+    /// Nothing was reserved or stored.
+    Shortage(Vec<Shortage>),
+    /// The account takes no more orders.
+    AccountClosing,
+}
+
+/// The outcome of [`Orders::save`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// Stored, with its effects.
+    Stored,
+    /// The stored order has another version: nothing was done.
+    Conflict,
+    /// The receipt's event was handled before: nothing was done.
+    Duplicate,
+}
+
+/// Whose orders to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// One user's.
+    User(UserId),
+    /// Everybody's.
+    All,
+}
+
+/// A place in the list of orders: just behind the order with these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// When that order was placed.
+    pub created_at: OffsetDateTime,
+    /// Its id.
+    pub id: OrderId,
+}
+
+/// Orders, with the stock they hold and the events they cause.
+#[async_trait]
+pub trait Orders: Send + Sync {
+    /// Stores a new order and reserves its stock, all or nothing. The same order
+    /// placed again, also at the same time, finds [`Placed::Existing`].
+    async fn place(&self, order: &Order, effects: Effects) -> Result<Placed, StoreError>;
+
+    /// The order with that id.
+    async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
+
+    /// Orders, newest first.
+    async fn list(
+        &self,
+        owner: Owner,
+        behind: Option<Behind>,
+        limit: u32,
+    ) -> Result<Vec<Order>, StoreError>;
+
+    /// Replaces the order if its stored version is `expected`, gives its stock
+    /// back if `release_stock`, and records the effects: all or nothing.
+    async fn save(
+        &self,
+        order: &Order,
+        expected: u64,
+        release_stock: bool,
+        effects: Effects,
+    ) -> Result<Saved, StoreError>;
+
+    /// Stores the order's follow-up, if its version is still the stored one.
+    async fn postpone(&self, order: &Order) -> Result<(), StoreError>;
+
+    /// Orders whose follow-up is due, the longest waiting first.
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError>;
+
+    /// Orders of a user in one of these states, in no order.
+    async fn of_user_in(
+        &self,
+        user: UserId,
+        states: &[Status],
+        limit: u32,
+    ) -> Result<Vec<OrderId>, StoreError>;
+
+    /// How many orders of a user are in one of these states.
+    async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError>;
+
+    /// Records that an event was handled and had no effect on an order.
+    async fn note(&self, receipt: Receipt) -> Result<(), StoreError>;
+}
+
+/// An idempotency key with what it was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Whose it is.
+    pub user: UserId,
+    /// The request's method and path.
+    pub command: String,
+    /// As the caller sent it.
+    pub key: String,
+    /// Of the request's body.
+    pub digest: [u8; 32],
+    /// Now.
+    pub at: OffsetDateTime,
+}
+
+/// The outcome of a command with a [`Key`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keyed {
+    /// Done now.
+    Done(Box<Product>),
+    /// Done before, under this key: the product as it is now.
+    Replayed(Box<Product>),
+    /// The key was used with another body.
+    OtherBody,
+    /// Not done: the article number is taken, or the stock would be too large.
+    /// Nothing is stored, and the key may be used again.
+    Refused,
+}
+
+
+/// The catalogue.
+#[async_trait]
+pub trait Products: Send + Sync {
+    /// Adds a product, unless another has its article number, and remembers the key.
+    async fn create(
+        &self,
+        product: &Product,
+        key: Option<&Key>,
+    ) -> Result<Keyed, StoreError>;
+
+    /// The product with that id.
+    async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError>;
+
+    /// Those of these products that exist, in no order.
+    async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Product>, StoreError>;
+
+    /// Products by article number, those behind `behind`. With `words`, those
+    /// in whose number, name or description each of the words begins a word.
+    async fn list(
+        &self,
+        words: &[String],
+        behind: Option<&Sku>,
+        limit: u32,
+    ) -> Result<Vec<Product>, StoreError>;
+
+    /// Stores name, description and price if the stored version is `expected`;
+    /// says whether it was.
+    async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError>;
+
+    /// Adds to the stock, unless that would be more than
+    /// [`Stock::MAX`](crate::domain::values::Stock::MAX), and remembers the key.
+    async fn restock(
+        &self,
+        id: ProductId,
+        delivery: Delivery,
+        key: &Key,
+    ) -> Result<Keyed, StoreError>;
+}
+
+/// Accounts that take no more orders.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Whether the account is closing or closed.
+    async fn is_closing(&self, user: UserId) -> Result<bool, StoreError>;
+
+    /// Marks the account. From then on [`Orders::place`] refuses.
+    async fn close(&self, user: UserId, now: OffsetDateTime) -> Result<(), StoreError>;
+}
+
+/// Sums over everything that is stored, at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Orders by status.
+    pub orders: Vec<(Status, u64)>,
+    /// Totals of orders whose payment was captured, by currency.
+    pub captured: Vec<Money>,
+    /// Totals of orders whose payment was refunded, by currency.
+    pub refunded: Vec<Money>,
+    /// Products in the catalogue.
+    pub products: u64,
+    /// Products whose stock is not what the orders say.
+    pub violations: Vec<StockViolation>,
+    /// Events that are not published yet.
+    pub outbox: u64,
+}
+
+/// A product whose stock does not add up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockViolation {
+    /// The product.
+    pub product: ProductId,
+    /// What is available.
+    pub available: i64,
+    /// What should be: created + restocked − held by orders.
+    pub expected: i64,
+}
+
+/// Proof that stock and money add up.
+#[async_trait]
+pub trait Audit: Send + Sync {
+    /// Adds up.
+    async fn totals(&self) -> Result<Totals, StoreError>;
+}
+
+/// What payment said to an authorization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorization {
+    /// The money is held.
+    Authorized(Payment),
+    /// It is not, and never will be. No payment where it was not even tried.
+    Declined(Option<Payment>, Reason),
+    /// It was voided before: it never will be.
+    Voided(Payment),
+}
+
+/// What payment said to a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capture {
+    /// The money was taken.
+    Captured(Payment),
+    /// There is no authorization to take it from.
+    Impossible,
+}
+
+/// Payment did not say.
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentError {
+    /// It could not be reached.
+    #[error("payment cannot be reached")]
+    Down(#[source] Source),
+    /// It answered that it does not know the outcome yet, or answered too late.
+    #[error("payment does not know yet")]
+    Undecided(#[source] Source),
+    /// It answered something that is not in the contract.
+    #[error("payment gave an answer that makes no sense")]
+    Failed(#[source] Source),
+}
+
+/// The payment service. Every command is idempotent by order.
+#[async_trait]
+pub trait Payments: Send + Sync {
+    /// Whether the provider knows the token.
+    async fn knows_token(&self, token: &PaymentToken) -> Result<bool, PaymentError>;
+
+    /// Holds the order's total.
+    async fn authorize(
+        &self,
+        order: &Order,
+        token: &PaymentToken,
+    ) -> Result<Authorization, PaymentError>;
+
+    /// Takes the money.
+    async fn capture(&self, order: OrderId) -> Result<Capture, PaymentError>;
+
+    /// Holds no money any longer; an order without payment never gets one.
+    async fn void(&self, order: OrderId) -> Result<Option<Payment>, PaymentError>;
+
+    /// Gives the money back.
+    async fn refund(&self, order: OrderId) -> Result<Payment, PaymentError>;
+}

@@ -1,0 +1,110 @@
+//! The configuration. Every key is explained in config.default.toml.
+
+use std::{path::Path, time::Duration};
+
+use config::{Error, Loaded, SecretFile};
+use serde::Deserialize;
+
+/// Every key with its default and what it means.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the services share.
+    pub service: Service,
+    /// Where products and orders are.
+    pub database: Url,
+    /// Where events go and come from.
+    pub bus: Url,
+    /// What is remembered for a while.
+    pub cache: Url,
+    /// Who does what only one should do.
+    pub lock: Url,
+    /// How access tokens are checked.
+    pub auth: Auth,
+    /// The payment service.
+    pub payment: Payment,
+    /// How orders are carried through.
+    pub orders: Orders,
+    /// Where HTTP is served.
+    pub http: chassis::Listen,
+    /// Where gRPC is served.
+    pub grpc: chassis::Listen,
+    /// Where metrics and health are served.
+    pub admin: chassis::Listen,
+    /// How the process ends.
+    pub shutdown: chassis::Shutdown,
+    /// What is refused as too much.
+    pub limits: chassis::Limits,
+    /// Which web pages may call.
+    pub cors: chassis::Cors,
+    /// Logs.
+    pub telemetry: telemetry::Config,
+}
+
+/// What the services share.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The file with the secret of which the services' credentials are made.
+    pub credential_file: SecretFile,
+}
+
+/// A backing service; the scheme picks the adapter.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Url {
+    /// Its address.
+    pub url: String,
+}
+
+/// How access tokens are checked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Where the user service publishes its keys.
+    pub jwks_url: String,
+}
+
+/// The payment service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payment {
+    /// Its gRPC address.
+    pub url: String,
+    /// How it is called.
+    pub client: client::Config,
+}
+
+/// How orders are carried through.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orders {
+    /// How long a request waits for payment.
+    #[serde(with = "config::duration")]
+    pub wait: Duration,
+    /// How long an order waits for payment before it is rejected.
+    #[serde(with = "config::duration")]
+    pub patience: Duration,
+}
+
+impl Config {
+    /// Loads the configuration: defaults, then the file, then the environment.
+    pub fn load(file: Option<&Path>) -> Result<Loaded<Self>, Error> {
+        config::load("order", DEFAULTS, file)
+    }
+
+    /// What the chassis needs of it.
+    pub fn chassis(&self) -> chassis::Config {
+        chassis::Config {
+            http: self.http.clone(),
+            grpc: self.grpc.clone(),
+            admin: self.admin.clone(),
+            shutdown: self.shutdown.clone(),
+            limits: self.limits.clone(),
+            cors: self.cors.clone(),
+        }
+    }
+}

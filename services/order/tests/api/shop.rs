@@ -1,0 +1,286 @@
+//! The service on embedded backends, behind the layers that it is served with.
+
+use std::{sync::Arc, time::Duration};
+
+use auth::{AUDIENCE, Claims, Credential, ISSUER, JwkSet, Role, Signer, Verifier};
+use axum::{Router, body::Body};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use messaging::{Wake, sqlite::SqliteOutbox};
+use order::{
+    adapters::{
+        payment_client::PaymentClient,
+        sqlite::{Store, open},
+    },
+    api,
+    app::{App, Times, follow_up, tokens::Tokens},
+};
+use serde_json::{Value, json};
+use testkit::ManualClock;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use crate::payment::Payments;
+
+pub const SECRET: &str = "a secret that the services share";
+
+/// The service.
+pub struct Shop {
+    pub router: Router,
+    pub app: Arc<App>,
+    pub payments: Payments,
+    pub clock: ManualClock,
+    pub outbox: SqliteOutbox,
+    signer: Signer,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Somebody with a token.
+#[derive(Clone)]
+pub struct Person {
+    pub id: Uuid,
+    pub token: String,
+}
+
+/// What a test asks.
+pub struct Ask<'a> {
+    shop: &'a Shop,
+    request: http::request::Builder,
+    body: Vec<u8>,
+}
+
+/// What the service answers.
+#[derive(Debug)]
+pub struct Told {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Shop {
+    /// A shop that waits for payment as long as in production.
+    pub async fn open() -> Self {
+        Self::open_with(Duration::from_secs(3)).await
+    }
+
+    /// A shop that hardly waits for payment.
+    pub async fn impatient() -> Self {
+        Self::open_with(Duration::from_millis(250)).await
+    }
+
+    async fn open_with(wait: Duration) -> Self {
+        let (clock, tracker, stop) = (ManualClock::at_now(), TaskTracker::new(), CancellationToken::new());
+        let payments = Payments::default();
+        let address = payments.serve(&tracker).await;
+        // The breaker and the budget have their own tests; here they would make answers depend on each other.
+        let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
+        let config = client::Config { retries: 0, breaker, ..client::Config::default() };
+        let credential = Credential::new(SECRET, "order");
+        let grpc = client::Grpc::new(&format!("http://{address}"), config, Some(credential), "payment").unwrap();
+        let database = open("sqlite::memory:").await.unwrap();
+        let outbox = SqliteOutbox::open(database.clone(), clock.shared()).await.unwrap();
+        let store = Arc::new(Store::new(database, Wake::default()));
+        let (follow_ups, worker) = follow_up::queue();
+        let cache = cache::open("memory:", &tracker).unwrap();
+        let app = Arc::new(App {
+            orders: store.clone(),
+            products: store.clone(),
+            accounts: store.clone(),
+            audit: store,
+            payments: Arc::new(PaymentClient::new(grpc)),
+            tokens: Tokens::new(cache::Cache::new("tokens", cache, cache::Policy::default())),
+            follow_ups,
+            clock: clock.shared(),
+            times: Times { wait, patience: Duration::from_secs(900) },
+        });
+        tracker.spawn(worker.run(app.clone(), stop.clone()));
+        let signer = Signer::from_pkcs8("test", &Signer::generate_pkcs8().unwrap()).unwrap();
+        let keys = JwkSet { keys: vec![signer.jwk().clone()] };
+        let verifier = Verifier::new(Arc::new(keys), clock.shared());
+        let router = api::http::router(app.clone(), verifier, SECRET);
+        let router = chassis::layers(router, &chassis::Limits::default(), &chassis::Cors::default());
+        Self { router, app, payments, clock, outbox, signer, tracker, stop }
+    }
+
+    /// A customer.
+    pub fn customer(&self) -> Person {
+        self.person(Role::Customer)
+    }
+
+    /// An operator.
+    pub fn operator(&self) -> Person {
+        self.person(Role::Operator)
+    }
+
+    fn person(&self, role: Role) -> Person {
+        let id = Uuid::new_v4();
+        Person { id, token: self.token(id, role, 600) }
+    }
+
+    /// A token that is good for so many seconds.
+    pub fn token(&self, id: Uuid, role: Role, seconds: i64) -> String {
+        let now = clock::Clock::now(&self.clock).unix_timestamp();
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: id,
+            sid: Uuid::new_v4(),
+            iat: now,
+            exp: now + seconds,
+            jti: Uuid::new_v4(),
+            role,
+        };
+        self.signer.sign(&claims).unwrap()
+    }
+
+    pub fn ask(&self, method: Method, path: &str) -> Ask<'_> {
+        Ask { shop: self, request: Request::builder().method(method).uri(path), body: Vec::new() }
+    }
+
+    pub fn get(&self, path: &str) -> Ask<'_> {
+        self.ask(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str) -> Ask<'_> {
+        self.ask(Method::POST, path)
+    }
+
+    /// Adds a product over HTTP and gives its id.
+    pub async fn product(&self, sku: &str, amount: i64, stock: i64) -> String {
+        self.product_in(sku, amount, "EUR", stock).await
+    }
+
+    pub async fn product_in(&self, sku: &str, amount: i64, currency: &str, stock: i64) -> String {
+        let body = json!({
+            "sku": sku, "name": format!("Product {sku}"), "description": "",
+            "price": { "amount": amount, "currency": currency }, "stock": stock,
+        });
+        let told = self.post("/v1/products").by(&self.operator()).key(sku).json(&body).send().await;
+        assert_eq!(told.status, StatusCode::CREATED, "{told:?}");
+        told.id()
+    }
+
+    pub async fn available(&self, product: &str) -> i64 {
+        self.get(&format!("/v1/products/{product}")).send().await.body["available"].as_i64().unwrap()
+    }
+
+    /// Asks for an order of one product.
+    pub fn order(&self, person: &Person, key: &str, product: &str, quantity: i64) -> Ask<'_> {
+        self.order_by(person, key, product, quantity, "tok_ok")
+    }
+
+    pub fn order_by(&self, person: &Person, key: &str, product: &str, quantity: i64, token: &str) -> Ask<'_> {
+        let body = json!({ "items": [{ "product_id": product, "quantity": quantity }], "payment_token": token });
+        self.post("/v1/orders").by(person).key(key).json(&body)
+    }
+
+    /// Places an order that is confirmed, and gives its id.
+    pub async fn confirmed(&self, person: &Person, product: &str) -> String {
+        let told = self.order(person, &Uuid::new_v4().to_string(), product, 1).send().await;
+        assert_eq!((told.status, told.text("status")), (StatusCode::CREATED, "confirmed"), "{told:?}");
+        told.id()
+    }
+
+    /// The status of an order.
+    pub async fn status(&self, order: &str) -> String {
+        let told = self.get(&format!("/v1/orders/{order}")).by(&self.operator()).send().await;
+        told.text("status").to_owned()
+    }
+
+    /// The kinds of all events so far.
+    pub async fn events(&self) -> Vec<String> {
+        let claimed = messaging::Outbox::claim(&self.outbox, "test", 10_000).await.unwrap();
+        claimed.rows.into_iter().map(|row| row.event.kind).collect()
+    }
+
+    /// Lets time pass and the sweeper work.
+    pub async fn later(&self, by: Duration) {
+        self.clock.advance(by);
+        self.app.sweep(&self.stop).await.unwrap();
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.tracker.close();
+    }
+}
+
+impl Ask<'_> {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub fn by(self, person: &Person) -> Self {
+        self.header("authorization", &format!("Bearer {}", person.token))
+    }
+
+    pub fn from_service(self, name: &str) -> Self {
+        let value = Credential::new(SECRET, name).header_value();
+        self.header("x-service-credential", value.to_str().unwrap())
+    }
+
+    pub fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.raw(body.to_string().as_bytes())
+    }
+
+    /// A body that says it is JSON.
+    pub fn raw(self, body: &[u8]) -> Self {
+        let mut ask = self.header("content-type", "application/json");
+        body.clone_into(&mut ask.body);
+        ask
+    }
+
+    pub async fn send(self) -> Told {
+        let request = self.request.body(Body::from(self.body)).unwrap();
+        let response = self.shop.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Told { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+impl Told {
+    pub fn id(&self) -> String {
+        self.text("id").to_owned()
+    }
+
+    pub fn text(&self, member: &str) -> &str {
+        self.body[member].as_str().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The places at fault: a field's pointer, a parameter's or a header's name.
+    pub fn faults(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let place = |error: &'_ Value| ["pointer", "parameter", "header"].iter().find_map(|kind| error.get(kind).cloned());
+        assert!(errors.iter().all(|error| place(error).is_some() && error["detail"].is_string()));
+        errors
+            .iter()
+            .filter_map(|error| ["pointer", "parameter", "header"].iter().find_map(|kind| error[*kind].as_str()))
+            .collect()
+    }
+
+    /// Checks that it is a problem with that status.
+    #[track_caller]
+    pub fn refused(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert!(self.text("instance").starts_with("urn:trace:"), "{self:?}");
+        assert!(self.body["title"].is_string() && self.body["detail"].is_string());
+        self
+    }
+}

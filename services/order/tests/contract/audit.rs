@@ -1,0 +1,64 @@
+//! The sums over everything.
+
+use std::collections::HashMap;
+
+use messaging::Effects;
+use order::{
+    app::ports::Totals,
+    domain::{
+        order::Order,
+        status::{PaymentStatus, Reason, Status},
+    },
+};
+
+use crate::fixture::{Stores, after, euros, key, of_user_1, payment, tells};
+
+pub async fn nothing_adds_up_to_nothing(stores: Stores) {
+    assert_eq!(stores.audit.totals().await.unwrap(), Totals::default());
+}
+
+async fn change(stores: &Stores, order: &mut Order, release: bool, verb: impl FnOnce(&mut Order)) {
+    let expected = order.version;
+    verb(order);
+    stores.orders.save(order, expected, release, Effects::default()).await.unwrap();
+}
+
+pub async fn orders_and_stock_add_up(stores: Stores) {
+    let (a, b) = (stores.stocked("a", 5).await, stores.stocked("b", 5).await);
+    let delivery = order::domain::values::Delivery::parse(4).unwrap();
+    stores.products.restock(a, delivery, &key("k", 1)).await.unwrap();
+    let mut orders = [of_user_1("1", &[(a, 2), (b, 1)]), of_user_1("2", &[(a, 3)]), of_user_1("3", &[(b, 1)])];
+    for order in &orders {
+        stores.placed(order).await;
+    }
+    change(&stores, &mut orders[1], true, |order| drop(order.declined(None, Reason::PaymentDeclined, after(1)))).await;
+    let totals = stores.audit.totals().await.unwrap();
+    let by_status: HashMap<_, _> = totals.orders.into_iter().collect();
+    assert_eq!(by_status, HashMap::from([(Status::Pending, 2), (Status::Rejected, 1)]));
+    assert_eq!((totals.products, totals.outbox), (2, 3));
+    assert_eq!(totals.violations, []);
+    // Stock that nobody gave back by an order's verb is found.
+    let next = orders[0].clone();
+    stores.orders.save(&next, next.version, true, tells(&next, "x")).await.unwrap();
+    let violations = stores.audit.totals().await.unwrap().violations;
+    assert_eq!(violations.len(), 2);
+    let of_a = violations.iter().find(|violation| violation.product == a).unwrap();
+    assert_eq!((of_a.available, of_a.expected), (9, 7));
+}
+
+pub async fn money_is_summed_by_currency(stores: Stores) {
+    let a = stores.stocked("a", 9).await;
+    let mut orders: Vec<Order> = (1..=3).map(|n| of_user_1(&n.to_string(), &[(a, n)])).collect();
+    for order in &mut orders {
+        stores.placed(order).await;
+        let order = &mut *order;
+        change(&stores, order, false, |o| drop(o.authorized(payment(PaymentStatus::Authorized), after(1)))).await;
+        change(&stores, order, false, |o| drop(o.fulfil(after(2)))).await;
+        change(&stores, order, false, |o| drop(o.captured(payment(PaymentStatus::Captured), after(3)))).await;
+    }
+    change(&stores, &mut orders[0], false, |o| drop(o.cancel(Reason::CancelledByCustomer, after(4)))).await;
+    change(&stores, &mut orders[0], false, |o| drop(o.refunded(payment(PaymentStatus::Refunded), after(5)))).await;
+    let totals = stores.audit.totals().await.unwrap();
+    assert_eq!(totals.captured, [euros(6 * 250)]);
+    assert_eq!(totals.refunded, [euros(250)]);
+}

@@ -1,0 +1,142 @@
+//! Orders and products to test with.
+
+use std::{sync::Arc, time::Duration};
+
+use messaging::{Effects, Event, Outbox, Receipt};
+use money::{Currency, Money};
+use order::{
+    app::ports::{Accounts, Audit, Key, Keyed, Orders, Placed, Products},
+    domain::{
+        basket::Item,
+        ids::{OrderId, ProductId, UserId},
+        order::{Draft, Order, Origin, Payment},
+        product::Product,
+        status::PaymentStatus,
+        values::{Description, Name, PaymentToken, Price, Quantity, Sku},
+    },
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The ports of one store.
+#[derive(Clone)]
+pub struct Stores {
+    pub orders: Arc<dyn Orders>,
+    pub products: Arc<dyn Products>,
+    pub accounts: Arc<dyn Accounts>,
+    pub audit: Arc<dyn Audit>,
+    pub outbox: Arc<dyn Outbox>,
+}
+
+pub const START: OffsetDateTime = time::macros::datetime!(2026-01-01 12:00 UTC);
+
+pub fn after(seconds: u64) -> OffsetDateTime {
+    START + Duration::from_secs(seconds)
+}
+
+pub fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+pub fn euros(amount: i64) -> Money {
+    Money::new(amount, Currency::parse("EUR").unwrap())
+}
+
+pub fn product(sku: &str, available: i64) -> Product {
+    Product {
+        id: ProductId(Uuid::new_v4()),
+        sku: Sku::parse(sku).unwrap(),
+        name: Name::parse(&format!("Product {sku}")).unwrap(),
+        description: Description::parse("").unwrap(),
+        price: Price::parse(euros(250)).unwrap(),
+        available,
+        version: 1,
+        created_at: START,
+        updated_at: START,
+    }
+}
+
+pub fn key(text: &str, digest: u8) -> Key {
+    Key { user: user(1), command: "POST /v1/products".to_owned(), key: text.to_owned(), digest: [digest; 32], at: START }
+}
+
+/// What an order is made of, for short.
+pub struct Wanted<'a> {
+    pub user: UserId,
+    pub key: &'a str,
+    pub lines: &'a [(ProductId, i64)],
+    pub at: OffsetDateTime,
+}
+
+pub fn order(wanted: &Wanted<'_>) -> Order {
+    let items: Vec<Item> = wanted
+        .lines
+        .iter()
+        .map(|(product, quantity)| Item {
+            product: *product,
+            name: Name::parse("Thing").unwrap(),
+            quantity: Quantity::parse(*quantity).unwrap(),
+            unit_price: euros(250),
+        })
+        .collect();
+    let total = items.iter().map(|item| item.quantity.pieces() * 250).sum();
+    let draft = Draft {
+        id: OrderId::derive(wanted.user, wanted.key),
+        user: wanted.user,
+        items,
+        total: euros(total),
+        token: PaymentToken::parse("tok_ok").unwrap(),
+        digest: [7; 32],
+        origin: Origin { traceparent: Some("00-aa-bb-01".to_owned()), tracestate: None, canary: true },
+    };
+    Order::place(draft, Duration::from_secs(2), wanted.at).0
+}
+
+pub fn of_user_1(key: &str, lines: &[(ProductId, i64)]) -> Order {
+    order(&Wanted { user: user(1), key, lines, at: START })
+}
+
+pub fn payment(status: PaymentStatus) -> Payment {
+    Payment { id: Uuid::from_u128(99), status }
+}
+
+/// One event of an order.
+pub fn tells(order: &Order, kind: &str) -> Effects {
+    let data = serde_json::json!({ "order_id": order.id.to_string() });
+    Effects { events: vec![Event::new(kind, "order", order.id, START, data).unwrap()], receipt: None }
+}
+
+pub fn receipt(event: u128) -> Receipt {
+    Receipt { consumer: "order", event_id: Uuid::from_u128(event) }
+}
+
+impl Stores {
+    /// A product in the catalogue.
+    pub async fn stocked(&self, sku: &str, available: i64) -> ProductId {
+        let product = product(sku, available);
+        assert!(matches!(self.products.create(&product, None).await.unwrap(), Keyed::Done(_)));
+        product.id
+    }
+
+    pub async fn place(&self, order: &Order) -> Placed {
+        self.orders.place(order, tells(order, "order.placed.v1")).await.unwrap()
+    }
+
+    pub async fn placed(&self, order: &Order) {
+        assert!(matches!(self.place(order).await, Placed::Stored));
+    }
+
+    pub async fn available(&self, id: ProductId) -> i64 {
+        self.products.get(id).await.unwrap().unwrap().available
+    }
+
+    pub async fn stored(&self, order: &Order) -> Option<Order> {
+        self.orders.get(order.id).await.unwrap()
+    }
+
+    /// The kinds of all events in the outbox, in order.
+    pub async fn told(&self) -> Vec<String> {
+        let claimed = self.outbox.claim("test", 1000).await.unwrap();
+        claimed.rows.into_iter().map(|row| row.event.kind).collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! The contracts of the stores' ports, over every adapter.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod audit;
+mod fixture;
+mod orders;
+mod orders_saved;
+mod products;
+mod products_keyed;
+
+use std::sync::Arc;
+
+use messaging::{Wake, sqlite::SqliteOutbox};
+use order::adapters::sqlite::{Store, open};
+
+use fixture::Stores;
+
+/// The stores on an empty `SQLite` database.
+async fn sqlite() -> Stores {
+    let database = open("sqlite::memory:").await.unwrap();
+    let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap();
+    let store = Arc::new(Store::new(database, Wake::default()));
+    Stores {
+        orders: store.clone(),
+        products: store.clone(),
+        accounts: store.clone(),
+        audit: store,
+        outbox: Arc::new(outbox),
+    }
+}
+
+/// Runs each case of each suite over each adapter, as a test of its own.
+macro_rules! suites {
+    ($($suite:ident { $($case:ident)* })*) => {
+        $(mod $suite {
+            mod sqlite {
+                $(#[tokio::test]
+                async fn $case() {
+                    crate::$suite::$case(crate::sqlite().await).await;
+                })*
+            }
+        })*
+    };
+}
+
+mod over {
+    suites! {
+        orders {
+            placing_stores_reserves_and_tells
+            placing_again_finds_it
+            of_many_at_once_one_places
+            too_little_stock_reserves_nothing
+            every_short_line_is_named
+            a_closing_account_takes_no_order
+            stock_never_goes_below_zero
+            newest_first_whoever_it_is_of
+            pages_have_no_gap_and_no_double
+            of_a_user_by_state
+        }
+        orders_saved {
+            a_change_is_stored_with_its_event
+            stock_comes_back_when_it_is_released
+            an_old_version_changes_nothing
+            of_many_changes_at_once_one_is_stored
+            an_event_is_applied_once
+            a_noted_event_is_not_applied
+            the_due_come_longest_waiting_first
+            every_state_comes_back_as_it_went
+        }
+        products {
+            what_is_added_is_found
+            a_sku_is_taken_once
+            an_update_needs_the_version
+            an_update_leaves_the_stock_alone
+            pages_go_by_sku
+            words_are_found_by_their_beginnings
+            all_words_must_match
+            a_query_is_no_language
+            the_text_follows_changes
+        }
+        products_keyed {
+            the_same_key_adds_once
+            another_body_is_told
+            a_key_belongs_to_user_and_command
+            a_refusal_is_not_remembered
+            of_many_at_once_one_is_added
+            restocking_counts_once_a_key
+            too_much_stock_is_refused
+            a_key_is_kept_a_day
+        }
+        audit {
+            nothing_adds_up_to_nothing
+            orders_and_stock_add_up
+            money_is_summed_by_currency
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Messages to values and back; bad fields are all named at once.
+
+use clock::rfc3339;
+use error::{Error, Violation};
+use money::{Currency, Money};
+use proto::payment::v1;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::{
+    app::Order,
+    domain::{self, DeclineReason, PaymentToken},
+};
+
+/// Reads an id, or names the field that does not hold one.
+pub(super) fn id<T: From<Uuid>>(field: &str, text: &str) -> Result<T, Status> {
+    let mut faults = Vec::new();
+    read_id(field, text, &mut faults).ok_or_else(|| Error::invalid(faults).into())
+}
+
+/// Reads an authorization.
+pub(super) fn order(request: &v1::AuthorizeRequest) -> Result<Order, Status> {
+    let mut faults = Vec::new();
+    let order_id = read_id("order_id", &request.order_id, &mut faults);
+    let user_id = read_id("user_id", &request.user_id, &mut faults);
+    let amount = read_amount(request.amount.as_ref(), &mut faults);
+    let token = PaymentToken::parse(&request.payment_token);
+    if token.is_none() {
+        faults.push(Violation::field("/payment_token", "must be 1 to 255 visible ASCII characters"));
+    }
+    match (order_id, user_id, amount, token) {
+        (Some(order_id), Some(user_id), Some(amount), Some(token)) if faults.is_empty() => {
+            Ok(Order { order_id, user_id, amount, token })
+        }
+        _ => Err(Error::invalid(faults).into()),
+    }
+}
+
+fn read_id<T: From<Uuid>>(field: &str, text: &str, faults: &mut Vec<Violation>) -> Option<T> {
+    // Only the hyphenated form: 36 characters.
+    let id = if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
+    if id.is_none() {
+        faults.push(Violation::field(format!("/{field}"), "must be a UUID"));
+    }
+    id.map(T::from)
+}
+
+fn read_amount(money: Option<&v1::Money>, faults: &mut Vec<Violation>) -> Option<Money> {
+    let Some(money) = money else {
+        faults.push(Violation::field("/amount", "is missing"));
+        return None;
+    };
+    if money.amount < 1 {
+        faults.push(Violation::field("/amount/amount", "must be at least 1"));
+    }
+    match Currency::parse(&money.currency) {
+        Ok(currency) => Some(Money::new(money.amount, currency)),
+        Err(_) => {
+            faults.push(Violation::field("/amount/currency", "must be a currency of ISO 4217"));
+            None
+        }
+    }
+}
+
+/// Writes a payment.
+pub(super) fn to_proto(payment: &domain::Payment) -> v1::Payment {
+    let (status, reason) = match payment.status {
+        domain::Status::Pending => (v1::Status::Pending, None),
+        domain::Status::Authorized => (v1::Status::Authorized, None),
+        domain::Status::Declined(reason) => (v1::Status::Declined, Some(reason)),
+        domain::Status::Captured => (v1::Status::Captured, None),
+        domain::Status::Voided => (v1::Status::Voided, None),
+        domain::Status::Refunded => (v1::Status::Refunded, None),
+    };
+    let decline_reason = match reason {
+        None => v1::DeclineReason::Unspecified,
+        Some(DeclineReason::Declined) => v1::DeclineReason::Declined,
+        Some(DeclineReason::InsufficientFunds) => v1::DeclineReason::InsufficientFunds,
+    };
+    v1::Payment {
+        id: payment.id.to_string(),
+        order_id: payment.order_id.to_string(),
+        user_id: payment.user_id.to_string(),
+        amount: Some(to_money(&payment.amount)),
+        status: status.into(),
+        decline_reason: decline_reason.into(),
+        version: payment.version,
+        created_at: rfc3339(payment.created_at),
+        updated_at: rfc3339(payment.updated_at),
+    }
+}
+
+/// Writes sums.
+pub(super) fn to_sums(sums: &[Money]) -> Vec<v1::Money> {
+    sums.iter().map(to_money).collect()
+}
+
+fn to_money(money: &Money) -> v1::Money {
+    v1::Money { amount: money.amount, currency: money.currency.to_string() }
+}

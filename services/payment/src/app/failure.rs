@@ -1,0 +1,58 @@
+//! Why a use case failed, and of what kind that is.
+
+use error::{HasKind, Kind, Violation};
+
+use super::ports::{ProviderError, StoreError};
+use crate::domain::Refusal;
+
+/// Why a use case failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The payment's state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The order has a payment of another amount or user.
+    #[error("the order already has a payment with another {0}")]
+    Differs(&'static str),
+    /// The provider does not know the payment token.
+    #[error("unknown payment token")]
+    UnknownToken,
+    /// There is no such payment.
+    #[error("no such payment")]
+    NotFound,
+    /// The provider gives no answer now.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// Somebody else works on the payment, or took it over meanwhile.
+    #[error("another request works on this payment")]
+    Busy(#[source] Option<lock::Error>),
+    /// The store gives no answer, or a wrong one.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An event could not be written down.
+    #[error("an event could not be encoded")]
+    Event(#[source] super::ports::Cause),
+}
+
+impl HasKind for Failure {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(_) => Kind::Conflict,
+            Self::Differs(_) => Kind::AlreadyExists,
+            Self::UnknownToken => Kind::Invalid,
+            Self::NotFound => Kind::NotFound,
+            Self::Provider(_) | Self::Busy(_) | Self::Store(StoreError::Unavailable(_)) => {
+                Kind::Unavailable
+            }
+            Self::Store(StoreError::Broken(_)) | Self::Event(_) => Kind::Internal,
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::UnknownToken => vec![Violation::field("/payment_token", "is not known")],
+            Self::Differs(field) => vec![Violation::field(format!("/{field}"), "differs")],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What can be configured; `config.default.toml` documents each key.
+
+use std::path::Path;
+
+use config::{Error, Loaded, SecretFile};
+use serde::Deserialize;
+
+/// Every key with its default.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The whole configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where payments and ledger are kept.
+    pub database: Address,
+    /// Where events go and come from.
+    pub bus: Address,
+    /// Where locks are taken.
+    pub lock: Address,
+    /// Who moves the money.
+    pub provider: Address,
+    /// How services know each other.
+    pub service: Service,
+    /// How the provider's webhooks are known.
+    pub webhook: Webhook,
+    /// Where HTTP is served.
+    pub http: chassis::Listen,
+    /// Where gRPC is served.
+    pub grpc: chassis::Listen,
+    /// Where health and metrics are served.
+    pub admin: chassis::Listen,
+    /// How much at once.
+    pub limits: chassis::Limits,
+    /// Whose pages may call.
+    pub cors: chassis::Cors,
+    /// How the process ends.
+    pub shutdown: chassis::Shutdown,
+    /// What is logged.
+    pub telemetry: telemetry::Config,
+}
+
+/// Where a backing service is; the scheme picks the adapter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// Its URL.
+    pub url: String,
+}
+
+/// Section `service`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The secret that the services share.
+    pub credential_file: SecretFile,
+}
+
+/// Section `webhook`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// The secret that is shared with the provider.
+    pub secret_file: SecretFile,
+}
+
+impl Config {
+    /// The part that the chassis reads.
+    pub fn chassis(&self) -> chassis::Config {
+        chassis::Config {
+            http: self.http.clone(),
+            grpc: self.grpc.clone(),
+            admin: self.admin.clone(),
+            shutdown: self.shutdown.clone(),
+            limits: self.limits.clone(),
+            cors: self.cors.clone(),
+        }
+    }
+}
+
+/// Loads the defaults, a file over them, and the environment over both.
+///
+/// # Errors
+/// A key is unknown or missing, or has a value that does not fit; a file cannot be read.
+pub fn load(file: Option<&Path>) -> Result<Loaded<Config>, Error> {
+    config::load("payment", DEFAULTS, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_with(env: &[(&str, &str)]) -> Result<Loaded<Config>, Error> {
+        let folder = testkit::temp_dir();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "never shown\n").unwrap();
+        let secret = secret.to_str().unwrap();
+        let secrets = [
+            ("TRIREME_SERVICE__CREDENTIAL_FILE", secret),
+            ("TRIREME_WEBHOOK__SECRET_FILE", secret),
+        ];
+        let env = secrets.iter().chain(env).map(|(key, value)| ((*key).into(), (*value).into()));
+        config::load_from("payment", DEFAULTS, None, env)
+    }
+
+    #[test]
+    fn the_defaults_are_complete() {
+        let loaded = load_with(&[("TRIREME_LIMITS__REQUEST_TIMEOUT", "3s")]).unwrap();
+        assert_eq!(loaded.value.database.url, "sqlite://.trireme/payment.db");
+        assert_eq!(loaded.value.limits.request_timeout.as_secs(), 3);
+        let mut shown = Vec::new();
+        loaded.print(&mut shown, false).unwrap();
+        assert!(!String::from_utf8(shown).unwrap().contains("never shown"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = load_with(&[("TRIREME_DATABASE__URI", "x")]).unwrap_err();
+        assert!(error.to_string().contains("uri"), "{error}");
+    }
+}

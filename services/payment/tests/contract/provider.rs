@@ -1,0 +1,196 @@
+//! What every payment provider keeps to, with the sandbox's test tokens.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use payment::{
+    app::ports::{Charge, Instruction, Key, Provider, ProviderError, Target},
+    domain::{ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken, Reference},
+};
+
+use crate::{euros, new_id};
+
+macro_rules! suite {
+    ($factory:expr) => {
+        $crate::provider::suite!(@ $factory;
+            it_knows_its_tokens,
+            nothing_is_found_before_it_is_done,
+            a_key_is_carried_out_once,
+            concurrent_calls_with_a_key_charge_once,
+            declines_have_their_reason,
+            unavailable_twice_and_then_works,
+            a_lost_answer_is_found_by_key,
+            slow_takes_two_seconds,
+            a_charge_is_captured_and_refunded,
+            a_charge_is_voided,
+            what_does_not_fit_is_a_conflict_and_does_nothing,
+        );
+    };
+    (@ $factory:expr; $($case:ident,)*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            $crate::provider::$case($factory.await).await;
+        })*
+    };
+}
+pub(crate) use suite;
+
+type Fixture = Arc<dyn Provider>;
+
+pub(crate) fn authorization(order_id: OrderId, token: &str) -> Instruction {
+    Instruction {
+        key: Key { order_id, operation: Operation::Authorize },
+        amount: euros(700),
+        target: Target::Token(PaymentToken::parse(token).unwrap()),
+    }
+}
+
+fn change(order_id: OrderId, operation: Operation, charge: &Reference) -> Instruction {
+    Instruction {
+        key: Key { order_id, operation },
+        amount: euros(700),
+        target: Target::Charge(charge.clone()),
+    }
+}
+
+pub(crate) async fn charge(provider: &dyn Provider, order: OrderId) -> Reference {
+    match provider.execute(&authorization(order, "tok_ok")).await.unwrap() {
+        Outcome::Approved(reference) => reference,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn only_charge(provider: &dyn Provider, order: OrderId) -> Charge {
+    let mut charges = provider.charges(order).await.unwrap();
+    assert_eq!(charges.len(), 1);
+    charges.remove(0)
+}
+
+pub(crate) async fn it_knows_its_tokens(provider: Fixture) {
+    for (token, known) in [
+        ("tok_ok", true),
+        ("tok_declined", true),
+        ("tok_insufficient_funds", true),
+        ("tok_unavailable", true),
+        ("tok_unknown", true),
+        ("tok_slow", true),
+        ("tok_", false),
+        ("TOK_OK", false),
+    ] {
+        let token = PaymentToken::parse(token).unwrap();
+        assert_eq!(provider.knows(&token).await.unwrap(), known, "{}", token.expose());
+    }
+}
+
+pub(crate) async fn nothing_is_found_before_it_is_done(provider: Fixture) {
+    let order = new_id();
+    for operation in Operation::ALL {
+        assert_eq!(provider.find(Key { order_id: order, operation }).await.unwrap(), None);
+    }
+    assert!(provider.charges(order).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_key_is_carried_out_once(provider: Fixture) {
+    let order = new_id();
+    let first = provider.execute(&authorization(order, "tok_ok")).await.unwrap();
+    let again = provider.execute(&authorization(order, "tok_ok")).await.unwrap();
+    assert_eq!(first, again);
+    let key = authorization(order, "tok_ok").key;
+    assert_eq!(provider.find(key).await.unwrap(), Some(first));
+    assert_eq!(only_charge(&*provider, order).await.amount, euros(700));
+    assert_eq!(provider.charged_twice().await.unwrap(), 0);
+}
+
+pub(crate) async fn concurrent_calls_with_a_key_charge_once(provider: Fixture) {
+    let order = new_id();
+    let instruction = authorization(order, "tok_ok");
+    let answers = futures::future::join_all((0..8).map(|_| provider.execute(&instruction))).await;
+    let first = answers[0].as_ref().unwrap();
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == first));
+    only_charge(&*provider, order).await;
+}
+
+pub(crate) async fn declines_have_their_reason(provider: Fixture) {
+    for (token, reason) in [
+        ("tok_declined", DeclineReason::Declined),
+        ("tok_insufficient_funds", DeclineReason::InsufficientFunds),
+    ] {
+        let order = new_id();
+        let instruction = authorization(order, token);
+        let declined = Outcome::Declined(reason);
+        assert_eq!(provider.execute(&instruction).await.unwrap(), declined);
+        assert_eq!(provider.find(instruction.key).await.unwrap(), Some(declined));
+        assert!(provider.charges(order).await.unwrap().is_empty());
+    }
+}
+
+pub(crate) async fn unavailable_twice_and_then_works(provider: Fixture) {
+    for order in [new_id(), new_id()] {
+        let instruction = authorization(order, "tok_unavailable");
+        for _ in 0..2 {
+            let refused = provider.execute(&instruction).await;
+            assert!(matches!(refused, Err(ProviderError::Refused(_))), "{refused:?}");
+            assert_eq!(provider.find(instruction.key).await.unwrap(), None);
+        }
+        assert!(matches!(provider.execute(&instruction).await, Ok(Outcome::Approved(_))));
+        only_charge(&*provider, order).await;
+    }
+}
+
+pub(crate) async fn a_lost_answer_is_found_by_key(provider: Fixture) {
+    let order = new_id();
+    let instruction = authorization(order, "tok_unknown");
+    let lost = provider.execute(&instruction).await;
+    assert!(matches!(lost, Err(ProviderError::Unknown(_))), "{lost:?}");
+    let found = provider.find(instruction.key).await.unwrap();
+    assert!(matches!(found, Some(Outcome::Approved(_))), "{found:?}");
+    assert_eq!(provider.execute(&instruction).await.ok(), found);
+    only_charge(&*provider, order).await;
+}
+
+pub(crate) async fn slow_takes_two_seconds(provider: Fixture) {
+    let started = Instant::now();
+    let answer = provider.execute(&authorization(new_id(), "tok_slow")).await;
+    assert!(matches!(answer, Ok(Outcome::Approved(_))));
+    let took = started.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(4)).contains(&took), "{took:?}");
+}
+
+pub(crate) async fn a_charge_is_captured_and_refunded(provider: Fixture) {
+    let order = new_id();
+    let charge = charge(&*provider, order).await;
+    for (operation, state) in [
+        (Operation::Capture, ChargeState::Captured),
+        (Operation::Refund, ChargeState::Refunded),
+    ] {
+        for _ in 0..2 {
+            let answer = provider.execute(&change(order, operation, &charge)).await.unwrap();
+            assert_eq!(answer, Outcome::Approved(charge.clone()));
+            assert_eq!(only_charge(&*provider, order).await.state, state);
+        }
+    }
+}
+
+pub(crate) async fn a_charge_is_voided(provider: Fixture) {
+    let order = new_id();
+    let charge = charge(&*provider, order).await;
+    let void = change(order, Operation::Void, &charge);
+    assert_eq!(provider.execute(&void).await.unwrap(), Outcome::Approved(charge.clone()));
+    assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Voided);
+}
+
+pub(crate) async fn what_does_not_fit_is_a_conflict_and_does_nothing(provider: Fixture) {
+    let order = new_id();
+    let charge = charge(&*provider, order).await;
+    let refund = change(order, Operation::Refund, &charge);
+    assert_eq!(provider.execute(&refund).await.unwrap(), Outcome::Conflict);
+    assert_eq!(provider.find(refund.key).await.unwrap(), None);
+    provider.execute(&change(order, Operation::Void, &charge)).await.unwrap();
+    let capture = change(order, Operation::Capture, &charge);
+    assert_eq!(provider.execute(&capture).await.unwrap(), Outcome::Conflict);
+    let foreign = change(new_id(), Operation::Capture, &charge);
+    assert_eq!(provider.execute(&foreign).await.unwrap(), Outcome::Conflict);
+    assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Voided);
+}

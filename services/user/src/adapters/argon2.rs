@@ -1,0 +1,124 @@
+//! Passwords by Argon2id, off the async threads, few at a time.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _, phc},
+};
+use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    app::ports::{Failure, Passwords},
+    domain::{Password, PasswordHash},
+};
+
+/// Bytes of chance in a salt.
+const SALT_LEN: usize = 16;
+
+/// How dear a hash is and how many are made at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// KiB of memory for each hash.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// How many at once.
+    pub parallel: usize,
+    /// How many may wait; more are refused.
+    pub queue: usize,
+}
+
+/// Hashes with Argon2id, one lane.
+pub struct Argon2id {
+    argon2: Argon2<'static>,
+    /// Who may be in here at all.
+    places: Arc<Semaphore>,
+    /// Who may hash now.
+    turns: Arc<Semaphore>,
+    /// What a password is checked against when there is no hash.
+    nobody: PasswordHash,
+}
+
+/// Hashing that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The parameters or a stored hash are wrong.
+    #[error("argon2: {0}")]
+    Argon2(String),
+    /// The system has no randomness.
+    #[error("no randomness")]
+    Randomness,
+    /// The thread that hashed is gone.
+    #[error("hashing ended early")]
+    Gone,
+}
+
+impl Argon2id {
+    /// Hashes at this cost.
+    ///
+    /// # Errors
+    /// Argon2 does not take the parameters.
+    pub fn new(cost: Cost) -> Result<Self, Error> {
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| Error::Argon2(e.to_string()))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobody = hash(&argon2, "nobody has this password")?;
+        Ok(Self {
+            argon2,
+            places: Arc::new(Semaphore::new(cost.parallel + cost.queue)),
+            turns: Arc::new(Semaphore::new(cost.parallel)),
+            nobody,
+        })
+    }
+
+    /// Works on a blocking thread when it is its turn. What is given up while it waits leaves its place;
+    /// what is given up later is worked off all the same, in its turn.
+    async fn work<T, F>(&self, work: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Argon2<'static>) -> Result<T, Error> + Send + 'static,
+    {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::Overloaded)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|e| Failure::Broken(e.into()))?;
+        let argon2 = self.argon2.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, turn);
+            work(&argon2)
+        });
+        let done = done.await.map_err(|_| Failure::Broken(Error::Gone.into()))?;
+        done.map_err(|e| Failure::Broken(e.into()))
+    }
+}
+
+#[async_trait]
+impl Passwords for Argon2id {
+    async fn hash(&self, password: Password) -> Result<PasswordHash, Failure> {
+        self.work(move |argon2| hash(argon2, password.expose())).await
+    }
+
+    async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<bool, Failure> {
+        let known = stored.is_some();
+        let against = stored.unwrap_or_else(|| self.nobody.clone());
+        let right = self.work(move |argon2| verify(argon2, password.expose(), &against)).await?;
+        Ok(known && right)
+    }
+}
+
+fn hash(argon2: &Argon2<'static>, password: &str) -> Result<PasswordHash, Error> {
+    let mut salt = [0_u8; SALT_LEN];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| Error::Randomness)?;
+    let hash: phc::PasswordHash = argon2
+        .hash_password_with_salt(password.as_bytes(), &salt)
+        .map_err(|e| Error::Argon2(e.to_string()))?;
+    Ok(PasswordHash::new(hash.to_string()))
+}
+
+fn verify(argon2: &Argon2<'static>, password: &str, stored: &PasswordHash) -> Result<bool, Error> {
+    let stored = phc::PasswordHash::new(stored.expose()).map_err(|e| Error::Argon2(e.to_string()))?;
+    match argon2.verify_password(password.as_bytes(), &stored) {
+        Ok(()) => Ok(true),
+        Err(HashError::PasswordInvalid) => Ok(false),
+        Err(error) => Err(Error::Argon2(error.to_string())),
+    }
+}

@@ -1,0 +1,55 @@
+//! Rows as the domain has them, and back.
+
+use sqlx::{Row as _, sqlite::SqliteRow};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::{Account, Email, Invalid, Name, UserId};
+
+/// The columns of an account, in the order in which [`account`] reads them.
+macro_rules! account_columns {
+    () => {
+        "id, email, name, status, orders_placed, version, revision, created_at, updated_at"
+    };
+}
+pub(super) use account_columns;
+
+/// Reads [`account_columns`].
+pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
+    Ok(Account {
+        id: UserId(uuid(row, 0)?),
+        email: row.try_get::<Option<String>, _>(1)?.map(Email::stored),
+        name: row.try_get::<Option<String>, _>(2)?.map(Name::stored),
+        status: row.try_get::<String, _>(3)?.parse().map_err(decode)?,
+        orders_placed: count(row, 4)?,
+        version: count(row, 5)?,
+        revision: count(row, 6)?,
+        created_at: time(row, 7)?,
+        updated_at: time(row, 8)?,
+    })
+}
+
+/// Reads an id.
+pub(super) fn uuid(row: &SqliteRow, index: usize) -> Result<Uuid, sqlx::Error> {
+    Uuid::from_slice(&row.try_get::<Vec<u8>, _>(index)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Reads a number that is never negative.
+pub(super) fn count(row: &SqliteRow, index: usize) -> Result<u64, sqlx::Error> {
+    u64::try_from(row.try_get::<i64, _>(index)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Reads a time.
+pub(super) fn time(row: &SqliteRow, index: usize) -> Result<OffsetDateTime, sqlx::Error> {
+    Ok(clock::from_micros(row.try_get(index)?))
+}
+
+/// A stored word that the domain does not know.
+pub(super) fn decode(error: Invalid) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
+
+/// A number as SQLite keeps it. Ours count things that happened: they do not reach the limit.
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,202 @@
+//! The gRPC service `user.v1.UserService`.
+
+use auth::{CREDENTIAL_HEADER, Identity, bearer};
+use error::{Error, Kind, Violation};
+use proto::user::v1::{
+    self as wire, AuthenticateRequest, AuthenticateResponse, BatchGetUsersRequest, BatchGetUsersResponse,
+    CloseAccountRequest, CloseAccountResponse, CreateUserRequest, CreateUserResponse, GetUserRequest, GetUserResponse,
+    UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
+};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+use uuid::Uuid;
+
+use super::Api;
+use crate::{
+    app::Expected,
+    domain::{Account, Change, Email, Invalid, Name, Password, Status as AccountStatus, UserId},
+};
+
+/// Most ids in one batch.
+const BATCH: usize = 100;
+
+/// Who calls.
+enum Who {
+    Person(Identity),
+    Service,
+}
+
+impl Who {
+    fn is(&self, id: UserId) -> bool {
+        matches!(self, Self::Service) || matches!(self, Self::Person(person) if person.user_id == id.0)
+    }
+
+    fn may_read(&self, id: UserId) -> Result<(), Error> {
+        let operator = matches!(self, Self::Person(person) if person.is_operator());
+        if operator || self.is(id) { Ok(()) } else { Err(not_found()) }
+    }
+
+    /// An operator, who may see everybody, is told the truth; others do not learn who exists.
+    fn may_write(&self, id: UserId) -> Result<(), Error> {
+        match self {
+            who if who.is(id) => Ok(()),
+            Self::Person(person) if person.is_operator() => {
+                Err(Error::new(Kind::Forbidden, "only the owner may change an account"))
+            }
+            _ => Err(not_found()),
+        }
+    }
+}
+
+/// The service.
+pub struct Users {
+    api: Api,
+}
+
+impl Users {
+    /// Answers with `api`.
+    pub fn new(api: Api) -> Self {
+        Self { api }
+    }
+
+    /// A service shows its credential; without one the caller is a person with an access token.
+    async fn who(&self, metadata: &MetadataMap) -> Result<Who, Error> {
+        if metadata.contains_key(CREDENTIAL_HEADER) {
+            self.api.callers.check(metadata.as_ref())?;
+            return Ok(Who::Service);
+        }
+        let token = bearer(metadata.as_ref());
+        let token = token.ok_or_else(|| Error::new(Kind::Unauthenticated, "a bearer token is needed"))?;
+        Ok(Who::Person(self.api.verifier.verify(token).await?))
+    }
+
+    async fn create(&self, request: CreateUserRequest) -> Result<Account, Error> {
+        let mut faults = Vec::new();
+        let email = field(&mut faults, "/email", Email::parse(&request.email));
+        let name = field(&mut faults, "/name", Name::parse(&request.name));
+        let password = field(&mut faults, "/password", Password::parse(&request.password));
+        let (Some(email), Some(name), Some(password)) = (email, name, password) else {
+            return Err(Error::invalid(faults));
+        };
+        Ok(self.api.app.register(email, name, password).await?)
+    }
+
+    async fn get(&self, request: Request<GetUserRequest>) -> Result<Account, Error> {
+        let who = self.who(request.metadata()).await?;
+        let id = user_id("/id", &request.get_ref().id)?;
+        who.may_read(id)?;
+        Ok(self.api.app.get_user(id).await?)
+    }
+
+    async fn batch_get(&self, request: Request<BatchGetUsersRequest>) -> Result<Vec<Account>, Error> {
+        let Who::Service = self.who(request.metadata()).await? else {
+            return Err(Error::new(Kind::Forbidden, "only a service may do this"));
+        };
+        let ids = &request.get_ref().ids;
+        if ids.len() > BATCH {
+            return Err(Error::invalid_field("/ids", "must have at most 100 items"));
+        }
+        let ids: Result<Vec<_>, _> = ids.iter().enumerate().map(|(i, id)| user_id(&format!("/ids/{i}"), id)).collect();
+        Ok(self.api.app.get_users(&ids?).await?)
+    }
+
+    async fn update(&self, request: Request<UpdateUserRequest>) -> Result<Account, Error> {
+        let who = self.who(request.metadata()).await?;
+        let request = request.into_inner();
+        let id = user_id("/id", &request.id)?;
+        who.may_write(id)?;
+        let mut faults = Vec::new();
+        let name = request.name.and_then(|name| field(&mut faults, "/name", Name::parse(&name)));
+        let email = request.email.and_then(|email| field(&mut faults, "/email", Email::parse(&email)));
+        if !faults.is_empty() {
+            return Err(Error::invalid(faults));
+        }
+        let expected = Expected::version(request.version);
+        Ok(self.api.app.update_user(id, Change { name, email }, expected).await?)
+    }
+
+    async fn close(&self, request: Request<CloseAccountRequest>) -> Result<Account, Error> {
+        let who = self.who(request.metadata()).await?;
+        let id = user_id("/id", &request.get_ref().id)?;
+        who.may_write(id)?;
+        Ok(self.api.app.close_account(id, Expected::any()).await?)
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Users {
+    async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<CreateUserResponse>, Status> {
+        let account = self.create(request.into_inner()).await?;
+        Ok(Response::new(CreateUserResponse { user: Some(user(&account)) }))
+    }
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<GetUserResponse>, Status> {
+        let account = self.get(request).await?;
+        Ok(Response::new(GetUserResponse { user: Some(user(&account)) }))
+    }
+
+    async fn batch_get_users(
+        &self,
+        request: Request<BatchGetUsersRequest>,
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+        let accounts = self.batch_get(request).await?;
+        Ok(Response::new(BatchGetUsersResponse { users: accounts.iter().map(user).collect() }))
+    }
+
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UpdateUserResponse>, Status> {
+        let account = self.update(request).await?;
+        Ok(Response::new(UpdateUserResponse { user: Some(user(&account)) }))
+    }
+
+    async fn close_account(
+        &self,
+        request: Request<CloseAccountRequest>,
+    ) -> Result<Response<CloseAccountResponse>, Status> {
+        let account = self.close(request).await?;
+        Ok(Response::new(CloseAccountResponse { user: Some(user(&account)) }))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
+        let request = request.into_inner();
+        let password = Password::attempt(&request.password);
+        let grant = self.api.app.log_in(Email::parse(&request.email).ok(), password).await.map_err(Error::from)?;
+        Ok(Response::new(AuthenticateResponse {
+            access_token: grant.access_token,
+            expires_in: u32::try_from(grant.expires_in.as_secs()).unwrap_or(u32::MAX),
+            refresh_token: grant.refresh_token,
+        }))
+    }
+}
+
+fn field<T>(faults: &mut Vec<Violation>, pointer: &str, parsed: Result<T, Invalid>) -> Option<T> {
+    parsed.map_err(|fault| faults.push(Violation::field(pointer, fault.0))).ok()
+}
+
+fn user_id(pointer: &str, text: &str) -> Result<UserId, Error> {
+    let id = Uuid::try_parse(text).ok().filter(|id| id.hyphenated().to_string() == text.to_ascii_lowercase());
+    id.map(UserId).ok_or_else(|| Error::invalid_field(pointer, "must be a UUID"))
+}
+
+fn not_found() -> Error {
+    crate::app::Error::NotFound.into()
+}
+
+fn user(account: &Account) -> wire::User {
+    let status = match account.status {
+        AccountStatus::Active => wire::Status::Active,
+        AccountStatus::Closing => wire::Status::Closing,
+        AccountStatus::Closed => wire::Status::Closed,
+    };
+    wire::User {
+        id: account.id.to_string(),
+        email: account.email.as_ref().map(|email| email.as_str().to_owned()),
+        name: account.name.as_ref().map(|name| name.as_str().to_owned()),
+        status: status.into(),
+        orders_placed: account.orders_placed,
+        version: account.version,
+        created_at: clock::rfc3339(account.created_at),
+        updated_at: clock::rfc3339(account.updated_at),
+    }
+}

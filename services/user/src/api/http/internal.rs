@@ -1,0 +1,33 @@
+//! `/internal/v1`: for the other services and the tool, by their credential.
+
+use auth::Caller;
+use axum::{Json, extract::State};
+use error::{Error, Kind};
+use serde::Serialize;
+
+use crate::api::Api;
+
+/// The one that may ask for sums.
+const AUDITOR: &str = "trireme";
+
+#[derive(Serialize)]
+pub(super) struct View {
+    users: u64,
+    closing: u64,
+    outbox: u64,
+    orders_placed: u64,
+}
+
+/// `GET /internal/v1/audit`
+pub(super) async fn audit(State(api): State<Api>, caller: Caller) -> Result<Json<View>, Error> {
+    if caller.name() != AUDITOR {
+        return Err(Error::new(Kind::Forbidden, "this service may not call here"));
+    }
+    let audit = api.app.audit().await?;
+    Ok(Json(View {
+        users: audit.totals.users,
+        closing: audit.totals.closing,
+        outbox: audit.outbox,
+        orders_placed: audit.totals.orders_placed,
+    }))
+}

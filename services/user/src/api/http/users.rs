@@ -1,0 +1,113 @@
+//! `/v1/users`.
+
+use auth::Identity;
+use axum::{
+    extract::State,
+    http::{StatusCode, header::LOCATION},
+    response::{IntoResponse as _, Response},
+};
+use chassis::{
+    http::{Id, IfMatch, Payload, resource},
+    json::text,
+};
+use error::Error;
+use serde::Serialize;
+
+use crate::{
+    api::Api,
+    app::{self, Expected},
+    domain::{Account, Change, Email, Name, Password, UserId},
+};
+
+/// A user as others see it.
+#[derive(Serialize)]
+struct View<'a> {
+    id: String,
+    email: Option<&'a str>,
+    name: Option<&'a str>,
+    status: &'static str,
+    orders_placed: u64,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+}
+
+fn answer(status: StatusCode, account: &Account) -> Response {
+    let view = View {
+        id: account.id.to_string(),
+        email: account.email.as_ref().map(Email::as_str),
+        name: account.name.as_ref().map(Name::as_str),
+        status: account.status.as_str(),
+        orders_placed: account.orders_placed,
+        version: account.version,
+        created_at: clock::rfc3339(account.created_at),
+        updated_at: clock::rfc3339(account.updated_at),
+    };
+    resource(status, account.version, &view)
+}
+
+/// `POST /v1/users`
+pub(super) async fn register(State(api): State<Api>, payload: Payload) -> Result<Response, Error> {
+    let (email, name, password) = payload.json().await?.read(|user| {
+        let email = user.required("email", text(Email::parse));
+        let name = user.required("name", text(Name::parse));
+        let password = user.required("password", text(Password::parse));
+        Some((email?, name?, password?))
+    })?;
+    let account = api.app.register(email, name, password).await?;
+    let location = format!("/v1/users/{}", account.id);
+    Ok(([(LOCATION, location)], answer(StatusCode::CREATED, &account)).into_response())
+}
+
+/// `GET /v1/users/me`
+pub(super) async fn me(State(api): State<Api>, caller: Identity) -> Result<Response, Error> {
+    let account = api.app.own_account(UserId(caller.user_id)).await?;
+    Ok(answer(StatusCode::OK, &account))
+}
+
+/// `GET /v1/users/{id}`
+pub(super) async fn by_id(
+    State(api): State<Api>,
+    caller: Identity,
+    Id(id): Id<UserId>,
+) -> Result<Response, Error> {
+    if caller.user_id != id.0 && !caller.is_operator() {
+        return Err(app::Error::NotFound.into());
+    }
+    let account = api.app.get_user(id).await?;
+    Ok(answer(StatusCode::OK, &account))
+}
+
+/// `PATCH /v1/users/me`
+pub(super) async fn update(
+    State(api): State<Api>,
+    caller: Identity,
+    if_match: IfMatch,
+    payload: Payload,
+) -> Result<Response, Error> {
+    let id = UserId(caller.user_id);
+    api.app.may_change(id).await?;
+    let condition = if_match.required()?;
+    let change = payload.json().await?.read(|user| {
+        let name = user.optional("name", text(Name::parse));
+        let email = user.optional("email", text(Email::parse));
+        Some(Change { name: name?, email: email? })
+    })?;
+    let expected = Expected::matching(move |version| condition.matches(version));
+    let account = api.app.update_user(id, change, expected).await?;
+    Ok(answer(StatusCode::OK, &account))
+}
+
+/// `DELETE /v1/users/me`
+pub(super) async fn close(
+    State(api): State<Api>,
+    caller: Identity,
+    if_match: IfMatch,
+) -> Result<Response, Error> {
+    let expected = match if_match.optional()? {
+        Some(condition) => Expected::matching(move |version| condition.matches(version)),
+        None => Expected::any(),
+    };
+    let account = api.app.close_account(UserId(caller.user_id), expected).await?;
+    Ok(answer(StatusCode::ACCEPTED, &account))
+}

@@ -1,0 +1,64 @@
+//! Why a use case did not do what it was asked to.
+
+use std::error::Error as StdError;
+
+use error::{HasKind, Kind, Violation};
+
+use super::ports::Failure;
+use crate::domain::Refused;
+
+/// Why a use case refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody has this id, or it is not the caller's to see.
+    #[error("no such user")]
+    NotFound,
+    /// Somebody has this e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// No way in: wrong password, unknown, closing or closed account, all in the same words.
+    #[error("the e-mail address or the password is wrong")]
+    WrongCredentials,
+    /// The refresh token is unknown, expired, used or revoked, or its account is closing.
+    #[error("the refresh token is not valid")]
+    WrongRefreshToken,
+    /// The account that the token speaks for is not there.
+    #[error("the access token's account does not exist")]
+    NoAccount,
+    /// The account changed since the caller looked.
+    #[error("the version is not the one the change was made on")]
+    Stale,
+    /// The account takes no changes any more.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] Failure),
+}
+
+impl Error {
+    /// Something that cannot happen did.
+    pub fn broken(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Port(Failure::Broken(cause.into()))
+    }
+}
+
+impl HasKind for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound => Kind::NotFound,
+            Self::EmailTaken => Kind::AlreadyExists,
+            Self::WrongCredentials | Self::WrongRefreshToken | Self::NoAccount => Kind::Unauthenticated,
+            Self::Stale => Kind::Precondition,
+            Self::Refused(_) => Kind::Forbidden,
+            Self::Port(failure) => failure.kind(),
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::EmailTaken => vec![Violation::field("/email", "is taken")],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Opening an account.
+
+use tracing::instrument;
+use uuid::Uuid;
+
+use super::{App, Error, ports::Saved};
+use crate::domain::{Account, Email, Fact, Name, Password, UserId};
+
+impl App {
+    /// Opens an account.
+    ///
+    /// # Errors
+    /// The e-mail address is taken; too many passwords wait to be hashed; the store fails.
+    #[instrument(name = "service.register", skip_all, fields(user.id))]
+    pub async fn register(&self, email: Email, name: Name, password: Password) -> Result<Account, Error> {
+        let hash = self.parts.passwords.hash(password).await?;
+        let account = Account::register(UserId(Uuid::now_v7()), email, name, self.now());
+        tracing::Span::current().record("user.id", tracing::field::display(account.id));
+        let effects = self.effects(Fact::Registered, account.id)?;
+        match self.parts.accounts.add(&account, &hash, &effects).await? {
+            Saved::Stored(account) => Ok(account),
+            Saved::EmailTaken | Saved::Stale => Err(Error::EmailTaken),
+        }
+    }
+}

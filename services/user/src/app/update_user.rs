@@ -1,0 +1,90 @@
+//! Changing name and e-mail address.
+
+use tracing::instrument;
+
+use super::{App, Error, ports::Saved};
+use crate::domain::{Account, Change, Fact, Refused, Status, UserId};
+
+/// How often a change that any version may take is tried when others write at the same time.
+const TRIES: usize = 8;
+
+/// Which versions a write may be made on.
+pub struct Expected(Box<dyn Fn(u64) -> bool + Send + Sync>);
+
+impl Expected {
+    /// Any version.
+    pub fn any() -> Self {
+        Self(Box::new(|_| true))
+    }
+
+    /// This version.
+    pub fn version(expected: u64) -> Self {
+        Self(Box::new(move |version| version == expected))
+    }
+
+    /// The versions that `matches` says yes to.
+    pub fn matching(matches: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
+        Self(Box::new(matches))
+    }
+
+    /// Refuses other versions.
+    ///
+    /// # Errors
+    /// The version is another one.
+    pub fn check(&self, version: u64) -> Result<(), Error> {
+        if (self.0)(version) { Ok(()) } else { Err(Error::Stale) }
+    }
+}
+
+impl App {
+    /// Refuses changes of an account that is closing or closed: what a change is refused for before it is read.
+    ///
+    /// # Errors
+    /// The account takes no changes; there is none; the store fails.
+    pub async fn may_change(&self, id: UserId) -> Result<(), Error> {
+        match self.own_account(id).await?.status {
+            Status::Active => Ok(()),
+            Status::Closing | Status::Closed => Err(Refused.into()),
+        }
+    }
+
+    /// Changes an account, if it has an expected version.
+    ///
+    /// # Errors
+    /// No such account; it takes no changes; another version; the e-mail address is taken; the store fails.
+    #[instrument(name = "service.update_user", skip_all, fields(user.id = %id))]
+    pub async fn update_user(&self, id: UserId, change: Change, expected: Expected) -> Result<Account, Error> {
+        for _ in 0..TRIES {
+            let mut account = self.parts.accounts.get(id).await?.ok_or(Error::NotFound)?;
+            if account.status != Status::Active {
+                return Err(Refused.into());
+            }
+            expected.check(account.version)?;
+            if !account.change(change.clone(), self.now())? {
+                return Ok(account);
+            }
+            match self.parts.accounts.save(&account, &self.effects(Fact::Updated, id)?).await? {
+                Saved::Stored(account) => {
+                    self.remember(&account).await;
+                    return Ok(account);
+                }
+                Saved::EmailTaken => return Err(Error::EmailTaken),
+                Saved::Stale => {}
+            }
+        }
+        Err(Error::Stale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_expected_versions_pass() {
+        assert!(Expected::any().check(7).is_ok());
+        assert!(Expected::version(7).check(7).is_ok());
+        assert!(matches!(Expected::version(6).check(7), Err(Error::Stale)));
+        assert!(Expected::matching(|version| version > 6).check(7).is_ok());
+    }
+}

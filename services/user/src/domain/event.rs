@@ -1,0 +1,23 @@
+//! What other services are told about an account: that something happened to it, and nothing personal.
+
+/// Something that happened to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// It was opened.
+    Registered,
+    /// Its name or e-mail address changed.
+    Updated,
+    /// It is closed for good.
+    Closed,
+}
+
+impl Fact {
+    /// The type of its event; schemas are in `proto/events`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Registered => "user.registered.v1",
+            Self::Updated => "user.updated.v1",
+            Self::Closed => "user.closed.v1",
+        }
+    }
+}

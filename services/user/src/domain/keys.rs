@@ -1,0 +1,92 @@
+//! When a signing key is used and for how long others must know it.
+
+use time::{Duration, OffsetDateTime};
+
+/// How long keys live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// How long a key signs before the next one takes over.
+    pub every: Duration,
+    /// How long before its first use a key is published.
+    pub ahead: Duration,
+    /// How long after its last use a key stays published; longer than an access token lives.
+    pub after: Duration,
+}
+
+/// The moments from which the known keys sign, oldest first. A key signs until the next one does.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule<'a> {
+    used_from: &'a [OffsetDateTime],
+    rotation: Rotation,
+}
+
+impl<'a> Schedule<'a> {
+    /// Looks at keys, oldest first.
+    pub fn new(used_from: &'a [OffsetDateTime], rotation: Rotation) -> Self {
+        Self { used_from, rotation }
+    }
+
+    /// The index of the key that signs now.
+    pub fn current(&self, now: OffsetDateTime) -> Option<usize> {
+        self.used_from.iter().rposition(|from| *from <= now)
+    }
+
+    /// From when a key to be made now would sign; `None` while none is due.
+    /// However late it is made, it is published `ahead` of that; only the very first one signs at once.
+    pub fn successor(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let Some(last) = self.used_from.last() else {
+            return Some(now);
+        };
+        let turn = *last + self.rotation.every;
+        (now + self.rotation.ahead >= turn).then(|| turn.max(now + self.rotation.ahead))
+    }
+
+    /// How many keys, oldest first, nobody needs any more.
+    pub fn retired(&self, now: OffsetDateTime) -> usize {
+        let next = self.used_from.iter().skip(1);
+        next.take_while(|from| **from + self.rotation.after <= now).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const START: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+    const ROTATION: Rotation = Rotation { every: Duration::days(30), ahead: Duration::DAY, after: Duration::HOUR };
+
+    #[test]
+    fn the_first_key_signs_at_once() {
+        assert_eq!(Schedule::new(&[], ROTATION).successor(START), Some(START));
+        assert_eq!(Schedule::new(&[], ROTATION).current(START), None);
+    }
+
+    #[test]
+    fn a_successor_is_made_a_day_ahead() {
+        let keys = [START];
+        let schedule = Schedule::new(&keys, ROTATION);
+        assert_eq!(schedule.successor(START + Duration::days(29) - Duration::SECOND), None);
+        assert_eq!(schedule.successor(START + Duration::days(29)), Some(START + Duration::days(30)));
+    }
+
+    #[test]
+    fn a_late_successor_is_published_a_day_ahead_all_the_same() {
+        let now = START + Duration::days(45);
+        let keys = [START, now + Duration::DAY];
+        assert_eq!(Schedule::new(&keys[..1], ROTATION).successor(now), Some(keys[1]));
+        assert_eq!(Schedule::new(&keys, ROTATION).current(now), Some(0));
+        assert_eq!(Schedule::new(&keys, ROTATION).current(keys[1]), Some(1));
+    }
+
+    #[test]
+    fn a_key_is_retired_an_hour_after_its_last_use() {
+        let turn = START + Duration::days(30);
+        let keys = [START, turn];
+        let schedule = Schedule::new(&keys, ROTATION);
+        assert_eq!(schedule.retired(turn + Duration::HOUR - Duration::SECOND), 0);
+        assert_eq!(schedule.retired(turn + Duration::HOUR), 1);
+        assert_eq!(Schedule::new(&keys[1..], ROTATION).retired(turn + Duration::days(999)), 0);
+    }
+}

@@ -1,0 +1,16 @@
+//! The user service's binary.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use user::cli::Args;
+
+fn main() -> ExitCode {
+    match Args::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("user: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

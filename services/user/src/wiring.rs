@@ -1,0 +1,179 @@
+//! Puts the use cases on their adapters: the only place that names both.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use auth::{Callers, Credential, Verifier};
+use cache::Cache;
+use chassis::{Health, Tasks};
+use client::Http;
+use clock::SharedClock;
+use messaging::{
+    Bus, Consumer, Outbox, Policy, Relay, Wake,
+    sqlite::{SqliteBus, SqliteOutbox},
+};
+use proto::user::v1::user_service_server::UserServiceServer;
+use sqlite::Database;
+use tonic::service::Routes;
+
+use crate::{
+    adapters::{
+        argon2::Argon2id,
+        order_client::OrderClient,
+        sqlite::{MIGRATIONS, SqliteStore},
+    },
+    api::{Api, events, grpc, http},
+    app::{self, App, KeyRing, Parts},
+    config::Config,
+    domain::{Email, Role},
+};
+
+/// This service's name.
+pub const NAME: &str = "user";
+/// This service's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit it was built from, where the build says so.
+pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// Who may call with a service credential.
+const CALLERS: [&str; 2] = ["order", "trireme"];
+/// How often signing keys and ended sessions are looked after; far less than a key is published ahead.
+const UPKEEP: Duration = Duration::from_secs(600);
+/// How many ended sessions are dropped at a time.
+const PRUNED: u32 = 1000;
+
+/// Builds the service and starts its background work.
+///
+/// # Errors
+/// A URL has an unknown scheme, or what it names cannot be used.
+pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App> {
+    let db = database(config).await?;
+    let bus = bus(config, clock.clone()).await?;
+    let outbox: Arc<dyn Outbox> = Arc::new(SqliteOutbox::open(db.clone(), clock.clone()).await?);
+    let relay = Relay::new(Arc::clone(&outbox), Arc::new(bus.clone()), clock.clone());
+    let tasks = Tasks::new();
+    let store = SqliteStore::new(db.clone(), relay.wake());
+    let app = use_cases(config, clock.clone(), store, outbox, &tasks).await?;
+    let consumer = consumer(&app, Arc::new(bus.clone()));
+    start(&tasks, relay, consumer, &app);
+    let api = Api {
+        verifier: Verifier::new(app.keys().clone(), clock),
+        callers: Callers::new(config.service.credential_file.expose(), &CALLERS),
+        app,
+    };
+    let checked = db.clone();
+    Ok(chassis::App {
+        name: NAME,
+        version: VERSION,
+        commit: COMMIT,
+        http: http::router(api.clone()),
+        grpc: Routes::new(UserServiceServer::new(grpc::Users::new(api))),
+        descriptors: &[proto::DESCRIPTORS],
+        health: Health::new().check("database", move || {
+            let db = checked.clone();
+            async move { db.ping().await.map_err(|error| error.to_string()) }
+        }),
+        tasks,
+        on_drained: vec![Box::pin(async move {
+            bus.close().await;
+            db.close().await;
+        })],
+    })
+}
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn migrate(config: &Config) -> Result<()> {
+    let db = database(config).await?;
+    messaging::sqlite::prepare(&db).await?;
+    db.close().await;
+    Ok(())
+}
+
+/// Gives a role, on the database: the service may run meanwhile.
+///
+/// # Errors
+/// No such account; the database cannot be used.
+pub async fn grant(config: &Config, email: &Email, role: Role) -> Result<()> {
+    let db = database(config).await?;
+    let store = SqliteStore::new(db.clone(), Wake::default());
+    app::grant_role(&store, email, role).await?;
+    db.close().await;
+    Ok(())
+}
+
+async fn database(config: &Config) -> Result<Database> {
+    let url = &config.database.url;
+    match url.split_once(':') {
+        Some(("sqlite", _)) => sqlite::open(url, &MIGRATIONS).await.context("database.url"),
+        _ => bail!("database.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
+    }
+}
+
+async fn bus(config: &Config, clock: SharedClock) -> Result<SqliteBus> {
+    let url = &config.bus.url;
+    match url.split_once(':') {
+        Some(("sqlite", _)) => SqliteBus::open(url, clock).await.context("bus.url"),
+        _ => bail!("bus.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
+    }
+}
+
+/// What may be shown of a URL that is not known: behind the scheme there could be a password.
+fn scheme(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
+}
+
+async fn use_cases(
+    config: &Config,
+    clock: SharedClock,
+    store: SqliteStore,
+    outbox: Arc<dyn Outbox>,
+    tasks: &Tasks,
+) -> Result<App> {
+    let keys = KeyRing::open(Arc::new(store.clone()), clock.clone(), config.tokens.rotation()).await?;
+    let cache = cache::open(&config.cache.url, &tasks.tracker()).context("cache.url")?;
+    let policy = cache::Policy { ttl: config.cache.ttl, ..cache::Policy::default() };
+    let credential = Credential::new(config.service.credential_file.expose(), NAME);
+    let order = Http::new(&config.order.url, config.order.client.clone(), Some(credential), "order");
+    Ok(App::new(Parts {
+        accounts: Arc::new(store.clone()),
+        sessions: Arc::new(store),
+        outbox,
+        passwords: Arc::new(Argon2id::new((&config.passwords).into()).context("passwords")?),
+        orders: Arc::new(OrderClient::new(order)),
+        keys: Arc::new(keys),
+        cache: Cache::new("user", cache, policy),
+        clock,
+        session: config.tokens.sessions(),
+        closing: (&config.closing).into(),
+    }))
+}
+
+fn consumer(app: &App, bus: Arc<dyn Bus>) -> Consumer {
+    let handler = Arc::new(events::OrderEvents::new(app.clone()));
+    Consumer::new(bus, events::GROUP, events::KINDS, handler, Policy::default())
+}
+
+fn start(tasks: &Tasks, relay: Relay, consumer: Consumer, app: &App) {
+    let token = tasks.token();
+    tasks.spawn("relay", async move { Ok(relay.run(token).await?) });
+    let (token, tracker) = (tasks.token(), tasks.tracker());
+    tasks.spawn("consumer", async move { Ok(consumer.run(token, tracker).await?) });
+    let (token, closings) = (tasks.token(), app.clone());
+    tasks.spawn("closings", async move {
+        closings.run_closings(token).await;
+        Ok(())
+    });
+    let (token, upkeep) = (tasks.token(), app.clone());
+    tasks.spawn("upkeep", async move {
+        while token.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+            upkeep.keep_up(PRUNED).await;
+        }
+        Ok(())
+    });
+}

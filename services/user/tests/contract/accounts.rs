@@ -1,0 +1,133 @@
+//! What a store of accounts promises.
+
+use futures::future::join_all;
+use user::{
+    app::ports::Saved,
+    domain::{Account, Change, Fact, Role, Status, UserId},
+};
+use uuid::Uuid;
+
+use crate::stores::{NOW, Stores, email, hash, name, receipt, stored, told};
+
+fn changed(account: &Account, change: Change) -> Account {
+    let mut account = account.clone();
+    assert!(account.change(change, NOW + time::Duration::SECOND).unwrap());
+    account
+}
+
+fn called(text: &str) -> Change {
+    Change { name: Some(name(text)), email: None }
+}
+
+pub(crate) async fn an_account_is_found_as_it_was_stored(stores: Stores) {
+    let ada = stores.add("Ada@Example.com").await;
+    assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(ada.clone()));
+    assert_eq!((ada.version, ada.revision, ada.created_at), (1, 1, NOW));
+    assert_eq!(stores.accounts.get(UserId(Uuid::now_v7())).await.unwrap(), None);
+    let claimed = stores.outbox.claim("test", 10).await.unwrap();
+    let event = &claimed.rows[0].event;
+    assert_eq!((event.kind.as_str(), event.key.clone()), ("user.registered.v1", ada.id.to_string()));
+}
+
+pub(crate) async fn an_address_is_taken_whatever_its_letter_case(stores: Stores) {
+    stores.add("Ada@Example.com").await;
+    assert_eq!(stores.try_add("aDA@eXAMPLE.COM").await, Saved::EmailTaken);
+    assert_eq!(stores.told().await, ["user.registered.v1"]);
+    assert_eq!(stores.accounts.totals().await.unwrap().users, 1);
+}
+
+pub(crate) async fn an_account_of_another_version_is_not_overwritten(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    let effects = told(Fact::Updated, ada.id);
+    let renamed = changed(&ada, called("Ada L."));
+    let saved = stored(stores.accounts.save(&renamed, &effects).await.unwrap());
+    assert_eq!(saved, renamed);
+    let late = changed(&ada, called("Eve"));
+    let effects = told(Fact::Updated, ada.id);
+    assert_eq!(stores.accounts.save(&late, &effects).await.unwrap(), Saved::Stale);
+    assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(renamed));
+    assert_eq!(stores.told().await, ["user.registered.v1", "user.updated.v1"]);
+}
+
+pub(crate) async fn of_several_changes_of_one_version_one_wins(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    let all = (0..8).map(|i| {
+        let (stores, changed) = (&stores, changed(&ada, called(&format!("Ada {i}"))));
+        async move { stores.accounts.save(&changed, &told(Fact::Updated, changed.id)).await.unwrap() }
+    });
+    let won = join_all(all).await.into_iter().filter(|saved| matches!(saved, Saved::Stored(_))).count();
+    assert_eq!(won, 1);
+    assert_eq!(stores.told().await.len(), 2);
+}
+
+pub(crate) async fn a_change_to_a_taken_address_stores_nothing(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    stores.add("eve@example.com").await;
+    let change = |to| changed(&ada, Change { name: None, email: Some(email(to)) });
+    let effects = told(Fact::Updated, ada.id);
+    assert_eq!(stores.accounts.save(&change("EVE@example.com"), &effects).await.unwrap(), Saved::EmailTaken);
+    assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(ada.clone()));
+    assert_eq!(stores.told().await.len(), 2);
+    let own = change("ADA@example.com");
+    assert_eq!(stored(stores.accounts.save(&own, &effects).await.unwrap()).email, own.email);
+}
+
+pub(crate) async fn an_order_is_counted_once_and_changes_no_version(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    let first = receipt();
+    let twice = (0..8).map(|_| stores.accounts.count_order(ada.id, first.clone()));
+    for counted in join_all(twice).await {
+        assert_eq!(counted.unwrap(), Some(()));
+    }
+    stores.accounts.count_order(ada.id, receipt()).await.unwrap();
+    let now = stores.accounts.get(ada.id).await.unwrap().unwrap();
+    assert_eq!(now, Account { orders_placed: 2, revision: 3, ..ada });
+}
+
+pub(crate) async fn an_order_of_nobody_is_not_counted(stores: Stores) {
+    assert_eq!(stores.accounts.count_order(UserId(Uuid::now_v7()), receipt()).await.unwrap(), None);
+}
+
+pub(crate) async fn an_order_counted_in_between_survives_a_change(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    stores.accounts.count_order(ada.id, receipt()).await.unwrap();
+    let renamed = changed(&ada, called("Ada L."));
+    let saved = stored(stores.accounts.save(&renamed, &told(Fact::Updated, ada.id)).await.unwrap());
+    assert_eq!((saved.orders_placed, saved.version, saved.revision), (1, 2, 3));
+    assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(saved));
+}
+
+pub(crate) async fn a_login_finds_what_it_needs(stores: Stores) {
+    let ada = stores.add("Ada@Example.com").await;
+    let login = stores.accounts.login(&email("aDA@eXAMPLE.COM")).await.unwrap().unwrap();
+    assert_eq!((login.user, login.status, login.role, login.hash), (ada.id, Status::Active, Role::Customer, hash()));
+    assert_eq!(stores.accounts.login(&email("eve@example.com")).await.unwrap(), None);
+}
+
+pub(crate) async fn a_role_is_given(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    assert!(stores.accounts.set_role(&email("ADA@example.com"), Role::Operator).await.unwrap());
+    assert!(!stores.accounts.set_role(&email("eve@example.com"), Role::Operator).await.unwrap());
+    let login = stores.accounts.login(&email("ada@example.com")).await.unwrap().unwrap();
+    assert_eq!(login.role, Role::Operator);
+    assert_eq!(stores.accounts.get(ada.id).await.unwrap().unwrap().version, 1);
+}
+
+pub(crate) async fn several_accounts_are_found_at_once(stores: Stores) {
+    let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);
+    let ids = [eve.id, UserId(Uuid::now_v7()), ada.id, ada.id];
+    let mut found = stores.accounts.get_many(&ids).await.unwrap();
+    found.sort_by_key(|account| account.id);
+    assert_eq!(found, [ada, eve]);
+    assert_eq!(stores.accounts.get_many(&[]).await.unwrap(), []);
+}
+
+pub(crate) async fn everything_is_summed_up(stores: Stores) {
+    assert_eq!(stores.accounts.totals().await.unwrap(), user::app::ports::Totals::default());
+    let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);
+    stores.accounts.count_order(ada.id, receipt()).await.unwrap();
+    stores.accounts.count_order(eve.id, receipt()).await.unwrap();
+    stores.begin_closing(&ada, NOW).await;
+    let totals = stores.accounts.totals().await.unwrap();
+    assert_eq!((totals.users, totals.closing, totals.orders_placed), (2, 1, 2));
+}

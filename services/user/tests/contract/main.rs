@@ -1,0 +1,66 @@
+//! The contract of the stores, over every adapter.
+//!
+//! A case is a function over [`Stores`]; another adapter needs a function that opens it and one `suite!`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod accounts;
+mod closings;
+mod sessions;
+mod signing_keys;
+mod stores;
+
+use stores::Stores;
+
+macro_rules! suite {
+    ($adapter:ident, $open:path) => {
+        mod $adapter {
+            suite!(@cases $open, accounts:
+                an_account_is_found_as_it_was_stored,
+                an_address_is_taken_whatever_its_letter_case,
+                an_account_of_another_version_is_not_overwritten,
+                of_several_changes_of_one_version_one_wins,
+                a_change_to_a_taken_address_stores_nothing,
+                an_order_is_counted_once_and_changes_no_version,
+                an_order_of_nobody_is_not_counted,
+                an_order_counted_in_between_survives_a_change,
+                a_login_finds_what_it_needs,
+                a_role_is_given,
+                several_accounts_are_found_at_once,
+                everything_is_summed_up,
+            );
+            suite!(@cases $open, closings:
+                closing_revokes_the_sessions_and_is_due_later,
+                a_taken_closing_is_hidden_for_a_while,
+                a_wake_up_is_not_lost_to_a_postponement,
+                only_an_account_that_closes_is_woken,
+                a_closing_keeps_its_trace,
+                a_closed_account_is_forgotten_and_its_address_free,
+                an_account_closes_once,
+                a_change_and_a_closing_of_one_version_exclude_each_other,
+            );
+            suite!(@cases $open, sessions:
+                a_token_is_good_for_one_use,
+                a_second_use_revokes_the_family,
+                of_several_uses_at_once_one_wins,
+                a_revoked_session_lets_nobody_in,
+                an_expired_or_unknown_token_lets_nobody_in,
+                a_new_role_counts_from_the_next_token,
+                only_an_active_account_begins_a_session,
+                what_ended_is_pruned,
+            );
+            suite!(@cases $open, signing_keys:
+                keys_come_oldest_first_and_go,
+                a_key_has_one_successor,
+            );
+        }
+    };
+    (@cases $open:path, $module:ident: $($case:ident),* $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            crate::$module::$case($open().await).await;
+        })*
+    };
+}
+
+suite!(sqlite_in_memory, crate::Stores::sqlite_in_memory);
+suite!(sqlite_in_a_file, crate::Stores::sqlite_in_a_file);

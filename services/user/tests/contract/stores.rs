@@ -1,0 +1,124 @@
+//! What the cases work on, and what they need again and again.
+
+use std::sync::Arc;
+
+use messaging::{Event, Outbox, Receipt, Wake, sqlite::SqliteOutbox};
+use time::{OffsetDateTime, macros::datetime};
+use user::{
+    adapters::sqlite::{MIGRATIONS, SqliteStore},
+    app::{
+        SOURCE,
+        ports::{Accounts, Saved, Session, Sessions, SigningKeys, TokenHash},
+    },
+    domain::{Account, Email, Fact, Name, PasswordHash, Role, SessionId, UserId},
+};
+use uuid::Uuid;
+
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05.678901 UTC);
+
+/// One adapter's stores, empty.
+pub(crate) struct Stores {
+    pub(crate) accounts: Arc<dyn Accounts>,
+    pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) keys: Arc<dyn SigningKeys>,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    _folder: Option<testkit::TempDir>,
+}
+
+impl Stores {
+    pub(crate) async fn sqlite_in_memory() -> Self {
+        Self::sqlite("sqlite::memory:", None).await
+    }
+
+    pub(crate) async fn sqlite_in_a_file() -> Self {
+        let folder = testkit::temp_dir();
+        Self::sqlite(&testkit::sqlite_url(&folder, "user.db"), Some(folder)).await
+    }
+
+    async fn sqlite(url: &str, folder: Option<testkit::TempDir>) -> Self {
+        let db = sqlite::open(url, &MIGRATIONS).await.unwrap();
+        let outbox = SqliteOutbox::open(db.clone(), clock::system()).await.unwrap();
+        let store = SqliteStore::new(db, Wake::default());
+        Self {
+            accounts: Arc::new(store.clone()),
+            sessions: Arc::new(store.clone()),
+            keys: Arc::new(store),
+            outbox: Arc::new(outbox),
+            _folder: folder,
+        }
+    }
+
+    /// Stores an account with this address.
+    pub(crate) async fn add(&self, address: &str) -> Account {
+        match self.try_add(address).await {
+            Saved::Stored(account) => account,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn try_add(&self, address: &str) -> Saved {
+        let account = Account::register(UserId(Uuid::now_v7()), email(address), name("Ada"), NOW);
+        self.accounts.add(&account, &hash(), &told(Fact::Registered, account.id)).await.unwrap()
+    }
+
+    /// Begins a session with this token, good for an hour.
+    pub(crate) async fn open(&self, user: UserId, token: TokenHash) -> SessionId {
+        let id = SessionId(Uuid::now_v7());
+        let session = Session { id, user, role: Role::Customer };
+        assert!(self.sessions.open(&session, &token, NOW, NOW + time::Duration::HOUR).await.unwrap());
+        id
+    }
+
+    /// Uses a token up for another one, good for an hour.
+    pub(crate) async fn rotate(&self, old: TokenHash, new: TokenHash) -> Option<Session> {
+        self.sessions.rotate(&old, &new, NOW, NOW + time::Duration::HOUR).await.unwrap()
+    }
+
+    /// Begins to close an account.
+    pub(crate) async fn begin_closing(&self, account: &Account, first: OffsetDateTime) -> Saved {
+        let mut account = account.clone();
+        assert!(account.begin_closing(NOW));
+        self.accounts.begin_closing(&account, first).await.unwrap()
+    }
+
+    /// Ends the closing of an account.
+    pub(crate) async fn finish_closing(&self, account: &Account) -> Saved {
+        let mut account = account.clone();
+        assert!(account.finish_closing(NOW));
+        self.accounts.finish_closing(&account, &told(Fact::Closed, account.id)).await.unwrap()
+    }
+
+    /// The kinds of the events that wait to be published.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        let claimed = self.outbox.claim("test", 100).await.unwrap();
+        claimed.rows.into_iter().map(|row| row.event.kind).collect()
+    }
+}
+
+pub(crate) fn email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+pub(crate) fn hash() -> PasswordHash {
+    PasswordHash::new("$argon2id$stored".to_owned())
+}
+
+pub(crate) fn told(fact: Fact, id: UserId) -> messaging::Effects {
+    let data = serde_json::json!({ "user_id": id.to_string() });
+    messaging::Effects::of(vec![Event::new(fact.kind(), SOURCE, id, NOW, data).unwrap()])
+}
+
+pub(crate) fn receipt() -> Receipt {
+    Receipt { consumer: "user", event_id: Uuid::now_v7() }
+}
+
+pub(crate) fn stored(saved: Saved) -> Account {
+    match saved {
+        Saved::Stored(account) => account,
+        other => panic!("{other:?}"),
+    }
+}
