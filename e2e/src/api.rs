@@ -1,40 +1,12 @@
-//! A small HTTP client for the public interface: JSON in, JSON out, connections kept.
+//! The public interface as a client uses it.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use anyhow::{Result, ensure};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use trireme::http::{Answer, Client};
 use uuid::Uuid;
 
 use crate::Cluster;
-
-/// Longer than any answer may take.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// An answer, its body read.
-#[derive(Debug)]
-pub struct Answer {
-    /// Status line.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// The JSON body, `null` where there is none.
-    pub body: Value,
-}
-
-impl Answer {
-    /// A text field of the body, empty where it is missing.
-    pub fn text(&self, field: &str) -> &str {
-        self.body[field].as_str().unwrap_or_default()
-    }
-}
 
 /// A signed-up, logged-in person.
 #[derive(Clone, Debug)]
@@ -50,7 +22,7 @@ pub struct Account {
 /// A client of the three services.
 #[derive(Clone, Debug)]
 pub struct Api {
-    http: Client<HttpConnector, Full<Bytes>>,
+    http: Client,
     user: String,
     order: String,
 }
@@ -58,8 +30,7 @@ pub struct Api {
 impl Api {
     /// A client with its own connections.
     pub fn new(cluster: &Cluster) -> Result<Self> {
-        let http = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { http, user: cluster.process("user")?.http, order: cluster.process("order")?.http })
+        Ok(Self { http: Client::default(), user: cluster.process("user")?.http, order: cluster.process("order")?.http })
     }
 
     /// Sends one request. `target` starts with `user:` or `order:` and goes on with the path, or is a whole URL.
@@ -69,24 +40,7 @@ impl Api {
             Some(("order", path)) => format!("{}{path}", self.order),
             _ => target.to_owned(),
         };
-        let mut request = Request::builder().method(method).uri(&url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let bytes = match body {
-            Some(value) => {
-                request = request.header("content-type", "application/json");
-                Bytes::from(serde_json::to_vec(value)?)
-            }
-            None => Bytes::new(),
-        };
-        let exchange = async {
-            let (head, body) = self.http.request(request.body(Full::new(bytes))?).await?.into_parts();
-            let bytes = body.collect().await?.to_bytes();
-            let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-            anyhow::Ok(Answer { status: head.status, headers: head.headers, body })
-        };
-        tokio::time::timeout(LIMIT, exchange).await.with_context(|| format!("{url} did not answer in {LIMIT:?}"))?
+        self.http.send(method, &url, headers, body).await
     }
 
     /// GET as somebody.

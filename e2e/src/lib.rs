@@ -5,5 +5,6 @@
 mod api;
 mod cluster;
 
-pub use api::{Account, Answer, Api};
+pub use api::{Account, Api};
 pub use cluster::{Cluster, Process, binary};
+pub use trireme::http::Answer;

@@ -58,8 +58,58 @@ pub async fn run(config: Config, app: App) -> Result<()> {
     LazyLock::force(&STARTED);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (http, grpc, admin) = (bind(&config.http, "HTTP").await?, bind(&config.grpc, "GRPC").await?, bind(&config.admin, "ADMIN").await?);
-    let addresses = [http.local_addr()?, grpc.local_addr()?, admin.local_addr()?];
+    let listeners = Listeners::bind(&config).await?;
+    let signalled = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    serve_until(listeners, config, app, signalled).await
+}
+
+/// The three open ports; clients that connect wait until they are served.
+#[derive(Debug)]
+pub struct Listeners {
+    http: TcpListener,
+    grpc: TcpListener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    /// Opens the ports.
+    ///
+    /// # Errors
+    ///
+    /// A port is taken or not allowed; the message says what to do.
+    pub async fn bind(config: &Config) -> Result<Self> {
+        let (http, grpc) = (bind(&config.http, "HTTP").await?, bind(&config.grpc, "GRPC").await?);
+        Ok(Self { http, grpc, admin: bind(&config.admin, "ADMIN").await? })
+    }
+
+    /// The addresses of HTTP, gRPC and admin.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell.
+    pub fn addresses(&self) -> Result<[SocketAddr; 3]> {
+        Ok([self.http.local_addr()?, self.grpc.local_addr()?, self.admin.local_addr()?])
+    }
+}
+
+/// Serves on open ports until `stop`, as [`run`] does until a signal.
+///
+/// # Errors
+///
+/// A task has ended by itself, or the deadline of the shutdown has passed with work left.
+pub async fn serve_until(
+    listeners: Listeners,
+    config: Config,
+    app: App,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    let addresses = listeners.addresses()?;
+    let Listeners { http, grpc, admin } = listeners;
 
     let places = Arc::new(Semaphore::new(config.limits.max_in_flight));
     let (reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
@@ -81,13 +131,12 @@ pub async fn run(config: Config, app: App) -> Result<()> {
     announce(app.name, app.version, addresses);
 
     let failure = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop => None,
         failure = app.tasks.failed() => Some(failure),
     };
     let deadline = tokio::time::Instant::now() + config.shutdown.deadline;
     tracing::info!(reason = failure.as_deref().unwrap_or("signal"), "stopping");
-    let stop = async {
+    let end = async {
         app.health.stop();
         reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         public.lame_duck.cancel();
@@ -102,7 +151,7 @@ pub async fn run(config: Config, app: App) -> Result<()> {
         connections.close();
         join3(admin_server.wait(), connections.wait(), async {}).await;
     };
-    let stopped = timeout_at(deadline, stop).await;
+    let stopped = timeout_at(deadline, end).await;
     match (failure, stopped) {
         (Some(failure), _) => Err(anyhow!(failure)),
         (None, Err(_)) => bail!("work was left when the shutdown's deadline of {:?} passed", config.shutdown.deadline),

@@ -56,6 +56,12 @@ pub struct Limits {
     pub request_timeout: Duration,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_connections: 1024, max_in_flight: 256, request_timeout: Duration::from_secs(10) }
+    }
+}
+
 /// Which web pages of other origins may call.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,3 @@
-#![warn(missing_docs)]
 //! The life of a service: servers with the standard layers, health, tasks, shutdown.
 //!
 //! A service builds an [`App`] and hands it to [`run`], which
@@ -10,6 +9,7 @@
 //!
 //! What every request passes through stands in one place, [`layers`]. [`json`] and [`http`] read requests and write
 //! answers as the public interface demands.
+#![warn(missing_docs)]
 
 mod admin;
 mod app;
@@ -23,7 +23,7 @@ mod serve;
 mod tasks;
 
 pub use self::{
-    app::{App, run},
+    app::{App, Listeners, run, serve_until},
     config::{Config, Cors, Limits, Listen, Shutdown},
     health::Health,
     layers::layers,

@@ -1,4 +1,3 @@
-#![warn(missing_docs)]
 //! Outgoing HTTP and gRPC: a deadline on every call, retries under a budget, a breaker, and the context that travels.
 //!
 //! [`Http`] and [`Grpc`] keep their connections and are cheap to clone. Each call
@@ -9,6 +8,7 @@
 //!    while the [budget](Config::retry_budget) lasts, so that retries cannot multiply an overload;
 //! 3. is refused at once while the callee's breaker is open;
 //! 4. carries `traceparent`, `x-canary` and the service credential.
+#![warn(missing_docs)]
 
 mod breaker;
 mod budget;

@@ -91,7 +91,11 @@ mod tests {
     use super::*;
 
     fn carrier() -> impl Strategy<Value = Carrier> {
-        (proptest::option::of("00-[0-9a-f]{32}-[0-9a-f]{16}-01"), proptest::option::of("[a-z]=[a-z0-9]{1,9}"), any::<bool>())
+        (
+            proptest::option::of("00-[0-9a-f]{32}-[0-9a-f]{16}-01"),
+            proptest::option::of("[a-z]=[a-z0-9]{1,9}"),
+            any::<bool>(),
+        )
             .prop_map(|(traceparent, tracestate, canary)| Carrier { traceparent, tracestate, canary })
     }
 

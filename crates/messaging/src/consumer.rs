@@ -113,7 +113,13 @@ impl Consumer {
     }
 
     /// Fetches and starts until the token is cancelled.
-    async fn feed(&self, worker: &Arc<Worker>, room: &Arc<Semaphore>, token: &CancellationToken, tracker: &TaskTracker) {
+    async fn feed(
+        &self,
+        worker: &Arc<Worker>,
+        room: &Arc<Semaphore>,
+        token: &CancellationToken,
+        tracker: &TaskTracker,
+    ) {
         let mut failures = 0;
         let mut upkeep = Instant::now();
         loop {
@@ -168,7 +174,12 @@ impl Consumer {
 
     async fn pause(&self, error: &Error, failures: u32, token: &CancellationToken) {
         let pause = backoff(failures, PAUSE.0, PAUSE.1);
-        tracing::warn!(error = error as &dyn std::error::Error, group = self.group, ?pause, "cannot take events from the bus");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            group = self.group,
+            ?pause,
+            "cannot take events from the bus"
+        );
         tokio::select! {
             () = token.cancelled() => {}
             () = sleep(pause) => {}
@@ -177,11 +188,7 @@ impl Consumer {
 }
 
 /// Fetches; at the end of the process closes the subscription and still takes what the bus had handed out already.
-async fn fetch(
-    subscription: &dyn Subscription,
-    max: usize,
-    token: &CancellationToken,
-) -> Result<Vec<Delivery>, Error> {
+async fn fetch(subscription: &dyn Subscription, max: usize, token: &CancellationToken) -> Result<Vec<Delivery>, Error> {
     let fetch = subscription.fetch(max);
     tokio::pin!(fetch);
     tokio::select! {

@@ -23,7 +23,7 @@ const PUBLISH: Duration = Duration::from_secs(10);
 /// How long the last events may take when the process ends; the rest is published by the next one.
 const FLUSH: Duration = Duration::from_secs(2);
 /// Refusals of one event before it is dead.
-const REFUSALS: u32 = 10;
+const REFUSALS: u32 = 5;
 /// The first and the longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// How often depth is measured and old inbox rows are forgotten.
@@ -154,7 +154,7 @@ impl Relay {
 
     async fn send(&self, fence: i64, rows: Vec<OutboxRow>) -> Result<(), Error> {
         let (seqs, events): (Vec<i64>, Vec<Event>) = rows.iter().map(|row| (row.seq, row.event.clone())).unzip();
-        match self.publish(&events).await {
+        self.outbox.confirm(fence, &seqs).await?; match self.publish(&events).await {
             Ok(()) => {
                 self.metrics.sent(seqs.len());
                 self.outbox.confirm(fence, &seqs).await

@@ -11,6 +11,6 @@ mod rows;
 mod signal;
 mod subscription;
 
-pub use bus::{BusOptions, SqliteBus};
+pub use bus::SqliteBus;
 pub use outbox::SqliteOutbox;
 pub use record::{SCHEMA, prepare, record};

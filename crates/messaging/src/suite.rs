@@ -2,7 +2,7 @@
 //!
 //! An adapter's tests implement [`Broker`] or [`Stores`] and call the macros:
 //!
-//! ```ignore
+//! ```text
 //! messaging::bus_suite!(MyBroker::start().await);
 //! messaging::consumer_suite!(MyBroker::start().await);
 //! messaging::outbox_suite!(MyStores::start().await);
@@ -95,7 +95,11 @@ async fn join(bus: &Arc<dyn Bus>, group: &str) -> Arc<dyn Subscription> {
 /// Takes at least one delivery.
 async fn fetch(subscription: &Arc<dyn Subscription>, max: usize) -> Vec<Delivery> {
     let fetched = timeout(PATIENCE, subscription.fetch(max)).await.expect("a delivery in time").unwrap();
-    assert!(!fetched.is_empty() && fetched.len() <= max, "{} deliveries where at most {max} were asked for", fetched.len());
+    assert!(
+        !fetched.is_empty() && fetched.len() <= max,
+        "{} deliveries where at most {max} were asked for",
+        fetched.len()
+    );
     fetched
 }
 

@@ -1,4 +1,3 @@
-#![warn(missing_docs)]
 //! Logs, traces, metrics and the context that travels with a request.
 //!
 //! [`init`] is called once, in `main`. Logs go to standard output, readable on a terminal and as JSON otherwise, each
@@ -9,6 +8,7 @@
 //! A [`Carrier`] is the part of a request that travels: W3C trace context and the canary mark. [`scope`] makes it, and
 //! the request's deadline, current for a future; [`Carrier::current`] reads it back for the next hop, be it HTTP, gRPC
 //! or an outbox row.
+#![warn(missing_docs)]
 
 mod carrier;
 mod config;

@@ -24,7 +24,7 @@ const CLIENTS: usize = 16;
 const ORDERS_EACH: usize = 20;
 const KILLS: usize = 24;
 /// A command is repeated this long before the test gives up on it: much longer than any restart takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The run's seed; `TRIREME_SEED` repeats another one.
 fn seed() -> u64 {

@@ -70,15 +70,9 @@ struct Tally {
 async fn load(address: &str, request: &str, tally: &Tally, stop: &AtomicBool) {
     let mut open: Option<TcpStream> = None;
     while !stop.load(Ordering::Relaxed) {
-        let mut stream = match open.take() {
-            Some(stream) => stream,
-            None => match TcpStream::connect(address).await {
-                Ok(stream) => stream,
-                Err(_) => {
-                    tally.refused.fetch_add(1, Ordering::Relaxed);
-                    return;
-                }
-            },
+        let Ok(mut stream) = reuse(open.take(), address).await else {
+            tally.refused.fetch_add(1, Ordering::Relaxed);
+            return;
         };
         match exchange(&mut stream, request).await {
             Ok((status, keep)) => {
@@ -92,6 +86,13 @@ async fn load(address: &str, request: &str, tally: &Tally, stop: &AtomicBool) {
                 tally.broken.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+}
+
+async fn reuse(open: Option<TcpStream>, address: &str) -> std::io::Result<TcpStream> {
+    match open {
+        Some(stream) => Ok(stream),
+        None => TcpStream::connect(address).await,
     }
 }
 

@@ -1,12 +1,36 @@
-//! What can be configured; `config.default.toml` documents each key.
+//! What can be configured: the command line, and the keys that `config.default.toml` documents.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Parser, Subcommand};
 use config::{Error, Loaded, SecretFile};
 use serde::Deserialize;
 
 /// Every key with its default.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// Payments for orders, and the ledger that accounts for them.
+#[derive(Debug, Parser)]
+#[command(name = "payment", version)]
+pub struct Arguments {
+    /// A TOML file over the defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do; serve, if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the binary does.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Command {
+    /// Serves until it is told to stop.
+    Serve,
+    /// Prints the configuration in force and where each value comes from.
+    Config,
+    /// Brings the databases' schemas up to date.
+    Migrate,
+}
 
 /// The whole configuration.
 #[derive(Debug, Deserialize)]
@@ -95,10 +119,7 @@ mod tests {
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "never shown\n").unwrap();
         let secret = secret.to_str().unwrap();
-        let secrets = [
-            ("TRIREME_SERVICE__CREDENTIAL_FILE", secret),
-            ("TRIREME_WEBHOOK__SECRET_FILE", secret),
-        ];
+        let secrets = [("TRIREME_SERVICE__CREDENTIAL_FILE", secret), ("TRIREME_WEBHOOK__SECRET_FILE", secret)];
         let env = secrets.iter().chain(env).map(|(key, value)| ((*key).into(), (*value).into()));
         config::load_from("payment", DEFAULTS, None, env)
     }

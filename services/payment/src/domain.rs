@@ -5,6 +5,4 @@ pub mod ledger;
 pub mod payment;
 
 pub use ids::{OrderId, PaymentId, PaymentToken, Reference, UserId};
-pub use payment::{
-    ChargeState, DeclineReason, Fact, Next, Operation, Outcome, Payment, Refusal, Status,
-};
+pub use payment::{ChargeState, DeclineReason, Fact, Next, Operation, Outcome, Payment, Refusal, Status};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use chassis::{App, Health, Tasks};
+use chassis::{App, Tasks};
 use clock::SharedClock;
 use lock::{Locks, Policy};
 use messaging::{
@@ -27,6 +27,13 @@ use crate::{
 
 /// The service's name.
 pub const NAME: &str = "payment";
+/// The service's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit it was built from, where the build says so.
+const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
 
 /// Opens everything and puts the service together; background work starts at once.
 ///
@@ -34,39 +41,35 @@ pub const NAME: &str = "payment";
 /// A URL names no adapter, or what it names cannot be opened.
 pub async fn app(config: &Config) -> Result<App> {
     let clock = clock::system();
-    let tasks = Tasks::new();
+    let tasks = Tasks::default();
     let (database, outbox) = open_database(&config.database.url, &clock).await?;
     let sandbox = open_provider(&config.provider.url).await?;
     let bus = open_bus(&config.bus.url, &clock).await?;
-    let locks = Locks::new(lock::open(&config.lock.url)?, tasks.tracker(), Policy::default());
+    let locks = Locks::new(lock::open(&config.lock.url)?, tasks.tracker().clone(), Policy::default());
 
     let shared: Arc<dyn Outbox> = Arc::new(outbox);
-    let relay = Relay::new(Arc::clone(&shared), Arc::clone(&bus), Arc::clone(&clock));
+    let relay = Relay::new(Arc::clone(&shared), Arc::new(bus.clone()), Arc::clone(&clock));
     let payments = SqlitePayments::new(database.clone(), relay.wake());
     let provider = Arc::new(sandbox.clone());
     let cashier = Cashier::new(Arc::new(payments), provider, shared, locks, Arc::clone(&clock));
-    start(&tasks, relay, bus, &cashier);
+    start(&tasks, relay, Arc::new(bus.clone()), &cashier);
 
-    let webhook_secret = config.webhook.secret_file.expose();
-    let credential_secret = config.service.credential_file.expose();
+    let mut app = App::new(NAME, VERSION, COMMIT);
+    app.http = http::router(cashier.clone(), config.webhook.secret_file.expose(), clock);
+    app.grpc = Some(Routes::new(grpc::service(cashier, config.service.credential_file.expose())));
+    app.descriptors = &[proto::DESCRIPTORS];
+    app.tasks = tasks;
     let checked = database.clone();
-    Ok(App {
-        name: NAME,
-        version: env!("CARGO_PKG_VERSION"),
-        commit: option_env!("TRIREME_COMMIT").unwrap_or("unknown"),
-        http: http::router(cashier.clone(), webhook_secret, clock),
-        grpc: Routes::new(grpc::service(cashier, credential_secret)),
-        descriptors: &[proto::DESCRIPTORS],
-        health: Health::new().check("database", move || {
-            let database = checked.clone();
-            async move { database.ping().await.map_err(|error| error.to_string()) }
-        }),
-        tasks,
-        on_drained: vec![Box::pin(async move {
-            database.close().await;
-            sandbox.close().await;
-        })],
-    })
+    app.health.check("database", move || {
+        let database = checked.clone();
+        async move { database.ping().await.map_err(|error| error.to_string()) }
+    });
+    app.on_drained(move || async move {
+        bus.close().await;
+        database.close().await;
+        sandbox.close().await;
+    });
+    Ok(app)
 }
 
 /// Brings the schemas up to date and does nothing else.
@@ -80,7 +83,7 @@ pub async fn migrate(config: &Config) -> Result<()> {
 }
 
 fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, cashier: &Cashier) {
-    let (token, tracker) = (tasks.token(), tasks.tracker());
+    let (token, tracker) = (tasks.token().clone(), tasks.tracker().clone());
     let handler = Arc::new(CancelledOrders::new(cashier.clone()));
     let consumer = Consumer::new(bus, GROUP, KINDS, handler, messaging::Policy::default());
     tasks.spawn("relay", {
@@ -100,10 +103,7 @@ fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, cashier: &Cashier) {
     });
 }
 
-async fn open_database(
-    url: &str,
-    clock: &SharedClock,
-) -> Result<(sqlite::Database, SqliteOutbox)> {
+async fn open_database(url: &str, clock: &SharedClock) -> Result<(sqlite::Database, SqliteOutbox)> {
     match scheme(url) {
         "sqlite" => {
             let database = sqlite::open(url, &MIGRATIONS).await.context("database.url")?;
@@ -114,12 +114,9 @@ async fn open_database(
     }
 }
 
-async fn open_bus(url: &str, clock: &SharedClock) -> Result<Arc<dyn Bus>> {
+async fn open_bus(url: &str, clock: &SharedClock) -> Result<SqliteBus> {
     match scheme(url) {
-        "sqlite" => {
-            let bus = SqliteBus::open(url, Arc::clone(clock)).await.context("bus.url")?;
-            Ok(Arc::new(bus))
-        }
+        "sqlite" => SqliteBus::open(url, Arc::clone(clock)).await.context("bus.url"),
         _ => bail!("bus.url: unknown scheme in `{url}`; known: sqlite:"),
     }
 }
@@ -127,9 +124,7 @@ async fn open_bus(url: &str, clock: &SharedClock) -> Result<Arc<dyn Bus>> {
 /// `sandbox://PATH` and `sandbox::memory:` are the sandbox on the `SQLite` database of that name.
 async fn open_provider(url: &str) -> Result<Sandbox> {
     match url.split_once(':') {
-        Some(("sandbox", place)) => {
-            Sandbox::open(&format!("sqlite:{place}")).await.context("provider.url")
-        }
+        Some(("sandbox", place)) => Sandbox::open(&format!("sqlite:{place}")).await.context("provider.url"),
         _ => bail!("provider.url: unknown scheme in `{url}`; known: sandbox:"),
     }
 }

@@ -1,1 +1,29 @@
-//! .
+//! The developer's and operator's tool.
+//!
+//! It runs the three real binaries as child processes ([`Supervisor`]) and talks to them over their public interfaces,
+//! and over the audit routes that a service credential opens.
+//! What it knows of a data directory is in [`Data`] and [`State`]; the rest are the commands of [`cli`].
+#![warn(missing_docs)]
+
+pub mod cli;
+
+mod backoff;
+mod commands;
+mod data;
+mod demo;
+mod http;
+mod output;
+mod ports;
+mod process;
+mod service;
+mod signals;
+mod state;
+mod supervisor;
+mod verify;
+
+pub use data::{Data, Lock};
+pub use output::{Logs, Output};
+pub use service::{Service, binaries};
+pub use state::{Addresses, ServiceState, State};
+pub use supervisor::{Supervisor, Options};
+pub use verify::{Check, Report, verify};

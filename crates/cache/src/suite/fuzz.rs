@@ -33,7 +33,7 @@ pub struct Schedule {
 }
 
 const KEYS: u32 = 2;
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 25;
 
 pub async fn no_schedule_leaves_stale_values(store: Arc<dyn Store>) {
     let mut naive_failures = 0;

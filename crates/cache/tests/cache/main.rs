@@ -62,7 +62,7 @@ async fn an_evicted_value_does_not_let_older_data_in() {
 
 #[tokio::test(start_paused = true)]
 async fn a_value_is_refreshed_early_by_one_while_it_serves_the_others() {
-    let policy = Policy { ttl: Duration::from_secs(60), early: 1.0, ..Policy::default() };
+    let policy = Policy { ttl: Duration::from_mins(1), early: 1.0, ..Policy::default() };
     let cache: Cache<u8, u64> = Cache::new("early", memory(), policy);
     let mut loads = 0;
     let start = Instant::now();

@@ -32,20 +32,8 @@ const DEPTH: &str = "SELECT (SELECT count(*) FROM pending AS p JOIN groups AS g 
     + (SELECT count(*) FROM groups AS g JOIN subscriptions AS s ON s.grp = g.id
        JOIN log AS l ON l.kind = s.kind AND l.place > s.cursor WHERE g.name = ?1)";
 
-/// What may be set about an embedded bus.
-#[derive(Clone, Copy, Debug)]
-pub struct BusOptions {
-    /// How long a delivery stays with a consumer that shows no sign of life.
-    pub lease: Duration,
-    /// How long events are kept after every group has taken them over.
-    pub retention: Duration,
-}
-
-impl Default for BusOptions {
-    fn default() -> Self {
-        Self { lease: Duration::from_secs(5), retention: Duration::from_hours(8 * 24) }
-    }
-}
+/// How long a delivery stays with a consumer that shows no sign of life.
+const LEASE: Duration = Duration::from_secs(5);
 
 /// A handle on an embedded bus.
 ///
@@ -64,14 +52,14 @@ impl Default for BusOptions {
 /// ```
 #[derive(Clone)]
 pub struct SqliteBus {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
+    lease: Duration,
 }
 
 /// What the handle and its subscriptions have in common.
 pub(super) struct Shared {
     pub(super) database: Database,
     pub(super) clock: SharedClock,
-    pub(super) options: BusOptions,
     pub(super) signals: Signals,
     pub(super) acks: Acks,
     next_prune: AtomicI64,
@@ -89,14 +77,6 @@ impl SqliteBus {
     /// # Errors
     /// When the file cannot be used.
     pub async fn open(url: &str, clock: SharedClock) -> Result<Self, Error> {
-        Self::open_with(url, clock, BusOptions::default()).await
-    }
-
-    /// The same, with options.
-    ///
-    /// # Errors
-    /// When the file cannot be used.
-    pub async fn open_with(url: &str, clock: SharedClock, options: BusOptions) -> Result<Self, Error> {
         let database = ::sqlite::open(url, &NOTHING).await.map_err(Error::bus)?;
         let mut tx = database.begin().await.map_err(Error::bus)?;
         sqlx::raw_sql(SCHEMA).execute(&mut *tx).await.map_err(Error::bus)?;
@@ -104,7 +84,13 @@ impl SqliteBus {
         let signals = Signals::new(database.read.clone(), !url.contains(":memory:"));
         let next_prune = AtomicI64::new(0);
         let acks = Acks::default();
-        Ok(Self { shared: Arc::new(Shared { database, clock, options, signals, acks, next_prune }) })
+        Ok(Self { shared: Arc::new(Shared { database, clock, signals, acks, next_prune }), lease: LEASE })
+    }
+
+    /// The same handle with another lease on what its consumers take; 5 s where this is not called.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
     }
 
     /// Closes the connections, for the end of a process.
@@ -124,15 +110,17 @@ impl SqliteBus {
     /// Forgets old events now and then, a bounded number at a time, so that no publisher pays much.
     async fn prune_if_due(&self, now: i64) {
         let due = self.shared.next_prune.load(Ordering::Relaxed);
-        if now < due || self.shared.next_prune.compare_exchange(due, i64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if now < due
+            || self.shared.next_prune.compare_exchange(due, i64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
             return;
         }
         let pause = match prune::prune(&self.shared, now).await {
             Ok(true) => Duration::from_secs(1),
-            Ok(false) => Duration::from_secs(60),
+            Ok(false) => Duration::from_mins(1),
             Err(error) => {
                 tracing::debug!(%error, "could not prune the bus");
-                Duration::from_secs(60)
+                Duration::from_mins(1)
             }
         };
         self.shared.next_prune.store(now.saturating_add(rows::micros(pause)), Ordering::Relaxed);
@@ -177,7 +165,7 @@ impl Bus for SqliteBus {
 
     async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
         let id = join(&self.shared.database, group, kinds).await.map_err(Error::bus)?;
-        Ok(Arc::new(SqliteSubscription::new(Arc::clone(&self.shared), id)))
+        Ok(Arc::new(SqliteSubscription::new(Arc::clone(&self.shared), id, self.lease)))
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {

@@ -1,6 +1,7 @@
 //! Taking deliveries: new events are taken over from the log, and heads that are due are leased.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{FromRow, Row};
@@ -68,47 +69,51 @@ pub(super) async fn ready(shared: &Shared, group: i64) -> Result<Ready, Error> {
     sqlx::query_as(READY).bind(group).fetch_one(&shared.database.read).await.map_err(Error::bus)
 }
 
-/// Leases at most `max` deliveries, and writes the acknowledgements that wait on the way.
-pub(super) async fn claim(shared: &Shared, group: i64, max: usize, found: &Ready) -> Result<Vec<Delivery>, Error> {
-    let acks = shared.acks.take();
-    let result = transaction(shared, group, max, found, &acks).await;
-    match result {
-        Ok((done, leased)) => {
-            acks::tell(acks, Ok(done));
-            leased
+/// What a member asks for.
+pub(super) struct Claim<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) group: i64,
+    pub(super) lease: Duration,
+    pub(super) max: usize,
+}
+
+impl Claim<'_> {
+    /// Leases at most `max` deliveries, and writes the acknowledgements that wait on the way.
+    pub(super) async fn run(&self, found: &Ready) -> Result<Vec<Delivery>, Error> {
+        let acks = self.shared.acks.take();
+        match self.transaction(found, &acks).await {
+            Ok((done, deliveries)) => {
+                acks::tell(acks, Ok(done));
+                deliveries
+            }
+            Err(error) => {
+                let text = error.to_string();
+                acks::tell(acks, Err(error));
+                Err(Error::bus(text))
+            }
         }
-        Err(error) => {
-            let text = error.to_string();
-            acks::tell(acks, Err(error));
-            Err(Error::bus(text))
+    }
+
+    async fn transaction(&self, found: &Ready, acks: &[Ack]) -> Result<Taken, sqlx::Error> {
+        let mut tx = self.shared.database.begin().await?;
+        let now = self.shared.now();
+        let done = if acks.is_empty() { HashSet::new() } else { acks::write(acks, &mut *tx).await? };
+        let take = Take { group: self.group, now, until: now.saturating_add(rows::micros(self.lease)) };
+        let mut leased = Vec::new();
+        if !acks.is_empty() || found.due.is_some_and(|due| due <= now) {
+            leased = take.lease(&mut tx, self.max).await?;
         }
+        if found.fresh && leased.len() < self.max && take.over(&mut tx).await? {
+            leased.extend(take.lease(&mut tx, self.max - leased.len()).await?);
+        }
+        let events = events(&mut tx, &leased).await?;
+        tx.commit().await?;
+        Ok((done, deliveries(leased, events)))
     }
 }
 
-type Taken = (std::collections::HashSet<i64>, Result<Vec<Delivery>, Error>);
-
-async fn transaction(
-    shared: &Shared,
-    group: i64,
-    max: usize,
-    found: &Ready,
-    acks: &[Ack],
-) -> Result<Taken, sqlx::Error> {
-    let mut tx = shared.database.begin().await?;
-    let now = shared.now();
-    let done = if acks.is_empty() { std::collections::HashSet::new() } else { acks::write(acks, &mut *tx).await? };
-    let take = Take { group, now, until: now.saturating_add(rows::micros(shared.options.lease)) };
-    let mut leased = Vec::new();
-    if !acks.is_empty() || found.due.is_some_and(|due| due <= now) {
-        leased = take.lease(&mut tx, max).await?;
-    }
-    if found.fresh && leased.len() < max && take.over(&mut tx).await? {
-        leased.extend(take.lease(&mut tx, max - leased.len()).await?);
-    }
-    let events = events(&mut tx, &leased).await?;
-    tx.commit().await?;
-    Ok((done, deliveries(leased, events)))
-}
+/// The acknowledgements that were in time, and what was leased.
+type Taken = (HashSet<i64>, Result<Vec<Delivery>, Error>);
 
 struct Take {
     group: i64,
@@ -132,13 +137,7 @@ impl Take {
         let bounds: Option<(i64, i64)> =
             sqlx::query_as(BOUNDS).bind(self.group).bind(WINDOW).fetch_optional(&mut *tx).await?;
         let Some((first, last)) = bounds else { return Ok(false) };
-        sqlx::query(TAKE_OVER)
-            .bind(self.group)
-            .bind(first)
-            .bind(last)
-            .bind(self.now)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(TAKE_OVER).bind(self.group).bind(first).bind(last).bind(self.now).execute(&mut *tx).await?;
         sqlx::query("UPDATE subscriptions SET cursor = ?2 WHERE grp = ?1 AND cursor < ?2")
             .bind(self.group)
             .bind(last)

@@ -44,12 +44,8 @@ pub(super) async fn bury(database: &Database, tag: Tag, reason: &Reason, now: i6
 
 /// The dead letters of a group or of all, oldest first.
 pub(super) async fn list(database: &Database, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
-    let found = sqlx::query(LIST)
-        .bind(group)
-        .bind(rows::limit(limit))
-        .fetch_all(&database.read)
-        .await
-        .map_err(Error::bus)?;
+    let found =
+        sqlx::query(LIST).bind(group).bind(rows::limit(limit)).fetch_all(&database.read).await.map_err(Error::bus)?;
     found.iter().map(letter).collect()
 }
 
@@ -72,8 +68,7 @@ fn letter(row: &SqliteRow) -> Result<DeadLetter, Error> {
 /// Puts a dead letter back behind what waits for its key; false when there is none.
 pub(super) async fn replay(database: &Database, group: &str, event: Uuid, now: i64) -> Result<bool, sqlx::Error> {
     let mut tx = database.begin().await?;
-    let raised =
-        sqlx::query(RAISE).bind(group).bind(event.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
+    let raised = sqlx::query(RAISE).bind(group).bind(event.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
     let Some(row) = raised else { return Ok(false) };
     sqlx::query(REQUEUE)
         .bind(row.try_get::<i64, _>("grp")?)

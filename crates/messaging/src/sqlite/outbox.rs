@@ -33,7 +33,8 @@ const TAKE: &str = "UPDATE outbox_lease
 const CONFIRM: &str = "DELETE FROM outbox
     WHERE seq IN (SELECT value FROM json_each(?2)) AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = ?1)";
 
-const FAIL: &str = "UPDATE outbox SET attempts = attempts + 1, reason = ?3, next_at = coalesce(?4, next_at), dead_at = ?5
+const FAIL: &str =
+    "UPDATE outbox SET attempts = attempts + 1, reason = ?3, next_at = coalesce(?4, next_at), dead_at = ?5
     WHERE seq = ?2 AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = ?1)";
 
 const DEPTH: &str = "SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting,

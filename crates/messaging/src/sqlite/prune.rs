@@ -1,8 +1,12 @@
 //! Forgets events that are old and that nobody needs any more.
 
+use std::time::Duration;
+
 use super::bus::Shared;
 use super::rows;
 
+/// How long events are kept at least, for groups that come late.
+const RETENTION: Duration = Duration::from_hours(8 * 24);
 /// Events looked at in one go.
 const BATCH: i64 = 1_000;
 
@@ -17,7 +21,7 @@ const PRUNE: &str = "DELETE FROM log WHERE place IN (
 /// Forgets a bounded number; says whether there is more to forget.
 pub(super) async fn prune(shared: &Shared, now: i64) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(PRUNE)
-        .bind(now.saturating_sub(rows::micros(shared.options.retention)))
+        .bind(now.saturating_sub(rows::micros(RETENTION)))
         .bind(BATCH)
         .execute(&shared.database.write)
         .await?;

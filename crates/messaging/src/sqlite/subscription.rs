@@ -23,14 +23,15 @@ const MOVE: &str = "UPDATE pending SET visible_at = ?3, fence = fence + 1, attem
 pub(super) struct SqliteSubscription {
     shared: Arc<Shared>,
     group: i64,
+    lease: Duration,
     signal: watch::Receiver<u64>,
     closed: AtomicBool,
 }
 
 impl SqliteSubscription {
-    pub(super) fn new(shared: Arc<Shared>, group: i64) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, group: i64, lease: Duration) -> Self {
         let signal = shared.signals.subscribe(group);
-        Self { shared, group, signal, closed: AtomicBool::new(false) }
+        Self { shared, group, lease, signal, closed: AtomicBool::new(false) }
     }
 
     /// Waits for a signal, for what is due next, or for the time to look again.
@@ -79,7 +80,9 @@ impl Subscription for SqliteSubscription {
             }
             let found = claim::ready(&self.shared, self.group).await?;
             if found.at(self.shared.now()) {
-                let deliveries = claim::claim(&self.shared, self.group, max, &found).await?;
+                let deliveries = claim::Claim { shared: &self.shared, group: self.group, lease: self.lease, max }
+                    .run(&found)
+                    .await?;
                 if !deliveries.is_empty() {
                     return Ok(deliveries);
                 }
@@ -107,7 +110,7 @@ impl Subscription for SqliteSubscription {
         let done = sqlx::query("UPDATE pending SET visible_at = ?3 WHERE seq = ?1 AND fence = ?2")
             .bind(delivery.tag.position)
             .bind(delivery.tag.fence)
-            .bind(self.shared.now().saturating_add(rows::micros(self.shared.options.lease)))
+            .bind(self.shared.now().saturating_add(rows::micros(self.lease)))
             .execute(&self.shared.database.write)
             .await
             .map_err(Error::bus)?;
@@ -122,7 +125,7 @@ impl Subscription for SqliteSubscription {
     }
 
     fn lease(&self) -> Duration {
-        self.shared.options.lease
+        self.lease
     }
 
     async fn close(&self) {

@@ -57,7 +57,8 @@ pub async fn a_group_gets_its_kinds_only(broker: &dyn Broker) {
     let bus = broker.open(LONG).await;
     let subscription = bus.subscribe("group", &[KIND, "thing.ended.v1"]).await.unwrap();
     let kinds = [KIND, "thing.unheard.v1", "thing.ended.v1", "thing.happened.v2"];
-    let events: Vec<Event> = (0..).zip(kinds).map(|(n, kind)| Event { kind: kind.to_owned(), ..event("key", n) }).collect();
+    let events: Vec<Event> =
+        (0..).zip(kinds).map(|(n, kind)| Event { kind: kind.to_owned(), ..event("key", n) }).collect();
     publish(&bus, &events).await;
     assert_eq!(numbers(&finish(&subscription, 2).await), [0, 2]);
     silence(&subscription).await;
@@ -143,14 +144,11 @@ pub async fn a_waiting_member_wakes_at_once(broker: &dyn Broker) {
     let subscription = join(&other, "group").await;
     let mut delays = Vec::new();
     for n in 0..15 {
-        let (delivered, published) = tokio::join!(
-            async { (one(&subscription).await, Instant::now()) },
-            async {
-                tokio::time::sleep(Duration::from_millis(60)).await;
-                publish(&bus, &[event(n, n)]).await;
-                Instant::now()
-            }
-        );
+        let (delivered, published) = tokio::join!(async { (one(&subscription).await, Instant::now()) }, async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            publish(&bus, &[event(n, n)]).await;
+            Instant::now()
+        });
         subscription.ack(&delivered.0).await.unwrap();
         delays.push(delivered.1.saturating_duration_since(published));
     }
@@ -219,8 +217,7 @@ pub async fn depth_counts_what_is_not_done(broker: &dyn Broker) {
 /// Much that waits, half of it behind a key that is stuck, is worked off in order.
 pub async fn a_long_backlog_is_worked_off(broker: &dyn Broker) {
     let bus = broker.open(LONG).await;
-    let events: Vec<Event> =
-        (0..1200).map(|n| if n < 600 { event("stuck", n) } else { event(n % 7, n) }).collect();
+    let events: Vec<Event> = (0..1200).map(|n| if n < 600 { event("stuck", n) } else { event(n % 7, n) }).collect();
     for chunk in events.chunks(100) {
         publish(&bus, chunk).await;
     }

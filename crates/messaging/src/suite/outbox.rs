@@ -12,9 +12,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{LONG, PATIENCE, SHORT, Store, Stores, event, number};
-use crate::{
-    Bus, Claimed, DeadLetter, Effects, Error, Event, Outbox, Receipt, Recorded, Relay, Subscription, Wake,
-};
+use crate::{Bus, Claimed, DeadLetter, Effects, Error, Event, Outbox, Receipt, Recorded, Relay, Subscription, Wake};
 
 async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
     let (recorded, open) = store.begin(&Effects::of(events)).await;
@@ -149,11 +147,11 @@ pub async fn a_dead_row_frees_its_key_and_can_be_revived(stores: &dyn Stores) {
 pub async fn depth_tells_count_and_age(stores: &dyn Stores) {
     let store = stores.open(LONG).await;
     assert_eq!(store.outbox().depth().await.unwrap(), crate::Depth::default());
-    let old = Event { time: in_(Duration::ZERO) - Duration::from_secs(60), ..event("key", 1) };
+    let old = Event { time: in_(Duration::ZERO) - Duration::from_mins(1), ..event("key", 1) };
     record(&store, vec![event("key", 2), old]).await;
     let depth = store.outbox().depth().await.unwrap();
     assert_eq!(depth.count, 2);
-    assert!(depth.oldest.is_some_and(|age| age >= Duration::from_secs(60) && age < Duration::from_secs(120)));
+    assert!(depth.oldest.is_some_and(|age| age >= Duration::from_mins(1) && age < Duration::from_mins(2)));
 }
 
 /// A receipt is the first once per consumer.
@@ -320,7 +318,8 @@ pub async fn the_relay_gets_round_a_refused_event(stores: &dyn Stores) {
 
 /// Two relays in two processes that come and go publish everything, each key in order; only a kill repeats.
 pub async fn two_relays_publish_everything_once(stores: &dyn Stores) {
-    let (store, other) = (stores.open(SHORT).await, stores.open(SHORT).await);
+    let lease = Duration::from_secs(3);
+    let (store, other) = (stores.open(lease).await, stores.open(lease).await);
     let bus = Arc::new(Fake::default());
     let mut relays = vec![relay(store.outbox(), &bus), relay(other.outbox(), &bus)];
     for n in 0..60_u64 {

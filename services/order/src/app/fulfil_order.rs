@@ -19,8 +19,7 @@ impl App {
     pub async fn fulfil_order(&self, caller: Caller, id: OrderId) -> Result<Order, Error> {
         let order = self.order(caller, id).await?;
         let order = self.send_off(order).await?;
-        let wait = telemetry::remaining(self.times.wait);
-        let order = self.drive_within(order, wait).await?.order;
+        let order = self.drive_within(order, self.patience_of_request()).await?.order;
         match order.status {
             // A cancel that came after is a refund: the goods have left all the same.
             Status::Fulfilled | Status::Refunding | Status::Refunded => Ok(order),

@@ -19,6 +19,8 @@ use crate::domain::{
 
 /// How long payment has to say whether it knows the token.
 const TOKEN_CHECK: Duration = Duration::from_secs(1);
+/// What is kept of the caller's time for the answer itself.
+const ANSWER: Duration = Duration::from_millis(100);
 /// What the sweeper leaves to the request beyond its waiting.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -52,7 +54,7 @@ impl App {
     /// Places an order, or finds it placed.
     #[instrument(skip_all, fields(order.id))]
     pub async fn place_order(&self, wish: Wish) -> Result<Ordered, Error> {
-        let until = Instant::now() + telemetry::remaining(self.times.wait);
+        let until = Instant::now() + self.patience_of_request();
         let id = OrderId::derive(wish.user, &wish.key);
         tracing::Span::current().record("order.id", tracing::field::display(id));
         let (order, replayed) = match self.orders.get(id).await? {
@@ -65,6 +67,11 @@ impl App {
         let budget = until.saturating_duration_since(Instant::now());
         let order = self.drive_within(order, budget).await?.order;
         Ok(Ordered { order, replayed })
+    }
+
+    /// How long a request may wait for payment: less where its caller waits less.
+    pub(super) fn patience_of_request(&self) -> Duration {
+        telemetry::remaining(self.times.wait + ANSWER).saturating_sub(ANSWER)
     }
 
     async fn reserve(

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
+use lock::Locks;
 use telemetry::Carrier;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,11 @@ const BATCH: u32 = 100;
 /// Orders looked after at the same time.
 const CONCURRENCY: usize = 8;
 
+/// Held by whoever sweeps. Two sweepers do no harm, only the same work.
+const LOCK: &str = "order/sweep";
+
 /// Looks after orders that are due, again and again until the token is cancelled.
-pub async fn run(app: Arc<App>, token: CancellationToken) {
+pub async fn run(app: Arc<App>, locks: Locks, token: CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -25,21 +29,35 @@ pub async fn run(app: Arc<App>, token: CancellationToken) {
             () = token.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        // A batch that is not full was the last; else there is more at once.
-        while !token.is_cancelled() {
-            match app.sweep(&token).await {
-                Ok(count) if count == BATCH as usize => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(error = %error, "cannot look for orders left behind");
-                    break;
-                }
+        let guard = match locks.try_lock(LOCK).await {
+            Ok(Some(guard)) => Some(guard),
+            // Another instance is at it.
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::debug!(error = %error, "sweeping without the lock");
+                None
             }
-        }
+        };
+        app.sweep_all(&token).await;
+        drop(guard);
     }
 }
 
 impl App {
+    async fn sweep_all(&self, token: &CancellationToken) {
+        // A batch that is not full was the last; else there is more at once.
+        while !token.is_cancelled() {
+            match self.sweep(token).await {
+                Ok(count) if count == BATCH as usize => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot look for orders left behind");
+                    return;
+                }
+            }
+        }
+    }
+
     /// Looks after one batch of orders that are due, each under the trace of
     /// the request that placed it, and says how many there were.
     pub async fn sweep(&self, token: &CancellationToken) -> Result<usize, Error> {

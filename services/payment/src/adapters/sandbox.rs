@@ -69,11 +69,7 @@ impl Sandbox {
         self.database.close().await;
     }
 
-    async fn authorize(
-        &self,
-        instruction: &Instruction,
-        token: &PaymentToken,
-    ) -> Result<Outcome, ProviderError> {
+    async fn authorize(&self, instruction: &Instruction, token: &PaymentToken) -> Result<Outcome, ProviderError> {
         let behaviour = Behaviour::of(token).ok_or_else(|| refused("unknown payment token"))?;
         let Instruction { key, amount, .. } = instruction;
         let mut tx = self.database.begin().await?;
@@ -110,15 +106,14 @@ impl Sandbox {
         if let Some(outcome) = answered(&mut tx, key).await? {
             return Ok(outcome);
         }
-        let changed = sqlx::query(
-            "UPDATE charges SET state = ?4 WHERE reference = ?1 AND order_id = ?2 AND state = ?3",
-        )
-        .bind(reference.as_str().to_owned())
-        .bind(blob(key.order_id))
-        .bind(state_name(from))
-        .bind(state_name(to))
-        .execute(&mut *tx)
-        .await?;
+        let changed =
+            sqlx::query("UPDATE charges SET state = ?4 WHERE reference = ?1 AND order_id = ?2 AND state = ?3")
+                .bind(reference.as_str().to_owned())
+                .bind(blob(key.order_id))
+                .bind(state_name(from))
+                .bind(state_name(to))
+                .execute(&mut *tx)
+                .await?;
         if changed.rows_affected() == 0 {
             return Ok(Outcome::Conflict);
         }
@@ -140,15 +135,9 @@ impl Provider for Sandbox {
         let key = instruction.key;
         match (key.operation, &instruction.target) {
             (Operation::Authorize, Target::Token(token)) => self.authorize(instruction, token).await,
-            (Operation::Capture, Target::Charge(charge)) => {
-                self.change(key, charge, (Authorized, Captured)).await
-            }
-            (Operation::Void, Target::Charge(charge)) => {
-                self.change(key, charge, (Authorized, Voided)).await
-            }
-            (Operation::Refund, Target::Charge(charge)) => {
-                self.change(key, charge, (Captured, Refunded)).await
-            }
+            (Operation::Capture, Target::Charge(charge)) => self.change(key, charge, (Authorized, Captured)).await,
+            (Operation::Void, Target::Charge(charge)) => self.change(key, charge, (Authorized, Voided)).await,
+            (Operation::Refund, Target::Charge(charge)) => self.change(key, charge, (Captured, Refunded)).await,
             (Operation::Authorize, Target::Charge(_)) | (_, Target::Token(_)) => {
                 Err(refused("the instruction makes no sense"))
             }
@@ -195,11 +184,7 @@ async fn answered(tx: &mut SqliteConnection, key: Key) -> Result<Option<Outcome>
     Ok(Some(Outcome::Declined(rows::reason(row.try_get("decline_reason")?)?)))
 }
 
-async fn answer(
-    tx: &mut SqliteConnection,
-    key: Key,
-    outcome: &Outcome,
-) -> Result<(), ProviderError> {
+async fn answer(tx: &mut SqliteConnection, key: Key, outcome: &Outcome) -> Result<(), ProviderError> {
     let (reference, reason) = match outcome {
         Outcome::Approved(reference) => (Some(reference.as_str().to_owned()), None),
         Outcome::Declined(reason) => (None, Some(reason.name())),
@@ -218,11 +203,7 @@ async fn answer(
     Ok(())
 }
 
-async fn charge(
-    tx: &mut SqliteConnection,
-    order: OrderId,
-    amount: Money,
-) -> Result<Reference, ProviderError> {
+async fn charge(tx: &mut SqliteConnection, order: OrderId, amount: Money) -> Result<Reference, ProviderError> {
     let reference = format!("ch_{}", Uuid::now_v7().simple());
     sqlx::query(
         "INSERT INTO charges (reference, order_id, amount, currency, state) VALUES (?1, ?2, ?3, ?4, 'authorized')",
@@ -250,15 +231,10 @@ async fn refuses(tx: &mut SqliteConnection, order: OrderId) -> Result<bool, Prov
 
 fn read_charge(row: &SqliteRow) -> Result<Charge, ProviderError> {
     let name: &str = row.try_get("state")?;
-    let state = [
-        ChargeState::Authorized,
-        ChargeState::Captured,
-        ChargeState::Voided,
-        ChargeState::Refunded,
-    ]
-    .into_iter()
-    .find(|state| state_name(*state) == name)
-    .ok_or_else(|| rows::unreadable("state"))?;
+    let state = [ChargeState::Authorized, ChargeState::Captured, ChargeState::Voided, ChargeState::Refunded]
+        .into_iter()
+        .find(|state| state_name(*state) == name)
+        .ok_or_else(|| rows::unreadable("state"))?;
     Ok(Charge {
         reference: Reference::new(row.try_get::<String, _>("reference")?),
         amount: rows::money(row, "amount")?,

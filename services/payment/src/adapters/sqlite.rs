@@ -3,8 +3,8 @@
 mod books;
 pub(super) mod rows;
 
-use async_trait::async_trait;
 use ::sqlite::Database;
+use async_trait::async_trait;
 use clock::micros;
 use messaging::{Effects, Recorded, Wake};
 use sqlx::{Row as _, SqliteConnection, migrate::Migrator};
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::{
     app::ports::{Books, Due, Marks, Payments, Record, StoreError, WebhookId, Write, Written},
-    domain::{OrderId, Payment, PaymentId, ledger::Transaction},
+    domain::{Operation, OrderId, Payment, PaymentId, ledger::Transaction},
 };
 
 /// The schema of payment's own tables.
@@ -128,12 +128,7 @@ impl Payments for SqlitePayments {
         Ok(())
     }
 
-    async fn take_due(
-        &self,
-        now: OffsetDateTime,
-        next: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<Due>, StoreError> {
+    async fn take_due(&self, now: OffsetDateTime, next: OffsetDateTime, limit: u32) -> Result<Vec<Due>, StoreError> {
         let any = sqlx::query("SELECT 1 FROM payments WHERE look_again <= ?1 LIMIT 1")
             .bind(micros(now))
             .fetch_optional(&self.database.read)
@@ -208,13 +203,11 @@ async fn mark(
         return Ok(false);
     }
     let Some((WebhookId(id), received)) = webhook else { return Ok(true) };
-    let inserted = sqlx::query(
-        "INSERT INTO webhooks (id, received_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-    )
-    .bind(id.clone())
-    .bind(micros(*received))
-    .execute(tx)
-    .await?;
+    let inserted = sqlx::query("INSERT INTO webhooks (id, received_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .bind(id.clone())
+        .bind(micros(*received))
+        .execute(tx)
+        .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
@@ -233,7 +226,7 @@ async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sql
     .bind(payment.amount.currency.code())
     .bind(payment.status.name())
     .bind(rows::decline_reason(payment))
-    .bind(payment.intent.map(|intent| intent.name()))
+    .bind(payment.intent.map(Operation::name))
     .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
     .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
     .bind(rows::version(payment.version)?)
@@ -249,11 +242,7 @@ async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sql
     Ok(inserted.rows_affected())
 }
 
-async fn update(
-    tx: &mut SqliteConnection,
-    write: &Write<'_>,
-    expected: u64,
-) -> Result<u64, sqlx::Error> {
+async fn update(tx: &mut SqliteConnection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
     let payment = write.payment;
     let updated = sqlx::query(
         "UPDATE payments SET status = ?4, decline_reason = ?5, intent = ?6, token = ?7, reference = ?8, version = ?9, \
@@ -265,7 +254,7 @@ async fn update(
     .bind(write.fence)
     .bind(payment.status.name())
     .bind(rows::decline_reason(payment))
-    .bind(payment.intent.map(|intent| intent.name()))
+    .bind(payment.intent.map(Operation::name))
     .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
     .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
     .bind(rows::version(payment.version)?)
@@ -279,11 +268,7 @@ async fn update(
     Ok(updated.rows_affected())
 }
 
-async fn book(
-    tx: &mut SqliteConnection,
-    payment: &Payment,
-    transaction: &Transaction,
-) -> Result<(), sqlx::Error> {
+async fn book(tx: &mut SqliteConnection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
     for entry in &transaction.entries {
         sqlx::query(
             "INSERT INTO ledger_entries (order_id, operation, account, currency, amount) VALUES (?1, ?2, ?3, ?4, ?5)",

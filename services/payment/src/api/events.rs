@@ -32,9 +32,7 @@ impl CancelledOrders {
 #[async_trait]
 impl Handler for CancelledOrders {
     async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
-        let order: OrderId = Uuid::try_parse(&event.key)
-            .map_err(|error| Failure::Permanent(error.into()))?
-            .into();
+        let order: OrderId = Uuid::try_parse(&event.key).map_err(|error| Failure::Permanent(error.into()))?.into();
         match self.cashier.void(order, Some(receipt)).await {
             Ok(_) => Ok(()),
             Err(failure) => Err(judge(failure)),

@@ -5,10 +5,9 @@ mod messages;
 use auth::{Caller, CallerInterceptor, Callers};
 use error::{Error, Kind};
 use proto::payment::v1::{
-    AuditRequest, AuditResponse, AuthorizeRequest, AuthorizeResponse, CaptureRequest,
-    CaptureResponse, CheckTokenRequest, CheckTokenResponse, GetPaymentRequest, GetPaymentResponse,
-    ListPaymentsByOrderRequest, ListPaymentsByOrderResponse, RefundRequest, RefundResponse,
-    VoidRequest, VoidResponse,
+    AuditRequest, AuditResponse, AuthorizeRequest, AuthorizeResponse, CaptureRequest, CaptureResponse,
+    CheckTokenRequest, CheckTokenResponse, GetPaymentRequest, GetPaymentResponse, ListPaymentsByOrderRequest,
+    ListPaymentsByOrderResponse, RefundRequest, RefundResponse, VoidRequest, VoidResponse,
     payment_service_server::{PaymentService, PaymentServiceServer},
 };
 use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
@@ -32,10 +31,7 @@ pub struct Grpc {
 }
 
 /// Puts the service behind the check of credentials.
-pub fn service(
-    cashier: Cashier,
-    secret: &str,
-) -> InterceptedService<PaymentServiceServer<Grpc>, CallerInterceptor> {
+pub fn service(cashier: Cashier, secret: &str) -> InterceptedService<PaymentServiceServer<Grpc>, CallerInterceptor> {
     let callers = Callers::new(secret, &CALLERS);
     PaymentServiceServer::with_interceptor(Grpc { cashier }, callers.interceptor())
 }
@@ -54,10 +50,7 @@ fn failed(failure: Failure) -> Status {
 
 #[tonic::async_trait]
 impl PaymentService for Grpc {
-    async fn check_token(
-        &self,
-        request: Request<CheckTokenRequest>,
-    ) -> Result<Response<CheckTokenResponse>, Status> {
+    async fn check_token(&self, request: Request<CheckTokenRequest>) -> Result<Response<CheckTokenResponse>, Status> {
         let known = match PaymentToken::parse(&command(request)?.payment_token) {
             Some(token) => self.cashier.knows(&token).await.map_err(failed)?,
             None => false,
@@ -65,46 +58,31 @@ impl PaymentService for Grpc {
         Ok(Response::new(CheckTokenResponse { known }))
     }
 
-    async fn authorize(
-        &self,
-        request: Request<AuthorizeRequest>,
-    ) -> Result<Response<AuthorizeResponse>, Status> {
+    async fn authorize(&self, request: Request<AuthorizeRequest>) -> Result<Response<AuthorizeResponse>, Status> {
         let order = order(&command(request)?)?;
         let payment = self.cashier.authorize(order).await.map_err(failed)?;
         Ok(Response::new(AuthorizeResponse { payment: Some(to_proto(&payment)) }))
     }
 
-    async fn capture(
-        &self,
-        request: Request<CaptureRequest>,
-    ) -> Result<Response<CaptureResponse>, Status> {
+    async fn capture(&self, request: Request<CaptureRequest>) -> Result<Response<CaptureResponse>, Status> {
         let order = id("order_id", &command(request)?.order_id)?;
         let payment = self.cashier.capture(order).await.map_err(failed)?;
         Ok(Response::new(CaptureResponse { payment: Some(to_proto(&payment)) }))
     }
 
-    async fn void(
-        &self,
-        request: Request<VoidRequest>,
-    ) -> Result<Response<VoidResponse>, Status> {
+    async fn void(&self, request: Request<VoidRequest>) -> Result<Response<VoidResponse>, Status> {
         let order = id("order_id", &command(request)?.order_id)?;
         let payment = self.cashier.void(order, None).await.map_err(failed)?;
         Ok(Response::new(VoidResponse { payment: payment.as_ref().map(to_proto) }))
     }
 
-    async fn refund(
-        &self,
-        request: Request<RefundRequest>,
-    ) -> Result<Response<RefundResponse>, Status> {
+    async fn refund(&self, request: Request<RefundRequest>) -> Result<Response<RefundResponse>, Status> {
         let order = id("order_id", &command(request)?.order_id)?;
         let payment = self.cashier.refund(order).await.map_err(failed)?;
         Ok(Response::new(RefundResponse { payment: Some(to_proto(&payment)) }))
     }
 
-    async fn get_payment(
-        &self,
-        request: Request<GetPaymentRequest>,
-    ) -> Result<Response<GetPaymentResponse>, Status> {
+    async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<GetPaymentResponse>, Status> {
         let id = id("id", &request.into_inner().id)?;
         let payment = self.cashier.get(id).await.map_err(failed)?;
         Ok(Response::new(GetPaymentResponse { payment: Some(to_proto(&payment)) }))
@@ -116,9 +94,7 @@ impl PaymentService for Grpc {
     ) -> Result<Response<ListPaymentsByOrderResponse>, Status> {
         let order = id("order_id", &request.into_inner().order_id)?;
         let payments = self.cashier.list(order).await.map_err(failed)?;
-        Ok(Response::new(ListPaymentsByOrderResponse {
-            payments: payments.iter().map(to_proto).collect(),
-        }))
+        Ok(Response::new(ListPaymentsByOrderResponse { payments: payments.iter().map(to_proto).collect() }))
     }
 
     async fn audit(&self, _: Request<AuditRequest>) -> Result<Response<AuditResponse>, Status> {

@@ -2,12 +2,8 @@
 
 pub mod signature;
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{Request, State},
-    routing::post,
-};
+use axum::{Router, extract::State, routing::post};
+use chassis::http::Payload;
 use clock::SharedClock;
 use error::{Error, Kind, Violation};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
@@ -20,14 +16,10 @@ use crate::{
     domain::OrderId,
 };
 
-/// Longest body that is read.
-const BODY_LIMIT: usize = 1 << 20;
-
 /// Longest id that a webhook may have.
 const ID_LENGTH: usize = 255;
 
-const TYPES: [&str; 4] =
-    ["payment.authorized", "payment.captured", "payment.voided", "payment.refunded"];
+const TYPES: [&str; 4] = ["payment.authorized", "payment.captured", "payment.voided", "payment.refunded"];
 
 #[derive(Debug, Clone)]
 struct Webhooks {
@@ -39,36 +31,19 @@ struct Webhooks {
 /// The routes of payment.
 pub fn router(cashier: Cashier, webhook_secret: &str, clock: SharedClock) -> Router {
     let signatures = Signatures::new(webhook_secret);
-    Router::new()
-        .route("/v1/webhooks/sandbox", post(sandbox))
-        .with_state(Webhooks { cashier, signatures, clock })
+    Router::new().route("/v1/webhooks/sandbox", post(sandbox)).with_state(Webhooks { cashier, signatures, clock })
 }
 
-async fn sandbox(
-    State(webhooks): State<Webhooks>,
-    request: Request,
-) -> Result<StatusCode, Error> {
-    let (head, body) = request.into_parts();
-    let signature = webhooks.signatures.read(&head.headers, webhooks.clock.now())?;
-    let body = read(body).await?;
+async fn sandbox(State(webhooks): State<Webhooks>, headers: HeaderMap, body: Payload) -> Result<StatusCode, Error> {
+    let signature = webhooks.signatures.read(&headers, webhooks.clock.now())?;
+    let body = body.bytes().await?;
     webhooks.signatures.check(&signature, &body)?;
-    let Webhook { id, order } = parse(&head.headers, &body)?;
+    let Webhook { id, order } = parse(&headers, &body)?;
     match order {
         Some(order) => webhooks.cashier.reconcile(order, id).await?,
         None => webhooks.cashier.acknowledge(id).await?,
     }
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn read(body: Body) -> Result<bytes::Bytes, Error> {
-    to_bytes(body, BODY_LIMIT).await.map_err(|error| {
-        let error = error.into_inner();
-        if error.is::<http_body_util::LengthLimitError>() {
-            Error::new(Kind::TooLarge, "the body is larger than 1 MiB")
-        } else {
-            Error::new(Kind::Malformed, "the body cannot be read").with_source(error)
-        }
-    })
 }
 
 /// What a webhook says: its id and, where its type means something to us, the order.
@@ -82,17 +57,18 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Webhook, Error> {
     if !is_json(headers) {
         return Err(Error::new(Kind::UnsupportedMedia, "send application/json"));
     }
-    let document: Value = serde_json::from_slice(body)
-        .map_err(|_| Error::new(Kind::Malformed, "the body is not JSON"))?;
+    let document: Value =
+        serde_json::from_slice(body).map_err(|_| Error::new(Kind::Malformed, "the body is not JSON"))?;
     if !document.is_object() {
         return Err(Error::invalid_field("", "must be an object"));
     }
     let mut faults = Vec::new();
-    let id = text(&document, "/id", &mut faults)
-        .filter(|id| (1..=ID_LENGTH).contains(&id.len()) || {
+    let id = text(&document, "/id", &mut faults).filter(|id| {
+        (1..=ID_LENGTH).contains(&id.len()) || {
             faults.push(Violation::field("/id", "must be 1 to 255 bytes long"));
             false
-        });
+        }
+    });
     let known = text(&document, "/type", &mut faults).is_some_and(|kind| TYPES.contains(&kind));
     let order = if known { order(&document, &mut faults) } else { None };
     match id {
@@ -114,11 +90,7 @@ fn order(document: &Value, faults: &mut Vec<Violation>) -> Option<OrderId> {
     id.ok().map(OrderId::from)
 }
 
-fn text<'v>(
-    document: &'v Value,
-    pointer: &str,
-    faults: &mut Vec<Violation>,
-) -> Option<&'v str> {
+fn text<'v>(document: &'v Value, pointer: &str, faults: &mut Vec<Violation>) -> Option<&'v str> {
     let text = document.pointer(pointer).and_then(Value::as_str);
     if text.is_none() {
         faults.push(Violation::field(pointer, "must be a text"));
@@ -177,9 +149,6 @@ mod tests {
         let places = parsed(&document).unwrap_err();
         assert_eq!(places, ["/id", "/data/provider_reference", "/data/order_id"]);
         assert_eq!(parsed(&json!([])).unwrap_err(), [""]);
-        assert_eq!(
-            parsed(&json!({"id": "", "type": "payment.voided"})).unwrap_err(),
-            ["/id", "/data"]
-        );
+        assert_eq!(parsed(&json!({"id": "", "type": "payment.voided"})).unwrap_err(), ["/id", "/data"]);
     }
 }

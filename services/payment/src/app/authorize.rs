@@ -41,11 +41,7 @@ impl Cashier {
         result
     }
 
-    async fn authorize_held(
-        &self,
-        work: &mut Work<'_>,
-        order: &Order,
-    ) -> Result<Payment, Failure> {
+    async fn authorize_held(&self, work: &mut Work<'_>, order: &Order) -> Result<Payment, Failure> {
         let mut record = work.record().await?;
         if record.is_none() {
             if !self.knows(&order.token).await? {

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{
     Failure,
-    ports::{Instruction, Key, Payments, Provider, ProviderError, Record, Target},
+    ports::{Charge, Instruction, Key, Payments, Provider, ProviderError, Record, Target},
 };
 use crate::domain::{ChargeState, Operation, OrderId, Outcome, Payment, PaymentId};
 
@@ -50,6 +50,10 @@ impl Cashier {
         self.clock.now()
     }
 
+    pub(super) fn new_payment_id() -> PaymentId {
+        uuid::Uuid::now_v7().into()
+    }
+
     /// Waits for the lock of an order's payment, no longer than the caller does.
     pub(super) async fn hold(&self, order: OrderId) -> Result<lock::Guard, Failure> {
         self.locks
@@ -68,11 +72,7 @@ impl Cashier {
     }
 
     /// Asks the provider what became of an operation.
-    pub(super) async fn find(
-        &self,
-        order_id: OrderId,
-        operation: Operation,
-    ) -> Result<Option<Outcome>, Failure> {
+    pub(super) async fn find(&self, order_id: OrderId, operation: Operation) -> Result<Option<Outcome>, Failure> {
         let answer = self.provider.find(Key { order_id, operation });
         Ok(limited(answer, Duration::ZERO).await?)
     }
@@ -83,10 +83,7 @@ impl Cashier {
     }
 
     /// Every charge that the provider has for an order.
-    pub(super) async fn charges(
-        &self,
-        order: OrderId,
-    ) -> Result<Vec<super::ports::Charge>, Failure> {
+    pub(super) async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, Failure> {
         Ok(limited(self.provider.charges(order), Duration::ZERO).await?)
     }
 
@@ -114,7 +111,7 @@ pub(super) async fn limited<T>(
     reserve: Duration,
 ) -> Result<T, ProviderError> {
     let left = telemetry::remaining(PROVIDER_WAIT);
-    let limit = if left > reserve * 2 { left - reserve } else { left };
+    let limit = if left > reserve * 2 { left.saturating_sub(reserve) } else { left };
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer,
         Err(elapsed) => Err(ProviderError::Unknown(Some(elapsed.into()))),
@@ -124,11 +121,5 @@ pub(super) async fn limited<T>(
 impl std::fmt::Debug for Cashier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cashier").finish_non_exhaustive()
-    }
-}
-
-impl Cashier {
-    pub(super) fn new_payment_id() -> PaymentId {
-        uuid::Uuid::now_v7().into()
     }
 }

@@ -41,9 +41,7 @@ impl HasKind for Failure {
             Self::Differs(_) => Kind::AlreadyExists,
             Self::UnknownToken => Kind::Invalid,
             Self::NotFound => Kind::NotFound,
-            Self::Provider(_) | Self::Busy(_) | Self::Store(StoreError::Unavailable(_)) => {
-                Kind::Unavailable
-            }
+            Self::Provider(_) | Self::Busy(_) | Self::Store(StoreError::Unavailable(_)) => Kind::Unavailable,
             Self::Store(StoreError::Broken(_)) | Self::Event(_) => Kind::Internal,
         }
     }

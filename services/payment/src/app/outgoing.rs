@@ -42,6 +42,5 @@ pub fn event(fact: Fact, payment: &Payment, now: OffsetDateTime) -> Result<Event
             _ => None,
         },
     };
-    Event::new(kind(fact), SOURCE, payment.order_id, now, data)
-        .map_err(|error| Failure::Event(error.into()))
+    Event::new(kind(fact), SOURCE, payment.order_id, now, data).map_err(|error| Failure::Event(error.into()))
 }

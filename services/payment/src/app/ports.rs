@@ -9,8 +9,7 @@ use telemetry::Carrier;
 use time::OffsetDateTime;
 
 use crate::domain::{
-    ChargeState, Operation, OrderId, Outcome, Payment, PaymentId, PaymentToken, Reference,
-    ledger::Transaction,
+    ChargeState, Operation, OrderId, Outcome, Payment, PaymentId, PaymentToken, Reference, ledger::Transaction,
 };
 
 /// The cause of a failure, of whatever technology.
@@ -145,12 +144,7 @@ pub trait Payments: Send + Sync {
     async fn forget_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError>;
 
     /// Takes payments that are due to be looked at, and puts the next look off until `next`.
-    async fn take_due(
-        &self,
-        now: OffsetDateTime,
-        next: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<Due>, StoreError>;
+    async fn take_due(&self, now: OffsetDateTime, next: OffsetDateTime, limit: u32) -> Result<Vec<Due>, StoreError>;
 
     /// Says that nothing of an order's payment is open any more; a stale fence changes nothing.
     async fn rest(&self, order: OrderId, fence: i64) -> Result<(), StoreError>;

@@ -12,7 +12,7 @@ use super::{
     ports::{Due, Marks, Record},
     work::{LEFT_BEHIND, Work},
 };
-use crate::domain::{Operation, OrderId, Status};
+use crate::domain::{OrderId, Status};
 
 /// Pause between two sweeps.
 const EVERY: Duration = Duration::from_secs(2);
@@ -31,21 +31,22 @@ const WEBHOOKS_KEPT: time::Duration = time::Duration::hours(48);
 const CLEARING: u32 = 1_800;
 
 impl Cashier {
-    /// Sweeps until the token is cancelled.
+    /// Sweeps until the token is cancelled; what is under way then is left to the next sweeper.
     pub async fn sweep_until(&self, stop: CancellationToken) {
-        for round in 0_u32.. {
+        stop.run_until_cancelled(self.sweep_for_ever()).await;
+    }
+
+    async fn sweep_for_ever(&self) {
+        for round in (0..CLEARING).cycle() {
             if let Err(failure) = self.sweep().await {
                 tracing::warn!(error = %failure, "the sweep for unresolved payments failed");
             }
-            if round % CLEARING == 0
+            if round == 0
                 && let Err(error) = self.payments.forget_webhooks(self.now() - WEBHOOKS_KEPT).await
             {
                 tracing::warn!(%error, "old webhooks could not be cleared");
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(EVERY) => {}
-            }
+            tokio::time::sleep(EVERY).await;
         }
     }
 
@@ -57,9 +58,7 @@ impl Cashier {
         let now = self.now();
         let due = self.payments.take_due(now, now + LEFT_BEHIND, BATCH).await?;
         let count = due.len();
-        futures::stream::iter(due)
-            .for_each_concurrent(AT_ONCE, |due| self.resolve_logged(due))
-            .await;
+        futures::stream::iter(due).for_each_concurrent(AT_ONCE, |due| self.resolve_logged(due)).await;
         Ok(count)
     }
 
@@ -91,21 +90,14 @@ impl Cashier {
         result
     }
 
-    async fn resolve_held(
-        &self,
-        work: &mut Work<'_>,
-        order: OrderId,
-        fence: i64,
-    ) -> Result<(), Failure> {
+    async fn resolve_held(&self, work: &mut Work<'_>, order: OrderId, fence: i64) -> Result<(), Failure> {
         match work.record().await? {
             Some(Record::Payment(payment)) if payment.intent.is_some() => {
                 return work.resolve(payment).await;
             }
             Some(Record::Payment(payment)) if payment.status == Status::Voided => {
                 // An authorization under way when it was voided may have come through.
-                if self.find(order, Operation::Authorize).await?.is_some() {
-                    self.let_go(order).await?;
-                }
+                self.let_go(order).await?;
             }
             _ => {}
         }

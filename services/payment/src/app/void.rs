@@ -19,14 +19,9 @@ impl Cashier {
     /// # Errors
     /// The payment was captured; the provider's answer is not known yet.
     #[instrument(name = "payment.void", skip_all, fields(order.id = %order))]
-    pub async fn void(
-        &self,
-        order: OrderId,
-        receipt: Option<Receipt>,
-    ) -> Result<Option<Payment>, Failure> {
+    pub async fn void(&self, order: OrderId, receipt: Option<Receipt>) -> Result<Option<Payment>, Failure> {
         let guard = self.hold(order).await?;
-        let mut work =
-            Work::new(self, order, guard.fence(), Marks { receipt, ..Marks::default() });
+        let mut work = Work::new(self, order, guard.fence(), Marks { receipt, ..Marks::default() });
         let result = void_held(&mut work).await;
         let _ = guard.release().await;
         result
@@ -42,9 +37,7 @@ async fn void_held(work: &mut Work<'_>) -> Result<Option<Payment>, Failure> {
         record = work.record().await?;
     }
     match record {
-        Some(Record::Payment(payment)) => {
-            work.carry_out(Operation::Void, payment).await.map(Some)
-        }
+        Some(Record::Payment(payment)) => work.carry_out(Operation::Void, payment).await.map(Some),
         Some(Record::Closed) => {
             work.remember().await?;
             Ok(None)

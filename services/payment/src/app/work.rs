@@ -9,9 +9,7 @@ use super::{
     Cashier, Failure, outgoing,
     ports::{Instruction, Key, Marks, ProviderError, Record, Target, Write, Written},
 };
-use crate::domain::{
-    Fact, Next, Operation, OrderId, Outcome, Payment, Refusal, Status, ledger::Transaction,
-};
+use crate::domain::{Fact, Next, Operation, OrderId, Outcome, Payment, Refusal, Status, ledger::Transaction};
 
 /// An intent without an outcome is the sweeper's after this long.
 pub(super) const LEFT_BEHIND: Duration = Duration::from_secs(10);
@@ -39,11 +37,7 @@ impl<'a> Work<'a> {
     }
 
     /// Does `operation`, after whatever was left open; returns the payment when that is done.
-    pub(super) async fn carry_out(
-        &mut self,
-        operation: Operation,
-        mut payment: Payment,
-    ) -> Result<Payment, Failure> {
+    pub(super) async fn carry_out(&mut self, operation: Operation, mut payment: Payment) -> Result<Payment, Failure> {
         for _ in 0..STEPS {
             let before = payment.clone();
             let written = match payment.next(operation)? {
@@ -89,11 +83,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn start(
-        &mut self,
-        payment: &mut Payment,
-        operation: Operation,
-    ) -> Result<Written, Failure> {
+    async fn start(&mut self, payment: &mut Payment, operation: Operation) -> Result<Written, Failure> {
         let expected = payment.version;
         payment.intend(operation, self.cashier.now())?;
         match self.save(payment, Some(expected), &[], false).await? {
@@ -132,13 +122,8 @@ impl<'a> Work<'a> {
     }
 
     /// Applies an answer; after a conflict, what the provider has instead.
-    pub(super) async fn apply(
-        &self,
-        payment: &mut Payment,
-        outcome: &Outcome,
-    ) -> Result<Vec<Fact>, Failure> {
-        let mut facts: Vec<Fact> =
-            payment.settle(outcome, self.cashier.now()).into_iter().collect();
+    pub(super) async fn apply(&self, payment: &mut Payment, outcome: &Outcome) -> Result<Vec<Fact>, Failure> {
+        let mut facts: Vec<Fact> = payment.settle(outcome, self.cashier.now()).into_iter().collect();
         if *outcome == Outcome::Conflict {
             facts.extend(self.follow(payment).await?);
         }
@@ -170,9 +155,7 @@ impl<'a> Work<'a> {
         loop {
             match self.cashier.execute(&instruction).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(ProviderError::Refused(_))
-                    if calls < CALLS && telemetry::remaining(pause * 4) > pause * 2 =>
-                {
+                Err(ProviderError::Refused(_)) if calls < CALLS && telemetry::remaining(pause * 4) > pause * 2 => {
                     tokio::time::sleep(pause).await;
                     (calls, pause) = (calls + 1, pause * 2);
                 }
@@ -188,11 +171,7 @@ impl<'a> Work<'a> {
     /// What holds after a write came too late: somebody else took the payment over.
     ///
     /// A charge that came through although the payment was voided meanwhile is let go.
-    async fn overtaken(
-        &mut self,
-        operation: Operation,
-        before: &Payment,
-    ) -> Result<Payment, Failure> {
+    async fn overtaken(&mut self, operation: Operation, before: &Payment) -> Result<Payment, Failure> {
         tracing::info!(
             order.id = %self.order_id, fence = self.fence, version = before.version,
             "another worker took the payment over"
@@ -223,10 +202,7 @@ impl<'a> Work<'a> {
             payment,
             expected,
             fence: self.fence,
-            books: facts
-                .iter()
-                .filter_map(|fact| Transaction::of(*fact, payment.amount))
-                .collect(),
+            books: facts.iter().filter_map(|fact| Transaction::of(*fact, payment.amount)).collect(),
             effects: Effects { events: events.collect::<Result<_, _>>()?, receipt: marks.receipt },
             webhook: marks.webhook,
             look_again: unsure.then(|| now + LEFT_BEHIND),
@@ -266,8 +242,6 @@ impl<'a> Work<'a> {
 fn target(payment: &Payment, operation: Operation) -> Option<Target> {
     match operation {
         Operation::Authorize => payment.token.clone().map(Target::Token),
-        Operation::Capture | Operation::Void | Operation::Refund => {
-            payment.reference.clone().map(Target::Charge)
-        }
+        Operation::Capture | Operation::Void | Operation::Refund => payment.reference.clone().map(Target::Charge),
     }
 }

@@ -21,8 +21,7 @@ pub enum Account {
 
 impl Account {
     /// Every account.
-    pub const ALL: [Self; 5] =
-        [Self::Holds, Self::Authorizations, Self::Cash, Self::Sales, Self::Refunds];
+    pub const ALL: [Self; 5] = [Self::Holds, Self::Authorizations, Self::Cash, Self::Sales, Self::Refunds];
 
     /// Stable name, as stored.
     pub const fn name(self) -> &'static str {
@@ -62,23 +61,14 @@ impl Transaction {
         use Account::{Authorizations, Cash, Holds, Refunds, Sales};
         let (operation, accounts): (_, &[(Account, i64)]) = match fact {
             Fact::Authorized => (Operation::Authorize, &[(Holds, 1), (Authorizations, -1)]),
-            Fact::Captured => (
-                Operation::Capture,
-                &[(Holds, -1), (Authorizations, 1), (Cash, 1), (Sales, -1)],
-            ),
-            Fact::Voided { held: true } => {
-                (Operation::Void, &[(Holds, -1), (Authorizations, 1)])
-            }
+            Fact::Captured => (Operation::Capture, &[(Holds, -1), (Authorizations, 1), (Cash, 1), (Sales, -1)]),
+            Fact::Voided { held: true } => (Operation::Void, &[(Holds, -1), (Authorizations, 1)]),
             Fact::Refunded => (Operation::Refund, &[(Cash, -1), (Refunds, 1)]),
             Fact::Voided { held: false } | Fact::Declined(_) => return None,
         };
         let entries = accounts
             .iter()
-            .map(|&(account, sign)| Entry {
-                account,
-                amount: sign * amount.amount,
-                currency: amount.currency,
-            })
+            .map(|&(account, sign)| Entry { account, amount: sign * amount.amount, currency: amount.currency })
             .collect();
         Some(Self { operation, entries })
     }

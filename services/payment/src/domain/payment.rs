@@ -261,18 +261,10 @@ impl Payment {
             (Operation::Authorize, Outcome::Declined(reason)) => {
                 Some(self.reach(Status::Declined(*reason), Fact::Declined(*reason)))
             }
-            (Operation::Authorize, Outcome::Conflict) => {
-                Some(self.reach(Status::Voided, Fact::Voided { held: false }))
-            }
-            (Operation::Capture, Outcome::Approved(_)) => {
-                Some(self.reach(Status::Captured, Fact::Captured))
-            }
-            (Operation::Void, Outcome::Approved(_)) => {
-                Some(self.reach(Status::Voided, Fact::Voided { held: true }))
-            }
-            (Operation::Refund, Outcome::Approved(_)) => {
-                Some(self.reach(Status::Refunded, Fact::Refunded))
-            }
+            (Operation::Authorize, Outcome::Conflict) => Some(self.reach(Status::Voided, Fact::Voided { held: false })),
+            (Operation::Capture, Outcome::Approved(_)) => Some(self.reach(Status::Captured, Fact::Captured)),
+            (Operation::Void, Outcome::Approved(_)) => Some(self.reach(Status::Voided, Fact::Voided { held: true })),
+            (Operation::Refund, Outcome::Approved(_)) => Some(self.reach(Status::Refunded, Fact::Refunded)),
             (_, Outcome::Declined(_) | Outcome::Conflict) => None,
         };
         self.touch(now);
@@ -299,12 +291,8 @@ impl Payment {
             (Status::Authorized, ChargeState::Captured | ChargeState::Refunded) => {
                 self.reach(Status::Captured, Fact::Captured)
             }
-            (Status::Authorized, ChargeState::Voided) => {
-                self.reach(Status::Voided, Fact::Voided { held: true })
-            }
-            (Status::Captured, ChargeState::Refunded) => {
-                self.reach(Status::Refunded, Fact::Refunded)
-            }
+            (Status::Authorized, ChargeState::Voided) => self.reach(Status::Voided, Fact::Voided { held: true }),
+            (Status::Captured, ChargeState::Refunded) => self.reach(Status::Refunded, Fact::Refunded),
             _ => return None,
         };
         self.touch(now);

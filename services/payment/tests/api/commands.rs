@@ -86,7 +86,7 @@ async fn an_unknown_order_is_not_found() {
 async fn a_payment_is_found_by_id_and_by_order() {
     let service = Service::start().await;
     let (order, payment) = service.authorized().await;
-    assert_eq!(service.list(order).await, [payment.clone()]);
+    assert_eq!(service.list(order).await, std::slice::from_ref(&payment));
     let found = service.order().get_payment(GetPaymentRequest { id: payment.id.clone() }).await;
     assert_eq!(found.unwrap().into_inner().payment, Some(payment));
 }
@@ -124,8 +124,7 @@ async fn bad_fields_are_all_named() {
     let status = service.authorize(bad).await.unwrap_err();
     assert_eq!(fields(&status), ["order_id", "user_id", "amount", "payment_token"]);
     let negative = Money { amount: -5, currency: "EUR".into() };
-    let request =
-        proto::payment::v1::AuthorizeRequest { amount: Some(negative), ..request(Uuid::now_v7(), "tok_ok") };
+    let request = proto::payment::v1::AuthorizeRequest { amount: Some(negative), ..request(Uuid::now_v7(), "tok_ok") };
     assert_eq!(fields(&service.authorize(request).await.unwrap_err()), ["amount.amount"]);
     assert_eq!(service.audit().await.payments, 0);
 }

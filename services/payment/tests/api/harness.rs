@@ -15,9 +15,7 @@ use payment::{
     app::{Cashier, Order, ports::Provider as _},
     domain::{ChargeState, OrderId, PaymentToken},
 };
-use proto::payment::v1::{
-    self as pb, AuthorizeRequest, payment_service_client::PaymentServiceClient,
-};
+use proto::payment::v1::{self as pb, AuthorizeRequest, payment_service_client::PaymentServiceClient};
 use testkit::ManualClock;
 use tokio_util::{sync::CancellationToken, sync::DropGuard, task::TaskTracker};
 use tonic::{
@@ -141,12 +139,7 @@ impl Service {
     }
 }
 
-fn cashier(
-    database: &sqlite::Database,
-    outbox: &SqliteOutbox,
-    provider: &Arc<Faulty>,
-    clock: SharedClock,
-) -> Cashier {
+fn cashier(database: &sqlite::Database, outbox: &SqliteOutbox, provider: &Arc<Faulty>, clock: SharedClock) -> Cashier {
     let payments = SqlitePayments::new(database.clone(), Wake::default());
     let memory = Arc::new(Memory::new(clock::system()));
     let locks = Locks::new(memory, TaskTracker::new(), Policy::default());

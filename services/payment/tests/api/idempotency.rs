@@ -60,8 +60,7 @@ async fn authorize_against_void_holds_nothing_in_the_end() {
     let service = Service::start().await;
     for _ in 0..10 {
         let order = Uuid::now_v7();
-        let (authorized, voided) =
-            tokio::join!(service.authorize(request(order, "tok_ok")), service.void(order));
+        let (authorized, voided) = tokio::join!(service.authorize(request(order, "tok_ok")), service.void(order));
         voided.unwrap();
         if let Err(status) = authorized {
             assert_eq!(status.code(), Code::FailedPrecondition);

@@ -36,10 +36,9 @@ async fn slow_is_waited_for() {
 #[tokio::test]
 async fn declines_are_final_and_say_why() {
     let service = Service::start().await;
-    for (token, reason) in [
-        ("tok_declined", DeclineReason::Declined),
-        ("tok_insufficient_funds", DeclineReason::InsufficientFunds),
-    ] {
+    for (token, reason) in
+        [("tok_declined", DeclineReason::Declined), ("tok_insufficient_funds", DeclineReason::InsufficientFunds)]
+    {
         let order = Uuid::now_v7();
         let payment = service.authorize(request(order, token)).await.unwrap();
         assert_eq!((payment.status(), payment.decline_reason()), (Status::Declined, reason));

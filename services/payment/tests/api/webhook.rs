@@ -56,9 +56,7 @@ async fn a_bad_signature_or_time_is_unauthenticated() {
     let (order, _) = service.authorized().await;
     behind_our_back(&service, order, Operation::Capture).await;
     let body = body("evt_1", "payment.captured", order).to_string();
-    let signed = |secret: &str, seconds| {
-        Some(signature(&service, secret, Duration::seconds(seconds), &body))
-    };
+    let signed = |secret: &str, seconds| Some(signature(&service, secret, Duration::seconds(seconds), &body));
     for header in [
         None,
         Some("t=1,v1=00".to_owned()),
@@ -106,7 +104,7 @@ async fn a_webhook_that_was_seen_has_no_further_effect() {
     let webhook = body("evt_1", "payment.captured", order);
     assert_eq!(deliver(&service, &webhook).await, StatusCode::NO_CONTENT);
     behind_our_back(&service, order, Operation::Capture).await;
-    service.clock.advance(std::time::Duration::from_secs(24 * 3_600));
+    service.clock.advance(std::time::Duration::from_hours(24));
     assert_eq!(deliver(&service, &webhook).await, StatusCode::NO_CONTENT);
     assert_eq!(service.list(order).await[0].status(), Status::Authorized, "it was not looked at");
     let fresh = body("evt_2", "payment.captured", order);

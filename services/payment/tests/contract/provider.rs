@@ -48,11 +48,7 @@ pub(crate) fn authorization(order_id: OrderId, token: &str) -> Instruction {
 }
 
 fn change(order_id: OrderId, operation: Operation, charge: &Reference) -> Instruction {
-    Instruction {
-        key: Key { order_id, operation },
-        amount: euros(700),
-        target: Target::Charge(charge.clone()),
-    }
+    Instruction { key: Key { order_id, operation }, amount: euros(700), target: Target::Charge(charge.clone()) }
 }
 
 pub(crate) async fn charge(provider: &dyn Provider, order: OrderId) -> Reference {
@@ -113,10 +109,9 @@ pub(crate) async fn concurrent_calls_with_a_key_charge_once(provider: Fixture) {
 }
 
 pub(crate) async fn declines_have_their_reason(provider: Fixture) {
-    for (token, reason) in [
-        ("tok_declined", DeclineReason::Declined),
-        ("tok_insufficient_funds", DeclineReason::InsufficientFunds),
-    ] {
+    for (token, reason) in
+        [("tok_declined", DeclineReason::Declined), ("tok_insufficient_funds", DeclineReason::InsufficientFunds)]
+    {
         let order = new_id();
         let instruction = authorization(order, token);
         let declined = Outcome::Declined(reason);
@@ -161,10 +156,8 @@ pub(crate) async fn slow_takes_two_seconds(provider: Fixture) {
 pub(crate) async fn a_charge_is_captured_and_refunded(provider: Fixture) {
     let order = new_id();
     let charge = charge(&*provider, order).await;
-    for (operation, state) in [
-        (Operation::Capture, ChargeState::Captured),
-        (Operation::Refund, ChargeState::Refunded),
-    ] {
+    for (operation, state) in [(Operation::Capture, ChargeState::Captured), (Operation::Refund, ChargeState::Refunded)]
+    {
         for _ in 0..2 {
             let answer = provider.execute(&change(order, operation, &charge)).await.unwrap();
             assert_eq!(answer, Outcome::Approved(charge.clone()));

@@ -13,9 +13,7 @@ use crate::{
     provider::{authorization, charge},
 };
 
-crate::provider::suite!(async {
-    Arc::new(Sandbox::open("sqlite::memory:").await.unwrap()) as Arc<dyn Provider>
-});
+crate::provider::suite!(async { Arc::new(Sandbox::open("sqlite::memory:").await.unwrap()) as Arc<dyn Provider> });
 
 #[tokio::test]
 async fn it_forgets_nothing_when_the_process_ends() {

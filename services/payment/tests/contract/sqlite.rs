@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use messaging::{Wake, sqlite::SqliteOutbox};
-use payment::{
-    adapters::sqlite::{MIGRATIONS, SqlitePayments},
-    app::ports::Payments as _,
-};
+use payment::adapters::sqlite::{MIGRATIONS, SqlitePayments};
 
 use crate::store::Fixture;
 
@@ -14,7 +11,7 @@ async fn fixture(url: &str) -> (Fixture, sqlite::Database) {
     let database = sqlite::open(url, &MIGRATIONS).await.unwrap();
     let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap();
     let payments = SqlitePayments::new(database.clone(), Wake::default());
-    (Fixture { payments: Arc::new(payments), outbox: Arc::new(outbox), folder: None }, database)
+    (Fixture { payments: Arc::new(payments), outbox: Arc::new(outbox), _folder: None }, database)
 }
 
 mod memory {
@@ -25,7 +22,7 @@ mod file {
     crate::store::suite!(async {
         let folder = testkit::temp_dir();
         let (fixture, _) = super::fixture(&testkit::sqlite_url(&folder, "payment")).await;
-        crate::store::Fixture { folder: Some(folder), ..fixture }
+        crate::store::Fixture { _folder: Some(folder), ..fixture }
     });
 }
 

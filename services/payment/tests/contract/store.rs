@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use messaging::{Effects, Event, Outbox, Receipt};
 use payment::{
     app::ports::{Marks, Payments, Record, WebhookId, Write, Written},
-    domain::{
-        DeclineReason, Fact, Operation, Outcome, Payment, PaymentToken, Reference, Status,
-        ledger::Transaction,
-    },
+    domain::{DeclineReason, Fact, Operation, Outcome, Payment, PaymentToken, Reference, Status, ledger::Transaction},
 };
 use telemetry::Carrier;
 use time::OffsetDateTime;
@@ -21,7 +18,7 @@ pub(crate) struct Fixture {
     pub(crate) payments: Arc<dyn Payments>,
     pub(crate) outbox: Arc<dyn Outbox>,
     /// Holds the files while the test runs.
-    pub(crate) folder: Option<testkit::TempDir>,
+    pub(crate) _folder: Option<testkit::TempDir>,
 }
 
 macro_rules! suite {
@@ -279,12 +276,8 @@ pub(crate) async fn a_rest_with_a_lower_fence_is_ignored(fixture: Fixture) {
 
 pub(crate) async fn the_books_follow_the_payments(fixture: Fixture) {
     use Operation::{Authorize, Capture, Refund, Void};
-    let ways: [&[Operation]; 4] = [
-        &[Authorize],
-        &[Authorize, Void],
-        &[Authorize, Capture],
-        &[Authorize, Capture, Refund],
-    ];
+    let ways: [&[Operation]; 4] =
+        [&[Authorize], &[Authorize, Void], &[Authorize, Capture], &[Authorize, Capture, Refund]];
     let mut expected = 0;
     for way in ways {
         let mut payment = opened();

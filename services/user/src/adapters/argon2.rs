@@ -7,6 +7,7 @@ use argon2::{
     password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _, phc},
 };
 use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -63,7 +64,7 @@ impl Argon2id {
     pub fn new(cost: Cost) -> Result<Self, Error> {
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| Error::Argon2(e.to_string()))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let nobody = hash(&argon2, "nobody has this password")?;
+        let nobody = nobody(cost)?;
         Ok(Self {
             argon2,
             places: Arc::new(Semaphore::new(cost.parallel + cost.queue)),
@@ -108,10 +109,19 @@ impl Passwords for Argon2id {
 fn hash(argon2: &Argon2<'static>, password: &str) -> Result<PasswordHash, Error> {
     let mut salt = [0_u8; SALT_LEN];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| Error::Randomness)?;
-    let hash: phc::PasswordHash = argon2
-        .hash_password_with_salt(password.as_bytes(), &salt)
-        .map_err(|e| Error::Argon2(e.to_string()))?;
+    let hash: phc::PasswordHash =
+        argon2.hash_password_with_salt(password.as_bytes(), &salt).map_err(|e| Error::Argon2(e.to_string()))?;
     Ok(PasswordHash::new(hash.to_string()))
+}
+
+/// A hash that no password has, by chance, at this cost. It is not made from one: that would keep the start waiting.
+fn nobody(cost: Cost) -> Result<PasswordHash, Error> {
+    let mut bytes = [0_u8; SALT_LEN + Params::DEFAULT_OUTPUT_LEN];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Randomness)?;
+    let (salt, output) = bytes.split_at(SALT_LEN);
+    let (salt, output) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output));
+    let Cost { memory_kib, passes, .. } = cost;
+    Ok(PasswordHash::new(format!("$argon2id$v=19$m={memory_kib},t={passes},p=1${salt}${output}")))
 }
 
 fn verify(argon2: &Argon2<'static>, password: &str, stored: &PasswordHash) -> Result<bool, Error> {
@@ -120,5 +130,69 @@ fn verify(argon2: &Argon2<'static>, password: &str, stored: &PasswordHash) -> Re
         Ok(()) => Ok(true),
         Err(HashError::PasswordInvalid) => Ok(false),
         Err(error) => Err(Error::Argon2(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const CHEAP: Cost = Cost { memory_kib: 64, passes: 1, parallel: 2, queue: 2 };
+
+    fn password(text: &str) -> Password {
+        Password::attempt(text)
+    }
+
+    #[tokio::test]
+    async fn the_right_password_is_right_and_no_other() {
+        let passwords = Argon2id::new(CHEAP).unwrap();
+        let stored = passwords.hash(password("correct horse")).await.unwrap();
+        assert!(stored.expose().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+        assert!(passwords.verify(password("correct horse"), Some(stored.clone())).await.unwrap());
+        assert!(!passwords.verify(password("correct hors"), Some(stored.clone())).await.unwrap());
+        let again = passwords.hash(password("correct horse")).await.unwrap();
+        assert!(again != stored, "the salt is new each time");
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_a_higher_cost_is_verified_at_its_own() {
+        let dear = Argon2id::new(Cost { passes: 3, ..CHEAP }).unwrap();
+        let stored = dear.hash(password("correct horse")).await.unwrap();
+        assert!(Argon2id::new(CHEAP).unwrap().verify(password("correct horse"), Some(stored)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn without_a_hash_it_takes_as_long_and_is_wrong() {
+        let passwords = Argon2id::new(Cost { memory_kib: 4096, passes: 4, ..CHEAP }).unwrap();
+        let stored = passwords.hash(password("correct horse")).await.unwrap();
+        let mut fastest = [Duration::MAX; 2];
+        for _ in 0..8 {
+            for (fastest, stored) in fastest.iter_mut().zip([None, Some(stored.clone())]) {
+                let started = Instant::now();
+                assert!(!passwords.verify(password("wrong"), stored).await.unwrap());
+                *fastest = started.elapsed().min(*fastest);
+            }
+        }
+        let ratio = fastest[0].as_secs_f64() / fastest[1].as_secs_f64();
+        assert!((0.5..2.0).contains(&ratio), "{fastest:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broken_hash_is_our_fault() {
+        let passwords = Argon2id::new(CHEAP).unwrap();
+        let broken = Some(PasswordHash::new("$argon2id$".to_owned()));
+        assert!(matches!(passwords.verify(password("x"), broken).await, Err(Failure::Broken(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn more_than_may_wait_are_refused_at_once() {
+        let passwords = Argon2id::new(Cost { memory_kib: 4096, passes: 20, parallel: 1, queue: 2 }).unwrap();
+        let tries = (0..10).map(|_| passwords.verify(password("wrong"), None));
+        let results = futures::future::join_all(tries).await;
+        let refused = results.iter().filter(|result| matches!(result, Err(Failure::Overloaded))).count();
+        assert_eq!(refused, 7, "one works and two wait");
+        assert!(passwords.verify(password("wrong"), None).await.is_ok(), "the places are free again");
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Api;
 use crate::{
-    app::Expected,
+    app::{self, Expected},
     domain::{Account, Change, Email, Invalid, Name, Password, Status as AccountStatus, UserId},
 };
 
@@ -111,7 +111,12 @@ impl Users {
             return Err(Error::invalid(faults));
         }
         let expected = Expected::version(request.version);
-        Ok(self.api.app.update_user(id, Change { name, email }, expected).await?)
+        let updated = self.api.app.update_user(id, Change { name, email }, expected).await;
+        updated.map_err(|error| match error {
+            // The interface promises FAILED_PRECONDITION, which is what a conflict is in gRPC.
+            app::Error::Stale => Error::new(Kind::Conflict, error.to_string()),
+            other => other.into(),
+        })
     }
 
     async fn close(&self, request: Request<CloseAccountRequest>) -> Result<Account, Error> {
@@ -180,7 +185,7 @@ fn user_id(pointer: &str, text: &str) -> Result<UserId, Error> {
 }
 
 fn not_found() -> Error {
-    crate::app::Error::NotFound.into()
+    app::Error::NotFound.into()
 }
 
 fn user(account: &Account) -> wire::User {

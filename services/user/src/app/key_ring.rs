@@ -54,10 +54,7 @@ impl KeyRing {
         for key in stored.drain(..retired) {
             self.store.remove(&key.kid).await?;
         }
-        let keyset = Keyset {
-            used_from: starts(&stored),
-            keys: stored.iter().map(read).collect::<Result<_, _>>()?,
-        };
+        let keyset = Keyset { used_from: starts(&stored), keys: stored.iter().map(read).collect::<Result<_, _>>()? };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyset);
         Ok(())
     }

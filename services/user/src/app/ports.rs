@@ -104,7 +104,13 @@ pub trait Accounts: Send + Sync {
     /// Takes up to `limit` closings that are due and hides them until `until`.
     async fn due_closings(&self, now: OffsetDateTime, until: OffsetDateTime, limit: u32) -> Result<Vec<Due>, Failure>;
     /// Puts a closing off until `next`, unless events asked for a look more often than `wakes`: then it is due `now`.
-    async fn postpone_closing(&self, id: UserId, wakes: u64, now: OffsetDateTime, next: OffsetDateTime) -> Result<(), Failure>;
+    async fn postpone_closing(
+        &self,
+        id: UserId,
+        wakes: u64,
+        now: OffsetDateTime,
+        next: OffsetDateTime,
+    ) -> Result<(), Failure>;
     /// Makes a closing due; says whether there is one.
     async fn wake_closing(&self, id: UserId, now: OffsetDateTime) -> Result<bool, Failure>;
     /// Stores a closed account, forgets its password and sessions, and ends its closing,
@@ -132,10 +138,22 @@ pub struct Session {
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Begins a session with its first token. `false` if the account is not active any more.
-    async fn open(&self, session: &Session, token: &TokenHash, now: OffsetDateTime, end: OffsetDateTime) -> Result<bool, Failure>;
+    async fn open(
+        &self,
+        session: &Session,
+        token: &TokenHash,
+        now: OffsetDateTime,
+        end: OffsetDateTime,
+    ) -> Result<bool, Failure>;
     /// Uses up `old` and stores `new` instead. `None` if `old` does not let anybody in;
     /// if that is because it was used before, the session is revoked.
-    async fn rotate(&self, old: &TokenHash, new: &TokenHash, now: OffsetDateTime, end: OffsetDateTime) -> Result<Option<Session>, Failure>;
+    async fn rotate(
+        &self,
+        old: &TokenHash,
+        new: &TokenHash,
+        now: OffsetDateTime,
+        end: OffsetDateTime,
+    ) -> Result<Option<Session>, Failure>;
     /// Ends a session.
     async fn revoke(&self, id: SessionId, now: OffsetDateTime) -> Result<(), Failure>;
     /// Drops up to `limit` tokens and sessions that ended before `now`; says how many.

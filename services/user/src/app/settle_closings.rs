@@ -2,7 +2,11 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error, ports::{Due, Saved}, span};
+use super::{
+    App, Error,
+    ports::{Due, Saved},
+    span,
+};
 use crate::domain::{Fact, UserId};
 
 /// How many closings are taken at once.

@@ -19,9 +19,7 @@ impl From<sqlx::Error> for StoreError {
             .and_then(|code| code.parse::<u32>().ok())
             .is_some_and(|code| matches!(code & 0xff, 5 | 6));
         match error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
-                Self::Unavailable(error.into())
-            }
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => Self::Unavailable(error.into()),
             error if busy => Self::Unavailable(error.into()),
             error => Self::Broken(error.into()),
         }
@@ -45,8 +43,7 @@ pub(super) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
             .map(|token| PaymentToken::parse(token).ok_or_else(|| unreadable("token")))
             .transpose()?,
         reference: text(row, "reference")?.map(Reference::new),
-        version: u64::try_from(row.try_get::<i64, _>("version")?)
-            .map_err(|_| unreadable("version"))?,
+        version: u64::try_from(row.try_get::<i64, _>("version")?).map_err(|_| unreadable("version"))?,
         created_at: from_micros(row.try_get("created_at")?),
         updated_at: from_micros(row.try_get("updated_at")?),
     }))
@@ -101,10 +98,7 @@ fn parse_status(name: &str, declined: Option<&str>) -> Result<Status, StoreError
 }
 
 fn operation(name: &str) -> Result<Operation, StoreError> {
-    Operation::ALL
-        .into_iter()
-        .find(|operation| operation.name() == name)
-        .ok_or_else(|| unreadable("operation"))
+    Operation::ALL.into_iter().find(|operation| operation.name() == name).ok_or_else(|| unreadable("operation"))
 }
 
 pub(in crate::adapters) fn unreadable(what: &str) -> StoreError {

@@ -53,13 +53,11 @@ fn read_amount(money: Option<&v1::Money>, faults: &mut Vec<Violation>) -> Option
     if money.amount < 1 {
         faults.push(Violation::field("/amount/amount", "must be at least 1"));
     }
-    match Currency::parse(&money.currency) {
-        Ok(currency) => Some(Money::new(money.amount, currency)),
-        Err(_) => {
-            faults.push(Violation::field("/amount/currency", "must be a currency of ISO 4217"));
-            None
-        }
+    let currency = Currency::parse(&money.currency).ok();
+    if currency.is_none() {
+        faults.push(Violation::field("/amount/currency", "must be a currency of ISO 4217"));
     }
+    currency.map(|currency| Money::new(money.amount, currency))
 }
 
 /// Writes a payment.

@@ -128,9 +128,7 @@ mod tests {
     #[test]
     fn five_minutes_either_way_pass_and_a_second_more_does_not() {
         let signed = |seconds| Signatures::new("secret").sign(at(seconds), b"{}");
-        for (seconds, good) in
-            [(NOW - 300, true), (NOW + 300, true), (NOW - 301, false), (NOW + 301, false)]
-        {
+        for (seconds, good) in [(NOW - 300, true), (NOW + 300, true), (NOW - 301, false), (NOW + 301, false)] {
             assert_eq!(verdict(&signed(seconds), b"{}").is_ok(), good, "{seconds}");
         }
     }

@@ -57,64 +57,30 @@ fn the_way_to_each_status() {
     assert_eq!(declined().status, Status::Declined(DeclineReason::InsufficientFunds));
 }
 
+type Row = [(Operation, Option<Next>); 4];
+
 #[test]
 fn what_each_status_allows() {
     use Operation::{Authorize, Capture, Refund, Void};
-    let table: [(Payment, [(Operation, Option<Next>); 4]); 5] = [
+    let table: [(Payment, Row); 5] = [
         (
             after(AUTHORIZED),
-            [
-                (Authorize, Some(Next::Done)),
-                (Capture, Some(Next::Start)),
-                (Void, Some(Next::Start)),
-                (Refund, None),
-            ],
+            [(Authorize, Some(Next::Done)), (Capture, Some(Next::Start)), (Void, Some(Next::Start)), (Refund, None)],
         ),
         (
             after(CAPTURED),
-            [
-                (Authorize, Some(Next::Done)),
-                (Capture, Some(Next::Done)),
-                (Void, None),
-                (Refund, Some(Next::Start)),
-            ],
+            [(Authorize, Some(Next::Done)), (Capture, Some(Next::Done)), (Void, None), (Refund, Some(Next::Start))],
         ),
-        (
-            after(VOIDED),
-            [
-                (Authorize, Some(Next::Done)),
-                (Capture, None),
-                (Void, Some(Next::Done)),
-                (Refund, None),
-            ],
-        ),
+        (after(VOIDED), [(Authorize, Some(Next::Done)), (Capture, None), (Void, Some(Next::Done)), (Refund, None)]),
         (
             after(REFUNDED),
-            [
-                (Authorize, Some(Next::Done)),
-                (Capture, Some(Next::Done)),
-                (Void, None),
-                (Refund, Some(Next::Done)),
-            ],
+            [(Authorize, Some(Next::Done)), (Capture, Some(Next::Done)), (Void, None), (Refund, Some(Next::Done))],
         ),
-        (
-            declined(),
-            [
-                (Authorize, Some(Next::Done)),
-                (Capture, None),
-                (Void, Some(Next::Done)),
-                (Refund, None),
-            ],
-        ),
+        (declined(), [(Authorize, Some(Next::Done)), (Capture, None), (Void, Some(Next::Done)), (Refund, None)]),
     ];
     for (payment, row) in table {
         for (operation, expected) in row {
-            assert_eq!(
-                payment.next(operation).ok(),
-                expected,
-                "{operation:?} when {:?}",
-                payment.status
-            );
+            assert_eq!(payment.next(operation).ok(), expected, "{operation:?} when {:?}", payment.status);
         }
     }
 }

@@ -27,11 +27,8 @@ impl Accounts for SqliteStore {
     }
 
     async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Account>, Failure> {
-        let sql = concat!(
-            "SELECT ",
-            account_columns!(),
-            " FROM users WHERE id IN (SELECT unhex(value) FROM json_each(?1))"
-        );
+        let sql =
+            concat!("SELECT ", account_columns!(), " FROM users WHERE id IN (SELECT unhex(value) FROM json_each(?1))");
         let ids: Vec<String> = ids.iter().map(|id| id.0.simple().to_string()).collect();
         let rows = sqlx::query(sql).bind(serde_json::json!(ids).to_string()).fetch_all(&self.db.read).await;
         rows.and_then(|rows| rows.iter().map(account).collect()).map_err(failure)
@@ -63,7 +60,13 @@ impl Accounts for SqliteStore {
         self.take_closings(now, until, limit).await.map_err(failure)
     }
 
-    async fn postpone_closing(&self, id: UserId, wakes: u64, now: OffsetDateTime, next: OffsetDateTime) -> Result<(), Failure> {
+    async fn postpone_closing(
+        &self,
+        id: UserId,
+        wakes: u64,
+        now: OffsetDateTime,
+        next: OffsetDateTime,
+    ) -> Result<(), Failure> {
         self.put_closing_off(id, wakes, now, next).await.map_err(failure)
     }
 
@@ -78,9 +81,7 @@ impl Accounts for SqliteStore {
     async fn totals(&self) -> Result<Totals, Failure> {
         let sql = "SELECT count(*), coalesce(sum(orders_placed), 0), (SELECT count(*) FROM closings) FROM users";
         let row = sqlx::query(sql).fetch_one(&self.db.read).await.map_err(failure)?;
-        let totals = || {
-            Ok(Totals { users: count(&row, 0)?, orders_placed: count(&row, 1)?, closing: count(&row, 2)? })
-        };
+        let totals = || Ok(Totals { users: count(&row, 0)?, orders_placed: count(&row, 1)?, closing: count(&row, 2)? });
         totals().map_err(failure)
     }
 }

@@ -66,11 +66,7 @@ pub(super) async fn me(State(api): State<Api>, caller: Identity) -> Result<Respo
 }
 
 /// `GET /v1/users/{id}`
-pub(super) async fn by_id(
-    State(api): State<Api>,
-    caller: Identity,
-    Id(id): Id<UserId>,
-) -> Result<Response, Error> {
+pub(super) async fn by_id(State(api): State<Api>, caller: Identity, Id(id): Id<UserId>) -> Result<Response, Error> {
     if caller.user_id != id.0 && !caller.is_operator() {
         return Err(app::Error::NotFound.into());
     }
@@ -99,11 +95,7 @@ pub(super) async fn update(
 }
 
 /// `DELETE /v1/users/me`
-pub(super) async fn close(
-    State(api): State<Api>,
-    caller: Identity,
-    if_match: IfMatch,
-) -> Result<Response, Error> {
+pub(super) async fn close(State(api): State<Api>, caller: Identity, if_match: IfMatch) -> Result<Response, Error> {
     let expected = match if_match.optional()? {
         Some(condition) => Expected::matching(move |version| condition.matches(version)),
         None => Expected::any(),

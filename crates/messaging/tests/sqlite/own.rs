@@ -1,0 +1,74 @@
+//! What only the embedded adapters promise.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use messaging::sqlite::{SqliteBus, SqliteOutbox};
+use messaging::{Bus, Event, Outbox};
+use sqlx::migrate::Migrator;
+use testkit::ManualClock;
+
+static NOTHING: Migrator = Migrator::DEFAULT;
+const KIND: &str = "thing.happened.v1";
+
+fn event(key: u64, number: u64) -> Event {
+    Event::new(KIND, "test", key, clock::system().now(), number).unwrap()
+}
+
+async fn logged(url: &str) -> i64 {
+    let database = ::sqlite::open(url, &NOTHING).await.unwrap();
+    sqlx::query_scalar("SELECT count(*) FROM log").fetch_one(&database.read).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_may_make_the_file_at_once() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let opened = join_all((0..6).map(|_| SqliteBus::open(&url, clock::system()))).await;
+    for bus in opened {
+        bus.unwrap().publish(&[event(1, 1)]).await.unwrap();
+    }
+    assert_eq!(logged(&url).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_events_are_forgotten_when_nobody_needs_them() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let clock = ManualClock::at_now();
+    let bus = SqliteBus::open(&url, clock.shared()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    let events: Vec<Event> = (0..6).map(|n| event(n, n)).collect();
+    bus.publish(&events).await.unwrap();
+    clock.advance(Duration::from_hours(9 * 24));
+    bus.publish(&[event(6, 6)]).await.unwrap();
+    assert_eq!(logged(&url).await, 7, "the group has not taken them over");
+    for delivery in subscription.fetch(4).await.unwrap() {
+        subscription.ack(&delivery).await.unwrap();
+    }
+    clock.advance(Duration::from_mins(2));
+    bus.publish(&[event(7, 7)]).await.unwrap();
+    assert_eq!(logged(&url).await, 4, "two old ones are pending, two are young");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_follows_the_clock_that_is_passed_in() {
+    let clock = ManualClock::at_now();
+    let bus = SqliteBus::open("sqlite::memory:", clock.shared()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    bus.publish(&[event(1, 1)]).await.unwrap();
+    assert_eq!(subscription.fetch(1).await.unwrap()[0].attempt, 1);
+    let (again, ()) = tokio::join!(subscription.fetch(1), async { clock.advance(Duration::from_secs(6)) });
+    assert_eq!(again.unwrap()[0].attempt, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inbox_forgets_what_is_old_but_never_its_newest() {
+    let database = ::sqlite::open("sqlite::memory:", &NOTHING).await.unwrap();
+    let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap();
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10500)
+        INSERT INTO inbox (consumer, event, at) SELECT 'test', randomblob(16), 1 FROM n";
+    sqlx::query(fill).execute(&database.write).await.unwrap();
+    assert_eq!(outbox.prune().await.unwrap(), 500);
+    assert_eq!(outbox.prune().await.unwrap(), 0);
+}

@@ -1,0 +1,141 @@
+//! Signing keys: published, taking turns, checked by what others check with.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use auth::{JwkSet, Keys, Verifier};
+use axum::http::StatusCode;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use messaging::Wake;
+use serde_json::{Value, json};
+use testkit::ManualClock;
+use user::{
+    adapters::sqlite::{MIGRATIONS, SqliteStore},
+    app::{KeyRing, ports::Session, tokens::claims},
+    domain::{Role, Rotation, SessionId, UserId},
+};
+use uuid::Uuid;
+
+use crate::service::Service;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Keys as somebody else fetched them.
+struct Fetched(JwkSet);
+
+#[async_trait]
+impl Keys for Fetched {
+    async fn jwks(&self) -> Result<JwkSet, error::Error> {
+        Ok(self.0.clone())
+    }
+}
+
+fn part(token: &str, index: usize) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_checked_with_the_published_keys_and_says_nothing_personal() {
+    let service = Service::start().await;
+    let ada = service.person("ada@example.com").await;
+    let jwks = service.get("/.well-known/jwks.json").send().await.expect(StatusCode::OK).body;
+    let key = &jwks["keys"][0];
+    for (name, value) in [("kty", "OKP"), ("crv", "Ed25519"), ("alg", "EdDSA"), ("use", "sig")] {
+        assert_eq!(key[name], value);
+    }
+    assert_eq!(key.get("d"), None, "the private part stays here");
+    assert_eq!(part(&ada.access, 0)["kid"], key["kid"]);
+    let claims = part(&ada.access, 1);
+    let mut names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "role", "sid", "sub"]);
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("trireme-user"), &json!("trireme")));
+    assert_eq!((&claims["sub"], &claims["role"]), (&json!(ada.id), &json!("customer")));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 600);
+
+    let fetched = Fetched(serde_json::from_value(jwks).unwrap());
+    let verifier = Verifier::new(Arc::new(fetched), clock::system());
+    assert_eq!(verifier.verify(&ada.access).await.unwrap().user_id.to_string(), ada.id);
+}
+
+#[tokio::test]
+async fn a_refresh_goes_on_with_the_same_session() {
+    let service = Service::start().await;
+    let ada = service.person("ada@example.com").await;
+    let next = service.refresh(&ada.refresh).await.expect(StatusCode::OK);
+    let (old, new) = (part(&ada.access, 1), part(next.body["access_token"].as_str().unwrap(), 1));
+    assert_eq!(old["sid"], new["sid"]);
+    assert_ne!(old["jti"], new["jti"]);
+}
+
+struct Turns {
+    store: Arc<SqliteStore>,
+    clock: ManualClock,
+}
+
+impl Turns {
+    async fn new() -> Self {
+        let db = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
+        Self { store: Arc::new(SqliteStore::new(db, Wake::default())), clock: ManualClock::at_now() }
+    }
+
+    /// A process that looks after the keys.
+    async fn ring(&self) -> KeyRing {
+        let rotation =
+            Rotation { every: time::Duration::days(30), ahead: time::Duration::DAY, after: time::Duration::HOUR };
+        KeyRing::open(self.store.clone(), self.clock.shared(), rotation).await.unwrap()
+    }
+
+    /// A token that lives ten minutes.
+    fn token(&self, ring: &KeyRing) -> String {
+        let id = Uuid::now_v7();
+        let session = Session { id: SessionId(id), user: UserId(id), role: Role::Customer };
+        let now = clock::Clock::now(&self.clock);
+        ring.sign(&claims(&session, now, Duration::from_mins(10))).unwrap()
+    }
+}
+
+fn kids(ring: &KeyRing) -> Vec<String> {
+    ring.published().keys.into_iter().map(|key| key.common.key_id.unwrap()).collect()
+}
+
+fn signs(turns: &Turns, ring: &KeyRing) -> String {
+    part(&turns.token(ring), 0)["kid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn keys_take_turns_without_refusing_anybody() {
+    let turns = Turns::new().await;
+    let ring = turns.ring().await;
+    let first = signs(&turns, &ring);
+    assert_eq!(kids(&ring), [first.as_str()]);
+    // Somebody whose copy of the keys is as old as the next key's notice allows.
+    turns.clock.advance(DAY * 29);
+    ring.turn().await.unwrap();
+    let others = Verifier::new(Arc::new(Fetched(ring.published())), turns.clock.shared());
+    assert_eq!((kids(&ring).len(), signs(&turns, &ring)), (2, first.clone()));
+    turns.clock.advance(DAY);
+    let last = turns.token(&ring);
+    let second = signs(&turns, &ring);
+    assert_ne!(second, first);
+    assert!(others.verify(&last).await.is_ok());
+    turns.clock.advance(Duration::from_mins(59));
+    ring.turn().await.unwrap();
+    assert_eq!(kids(&ring), [first, second.clone()]);
+    turns.clock.advance(Duration::from_mins(1));
+    ring.turn().await.unwrap();
+    assert_eq!(kids(&ring), [second]);
+}
+
+#[tokio::test]
+async fn processes_that_share_a_store_share_its_keys() {
+    let turns = Turns::new().await;
+    let (one, two) = (turns.ring().await, turns.ring().await);
+    assert_eq!(kids(&one), kids(&two));
+    turns.clock.advance(DAY * 29);
+    let (a, b) = tokio::join!(one.turn(), two.turn());
+    a.and(b).unwrap();
+    assert_eq!(kids(&one).len(), 2);
+    assert_eq!(kids(&one), kids(&two));
+    assert_eq!(signs(&turns, &one), signs(&turns, &two));
+}

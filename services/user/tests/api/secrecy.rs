@@ -1,0 +1,72 @@
+//! No secret and nothing personal in logs.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use axum::http::StatusCode;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    order_stand_in::OrderStandIn,
+    service::{PASSWORD, Service},
+};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_logged_gives_anybody_away() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(lines.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let (_order, url) = OrderStandIn::start(0, 0).await;
+    let service = Service::with(&[("ORDER__URL", &url)]).await;
+    let ada = service.person("lovelace@example.com").await;
+    service.try_log_in(&ada.email, "a wrong password").await.refused(401);
+    let next = service.refresh(&ada.refresh).await.expect(StatusCode::OK);
+    service.refresh(&ada.refresh).await.refused(401);
+    let patch = service.patch("/v1/users/me").bearer(&ada.access).header("if-match", "*");
+    patch.json(&json!({"name": "Countess"})).send().await.expect(StatusCode::OK);
+    let taken = json!({"email": "lovelace@example.com", "name": "Impostor", "password": PASSWORD});
+    service.post("/v1/users").json(&taken).send().await.refused(409);
+    service.delete("/v1/users/me").bearer(&ada.access).send().await.expect(StatusCode::ACCEPTED);
+    testkit::eventually!(service.me(&ada).await.body["status"] == "closed");
+
+    let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains(&ada.id), "something was logged");
+    let refresh = next.body["refresh_token"].as_str().unwrap();
+    let access = next.body["access_token"].as_str().unwrap();
+    let secrets =
+        [PASSWORD, "a wrong password", "lovelace", "Countess", "Impostor", "argon2id", crate::service::SECRET];
+    for secret in secrets.into_iter().chain([ada.access.as_str(), ada.refresh.as_str(), access, refresh]) {
+        let line = logged.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+}
