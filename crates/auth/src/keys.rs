@@ -86,7 +86,7 @@ impl KeyRing {
     }
 
     async fn ask(&self, mut failed: MutexGuard<'_, Option<OffsetDateTime>>) -> Result<(), Error> {
-        if false {
+        if self.is_within(*failed, FAILURE_LASTS) {
             return Err(unavailable());
         }
         let answer = tokio::time::timeout(FETCH_TIMEOUT, self.source.jwks()).await;

@@ -61,8 +61,10 @@ impl Tasks {
     /// Waits for the first task that ends before its time.
     pub(crate) async fn failed(&self) -> String {
         let mut failure = self.failure.subscribe();
-        match failure.wait_for(Option::is_some).await {
-            Ok(cause) => cause.clone().unwrap_or_default(),
+        // Cloned first: the guard must not live over the await below, or no `run` could be spawned.
+        let cause = failure.wait_for(Option::is_some).await.map(|cause| cause.clone());
+        match cause {
+            Ok(cause) => cause.unwrap_or_default(),
             Err(_) => std::future::pending().await, // cannot be: we hold a sender
         }
     }

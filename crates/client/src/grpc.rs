@@ -21,6 +21,11 @@ pub type GrpcChannel = InterceptedService<Channel, Outgoing>;
 /// How often an idle connection is tried, so that a dead peer is noticed before a call needs it.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+tokio::task_local! {
+    /// What the attempt that is running may take: less than the call's timeout when there were others before it.
+    static LEFT: Duration;
+}
+
 /// Puts what travels into a call's metadata.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
@@ -31,7 +36,8 @@ pub struct Outgoing {
 impl Interceptor for Outgoing {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         Carrier::current().inject_metadata(request.metadata_mut());
-        request.set_timeout(telemetry::remaining(self.timeout));
+        let attempt = LEFT.try_with(|left| *left).unwrap_or(self.timeout);
+        request.set_timeout(telemetry::remaining(attempt));
         if let Some(credential) = &self.credential {
             request.metadata_mut().insert(auth::CREDENTIAL_HEADER, credential.clone());
         }
@@ -90,7 +96,11 @@ impl Grpc {
             rpc.system.name = "grpc",
             server.name = callee,
         );
-        let attempt = |_| async { method(self.channel()).await.map(tonic::Response::into_inner).map_err(|s| read(callee, &s)) };
+        let attempt = |left| {
+            LEFT.scope(left, async {
+                method(self.channel()).await.map(tonic::Response::into_inner).map_err(|status| read(callee, &status))
+            })
+        };
         self.caller.call(idempotent, attempt).instrument(span).await
     }
 }

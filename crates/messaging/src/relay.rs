@@ -154,7 +154,7 @@ impl Relay {
 
     async fn send(&self, fence: i64, rows: Vec<OutboxRow>) -> Result<(), Error> {
         let (seqs, events): (Vec<i64>, Vec<Event>) = rows.iter().map(|row| (row.seq, row.event.clone())).unzip();
-        self.outbox.confirm(fence, &seqs).await?; match self.publish(&events).await {
+        match self.publish(&events).await {
             Ok(()) => {
                 self.metrics.sent(seqs.len());
                 self.outbox.confirm(fence, &seqs).await

@@ -25,15 +25,15 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let loaded = config::load(arguments.config.as_deref())?;
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => chassis::main_runtime().build()?.block_on(serve(&loaded.value)),
-        Command::Migrate => chassis::main_runtime().build()?.block_on(wiring::migrate(&loaded.value)),
+        Command::Serve => chassis::runtime()?.block_on(serve(&loaded.value)),
+        Command::Migrate => chassis::runtime()?.block_on(wiring::migrate(&loaded.value)),
         Command::Config => Ok(loaded.print(&mut stdout(), stdout().is_terminal())?),
     }
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let guard = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
-    let ended = async { Ok(chassis::run(config.chassis(), wiring::app(config).await?).await?) }.await;
+    let ended = async { chassis::run(config.chassis(), wiring::app(config).await?).await }.await;
     guard.shutdown(Duration::from_secs(2)).await;
     ended
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use chassis::{App, Tasks};
+use chassis::{App, Health, Tasks};
 use clock::SharedClock;
 use lock::{Locks, Policy};
 use messaging::{
@@ -41,11 +41,11 @@ const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 /// A URL names no adapter, or what it names cannot be opened.
 pub async fn app(config: &Config) -> Result<App> {
     let clock = clock::system();
-    let tasks = Tasks::default();
+    let tasks = Tasks::new();
     let (database, outbox) = open_database(&config.database.url, &clock).await?;
     let sandbox = open_provider(&config.provider.url).await?;
     let bus = open_bus(&config.bus.url, &clock).await?;
-    let locks = Locks::new(lock::open(&config.lock.url)?, tasks.tracker().clone(), Policy::default());
+    let locks = Locks::new(lock::open(&config.lock.url)?, tasks.tracker(), Policy::default());
 
     let shared: Arc<dyn Outbox> = Arc::new(outbox);
     let relay = Relay::new(Arc::clone(&shared), Arc::new(bus.clone()), Arc::clone(&clock));
@@ -54,22 +54,25 @@ pub async fn app(config: &Config) -> Result<App> {
     let cashier = Cashier::new(Arc::new(payments), provider, shared, locks, Arc::clone(&clock));
     start(&tasks, relay, Arc::new(bus.clone()), &cashier);
 
-    let mut app = App::new(NAME, VERSION, COMMIT);
-    app.http = http::router(cashier.clone(), config.webhook.secret_file.expose(), clock);
-    app.grpc = Some(Routes::new(grpc::service(cashier, config.service.credential_file.expose())));
-    app.descriptors = &[proto::DESCRIPTORS];
-    app.tasks = tasks;
     let checked = database.clone();
-    app.health.check("database", move || {
-        let database = checked.clone();
-        async move { database.ping().await.map_err(|error| error.to_string()) }
-    });
-    app.on_drained(move || async move {
-        bus.close().await;
-        database.close().await;
-        sandbox.close().await;
-    });
-    Ok(app)
+    Ok(App {
+        name: NAME,
+        version: VERSION,
+        commit: COMMIT,
+        http: http::router(cashier.clone(), config.webhook.secret_file.expose(), clock),
+        grpc: Routes::new(grpc::service(cashier, config.service.credential_file.expose())),
+        descriptors: &[proto::DESCRIPTORS],
+        health: Health::new().check("database", move || {
+            let database = checked.clone();
+            async move { database.ping().await.map_err(|error| error.to_string()) }
+        }),
+        tasks,
+        on_drained: vec![Box::pin(async move {
+            bus.close().await;
+            database.close().await;
+            sandbox.close().await;
+        })],
+    })
 }
 
 /// Brings the schemas up to date and does nothing else.
@@ -83,7 +86,7 @@ pub async fn migrate(config: &Config) -> Result<()> {
 }
 
 fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, cashier: &Cashier) {
-    let (token, tracker) = (tasks.token().clone(), tasks.tracker().clone());
+    let (token, tracker) = (tasks.token(), tasks.tracker());
     let handler = Arc::new(CancelledOrders::new(cashier.clone()));
     let consumer = Consumer::new(bus, GROUP, KINDS, handler, messaging::Policy::default());
     tasks.spawn("relay", {

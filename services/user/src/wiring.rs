@@ -41,7 +41,7 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 /// Who may call with a service credential.
 const CALLERS: [&str; 2] = ["order", "trireme"];
 /// How often signing keys and ended sessions are looked after; far less than a key is published ahead.
-const UPKEEP: Duration = Duration::from_secs(600);
+const UPKEEP: Duration = Duration::from_mins(10);
 /// How many ended sessions are dropped at a time.
 const PRUNED: u32 = 1000;
 

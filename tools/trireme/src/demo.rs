@@ -1,49 +1,41 @@
-//! `trireme demo`.
+//! The story that `trireme demo` tells, over the public HTTP interface and nothing else.
 
-use anyhow::Result;
+mod shop;
+mod story;
+
+pub(crate) use story::Story;
 
 use crate::{
-    folder::Folder,
+    data::Data,
+    output::{Output, bold, dim},
+    service::Service,
     state::State,
-    story,
-    supervisor::Logs,
-    terminal::{BOLD, DIM},
-    up, verify,
 };
 
-/// Brings everything up, tells the story, proves it, and stays up unless `once`.
-pub(crate) async fn demo(folder: &Folder, once: bool) -> Result<()> {
-    let supervisor = up::start(folder, Logs::Files).await?;
-    let told = tell(folder).await;
-    if once || told.is_err() {
-        supervisor.stop().await;
-        return told;
-    }
-    invite(folder)?;
-    up::wait_for_the_end(&supervisor).await
-}
-
-async fn tell(folder: &Folder) -> Result<()> {
-    story::tell(folder).await?;
-    anstream::println!("\n{BOLD}And the books add up{BOLD:#}");
-    verify::verify(folder).await
-}
-
 /// What to try next.
-fn invite(folder: &Folder) -> Result<()> {
-    let state = State::running(folder)?;
-    let (user, order, shown) = (&state.service("user")?.http, &state.service("order")?.http, folder.path().display());
-    let pid = state.service("payment")?.pid.unwrap_or_default();
-    anstream::println!(
-        "\n{BOLD}Everything is still running. Try it{BOLD:#}
-  curl {order}/v1/products?query=tea
-  curl {user}/v1/users -H 'content-type: application/json' \\
-       -d '{{\"email\":\"you@example.org\",\"name\":\"You\",\"password\":\"at least 8 characters\"}}'
-  curl {order}/openapi.json
-  kill -9 {pid}    {DIM}# payment: it comes back, and nothing is lost{DIM:#}
-  trireme status --data {shown}
-  trireme verify --data {shown}
-{DIM}logs in {shown}/logs; Ctrl-C stops everything{DIM:#}"
-    );
-    Ok(())
+pub(crate) fn farewell(data: &Data, state: &State, output: &Output) {
+    let http = |name| state.service(name).map(|service| service.addresses.http.as_str()).unwrap_or_default();
+    let (user, order) = (http(Service::User), http(Service::Order));
+    output.line(&format!("\n{}", bold("Everything stays up. Try it:")));
+    for line in super::commands::addresses(state) {
+        output.line(&line);
+    }
+    let json = "-H 'content-type: application/json'";
+    let commands = [
+        format!("curl -s '{order}/v1/products?query=mug&limit=3'"),
+        format!(
+            "curl -s {user}/v1/users {json} -d '{{\"email\":\"me@example.org\",\"name\":\"Me\",\"password\":\"correct horse\"}}'"
+        ),
+        format!("curl -s {user}/v1/sessions {json} -d '{{\"email\":\"me@example.org\",\"password\":\"correct horse\"}}'"),
+        format!(
+            "curl -s {order}/v1/orders -H \"authorization: Bearer $TOKEN\" -H 'idempotency-key: 1' {json} \\\n      \
+             -d '{{\"items\":[{{\"product_id\":\"'$PRODUCT'\",\"quantity\":1}}],\"payment_token\":\"tok_ok\"}}'"
+        ),
+        format!("kill -9 {}", state.service(Service::Payment).and_then(|service| service.pid).unwrap_or_default()),
+    ];
+    for command in commands {
+        output.line(&format!("    {command}"));
+    }
+    output.line(&format!("  {}", dim("# the last one kills payment: watch it come back, and order on meanwhile")));
+    output.line(&format!("  logs in {}; Ctrl-C stops everything", data.join("logs").display()));
 }

@@ -1,207 +1,179 @@
-//! Keeps the three processes running: starts them, restarts what dies, stops them cleanly.
+//! Runs the three services as child processes until it is told to stop, and starts again what dies.
 
-use std::{
-    fs::File,
-    os::unix::process::ExitStatusExt as _,
-    process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod keeper;
+mod leftovers;
+mod shared;
 
-use anyhow::{Context as _, Result};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::Child,
-    time::{Instant, sleep, timeout},
+    process::Command,
+    time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::{keeper::Keeper, shared::Shared};
 use crate::{
-    folder::Folder,
-    service::{NAMES, Plan, local},
-    state::{Running, State},
-    terminal,
+    data::{Data, Lock},
+    output::{Logs, Output, dim},
+    ports,
+    service::Service,
+    state::{Addresses, ServiceState, State},
 };
 
-/// First pause before a restart; doubled up to [`PAUSE_MAX`] while the process does not live for [`SETTLED`].
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-const SETTLED: Duration = Duration::from_secs(1);
-/// The services stop within 10 s of their own; then there is something wrong with them.
-const STOP_LIMIT: Duration = Duration::from_secs(12);
+/// How long to insist on the lock: somebody may be looking whether it is held.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Where the services' logs go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Logs {
-    Terminal,
-    Files,
+/// What a supervisor needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data: Data,
+    /// The folder with the services' binaries ([`binaries`](crate::binaries)).
+    pub binaries: PathBuf,
+    /// Where the services' logs go.
+    pub logs: Logs,
+    /// Where it says what it does.
+    pub output: Output,
 }
 
-/// A running supervisor.
-#[derive(Clone, Debug)]
-pub(crate) struct Supervisor(Arc<Inner>);
-
+/// Three running services. Dropped without [`Supervisor::stop`], it kills them.
 #[derive(Debug)]
-struct Inner {
-    folder: Folder,
-    plan: Plan,
-    logs: Logs,
-    state: Mutex<State>,
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    tracker: TaskTracker,
     stop: CancellationToken,
-    tasks: TaskTracker,
-    _lock: File,
+    kill: CancellationToken,
+    _lock: Lock,
 }
 
 impl Supervisor {
-    /// Starts all three. `lock` is the folder's.
-    pub(crate) fn start(folder: &Folder, lock: File, plan: Plan, logs: Logs) -> Result<Self> {
-        let service = |(name, ports): (&str, crate::ports::Ports)| Running {
-            name: name.to_owned(),
-            pid: None,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            http: local(ports.http),
-            grpc: local(ports.grpc),
-            admin: local(ports.admin),
-            ports,
-            restarts: 0,
+    /// Prepares the data directory (secrets, ports, products) and starts all three; [`Supervisor::ready`] waits for them.
+    ///
+    /// # Errors
+    ///
+    /// Another supervisor runs on this data directory, or it cannot be prepared.
+    pub async fn start(options: Options) -> Result<Self> {
+        let data = options.data.clone();
+        let lock = exclusive(&data).await?;
+        data.make_secrets()?;
+        let mut state = data.state()?;
+        leftovers::end(&state, &options.output).await;
+        keep_or_pick_ports(&mut state, &options.output)?;
+        env!("CARGO_PKG_VERSION").clone_into(&mut state.version);
+        state.pid = Some(std::process::id());
+        data.write_state(&state)?;
+        if !state.seeded {
+            let _waiting = options.output.wait("loading the products");
+            seed(&options, &state).await?;
+            state.seeded = true;
+        }
+        let shared = Arc::new(Shared::new(options, state));
+        shared.change(|_| ());
+        let (tracker, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        for service in Service::ALL {
+            let keeper = Keeper::new(service, Arc::clone(&shared), tracker.clone(), stop.clone(), kill.clone());
+            tracker.spawn(keeper.keep());
+        }
+        Ok(Self { shared, tracker, stop, kill, _lock: lock })
+    }
+
+    /// What runs, and where.
+    pub fn state(&self) -> State {
+        self.shared.state()
+    }
+
+    /// Waits until all services take requests.
+    ///
+    /// # Errors
+    ///
+    /// One of them fails to start, or takes longer than `patience`; its last words are in the error.
+    pub async fn ready(&self, patience: Duration) -> Result<()> {
+        let _waiting = self.shared.output().wait("starting user, order and payment");
+        tokio::select! {
+            () = self.shared.wait_for(State::is_ready) => Ok(()),
+            failure = self.shared.failed() => bail!(failure),
+            () = sleep(patience) => {
+                let state = self.state();
+                let late: Vec<_> = state.services.iter().filter(|service| !service.ready).map(|s| s.name).collect();
+                let words: String = late.iter().map(|service| self.shared.last_words(*service)).collect();
+                let names = late.iter().map(Service::to_string).collect::<Vec<_>>().join(" and ");
+                bail!("{names} not ready within {patience:?}\n{words}")
+            }
+        }
+    }
+
+    /// Waits until a service cannot be started at all.
+    pub async fn failed(&self) -> String {
+        self.shared.failed().await
+    }
+
+    /// Asks all services to end (SIGTERM) and waits until they have.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.shared.change(|state| state.pid = None);
+    }
+
+    /// Makes a [`Supervisor::stop`] that is under way kill what has not ended yet.
+    pub fn hurry(&self) {
+        self.kill.cancel();
+    }
+}
+
+async fn exclusive(data: &Data) -> Result<Lock> {
+    let asked = Instant::now();
+    loop {
+        if let Some(lock) = data.lock()? {
+            return Ok(lock);
+        }
+        if asked.elapsed() > LOCK_PATIENCE {
+            let pid = data.state()?.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            let path = data.path().display();
+            bail!("trireme runs already on {path}{pid}: stop it with `trireme down --data {path}`, or name another --data DIR");
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Keeps the ports of the last run where they are free, and says which ones are not.
+fn keep_or_pick_ports(state: &mut State, output: &Output) -> Result<()> {
+    let mut taken: Vec<u16> = state.services.iter().filter_map(|service| service.addresses.ports()).flatten().collect();
+    let mut services = Vec::with_capacity(Service::ALL.len());
+    for name in Service::ALL {
+        let kept = state.service(name).and_then(|service| service.addresses.ports());
+        let mut ports = match kept {
+            Some(ports) => ports,
+            None => ports::pick(&taken)?,
         };
-        let supervisor = i32::try_from(std::process::id())?;
-        let state = State { supervisor, services: NAMES.into_iter().zip(plan.0).map(service).collect() };
-        let inner = Inner {
-            folder: folder.clone(),
-            plan,
-            logs,
-            state: Mutex::new(state),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            _lock: lock,
-        };
-        let started = Self(Arc::new(inner));
-        for (index, name) in NAMES.into_iter().enumerate() {
-            let child = started.spawn(index, name)?;
-            started.0.tasks.spawn(started.clone().keep(index, name, child));
-        }
-        Ok(started)
-    }
-
-    /// How often the services have died so far.
-    pub(crate) fn deaths(&self) -> u32 {
-        self.state().services.iter().map(|service| service.restarts).sum()
-    }
-
-    /// Stops all and waits.
-    pub(crate) async fn stop(&self) {
-        self.0.stop.cancel();
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn spawn(&self, index: usize, name: &'static str) -> Result<Child> {
-        let mut command = self.0.plan.command(&self.0.folder, name)?;
-        command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
-        match self.0.logs {
-            Logs::Files => {
-                let log = self.0.folder.open_log(name)?;
-                command.stdout(log.try_clone()?).stderr(log);
-            }
-            Logs::Terminal => {
-                command.stdout(Stdio::piped()).stderr(Stdio::piped());
-                if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-                    command.env("TRIREME_TELEMETRY__FORMAT", "pretty");
-                }
+        let fresh = ports::pick(&taken)?;
+        for (port, fresh) in ports.iter_mut().zip(fresh) {
+            if !ports::is_free(*port) {
+                output.notice(&format!("port {port} of {name} is taken by another program: it listens on {fresh} now"));
+                *port = fresh;
             }
         }
-        let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        if let Some(stdout) = child.stdout.take() {
-            self.0.tasks.spawn(show(name, stdout));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            self.0.tasks.spawn(show(name, stderr));
-        }
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        self.note(index, |service| service.pid = pid)?;
-        Ok(child)
+        taken.extend(ports);
+        services.push(ServiceState::new(name, Addresses::local(ports)));
     }
-
-    fn note(&self, index: usize, change: impl FnOnce(&mut Running)) -> Result<()> {
-        let mut state = self.state();
-        change(&mut state.services[index]);
-        state.write(&self.0.folder)
-    }
-
-    /// Keeps one service running until told to stop.
-    async fn keep(self, index: usize, name: &'static str, first: Child) {
-        let (mut child, mut pause) = (first, PAUSE);
-        loop {
-            let started = Instant::now();
-            let status = tokio::select! {
-                status = child.wait() => status,
-                () = self.0.stop.cancelled() => return Self::end(name, child).await,
-            };
-            if started.elapsed() >= SETTLED {
-                pause = PAUSE;
-            }
-            let how = status.map_or_else(|error| error.to_string(), describe);
-            say(&format!("{name} {how}; starting it again in {pause:?}"));
-            let noted = self.note(index, |service| {
-                service.pid = None;
-                service.restarts += 1;
-            });
-            if let Err(error) = noted {
-                say(&format!("{error:#}"));
-            }
-            child = loop {
-                tokio::select! {
-                    () = sleep(pause) => {}
-                    () = self.0.stop.cancelled() => return,
-                }
-                pause = (pause * 2).min(PAUSE_MAX);
-                match self.spawn(index, name) {
-                    Ok(child) => break child,
-                    Err(error) => say(&format!("{error:#}; trying again in {pause:?}")),
-                }
-            };
-        }
-    }
-
-    async fn end(name: &str, mut child: Child) {
-        let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) else { return };
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM); // it may have ended this moment
-        match timeout(STOP_LIMIT, child.wait()).await {
-            Ok(Ok(status)) if status.success() => {}
-            Ok(status) => say(&format!("{name} {}", status.map_or_else(|error| error.to_string(), describe))),
-            Err(_) => {
-                say(&format!("{name} did not stop within {STOP_LIMIT:?} and was killed"));
-                let _ = child.kill().await;
-            }
-        }
-    }
+    state.services = services;
+    Ok(())
 }
 
-fn say(text: &str) {
-    terminal::line("trireme", text);
+/// Loads the products with the order binary's own subcommand.
+async fn seed(options: &Options, state: &State) -> Result<()> {
+    let environment = Service::Order.environment(&options.data, state)?;
+    let program = options.binaries.join(Service::Order.name());
+    let output = Command::new(&program).arg("seed").envs(environment).kill_on_drop(true).output().await;
+    let output = output.with_context(|| format!("cannot run {}", program.display()))?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!("`order seed` {}:\n{}", keeper::how(output.status), String::from_utf8_lossy(&said));
+    }
+    options.output.notice(&dim("products loaded"));
+    Ok(())
 }
 
-fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was killed by signal {signal}"),
-        (None, Some(code)) => format!("ended with exit code {code}"),
-        (None, None) => "ended".to_owned(),
-    }
-}
-
-/// Prints a child's output line by line.
-async fn show(name: &'static str, output: impl AsyncRead + Unpin) {
-    let mut lines = BufReader::new(output).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        terminal::line(name, &line);
-    }
-}
+pub(crate) use leftovers::end as end_leftovers;

@@ -1,127 +1,193 @@
-//! `trireme verify`: the services' own books, compared.
+//! Asks the running services for their books and compares them: stock adds up, and so does money.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use auth::{CREDENTIAL_HEADER, Credential};
-use http::{Method, StatusCode};
 use proto::payment::v1::{AuditRequest, AuditResponse, Money, payment_service_client::PaymentServiceClient};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tonic::{metadata::MetadataValue, transport::Endpoint};
 
 use crate::{
-    folder::Folder,
-    http::Client,
+    http::Http,
+    output::{bold, dim, mark},
+    service::Service,
     state::State,
-    terminal::{BOLD, GREEN, RED},
 };
 
-/// Work under way makes the books differ for a moment; it is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One line of the proof.
-#[derive(Debug)]
-struct Check {
-    what: &'static str,
-    found: String,
-    holds: bool,
+/// One thing that has to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether it does.
+    pub holds: bool,
+    /// The figures.
+    pub detail: String,
 }
 
-/// Prints the proof.
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report(Vec<Check>);
+
+impl Report {
+    /// Everything that was checked.
+    pub fn checks(&self) -> &[Check] {
+        &self.0
+    }
+
+    /// Whether everything holds.
+    pub fn holds(&self) -> bool {
+        self.0.iter().all(|check| check.holds)
+    }
+
+    /// A table.
+    pub fn lines(&self) -> Vec<String> {
+        let width = self.0.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+        let row = |check: &Check| {
+            let detail = if check.holds { dim(&check.detail) } else { bold(&check.detail) };
+            format!("  {} {:<width$}  {detail}", mark(check.holds), check.name)
+        };
+        self.0.iter().map(row).collect()
+    }
+}
+
+/// What the three services say.
+#[derive(Debug)]
+struct Books {
+    user: Value,
+    order: Value,
+    payment: AuditResponse,
+}
+
+/// Asks until everything holds, or until `patience` is over: orders may be under way.
 ///
 /// # Errors
 ///
-/// Something does not add up.
-pub(crate) async fn verify(folder: &Folder) -> Result<()> {
-    let give_up = Instant::now() + PATIENCE;
-    let checks = loop {
-        let checks = checks(folder).await?;
-        if checks.iter().all(|check| check.holds) || Instant::now() > give_up {
-            break checks;
+/// A service does not answer.
+pub async fn verify(state: &State, credential: &Credential, patience: Duration) -> Result<Report> {
+    let start = Instant::now();
+    loop {
+        let found = ask(state, credential).await.map(|books| examine(&books));
+        match found {
+            Ok(report) if report.holds() || start.elapsed() >= patience => return Ok(report),
+            Err(error) if start.elapsed() >= patience => return Err(error),
+            _ => sleep(LOOK).await,
         }
-        sleep(Duration::from_millis(200)).await;
-    };
-    anstream::println!("{BOLD}{:<48} found{BOLD:#}", "what has to hold");
-    for check in &checks {
-        let (mark, style) = if check.holds { ("ok", GREEN) } else { ("WRONG", RED) };
-        anstream::println!("{:<48} {:<40} {style}{mark}{style:#}", check.what, check.found);
     }
-    let wrong = checks.iter().filter(|check| !check.holds).count();
-    ensure!(wrong == 0, "{wrong} of {} checks do not hold", checks.len());
-    Ok(())
 }
 
-async fn checks(folder: &Folder) -> Result<Vec<Check>> {
-    let state = State::running(folder)?;
-    let credential = Credential::new(&folder.secret("service.credential")?, "trireme");
-    let shown = credential.header_value();
-    let shown = shown.to_str()?;
-    let user = ask(&format!("{}/internal/v1/audit", state.service("user")?.http), shown).await?;
-    let order = ask(&format!("{}/internal/v1/audit", state.service("order")?.http), shown).await?;
-    let payment = ledger(&state.service("payment")?.grpc, shown).await?;
-    Ok(compare(&user, &order, &payment))
+async fn ask(state: &State, credential: &Credential) -> Result<Books> {
+    let addresses = |name| state.service(name).map(|service| &service.addresses).context("nothing was started yet");
+    let (user, order) = (addresses(Service::User)?, addresses(Service::Order)?);
+    let payment = addresses(Service::Payment)?;
+    // In this order: what the order service counts has happened in payment before.
+    Ok(Books {
+        user: audit(&user.http, credential).await.context("user")?,
+        order: audit(&order.http, credential).await.context("order")?,
+        payment: audit_payment(&payment.grpc, credential).await.context("payment")?,
+    })
 }
 
-async fn ask(url: &str, credential: &str) -> Result<Value> {
-    let answer = Client::default().send(Method::GET, url, &[(CREDENTIAL_HEADER, credential)], None).await;
-    let answer = answer.with_context(|| format!("{url} cannot be asked; `trireme status` says what runs"))?;
-    ensure!(answer.status == StatusCode::OK, "{url} answered {}", answer.status);
-    Ok(answer.body)
+async fn audit(base: &str, credential: &Credential) -> Result<Value> {
+    let credential = credential.header_value();
+    let headers = [(CREDENTIAL_HEADER, credential.to_str()?)];
+    let answer = Http::new().send(http::Method::GET, &format!("{base}/internal/v1/audit"), &headers, None).await?;
+    Ok(answer.expect(&[200], "audit")?.body)
 }
 
-async fn ledger(grpc: &str, credential: &str) -> Result<AuditResponse> {
-    let channel = Endpoint::from_shared(grpc.to_owned())?.timeout(PATIENCE).connect().await;
-    let channel = channel.with_context(|| format!("payment at {grpc} cannot be asked; `trireme status` says what runs"))?;
+async fn audit_payment(address: &str, credential: &Credential) -> Result<AuditResponse> {
+    let endpoint = Endpoint::from_shared(address.to_owned())?.timeout(TIMEOUT).connect_timeout(TIMEOUT);
     let mut request = tonic::Request::new(AuditRequest {});
-    request.metadata_mut().insert(CREDENTIAL_HEADER, MetadataValue::try_from(credential)?);
-    Ok(PaymentServiceClient::new(channel).audit(request).await?.into_inner())
+    let credential = MetadataValue::try_from(credential.header_value().as_bytes())?;
+    request.metadata_mut().insert(CREDENTIAL_HEADER, credential);
+    Ok(PaymentServiceClient::new(endpoint.connect().await?).audit(request).await?.into_inner())
 }
 
+/// Amounts by currency.
 type Sums = BTreeMap<String, i64>;
 
-/// What order says, by currency.
-fn ordered(sums: &Value) -> Sums {
-    let sums = sums.as_array().into_iter().flatten();
-    let read = |sum: &Value| Some((sum["currency"].as_str()?.to_owned(), sum["amount"].as_i64()?));
-    sums.filter_map(read).filter(|(_, amount)| *amount != 0).collect()
+fn examine(books: &Books) -> Report {
+    let Books { user, order, payment } = books;
+    let number = |value: &Value| value.as_u64().unwrap_or(u64::MAX);
+    let sums = |value: &Value| -> Sums {
+        let sums = value.as_array().into_iter().flatten();
+        let sum = |sum: &Value| Some((sum["currency"].as_str()?.to_owned(), sum["amount"].as_i64()?));
+        without_zero(sums.filter_map(sum).collect())
+    };
+    let violations = order["stock"]["violations"].as_array();
+    let (captured, refunded) = (sums(&order["captured"]), sums(&order["refunded"]));
+    let (ledger_captured, ledger_refunded) = (ledger(&payment.captured), ledger(&payment.refunded));
+    let outboxes = [number(&user["outbox"]), number(&order["outbox"]), payment.outbox];
+    let (held, confirmed) = (ledger(&payment.held), order["orders"]["confirmed"].as_u64().unwrap_or_default());
+    let underway = number(&order["unsettled"]);
+    let check = |name, holds, detail| Check { name, holds, detail };
+    Report(vec![
+        check(
+            "every order is settled",
+            underway == 0 && payment.unresolved == 0,
+            format!("{}; under way: {underway}; payments unresolved: {}", statuses(&order["orders"]), payment.unresolved),
+        ),
+        check(
+            "stock is what was there, plus restocked, minus sold",
+            violations.is_some_and(Vec::is_empty),
+            format!("{} products; violations: {}", order["stock"]["products"], order["stock"]["violations"]),
+        ),
+        check(
+            "every ledger transaction sums to zero",
+            payment.unbalanced == 0,
+            format!("{} payments; unbalanced: {}", payment.payments, payment.unbalanced),
+        ),
+        check(
+            "nobody is charged twice",
+            payment.charged_twice == 0,
+            format!("charged twice: {}", payment.charged_twice),
+        ),
+        check(
+            "captured is what the orders say",
+            captured == ledger_captured,
+            format!("orders: {}; ledger: {}", shown(&captured), shown(&ledger_captured)),
+        ),
+        check(
+            "refunded is what the orders say",
+            refunded == ledger_refunded,
+            format!("orders: {}; ledger: {}", shown(&refunded), shown(&ledger_refunded)),
+        ),
+        check(
+            "money is held for confirmed orders only",
+            held.is_empty() == (confirmed == 0),
+            format!("{confirmed} confirmed; held: {}", shown(&held)),
+        ),
+        check(
+            "every event has left its outbox",
+            outboxes == [0; 3],
+            format!("user {}, order {}, payment {}", outboxes[0], outboxes[1], outboxes[2]),
+        ),
+    ])
 }
 
-/// What the ledger says, by currency.
-fn booked(sums: &[Money]) -> Sums {
-    sums.iter().filter(|sum| sum.amount != 0).map(|sum| (sum.currency.clone(), sum.amount)).collect()
+fn statuses(orders: &Value) -> String {
+    let all = orders.as_object().into_iter().flatten();
+    let some: Vec<_> = all.filter(|(_, n)| n.as_u64() != Some(0)).map(|(status, n)| format!("{n} {status}")).collect();
+    if some.is_empty() { "no orders".to_owned() } else { some.join(", ") }
 }
 
-fn show(sums: &Sums) -> String {
-    let shown = sums.iter().map(|(currency, amount)| format!("{amount} {currency}"));
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    if shown.is_empty() { "nothing".to_owned() } else { shown }
+fn ledger(sums: &[Money]) -> Sums {
+    without_zero(sums.iter().map(|sum| (sum.currency.clone(), sum.amount)).collect())
 }
 
-fn none(what: &'static str, count: u64) -> Check {
-    Check { what, found: count.to_string(), holds: count == 0 }
+fn without_zero(mut sums: Sums) -> Sums {
+    sums.retain(|_, amount| *amount != 0);
+    sums
 }
 
-fn same(what: &'static str, ordered: &Sums, booked: &Sums) -> Check {
-    let holds = ordered == booked;
-    let found = if holds { show(booked) } else { format!("orders {}, ledger {}", show(ordered), show(booked)) };
-    Check { what, found, holds }
-}
-
-fn compare(user: &Value, order: &Value, payment: &AuditResponse) -> Vec<Check> {
-    let violations = order["stock"]["violations"].as_array().map_or(1, Vec::len);
-    let outboxes = [user["outbox"].as_u64(), order["outbox"].as_u64(), Some(payment.outbox)];
-    let waiting = outboxes.into_iter().map(|count| count.unwrap_or(1)).sum();
-    vec![
-        none("ledger transactions that do not sum to zero", payment.unbalanced),
-        none("payments charged twice at the provider", payment.charged_twice),
-        none("payment operations without an outcome", payment.unresolved),
-        same("money captured = orders fulfilled", &ordered(&order["captured"]), &booked(&payment.captured)),
-        same("money refunded = orders refunded", &ordered(&order["refunded"]), &booked(&payment.refunded)),
-        none("products whose stock does not add up", u64::try_from(violations).unwrap_or(u64::MAX)),
-        none("orders on their way", order["unsettled"].as_u64().unwrap_or(1)),
-        none("events not yet published", waiting),
-    ]
+fn shown(sums: &Sums) -> String {
+    let all: Vec<_> = sums.iter().map(|(currency, amount)| format!("{amount} {currency}")).collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join(" + ") }
 }
 
 #[cfg(test)]
@@ -130,39 +196,53 @@ mod tests {
 
     use super::*;
 
-    fn books() -> (Value, Value, AuditResponse) {
-        let sums = json!([{"currency": "EUR", "amount": 500}]);
-        let order = json!({"captured": sums, "refunded": [], "stock": {"violations": []}, "unsettled": 0, "outbox": 0});
-        let captured = vec![Money { amount: 500, currency: "EUR".into() }];
-        (json!({"outbox": 0}), order, AuditResponse { captured, ..AuditResponse::default() })
+    fn money(amount: i64) -> Vec<Money> {
+        vec![Money { amount, currency: "EUR".into() }]
     }
 
-    fn wrong((user, order, payment): (Value, Value, AuditResponse)) -> Vec<&'static str> {
-        let wrong = compare(&user, &order, &payment).into_iter().filter(|check| !check.holds);
-        wrong.map(|check| check.what).collect()
+    fn good() -> Books {
+        let order = json!({
+            "orders": {"confirmed": 1, "refunded": 1, "fulfilled": 1}, "unsettled": 0, "outbox": 0,
+            "captured": [{"currency": "EUR", "amount": 300}], "refunded": [{"currency": "EUR", "amount": 100}],
+            "stock": {"products": 50, "violations": []},
+        });
+        let payment = AuditResponse {
+            captured: money(300),
+            refunded: money(100),
+            held: money(50),
+            payments: 3,
+            ..Default::default()
+        };
+        Books { user: json!({"users": 1, "outbox": 0}), order, payment }
+    }
+
+    fn failing(change: impl FnOnce(&mut Books)) -> Vec<&'static str> {
+        let mut books = good();
+        change(&mut books);
+        let report = examine(&books);
+        report.checks().iter().filter(|check| !check.holds).map(|check| check.name).collect()
     }
 
     #[test]
     fn good_books_hold() {
-        assert!(wrong(books()).is_empty());
+        assert!(failing(|_| ()).is_empty());
+        assert!(examine(&good()).holds());
+        assert_eq!(examine(&good()).lines().len(), 8);
     }
 
     #[test]
     fn each_fault_is_found() {
-        let (user, order, mut payment) = books();
-        payment.captured[0].amount = 499;
-        payment.unbalanced = 1;
-        payment.charged_twice = 1;
-        assert_eq!(wrong((user.clone(), order, payment.clone())).len(), 3);
-        let (_, mut order, payment) = books();
-        order["stock"]["violations"] = json!(["x"]);
-        order["unsettled"] = json!(2);
-        assert_eq!(wrong((user, order, payment)).len(), 2);
-    }
-
-    #[test]
-    fn an_answer_that_lacks_a_number_proves_nothing() {
-        let (_, _, payment) = books();
-        assert_eq!(wrong((json!({}), json!({}), payment)).len(), 4);
+        assert_eq!(failing(|books| books.payment.captured = money(400)).len(), 1);
+        assert_eq!(failing(|books| books.payment.refunded.clear()).len(), 1);
+        assert_eq!(failing(|books| books.payment.held.clear()).len(), 1);
+        assert_eq!(failing(|books| books.order["orders"]["confirmed"] = json!(0)).len(), 1);
+        assert_eq!(failing(|books| books.payment.unbalanced = 1).len(), 1);
+        assert_eq!(failing(|books| books.payment.charged_twice = 1).len(), 1);
+        assert_eq!(failing(|books| books.payment.unresolved = 1).len(), 1);
+        assert_eq!(failing(|books| books.payment.outbox = 1).len(), 1);
+        assert_eq!(failing(|books| books.user["outbox"] = json!(2)).len(), 1);
+        assert_eq!(failing(|books| books.order["unsettled"] = json!(1)).len(), 1);
+        assert_eq!(failing(|books| books.order["stock"]["violations"] = json!(["MUG"])).len(), 1);
+        assert_eq!(failing(|books| books.order = json!({})).len(), 6, "an answer without figures proves nothing");
     }
 }

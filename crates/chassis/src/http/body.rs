@@ -5,7 +5,10 @@ use std::convert::Infallible;
 use axum::{body::Body, extract::FromRequest};
 use bytes::Bytes;
 use error::{Error, Kind};
-use http::{HeaderValue, Request, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Request,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::json::{self, Node};
@@ -16,7 +19,7 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 /// An unread body.
 #[derive(Debug)]
 pub struct Payload {
-    content_type: Option<HeaderValue>,
+    is_json: bool,
     body: Body,
 }
 
@@ -24,8 +27,9 @@ impl<S: Sync> FromRequest<S> for Payload {
     type Rejection = Infallible;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Infallible> {
-        let content_type = request.headers().get(CONTENT_TYPE).cloned();
-        Ok(Self { content_type, body: request.into_body() })
+        let headers = request.headers();
+        let is_json = only(headers).is_some_and(is_json) && !is_coded(headers);
+        Ok(Self { is_json, body: request.into_body() })
     }
 }
 
@@ -36,7 +40,7 @@ impl Payload {
     ///
     /// [`Kind::UnsupportedMedia`], [`Kind::TooLarge`] or [`Kind::Malformed`], in this order.
     pub async fn json(self) -> Result<Node, Error> {
-        if !self.content_type.as_ref().is_some_and(is_json) {
+        if !self.is_json {
             return Err(Error::new(Kind::UnsupportedMedia, "the body must be application/json"));
         }
         json::parse(&self.bytes().await?)
@@ -54,6 +58,18 @@ impl Payload {
             false => Error::new(Kind::Malformed, "the body is incomplete"),
         })
     }
+}
+
+/// The content type, where there is exactly one.
+fn only(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+/// Whether the body is compressed or otherwise not what its type says (RFC 9110, section 8.4: 415).
+fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 /// `application/json`, with no charset or with UTF-8.

@@ -47,7 +47,7 @@ impl Params {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (decode(name), decode(value)) {
                 (Some(name), Some(value)) => params.pairs.push((name, value)),
-                (name, _) => params.faults.push((name.unwrap_or_default(), "is not UTF-8")),
+                (name, _) => params.faults.push((name.unwrap_or_default(), "is not UTF-8 in percent-encoding")),
             }
         }
         params
@@ -112,6 +112,11 @@ impl Params {
 }
 
 fn decode(text: &str) -> Option<String> {
+    let mut escapes = text.split('%').skip(1);
+    let whole = |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    if !escapes.all(whole) {
+        return None;
+    }
     let text = text.replace('+', " ");
     percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
@@ -150,6 +155,9 @@ mod tests {
             ("?page=2", "page"),
             ("?query=%00", "query"),
             ("?query=%ff", "query"),
+            ("?query=50%", "query"),
+            ("?query=%2", "query"),
+            ("?query=%zz", "query"),
         ];
         for (query, name) in bad {
             let error = page(query).unwrap_err();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 use error::Error;
-use http::{HeaderValue, Method, header::{CONTENT_LENGTH, CONTENT_TYPE}};
+use http::{HeaderValue, Method, StatusCode, header::{CONTENT_LENGTH, CONTENT_TYPE}};
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -21,13 +21,20 @@ pub(crate) async fn problems(request: Request, next: Next) -> Response {
     let error = response.extensions_mut().remove::<Arc<Error>>();
     if status.is_server_error() {
         let cause = error.as_ref().map(|error| error.chain()).unwrap_or_default();
-        tracing::error!(http.response.status_code = status.as_u16(), cause, "request failed");
+        let code = status.as_u16();
+        // Overload and broken neighbours are not for this service to repair.
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
+            tracing::warn!(http.response.status_code = code, cause, "request not answered");
+        } else {
+            tracing::error!(http.response.status_code = code, cause, "request failed");
+        }
     }
     let trace = telemetry::trace_id().unwrap_or_else(|| format!("{:032x}", uuid::Uuid::new_v4().as_u128()));
     let document = error::problem(status, error.as_deref(), &trace).to_string();
+    let length = HeaderValue::from(document.len());
     *response.body_mut() = if head { Body::empty() } else { Body::from(document) };
     let headers = response.headers_mut();
-    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_LENGTH, length);
     headers.insert(CONTENT_TYPE, PROBLEM);
     response
 }

@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use opentelemetry::{KeyValue, metrics::Histogram};
 use telemetry::Carrier;
 use tokio::time::Instant;
@@ -38,18 +38,32 @@ pub(crate) async fn trace(
     let start = Instant::now();
     let carrier = Carrier::from_headers(request.headers());
     let deadline = start + waits(protocol, request.headers()).map_or(limit, |waits| waits.min(limit));
-    let method = request.method().clone();
+    let method = method(request.method());
     let route = route(protocol, &request);
-    let span = protocol.span(method.as_str(), &route);
+    let span = protocol.span(method, &route);
     telemetry::scope(&carrier, Some(deadline), span.clone(), async {
         let response = next.run(request).await;
         match protocol {
-            Protocol::Http => http_done(&span, method.as_str(), &route, &response, start.elapsed()),
+            Protocol::Http => http_done(&span, method, &route, &response, start.elapsed()),
             Protocol::Grpc => grpc_done(&span, &route, &response, start.elapsed()),
         }
         response
     })
     .await
+}
+
+/// The methods that the semantic conventions know: others are made up by clients and have no bound.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
 }
 
 /// The route's pattern, never the raw path: paths have no bound. gRPC's paths are its methods.
@@ -87,14 +101,14 @@ impl Protocol {
     }
 }
 
-fn http_done(span: &Span, method: &str, route: &str, response: &Response, took: Duration) {
+fn http_done(span: &Span, method: &'static str, route: &str, response: &Response, took: Duration) {
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
     let attributes = [
-        KeyValue::new("http.request.method", method.to_owned()),
+        KeyValue::new("http.request.method", method),
         KeyValue::new("http.route", route.to_owned()),
         KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
     ];
@@ -111,8 +125,10 @@ fn grpc_done(span: &Span, route: &str, response: &Response, took: Duration) {
     if matches!(code, tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::DataLoss) {
         span.record("otel.status_code", "ERROR");
     }
+    // A method that does not exist has a name that the caller made up.
+    let method = if code == tonic::Code::Unimplemented { "_OTHER" } else { route };
     let attributes =
-        [KeyValue::new("rpc.method", route.to_owned()), KeyValue::new("rpc.response.status_code", name.clone())];
+        [KeyValue::new("rpc.method", method.to_owned()), KeyValue::new("rpc.response.status_code", name.clone())];
     GRPC.record(took.as_secs_f64(), &attributes);
     tracing::info!(took_ms = millis(took), "{route} {name}");
 }

@@ -55,10 +55,7 @@ impl Payments for PaymentClient {
         let request = wire::AuthorizeRequest {
             order_id: order.id.to_string(),
             user_id: order.user.to_string(),
-            amount: Some(wire::Money {
-                amount: order.total.amount,
-                currency: order.total.currency.code().to_owned(),
-            }),
+            amount: Some(wire::Money { amount: order.total.amount, currency: order.total.currency.code().to_owned() }),
             payment_token: token.expose().to_owned(),
         };
         let call = |channel| {

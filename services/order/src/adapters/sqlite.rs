@@ -43,21 +43,13 @@ impl From<sqlx::Error> for StoreError {
         // The primary result codes that pass: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
         let passing = |code: u32| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14);
         let unavailable = match &error {
-            sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::Io(_)
-            | sqlx::Error::WorkerCrashed => true,
-            sqlx::Error::Database(error) => error
-                .code()
-                .and_then(|code| code.parse().ok())
-                .is_some_and(passing),
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
+                true
+            }
+            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse().ok()).is_some_and(passing),
             _ => false,
         };
-        if unavailable {
-            Self::Unavailable(error.into())
-        } else {
-            Self::Failed(error.into())
-        }
+        if unavailable { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
     }
 }
 

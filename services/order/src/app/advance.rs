@@ -54,30 +54,17 @@ impl App {
     /// stored with the first change, or alone when nothing changes. `None` when
     /// there is no such order.
     #[instrument(skip_all, fields(order.id = %id))]
-    pub async fn advance(
-        &self,
-        id: OrderId,
-        receipt: Option<Receipt>,
-    ) -> Result<Option<Advanced>, Error> {
-        match self.orders.get(id).await? {
-            Some(order) => {
-                let until = Instant::now() + UNHURRIED;
-                self.drive(order, receipt, until).await.map(Some)
-            }
-            None => {
-                self.note(receipt).await?;
-                Ok(None)
-            }
-        }
+    pub async fn advance(&self, id: OrderId, receipt: Option<Receipt>) -> Result<Option<Advanced>, Error> {
+        let Some(order) = self.orders.get(id).await? else {
+            self.note(receipt).await?;
+            return Ok(None);
+        };
+        self.drive(order, receipt, Instant::now() + UNHURRIED).await.map(Some)
     }
 
     /// Runs the saga for somebody who waits `budget` at most: while payment is
     /// there and does not know yet, it is asked again.
-    pub(super) async fn drive_within(
-        &self,
-        mut order: Order,
-        budget: Duration,
-    ) -> Result<Advanced, Error> {
+    pub(super) async fn drive_within(&self, mut order: Order, budget: Duration) -> Result<Advanced, Error> {
         let until = Instant::now() + budget;
         let mut pause = Duration::from_millis(100);
         loop {
@@ -145,10 +132,7 @@ impl App {
         receipt: Option<Receipt>,
     ) -> Result<Saved, Error> {
         let effects = effects(order, moved.event, receipt, self.clock.now())?;
-        let saved = self
-            .orders
-            .save(order, expected, moved.release_stock, effects)
-            .await?;
+        let saved = self.orders.save(order, expected, moved.release_stock, effects).await?;
         if saved == Saved::Stored {
             tracing::info!(order.id = %order.id, order.status = order.status.name(), "order moved");
         }
@@ -198,25 +182,17 @@ impl App {
         match answer {
             Authorization::Authorized(payment) => order.authorized(payment, now),
             Authorization::Declined(payment, reason) => order.declined(payment, reason, now),
-            Authorization::Voided(payment) => {
-                order.declined(Some(payment), Reason::PaymentUnavailable, now)
-            }
+            Authorization::Voided(payment) => order.declined(Some(payment), Reason::PaymentUnavailable, now),
         }
     }
 }
 
 fn rested(order: Order) -> Advanced {
-    Advanced {
-        order,
-        blocked: None,
-    }
+    Advanced { order, blocked: None }
 }
 
 /// Waits for payment until then; a late answer is none.
-async fn asked<T>(
-    until: Instant,
-    answer: impl Future<Output = Result<T, PaymentError>>,
-) -> Result<T, Stop> {
+async fn asked<T>(until: Instant, answer: impl Future<Output = Result<T, PaymentError>>) -> Result<T, Stop> {
     match timeout_at(until, answer).await {
         Ok(answer) => answer.map_err(Stop::Payment),
         Err(late) => Err(Stop::Payment(PaymentError::Undecided(late.into()))),

@@ -27,19 +27,11 @@ impl App {
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn cancel_order(&self, caller: Caller, id: OrderId) -> Result<CalledOff, Error> {
         let order = self.order(caller, id).await?;
-        let reason = if order.user == caller.user {
-            Reason::CancelledByCustomer
-        } else {
-            Reason::CancelledByOperator
-        };
+        let reason = if order.user == caller.user { Reason::CancelledByCustomer } else { Reason::CancelledByOperator };
         self.call_off(order, reason).await
     }
 
-    pub(super) async fn call_off(
-        &self,
-        mut order: Order,
-        reason: Reason,
-    ) -> Result<CalledOff, Error> {
+    pub(super) async fn call_off(&self, mut order: Order, reason: Reason) -> Result<CalledOff, Error> {
         for _ in 0..ROUNDS {
             let expected = order.version;
             let moved = match order.cancel(reason, self.clock.now())? {

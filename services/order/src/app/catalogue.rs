@@ -22,12 +22,7 @@ impl App {
 
     /// A page of products by article number that match all the words.
     #[instrument(skip_all)]
-    pub async fn list_products(
-        &self,
-        query: &str,
-        behind: Option<&Sku>,
-        limit: u32,
-    ) -> Result<Vec<Product>, Error> {
+    pub async fn list_products(&self, query: &str, behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, Error> {
         let words = words(query);
         if words.is_empty() && !query.trim().is_empty() {
             // Nothing but punctuation begins no word.
@@ -50,9 +45,7 @@ impl App {
             if !expected(version) {
                 return Err(Error::Stale);
             }
-            if !product.change(change.clone(), self.clock.now())
-                || self.products.update(&product, version).await?
-            {
+            if !product.change(change.clone(), self.clock.now()) || self.products.update(&product, version).await? {
                 return Ok(product);
             }
         }

@@ -48,11 +48,7 @@ impl NewProduct {
 impl App {
     /// Adds a product, once per key; says whether it was there already.
     #[instrument(skip_all)]
-    pub async fn create_product(
-        &self,
-        new: NewProduct,
-        key: &Key,
-    ) -> Result<(Product, bool), Error> {
+    pub async fn create_product(&self, new: NewProduct, key: &Key) -> Result<(Product, bool), Error> {
         let product = new.at(self.clock.now());
         match self.products.create(&product, Some(key)).await? {
             Keyed::Done(product) => Ok((*product, false)),

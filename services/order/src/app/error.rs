@@ -3,7 +3,7 @@
 use error::Kind;
 
 use super::ports::{PaymentError, Shortage, StoreError};
-use crate::domain::{basket::Fault, order::Refused};
+use crate::domain::{basket::AtFault, order::Refused};
 
 /// Why a use case refuses or fails.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum Error {
     OtherBody,
     /// Lines that cannot be ordered as they are.
     #[error("the order does not fit the catalogue")]
-    Basket(Vec<(usize, Fault)>),
+    Basket(Vec<AtFault>),
     /// The payment token is not known to the provider.
     #[error("the payment token is not known")]
     UnknownToken,
@@ -64,23 +64,17 @@ impl Error {
         match self {
             Self::AccountClosing => Kind::Forbidden,
             Self::NotFound(_) => Kind::NotFound,
-            Self::OtherBody
-            | Self::Basket(_)
-            | Self::UnknownToken
-            | Self::StockFull
-            | Self::Seed(_) => Kind::Invalid,
+            Self::OtherBody | Self::Basket(_) | Self::UnknownToken | Self::StockFull | Self::Seed(_) => Kind::Invalid,
             Self::Shortage(_) | Self::Refused(_) => Kind::Conflict,
             Self::SkuTaken => Kind::AlreadyExists,
             Self::Stale => Kind::Precondition,
             Self::PaymentPending
             | Self::Contended
             | Self::Store(StoreError::Unavailable(_))
-            | Self::Payment(PaymentError::Down(_) | PaymentError::Undecided(_)) => {
-                Kind::Unavailable
+            | Self::Payment(PaymentError::Down(_) | PaymentError::Undecided(_)) => Kind::Unavailable,
+            Self::Store(StoreError::Failed(_)) | Self::Event(_) | Self::Payment(PaymentError::Failed(_)) => {
+                Kind::Internal
             }
-            Self::Store(StoreError::Failed(_))
-            | Self::Event(_)
-            | Self::Payment(PaymentError::Failed(_)) => Kind::Internal,
         }
     }
 }

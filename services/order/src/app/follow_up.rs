@@ -79,11 +79,7 @@ impl App {
         }
     }
 
-    async fn put_off(
-        &self,
-        mut order: crate::domain::order::Order,
-        why: &super::ports::PaymentError,
-    ) {
+    async fn put_off(&self, mut order: crate::domain::order::Order, why: &super::ports::PaymentError) {
         let next = order.postpone(self.clock.now());
         let attempts = next.map_or(0, |next| next.attempts);
         if matches!(why, super::ports::PaymentError::Failed(_)) {

@@ -24,10 +24,7 @@ impl App {
             // A cancel that came after is a refund: the goods have left all the same.
             Status::Fulfilled | Status::Refunding | Status::Refunded => Ok(order),
             Status::Fulfilling => Err(Error::PaymentPending),
-            from => Err(Error::Refused(Refused {
-                from,
-                verb: "fulfilled",
-            })),
+            from => Err(Error::Refused(Refused { from, verb: "fulfilled" })),
         }
     }
 

@@ -25,19 +25,12 @@ impl App {
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn order(&self, caller: Caller, id: OrderId) -> Result<Order, Error> {
         let order = self.orders.get(id).await?;
-        order
-            .filter(|order| caller.operator || order.user == caller.user)
-            .ok_or(Error::NotFound("order"))
+        order.filter(|order| caller.operator || order.user == caller.user).ok_or(Error::NotFound("order"))
     }
 
     /// A page of orders, newest first; one more than `limit` says that there are more.
     #[instrument(skip_all)]
-    pub async fn list_orders(
-        &self,
-        owner: Owner,
-        behind: Option<Behind>,
-        limit: u32,
-    ) -> Result<Vec<Order>, Error> {
+    pub async fn list_orders(&self, owner: Owner, behind: Option<Behind>, limit: u32) -> Result<Vec<Order>, Error> {
         Ok(self.orders.list(owner, behind, limit).await?)
     }
 

@@ -1,6 +1,6 @@
 //! Placing an order: price it, reserve stock, then wait a little for payment.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::instrument;
@@ -11,7 +11,7 @@ use super::{
     published::effects,
 };
 use crate::domain::{
-    basket::{self, Item, Line},
+    basket::{self, Basket, Line},
     ids::{OrderId, UserId},
     order::{Draft, Order, Origin},
     values::PaymentToken,
@@ -74,13 +74,8 @@ impl App {
         telemetry::remaining(self.times.wait + ANSWER).saturating_sub(ANSWER)
     }
 
-    async fn reserve(
-        &self,
-        id: OrderId,
-        wish: &Wish,
-        until: Instant,
-    ) -> Result<(Order, bool), Error> {
-        let (items, total) = self.priced(&wish.lines).await?;
+    async fn reserve(&self, id: OrderId, wish: &Wish, until: Instant) -> Result<(Order, bool), Error> {
+        let Basket { items, total } = self.priced(&wish.lines).await?;
         self.check_token(&wish.token, until).await?;
         let now = self.clock.now();
         let draft = Draft {
@@ -102,11 +97,10 @@ impl App {
         }
     }
 
-    async fn priced(&self, lines: &[Line]) -> Result<(Vec<Item>, money::Money), Error> {
+    async fn priced(&self, lines: &[Line]) -> Result<Basket, Error> {
         let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
         let products = self.products.get_many(&ids).await?;
-        let catalogue: HashMap<_, _> = products.into_iter().map(|p| (p.id, p)).collect();
-        basket::price(lines, &catalogue).map_err(Error::Basket)
+        basket::price(lines, &products).map_err(Error::Basket)
     }
 
     /// Refuses a token that the provider does not know. When payment does not

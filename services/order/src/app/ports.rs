@@ -92,12 +92,7 @@ pub trait Orders: Send + Sync {
     async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
     /// Orders, newest first.
-    async fn list(
-        &self,
-        owner: Owner,
-        behind: Option<Behind>,
-        limit: u32,
-    ) -> Result<Vec<Order>, StoreError>;
+    async fn list(&self, owner: Owner, behind: Option<Behind>, limit: u32) -> Result<Vec<Order>, StoreError>;
 
     /// Replaces the order if its stored version is `expected`, gives its stock
     /// back if `release_stock`, and records the effects: all or nothing.
@@ -116,12 +111,7 @@ pub trait Orders: Send + Sync {
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError>;
 
     /// Orders of a user in one of these states, in no order.
-    async fn of_user_in(
-        &self,
-        user: UserId,
-        states: &[Status],
-        limit: u32,
-    ) -> Result<Vec<OrderId>, StoreError>;
+    async fn of_user_in(&self, user: UserId, states: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError>;
 
     /// How many orders of a user are in one of these states.
     async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError>;
@@ -159,16 +149,11 @@ pub enum Keyed {
     Refused,
 }
 
-
 /// The catalogue.
 #[async_trait]
 pub trait Products: Send + Sync {
     /// Adds a product, unless another has its article number, and remembers the key.
-    async fn create(
-        &self,
-        product: &Product,
-        key: Option<&Key>,
-    ) -> Result<Keyed, StoreError>;
+    async fn create(&self, product: &Product, key: Option<&Key>) -> Result<Keyed, StoreError>;
 
     /// The product with that id.
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError>;
@@ -178,12 +163,7 @@ pub trait Products: Send + Sync {
 
     /// Products by article number, those behind `behind`. With `words`, those
     /// in whose number, name or description each of the words begins a word.
-    async fn list(
-        &self,
-        words: &[String],
-        behind: Option<&Sku>,
-        limit: u32,
-    ) -> Result<Vec<Product>, StoreError>;
+    async fn list(&self, words: &[String], behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError>;
 
     /// Stores name, description and price if the stored version is `expected`;
     /// says whether it was.
@@ -191,12 +171,7 @@ pub trait Products: Send + Sync {
 
     /// Adds to the stock, unless that would be more than
     /// [`Stock::MAX`](crate::domain::values::Stock::MAX), and remembers the key.
-    async fn restock(
-        &self,
-        id: ProductId,
-        delivery: Delivery,
-        key: &Key,
-    ) -> Result<Keyed, StoreError>;
+    async fn restock(&self, id: ProductId, delivery: Delivery, key: &Key) -> Result<Keyed, StoreError>;
 }
 
 /// Accounts that take no more orders.
@@ -285,11 +260,7 @@ pub trait Payments: Send + Sync {
     async fn knows_token(&self, token: &PaymentToken) -> Result<bool, PaymentError>;
 
     /// Holds the order's total.
-    async fn authorize(
-        &self,
-        order: &Order,
-        token: &PaymentToken,
-    ) -> Result<Authorization, PaymentError>;
+    async fn authorize(&self, order: &Order, token: &PaymentToken) -> Result<Authorization, PaymentError>;
 
     /// Takes the money.
     async fn capture(&self, order: OrderId) -> Result<Capture, PaymentError>;

@@ -52,17 +52,11 @@ fn envelope(order: &Order, event: Event, now: OffsetDateTime) -> Result<Envelope
     let data = Data {
         order_id: order.id.to_string(),
         user_id: order.user.to_string(),
-        total: Money {
-            amount: order.total.amount,
-            currency: order.total.currency.code(),
-        },
+        total: Money { amount: order.total.amount, currency: order.total.currency.code() },
         items: order
             .items
             .iter()
-            .map(|item| Item {
-                product_id: item.product.to_string(),
-                quantity: item.quantity.pieces(),
-            })
+            .map(|item| Item { product_id: item.product.to_string(), quantity: item.quantity.pieces() })
             .collect(),
         reason: order.reason.map(crate::domain::status::Reason::name),
     };

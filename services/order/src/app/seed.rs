@@ -37,21 +37,18 @@ pub struct Seeded {
 
 /// Reads products from JSON: an array of objects like the body of `POST /v1/products`.
 pub fn read(json: &str) -> Result<Vec<NewProduct>, Error> {
-    let entries: Vec<Entry> =
-        serde_json::from_str(json).map_err(|error| Error::Seed(error.to_string()))?;
-    entries.into_iter().map(parse).collect()
+    let entries: Vec<Entry> = serde_json::from_str(json).map_err(|error| Error::Seed(error.to_string()))?;
+    entries.iter().map(parse).collect()
 }
 
-fn parse(entry: Entry) -> Result<NewProduct, Error> {
+fn parse(entry: &Entry) -> Result<NewProduct, Error> {
     let wrong = |field: &str, why: String| Error::Seed(format!("{}: {field} {why}", entry.sku));
-    let currency = Currency::parse(&entry.price.currency)
-        .map_err(|e| wrong("price.currency", e.to_string()))?;
+    let currency = Currency::parse(&entry.price.currency).map_err(|e| wrong("price.currency", e.to_string()))?;
     let money = Money::new(entry.price.amount, currency);
     Ok(NewProduct {
         sku: Sku::parse(&entry.sku).map_err(|e| wrong("sku", e))?,
         name: Name::parse(&entry.name).map_err(|e| wrong("name", e))?,
-        description: Description::parse(&entry.description)
-            .map_err(|e| wrong("description", e))?,
+        description: Description::parse(&entry.description).map_err(|e| wrong("description", e))?,
         price: Price::parse(money).map_err(|e| wrong("price.amount", e))?,
         stock: Stock::parse(entry.stock).map_err(|e| wrong("stock", e))?,
     })
@@ -90,9 +87,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let error = read(
-            r#"[{"sku":"a b","name":"N","description":"","price":{"amount":1,"currency":"EUR"},"stock":1}]"#,
-        );
+        let error =
+            read(r#"[{"sku":"a b","name":"N","description":"","price":{"amount":1,"currency":"EUR"},"stock":1}]"#);
         assert!(error.unwrap_err().to_string().contains("a b: sku"));
     }
 }

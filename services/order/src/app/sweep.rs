@@ -79,19 +79,11 @@ impl App {
 
 /// The context of the request that an order comes from.
 pub fn carrier(origin: &Origin) -> Carrier {
-    Carrier {
-        traceparent: origin.traceparent.clone(),
-        tracestate: origin.tracestate.clone(),
-        canary: origin.canary,
-    }
+    Carrier { traceparent: origin.traceparent.clone(), tracestate: origin.tracestate.clone(), canary: origin.canary }
 }
 
 /// The context of the running request, to be stored with an order.
 pub fn origin() -> Origin {
     let carrier = Carrier::current();
-    Origin {
-        traceparent: carrier.traceparent,
-        tracestate: carrier.tracestate,
-        canary: carrier.canary,
-    }
+    Origin { traceparent: carrier.traceparent, tracestate: carrier.tracestate, canary: carrier.canary }
 }

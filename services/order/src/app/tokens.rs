@@ -19,11 +19,7 @@ impl Tokens {
 
     /// Whether the provider knows the token. That it does is remembered; that
     /// it does not is not, because it may come to.
-    pub async fn known(
-        &self,
-        payments: &dyn Payments,
-        token: &PaymentToken,
-    ) -> Result<bool, PaymentError> {
+    pub async fn known(&self, payments: &dyn Payments, token: &PaymentToken) -> Result<bool, PaymentError> {
         let key = hex::encode(digest(&SHA256, token.expose().as_bytes()));
         if self.known.get(&key).await == Some(true) {
             return Ok(true);

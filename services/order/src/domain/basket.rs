@@ -1,6 +1,6 @@
 //! From what a customer asks for to what the catalogue charges.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use money::Money;
 
@@ -32,6 +32,18 @@ pub struct Item {
     pub unit_price: Money,
 }
 
+/// Lines with their prices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basket {
+    /// At least one.
+    pub items: Vec<Item>,
+    /// Their sum.
+    pub total: Money,
+}
+
+/// A line, by its position, and what is wrong with it.
+pub type AtFault = (usize, Fault);
+
 /// What is wrong with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -49,10 +61,7 @@ pub enum Fault {
 ///
 /// # Errors
 /// Every line at fault, by its position, in order.
-pub fn price(
-    lines: &[Line],
-    catalogue: &HashMap<ProductId, Product>,
-) -> Result<(Vec<Item>, Money), Vec<(usize, Fault)>> {
+pub fn price(lines: &[Line], catalogue: &[Product]) -> Result<Basket, Vec<AtFault>> {
     let (mut items, mut faults, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     let mut total: Option<Money> = None;
     for (position, line) in lines.iter().enumerate() {
@@ -60,7 +69,7 @@ pub fn price(
             faults.push((position, Fault::Twice));
             continue;
         }
-        let Some(product) = catalogue.get(&line.product) else {
+        let Some(product) = catalogue.iter().find(|product| product.id == line.product) else {
             faults.push((position, Fault::Unknown));
             continue;
         };
@@ -76,7 +85,7 @@ pub fn price(
         });
     }
     match total {
-        Some(total) if faults.is_empty() => Ok((items, total)),
+        Some(total) if faults.is_empty() => Ok(Basket { items, total }),
         _ => Err(faults),
     }
 }
@@ -119,23 +128,17 @@ mod tests {
         }
     }
 
-    fn catalogue() -> HashMap<ProductId, Product> {
+    fn catalogue() -> [Product; 3] {
         [product(1, 250, "EUR"), product(2, 100, "EUR"), product(3, 100, "USD")]
-            .into_iter()
-            .map(|product| (product.id, product))
-            .collect()
     }
 
     fn line(id: u128, pieces: i64) -> Line {
-        Line {
-            product: ProductId(Uuid::from_u128(id)),
-            quantity: Quantity::parse(pieces).unwrap(),
-        }
+        Line { product: ProductId(Uuid::from_u128(id)), quantity: Quantity::parse(pieces).unwrap() }
     }
 
     #[test]
     fn the_catalogue_sets_the_price() {
-        let (items, total) = price(&[line(1, 3), line(2, 2)], &catalogue()).unwrap();
+        let Basket { items, total } = price(&[line(1, 3), line(2, 2)], &catalogue()).unwrap();
         assert_eq!(total.amount, 950);
         assert_eq!(items.len(), 2);
         assert_eq!(items[0].unit_price.amount, 250);
@@ -145,9 +148,6 @@ mod tests {
     fn every_fault_is_told() {
         let lines = [line(1, 1), line(9, 1), line(3, 1), line(1, 1)];
         let faults = price(&lines, &catalogue()).unwrap_err();
-        assert_eq!(
-            faults,
-            [(1, Fault::Unknown), (2, Fault::OtherCurrency), (3, Fault::Twice)]
-        );
+        assert_eq!(faults, [(1, Fault::Unknown), (2, Fault::OtherCurrency), (3, Fault::Twice)]);
     }
 }

@@ -40,7 +40,7 @@ id! {
 
 impl OrderId {
     /// Derives the id of the order that `user` places under an idempotency key,
-    /// so that a retry meets the stored order: a UUIDv8 of the first 16 bytes of
+    /// so that a retry meets the stored order: a `UUIDv8` of the first 16 bytes of
     /// SHA-256(user id ‖ 0 ‖ key).
     pub fn derive(user: UserId, key: &str) -> Self {
         let mut hash = Context::new(&SHA256);

@@ -184,10 +184,7 @@ impl Order {
             digest: draft.digest,
             origin: draft.origin,
             version: 1,
-            follow_up: Some(FollowUp {
-                due_at: now + grace.max(SETTLE),
-                attempts: 0,
-            }),
+            follow_up: Some(FollowUp { due_at: now + grace.max(SETTLE), attempts: 0 }),
             created_at: now,
             updated_at: now,
         });
@@ -206,14 +203,9 @@ impl Order {
             Status::Pending if now - self.created_at >= patience => Some(Step::Abandon),
             Status::Pending => Some(Step::Authorize),
             Status::Abandoning | Status::Cancelling => Some(Step::Void),
-            Status::Fulfilling => Some(Step::Capture),
             Status::Refunding if self.is_captured() => Some(Step::Refund),
-            Status::Refunding => Some(Step::Capture),
-            Status::Confirmed
-            | Status::Fulfilled
-            | Status::Rejected
-            | Status::Cancelled
-            | Status::Refunded => None,
+            Status::Fulfilling | Status::Refunding => Some(Step::Capture),
+            Status::Confirmed | Status::Fulfilled | Status::Rejected | Status::Cancelled | Status::Refunded => None,
         }
     }
 
@@ -244,19 +236,11 @@ impl Order {
     }
 
     /// Payment holds no money, and never will: it was voided, declined or never made.
-    pub fn voided(
-        &mut self,
-        payment: Option<Payment>,
-        now: OffsetDateTime,
-    ) -> Result<Moved, Refused> {
+    pub fn voided(&mut self, payment: Option<Payment>, now: OffsetDateTime) -> Result<Moved, Refused> {
         self.only_from(&[Status::Abandoning, Status::Cancelling], "voided")?;
         if self.status == Status::Abandoning {
             let declined = payment.is_some_and(|p| p.status == PaymentStatus::Declined);
-            let reason = if declined {
-                Reason::PaymentDeclined
-            } else {
-                Reason::PaymentUnavailable
-            };
+            let reason = if declined { Reason::PaymentDeclined } else { Reason::PaymentUnavailable };
             return Ok(self.reject(payment, reason, now));
         }
         self.0.payment = payment.or(self.payment);
@@ -329,16 +313,12 @@ impl Order {
     pub fn postpone(&mut self, now: OffsetDateTime) -> Option<FollowUp> {
         let attempts = self.follow_up?.attempts.saturating_add(1);
         let wait = Duration::from_secs(1 << (attempts - 1).min(3));
-        self.0.follow_up = Some(FollowUp {
-            due_at: now + wait,
-            attempts,
-        });
+        self.0.follow_up = Some(FollowUp { due_at: now + wait, attempts });
         self.0.follow_up
     }
 
     fn is_captured(&self) -> bool {
-        self.payment
-            .is_some_and(|payment| payment.status == PaymentStatus::Captured)
+        self.payment.is_some_and(|payment| payment.status == PaymentStatus::Captured)
     }
 
     fn reject(&mut self, payment: Option<Payment>, reason: Reason, now: OffsetDateTime) -> Moved {
@@ -356,40 +336,24 @@ impl Order {
         state.status = to;
         state.version += 1;
         state.updated_at = now.max(state.updated_at);
-        state.follow_up = to.is_under_way().then(|| FollowUp {
-            due_at: now + SETTLE,
-            attempts: 0,
-        });
+        state.follow_up = to.is_under_way().then(|| FollowUp { due_at: now + SETTLE, attempts: 0 });
     }
 
     fn only_from(&self, allowed: &[Status], verb: &'static str) -> Result<(), Refused> {
-        if allowed.contains(&self.status) {
-            Ok(())
-        } else {
-            Err(self.refuse(verb))
-        }
+        if allowed.contains(&self.status) { Ok(()) } else { Err(self.refuse(verb)) }
     }
 
     fn refuse(&self, verb: &'static str) -> Refused {
-        Refused {
-            from: self.status,
-            verb,
-        }
+        Refused { from: self.status, verb }
     }
 }
 
 fn told(event: Event) -> Moved {
-    Moved {
-        event: Some(event),
-        release_stock: false,
-    }
+    Moved { event: Some(event), release_stock: false }
 }
 
 fn gone(event: Event) -> Moved {
-    Moved {
-        event: Some(event),
-        release_stock: true,
-    }
+    Moved { event: Some(event), release_stock: true }
 }
 
 #[cfg(test)]

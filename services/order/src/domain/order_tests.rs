@@ -4,7 +4,11 @@
 use money::Currency;
 use proptest::prelude::*;
 
-use super::{super::ids::ProductId, super::values::{Name, Quantity}, *};
+use super::{
+    super::ids::ProductId,
+    super::values::{Name, Quantity},
+    *,
+};
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -61,20 +65,13 @@ fn in_status(status: Status) -> Order {
 }
 
 fn payment(status: PaymentStatus) -> Payment {
-    Payment {
-        id: Uuid::from_u128(9),
-        status,
-    }
+    Payment { id: Uuid::from_u128(9), status }
 }
 
 fn apply(order: &mut Order, verb: Verb) -> Result<Request, Refused> {
     let moved = match verb {
         Verb::Authorized => order.authorized(payment(PaymentStatus::Authorized), NOW),
-        Verb::Declined => order.declined(
-            Some(payment(PaymentStatus::Declined)),
-            Reason::InsufficientFunds,
-            NOW,
-        ),
+        Verb::Declined => order.declined(Some(payment(PaymentStatus::Declined)), Reason::InsufficientFunds, NOW),
         Verb::Abandon => order.abandon(NOW),
         Verb::Voided => order.voided(Some(payment(PaymentStatus::Voided)), NOW),
         Verb::Cancel => return order.cancel(Reason::CancelledByCustomer, NOW),
@@ -194,9 +191,7 @@ fn the_token_goes_when_payment_has_answered() {
 #[test]
 fn putting_off_grows_and_ends() {
     let mut order = placed();
-    let waits: Vec<i64> = (0..6)
-        .map(|_| (order.postpone(NOW).unwrap().due_at - NOW).whole_seconds())
-        .collect();
+    let waits: Vec<i64> = (0..6).map(|_| (order.postpone(NOW).unwrap().due_at - NOW).whole_seconds()).collect();
     assert_eq!(waits, [1, 2, 4, 8, 8, 8]);
     let mut order = in_status(Status::Fulfilling);
     let _ = order.captured(payment(PaymentStatus::Captured), NOW).unwrap();

@@ -74,26 +74,12 @@ impl Status {
 
     /// Whether the saga has a step to do.
     pub fn is_under_way(self) -> bool {
-        matches!(
-            self,
-            Self::Pending
-                | Self::Abandoning
-                | Self::Fulfilling
-                | Self::Cancelling
-                | Self::Refunding
-        )
+        matches!(self, Self::Pending | Self::Abandoning | Self::Fulfilling | Self::Cancelling | Self::Refunding)
     }
 
     /// Whether closing the account has to wait for the order.
     pub fn keeps_account_open(self) -> bool {
-        matches!(
-            self,
-            Self::Pending
-                | Self::Abandoning
-                | Self::Confirmed
-                | Self::Fulfilling
-                | Self::Cancelling
-        )
+        matches!(self, Self::Pending | Self::Abandoning | Self::Confirmed | Self::Fulfilling | Self::Cancelling)
     }
 
     /// Whether closing the account cancels the order.
@@ -170,13 +156,7 @@ pub enum PaymentStatus {
 
 impl PaymentStatus {
     /// Every status.
-    pub const ALL: [Self; 5] = [
-        Self::Authorized,
-        Self::Captured,
-        Self::Voided,
-        Self::Refunded,
-        Self::Declined,
-    ];
+    pub const ALL: [Self; 5] = [Self::Authorized, Self::Captured, Self::Voided, Self::Refunded, Self::Declined];
 
     /// The name that is stored and shown.
     pub fn name(self) -> &'static str {

@@ -44,9 +44,7 @@ text! {
 impl Sku {
     /// Parses an article number.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let fits = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if fits && (1..=64).contains(&text.len()) {
             Ok(Self(text.to_owned()))
         } else {
@@ -58,14 +56,9 @@ impl Sku {
 impl Name {
     /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let fits = (1..=200).contains(&text.chars().count())
-            && !text.trim().is_empty()
-            && !text.chars().any(char::is_control);
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("must be 1 to 200 characters".to_owned())
-        }
+        let fits =
+            (1..=200).contains(&text.chars().count()) && !text.trim().is_empty() && !text.chars().any(char::is_control);
+        if fits { Ok(Self(text.to_owned())) } else { Err("must be 1 to 200 characters".to_owned()) }
     }
 }
 
@@ -93,11 +86,7 @@ impl Price {
 
     /// Parses the amount of a price; the currency is parsed on its own.
     pub fn amount(minor: i64) -> Result<i64, String> {
-        if (1..=Self::MAX).contains(&minor) {
-            Ok(minor)
-        } else {
-            Err(format!("must be 1 to {}", Self::MAX))
-        }
+        if (1..=Self::MAX).contains(&minor) { Ok(minor) } else { Err(format!("must be 1 to {}", Self::MAX)) }
     }
 
     /// Parses a price.
@@ -121,11 +110,7 @@ impl Stock {
 
     /// Parses a count of pieces.
     pub fn parse(pieces: i64) -> Result<Self, String> {
-        if (0..=Self::MAX).contains(&pieces) {
-            Ok(Self(pieces))
-        } else {
-            Err(format!("must be 0 to {}", Self::MAX))
-        }
+        if (0..=Self::MAX).contains(&pieces) { Ok(Self(pieces)) } else { Err(format!("must be 0 to {}", Self::MAX)) }
     }
 
     /// The number of pieces.
@@ -141,11 +126,7 @@ pub struct Delivery(i64);
 impl Delivery {
     /// Parses a count of pieces.
     pub fn parse(pieces: i64) -> Result<Self, String> {
-        if (1..=1_000_000).contains(&pieces) {
-            Ok(Self(pieces))
-        } else {
-            Err("must be 1 to 1000000".to_owned())
-        }
+        if (1..=1_000_000).contains(&pieces) { Ok(Self(pieces)) } else { Err("must be 1 to 1000000".to_owned()) }
     }
 
     /// The number of pieces.
@@ -161,11 +142,7 @@ pub struct Quantity(i64);
 impl Quantity {
     /// Parses a count of pieces.
     pub fn parse(pieces: i64) -> Result<Self, String> {
-        if (1..=999).contains(&pieces) {
-            Ok(Self(pieces))
-        } else {
-            Err("must be 1 to 999".to_owned())
-        }
+        if (1..=999).contains(&pieces) { Ok(Self(pieces)) } else { Err("must be 1 to 999".to_owned()) }
     }
 
     /// The number of pieces.

@@ -68,7 +68,8 @@ async fn an_order_placed_at_the_same_time_is_refused_or_called_off() {
     let mug = shop.product("mug", 1450, 99).await;
     let race = async |n: i32| {
         let customer = shop.customer();
-        let (placed, closed) = tokio::join!(shop.order(&customer, &n.to_string(), &mug, 1).send(), close(&shop, &customer));
+        let (placed, closed) =
+            tokio::join!(shop.order(&customer, &n.to_string(), &mug, 1).send(), close(&shop, &customer));
         assert_eq!(closed.status, StatusCode::OK);
         if placed.status == StatusCode::FORBIDDEN {
             return;

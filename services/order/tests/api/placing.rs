@@ -46,9 +46,7 @@ async fn an_order_is_confirmed_when_payment_says_so() {
 async fn a_declined_order_is_rejected_and_gives_its_stock_back() {
     let shop = Shop::open().await;
     let (customer, mug) = (shop.customer(), shop.product("mug", 1450, 5).await);
-    for (token, reason) in
-        [("tok_declined", "payment_declined"), ("tok_insufficient_funds", "insufficient_funds")]
-    {
+    for (token, reason) in [("tok_declined", "payment_declined"), ("tok_insufficient_funds", "insufficient_funds")] {
         let told = shop.order_by(&customer, token, &mug, 2, token).send().await;
         assert_eq!((told.status, told.text("status")), (StatusCode::CREATED, "rejected"));
         assert_eq!(told.text("reason"), reason);
@@ -103,9 +101,8 @@ async fn the_same_key_is_the_same_order() {
     let shop = Shop::open().await;
     let (customer, mug) = (shop.customer(), shop.product("mug", 1450, 5).await);
     let first = shop.order(&customer, "k", &mug, 2).send().await;
-    let reordered = format!(
-        r#"  {{ "payment_token":"tok_ok",  "items":[ {{"quantity": 2, "product_id":"{mug}"}} ] }} "#
-    );
+    let reordered =
+        format!(r#"  {{ "payment_token":"tok_ok",  "items":[ {{"quantity": 2, "product_id":"{mug}"}} ] }} "#);
     let again = shop.post("/v1/orders").by(&customer).key("k").raw(reordered.as_bytes()).send().await;
     assert_eq!((again.status, again.header("idempotent-replayed")), (StatusCode::OK, "true"));
     assert_eq!(again.body, first.body);

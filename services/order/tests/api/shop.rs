@@ -100,7 +100,9 @@ impl Shop {
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
         let verifier = Verifier::new(Arc::new(keys), clock.shared());
         let router = api::http::router(app.clone(), verifier, SECRET);
-        let router = chassis::layers(router, &chassis::Limits::default(), &chassis::Cors::default());
+        let limits =
+            chassis::Limits { max_connections: 1024, max_in_flight: 1024, request_timeout: Duration::from_secs(10) };
+        let router = chassis::layers(router, &limits, &chassis::Cors::default());
         Self { router, app, payments, clock, outbox, signer, tracker, stop }
     }
 
@@ -265,7 +267,8 @@ impl Told {
     /// The places at fault: a field's pointer, a parameter's or a header's name.
     pub fn faults(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let place = |error: &'_ Value| ["pointer", "parameter", "header"].iter().find_map(|kind| error.get(kind).cloned());
+        let place =
+            |error: &'_ Value| ["pointer", "parameter", "header"].iter().find_map(|kind| error.get(kind).cloned());
         assert!(errors.iter().all(|error| place(error).is_some() && error["detail"].is_string()));
         errors
             .iter()

@@ -6,7 +6,7 @@ use messaging::Effects;
 use order::{
     app::ports::Totals,
     domain::{
-        order::Order,
+        order::{Order, Refused},
         status::{PaymentStatus, Reason, Status},
     },
 };
@@ -17,9 +17,14 @@ pub async fn nothing_adds_up_to_nothing(stores: Stores) {
     assert_eq!(stores.audit.totals().await.unwrap(), Totals::default());
 }
 
-async fn change(stores: &Stores, order: &mut Order, release: bool, verb: impl FnOnce(&mut Order)) {
+async fn change<R>(
+    stores: &Stores,
+    order: &mut Order,
+    release: bool,
+    verb: impl FnOnce(&mut Order) -> Result<R, Refused>,
+) {
     let expected = order.version;
-    verb(order);
+    assert!(verb(order).is_ok());
     stores.orders.save(order, expected, release, Effects::default()).await.unwrap();
 }
 
@@ -31,7 +36,7 @@ pub async fn orders_and_stock_add_up(stores: Stores) {
     for order in &orders {
         stores.placed(order).await;
     }
-    change(&stores, &mut orders[1], true, |order| drop(order.declined(None, Reason::PaymentDeclined, after(1)))).await;
+    change(&stores, &mut orders[1], true, |order| order.declined(None, Reason::PaymentDeclined, after(1))).await;
     let totals = stores.audit.totals().await.unwrap();
     let by_status: HashMap<_, _> = totals.orders.into_iter().collect();
     assert_eq!(by_status, HashMap::from([(Status::Pending, 2), (Status::Rejected, 1)]));
@@ -52,12 +57,12 @@ pub async fn money_is_summed_by_currency(stores: Stores) {
     for order in &mut orders {
         stores.placed(order).await;
         let order = &mut *order;
-        change(&stores, order, false, |o| drop(o.authorized(payment(PaymentStatus::Authorized), after(1)))).await;
-        change(&stores, order, false, |o| drop(o.fulfil(after(2)))).await;
-        change(&stores, order, false, |o| drop(o.captured(payment(PaymentStatus::Captured), after(3)))).await;
+        change(&stores, order, false, |o| o.authorized(payment(PaymentStatus::Authorized), after(1))).await;
+        change(&stores, order, false, |o| o.fulfil(after(2))).await;
+        change(&stores, order, false, |o| o.captured(payment(PaymentStatus::Captured), after(3))).await;
     }
-    change(&stores, &mut orders[0], false, |o| drop(o.cancel(Reason::CancelledByCustomer, after(4)))).await;
-    change(&stores, &mut orders[0], false, |o| drop(o.refunded(payment(PaymentStatus::Refunded), after(5)))).await;
+    change(&stores, &mut orders[0], false, |o| o.cancel(Reason::CancelledByCustomer, after(4))).await;
+    change(&stores, &mut orders[0], false, |o| o.refunded(payment(PaymentStatus::Refunded), after(5))).await;
     let totals = stores.audit.totals().await.unwrap();
     assert_eq!(totals.captured, [euros(6 * 250)]);
     assert_eq!(totals.refunded, [euros(250)]);

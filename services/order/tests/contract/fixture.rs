@@ -57,7 +57,13 @@ pub fn product(sku: &str, available: i64) -> Product {
 }
 
 pub fn key(text: &str, digest: u8) -> Key {
-    Key { user: user(1), command: "POST /v1/products".to_owned(), key: text.to_owned(), digest: [digest; 32], at: START }
+    Key {
+        user: user(1),
+        command: "POST /v1/products".to_owned(),
+        key: text.to_owned(),
+        digest: [digest; 32],
+        at: START,
+    }
 }
 
 /// What an order is made of, for short.

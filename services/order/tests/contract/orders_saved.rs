@@ -5,7 +5,7 @@ use messaging::Effects;
 use order::{
     app::ports::{Orders, Saved},
     domain::{
-        order::Order,
+        order::{Order, Refused},
         status::{PaymentStatus, Reason, Status},
     },
 };
@@ -141,19 +141,19 @@ pub async fn the_due_come_longest_waiting_first(stores: Stores) {
 pub async fn every_state_comes_back_as_it_went(stores: Stores) {
     let mut order = placed(&stores).await;
     order.fulfil(START).unwrap_err();
-    save(&*stores.orders, &mut order, |order| drop(order.authorized(payment(PaymentStatus::Authorized), after(1)))).await;
-    save(&*stores.orders, &mut order, |order| drop(order.fulfil(after(2)))).await;
-    save(&*stores.orders, &mut order, |order| drop(order.cancel(Reason::CancelledByOperator, after(3)))).await;
-    save(&*stores.orders, &mut order, |order| drop(order.captured(payment(PaymentStatus::Captured), after(4)))).await;
-    save(&*stores.orders, &mut order, |order| drop(order.refunded(payment(PaymentStatus::Refunded), after(5)))).await;
+    save(&*stores.orders, &mut order, |order| order.authorized(payment(PaymentStatus::Authorized), after(1))).await;
+    save(&*stores.orders, &mut order, |order| order.fulfil(after(2))).await;
+    save(&*stores.orders, &mut order, |order| order.cancel(Reason::CancelledByOperator, after(3))).await;
+    save(&*stores.orders, &mut order, |order| order.captured(payment(PaymentStatus::Captured), after(4))).await;
+    save(&*stores.orders, &mut order, |order| order.refunded(payment(PaymentStatus::Refunded), after(5))).await;
     assert_eq!(order.status, Status::Refunded);
     let due = stores.orders.due(after(99_999), 10).await.unwrap();
     assert!(due.is_empty());
 }
 
-async fn save(orders: &dyn Orders, order: &mut Order, verb: impl FnOnce(&mut Order)) {
+async fn save<R>(orders: &dyn Orders, order: &mut Order, verb: impl FnOnce(&mut Order) -> Result<R, Refused>) {
     let expected = order.version;
-    verb(order);
+    assert!(verb(order).is_ok());
     assert_eq!(orders.save(order, expected, false, Effects::default()).await.unwrap(), Saved::Stored);
     assert_eq!(orders.get(order.id).await.unwrap().as_ref(), Some(&*order));
 }

@@ -11,3 +11,4 @@ mod harness;
 mod idempotency;
 mod tokens;
 mod webhook;
+mod whole;

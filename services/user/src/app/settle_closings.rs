@@ -1,5 +1,6 @@
 //! Closing an account: the second half, until order has nothing open.
 
+use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -42,9 +43,12 @@ impl App {
     pub async fn settle_closings(&self) -> Result<usize, Error> {
         let now = self.now();
         let due = self.parts.accounts.due_closings(now, now + span(HIDDEN), BATCH).await?;
-        for closing in &due {
+        let all = due.iter().map(|closing| {
             let span = tracing::info_span!("service.settle_closing", user.id = %closing.user);
-            telemetry::scope(&closing.carrier, None, span, self.settle(closing)).await?;
+            telemetry::scope(&closing.carrier, None, span, self.settle(closing))
+        });
+        for settled in join_all(all).await {
+            settled?;
         }
         Ok(due.len())
     }

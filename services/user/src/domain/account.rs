@@ -17,7 +17,7 @@ pub struct Account {
     pub status: Status,
     /// How many of its orders were ever confirmed; follows the events of order and changes no version.
     pub orders_placed: u64,
-    /// Rises with each change that its owner or its closing makes; what ETag shows.
+    /// Rises with each change that its owner or its closing makes; what `ETag` shows.
     pub version: u64,
     /// Rises with every write of the row, also of `orders_placed`; orders the copies in caches.
     pub revision: u64,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a key is remembered: more than the day that is promised.
-const REMEMBERED: Duration = Duration::from_secs(48 * 3600);
+const REMEMBERED: Duration = Duration::from_hours(48);
 
 const INSERT: &str = "INSERT INTO products
         (id, sku, name, description, price, currency, version, available, stocked, created_at, updated_at)
@@ -71,11 +71,7 @@ impl Products for Store {
 
     async fn list(&self, words: &[String], behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
         let query = if words.is_empty() {
-            sqlx::query(concat!(
-                "SELECT ",
-                product_columns!(),
-                " FROM products WHERE sku > ?1 ORDER BY sku LIMIT ?2"
-            ))
+            sqlx::query(concat!("SELECT ", product_columns!(), " FROM products WHERE sku > ?1 ORDER BY sku LIMIT ?2"))
         } else {
             sqlx::query(concat!(
                 "SELECT ",
@@ -114,12 +110,8 @@ impl Products for Store {
         if let Some(known) = recall(&mut tx, key).await? {
             return Ok(known);
         }
-        let done = sqlx::query(RESTOCK)
-            .bind(blob(id.0))
-            .bind(delivery.pieces())
-            .bind(Stock::MAX)
-            .execute(&mut *tx)
-            .await?;
+        let done =
+            sqlx::query(RESTOCK).bind(blob(id.0)).bind(delivery.pieces()).bind(Stock::MAX).execute(&mut *tx).await?;
         if done.rows_affected() == 0 {
             return Ok(Keyed::Refused);
         }
@@ -163,14 +155,13 @@ async fn existing(tx: &mut SqliteConnection, id: ProductId) -> Result<Box<Produc
 
 /// What the key was used for before.
 async fn recall(tx: &mut SqliteConnection, key: &Key) -> Result<Option<Keyed>, StoreError> {
-    let row: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
-        "SELECT digest, product_id FROM commands WHERE user_id = ?1 AND command = ?2 AND key = ?3",
-    )
-    .bind(blob(key.user.0))
-    .bind(&key.command)
-    .bind(&key.key)
-    .fetch_optional(&mut *tx)
-    .await?;
+    let row: Option<(Vec<u8>, Vec<u8>)> =
+        sqlx::query_as("SELECT digest, product_id FROM commands WHERE user_id = ?1 AND command = ?2 AND key = ?3")
+            .bind(blob(key.user.0))
+            .bind(&key.command)
+            .bind(&key.key)
+            .fetch_optional(&mut *tx)
+            .await?;
     let Some((digest, id)) = row else {
         return Ok(None);
     };
@@ -187,17 +178,15 @@ async fn remember(tx: &mut SqliteConnection, key: &Key, id: ProductId) -> Result
         .bind(micros(key.at - REMEMBERED))
         .execute(&mut *tx)
         .await?;
-    sqlx::query(
-        "INSERT INTO commands (user_id, command, key, digest, product_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )
-    .bind(blob(key.user.0))
-    .bind(&key.command)
-    .bind(&key.key)
-    .bind(key.digest.to_vec())
-    .bind(blob(id.0))
-    .bind(micros(key.at))
-    .execute(tx)
-    .await?;
+    sqlx::query("INSERT INTO commands (user_id, command, key, digest, product_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        .bind(blob(key.user.0))
+        .bind(&key.command)
+        .bind(&key.key)
+        .bind(key.digest.to_vec())
+        .bind(blob(id.0))
+        .bind(micros(key.at))
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

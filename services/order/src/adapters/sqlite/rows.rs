@@ -65,8 +65,7 @@ pub(super) fn items_json(items: &[Item]) -> Result<String, StoreError> {
 }
 
 fn items(json: &str, currency: Currency) -> Result<Vec<Item>, StoreError> {
-    let stored: Vec<StoredItem> =
-        serde_json::from_str(json).map_err(|error| StoreError::Failed(error.into()))?;
+    let stored: Vec<StoredItem> = serde_json::from_str(json).map_err(|error| StoreError::Failed(error.into()))?;
     let item = |stored: StoredItem| {
         Ok(Item {
             product: ProductId(Uuid::try_parse(&stored.p).map_err(|_| corrupt("product id"))?),

@@ -30,9 +30,5 @@ pub(super) async fn audit(caller: Caller, State(api): State<Api>) -> Result<Json
 }
 
 fn only(caller: &Caller, name: &str) -> Result<(), Error> {
-    if caller.name() == name {
-        Ok(())
-    } else {
-        Err(Error::new(Kind::Forbidden, "this service may not call here"))
-    }
+    if caller.name() == name { Ok(()) } else { Err(Error::new(Kind::Forbidden, "this service may not call here")) }
 }

@@ -37,14 +37,8 @@ pub(super) async fn place(
 ) -> Result<Response, Error> {
     let node = payload.json().await?;
     let (lines, token) = body::order(&node)?;
-    let wish = Wish {
-        user: caller.user,
-        key: key.to_string(),
-        digest: node.digest(),
-        lines,
-        token,
-        origin: sweep::origin(),
-    };
+    let wish =
+        Wish { user: caller.user, key: key.to_string(), digest: node.digest(), lines, token, origin: sweep::origin() };
     let Ordered { order, replayed } = api.app.place_order(wish).await?;
     let location = format!("/v1/orders/{}", order.id);
     let answer = |status| answer(status, &order);
@@ -67,11 +61,7 @@ pub(super) async fn get(
     Ok(if_none_match.answer(order.version, || answer(StatusCode::OK, &order)))
 }
 
-pub(super) async fn list(
-    Reader(caller): Reader,
-    State(api): State<Api>,
-    uri: Uri,
-) -> Result<Response, Error> {
+pub(super) async fn list(Reader(caller): Reader, State(api): State<Api>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri);
     let owner = owner(caller, params.text("user_id"))?;
     let page = params.page();
@@ -97,11 +87,7 @@ fn owner(caller: Caller, user_id: Option<String>) -> Result<Owner, Error> {
     }
 }
 
-pub(super) async fn cancel(
-    Writer(caller): Writer,
-    State(api): State<Api>,
-    id: Id<OrderId>,
-) -> Result<Response, Error> {
+pub(super) async fn cancel(Writer(caller): Writer, State(api): State<Api>, id: Id<OrderId>) -> Result<Response, Error> {
     let called_off = api.app.cancel_order(caller, id.0).await?;
     let status = if called_off.done { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(answer(status, &called_off.order))

@@ -17,6 +17,8 @@ use crate::{
 
 /// Longest query in characters.
 const QUERY: usize = 200;
+/// What a cursor of this list begins with, so that another list's does not fit.
+const CURSOR: &str = "sku:";
 
 pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri);
@@ -26,10 +28,9 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, E
     if query.chars().count() > QUERY {
         return Err(Error::malformed_parameter("query", format!("must be at most {QUERY} characters")));
     }
-    let behind = page.cursor.as_deref().map(Sku::parse).transpose();
-    let behind = behind.map_err(|_| Error::malformed_parameter("cursor", "is not one of ours"))?;
+    let behind = page.cursor.as_deref().map(behind).transpose()?;
     let products = api.app.list_products(&query, behind.as_ref(), page.limit + 1).await?;
-    Ok(chassis::http::list(&page, products, ProductView::from, |product| product.sku.to_string()))
+    Ok(chassis::http::list(&page, products, ProductView::from, cursor))
 }
 
 pub(super) async fn get(State(api): State<Api>, id: Id<ProductId>) -> Result<Response, Error> {
@@ -80,6 +81,16 @@ pub(super) async fn restock(
     let key = command(caller, &path, key.as_str(), node.digest(), &api.app.clock);
     let (product, replayed) = api.app.restock_product(id.0, delivery, &key).await?;
     Ok(if replayed { replay(product) } else { answer(StatusCode::OK, product) })
+}
+
+/// The place just behind a product, for a cursor.
+fn cursor(product: &Product) -> String {
+    format!("{CURSOR}{}", product.sku)
+}
+
+fn behind(cursor: &str) -> Result<Sku, Error> {
+    let sku = cursor.strip_prefix(CURSOR).and_then(|sku| Sku::parse(sku).ok());
+    sku.ok_or_else(|| Error::malformed_parameter("cursor", "is not one of ours"))
 }
 
 fn command(caller: Caller, command: &str, key: &str, digest: [u8; 32], clock: &SharedClock) -> Key {

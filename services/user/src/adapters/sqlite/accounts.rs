@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::ports::{Accounts, Due, Failure, Login, Saved, Totals},
-    domain::{Account, Email, PasswordHash, Role, UserId},
+    domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
 
 #[async_trait]
@@ -96,7 +96,7 @@ impl SqliteStore {
             .bind(new.id.0.as_bytes().as_slice())
             .bind(new.email.as_ref().map(Email::as_str))
             .bind(new.email.as_ref().map(Email::key))
-            .bind(new.name.as_ref().map(|name| name.as_str()))
+            .bind(new.name.as_ref().map(Name::as_str))
             .bind(password.expose())
             .bind(new.status.as_str())
             .bind(number(new.orders_placed))
@@ -168,7 +168,7 @@ pub(super) async fn write(tx: &mut SqliteConnection, changed: &Account) -> Resul
         .bind(changed.id.0.as_bytes().as_slice())
         .bind(changed.email.as_ref().map(Email::as_str))
         .bind(changed.email.as_ref().map(Email::key))
-        .bind(changed.name.as_ref().map(|name| name.as_str()))
+        .bind(changed.name.as_ref().map(Name::as_str))
         .bind(changed.status.as_str())
         .bind(number(changed.version))
         .bind(clock::micros(changed.updated_at))

@@ -1,0 +1,205 @@
+//! The framework's own refusals, HEAD, CORS, conditional requests and the admin port.
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chassis::http::{Id, IdempotencyKey, IfMatch, IfNoneMatch, Payload, resource};
+use chassis::{Cors, Health, json};
+use error::Error;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{Server, app, ask, config, post as send};
+
+const PARENT: &str = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+const TRACE: &str = "urn:trace:0af7651916cd43dd8448eb211c80319c";
+
+async fn make(payload: Payload) -> Result<StatusCode, Error> {
+    let body = payload.json().await?;
+    body.read(|thing| thing.required("quantity", json::integer(Ok::<_, String>)))?;
+    Ok(StatusCode::CREATED)
+}
+
+async fn show(id: Id<Uuid>, condition: IfNoneMatch) -> Response {
+    condition.answer(3, || resource(StatusCode::OK, 3, &json!({"id": id.0})))
+}
+
+async fn change(_: Id<Uuid>, condition: IfMatch, payload: Payload) -> Result<Response, Error> {
+    let condition = condition.required()?;
+    payload.json().await?.read(|thing| thing.required("quantity", json::integer(Ok::<_, String>)))?;
+    if !condition.matches(3) {
+        return Err(Error::new(error::Kind::Precondition, "it has changed"));
+    }
+    Ok(resource(StatusCode::OK, 4, &json!({})))
+}
+
+async fn command(_: IdempotencyKey) -> StatusCode {
+    StatusCode::OK
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/v1/things", post(make).get(async |_: Request| Json(json!({"items": []}))))
+        .route("/v1/things/{id}", get(show).patch(change))
+        .route("/v1/commands", post(command))
+        .route("/v1/secret", get(async || Error::internal(std::io::Error::other("password of the database is 1234"))))
+        .route("/v1/me", get(async || Error::new(error::Kind::Unauthenticated, "a bearer token is needed")))
+}
+
+async fn server() -> Server {
+    Server::of(router()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_frameworks_own_refusals_have_documents() {
+    let server = server().await;
+    let missing = ask(server.http, "GET /v1/nothing", PARENT).await;
+    assert_eq!((missing.status, missing.problem()["instance"].as_str()), (404, Some(TRACE)));
+    assert_eq!(ask(server.http, "GET /v1/things/", "").await.problem()["status"], 404, "trailing slash");
+
+    let wrong = ask(server.http, "DELETE /v1/things", "").await;
+    assert_eq!(wrong.problem()["status"], 405);
+    let allowed = wrong.header("allow").unwrap();
+    assert!(["GET", "HEAD", "POST"].iter().all(|method| allowed.contains(method)), "{allowed}");
+
+    let id = Uuid::now_v7();
+    for path in ["x", &id.simple().to_string(), "%FF", "%2e%2e", &format!("{id}%20")] {
+        let answer = ask(server.http, &format!("GET /v1/things/{path}"), "").await;
+        assert_eq!(answer.problem()["status"], 404, "{path}");
+    }
+    assert_eq!(ask(server.http, &format!("GET /v1/things/{id}"), "").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_are_refused_in_order() {
+    let server = server().await;
+    let status = async |kind, body: &[u8]| send(server.http, "/v1/things", kind, body).await.unwrap().problem();
+    assert_eq!(status("text/plain", b"{").await["status"], 415);
+    assert_eq!(status("application/json", b"{").await["status"], 400);
+    assert_eq!(status("application/json", b"\"\xff\"").await["status"], 400);
+    assert_eq!(status("application/json", b"").await["status"], 400);
+    let unfit = status("application/json", br#"{"quantity": 1.0}"#).await;
+    assert_eq!((&unfit["status"], &unfit["errors"][0]["pointer"]), (&422.into(), &"/quantity".into()));
+    let good = send(server.http, "/v1/things", "application/json", br#"{"quantity":1}"#).await.unwrap();
+    assert_eq!(good.status, 201);
+    let zipped = "Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n";
+    assert_eq!(ask(server.http, "POST /v1/things", zipped).await.problem()["status"], 415);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_too_large_gets_its_answer() {
+    let server = server().await;
+    // The answer must arrive although the body is not wanted: a reset would throw it away.
+    for size in [1024 * 1024 + 1, 3 * 1024 * 1024, 6 * 1024 * 1024] {
+        for _ in 0..5 {
+            let answer = send(server.http, "/v1/things", "application/json", &vec![b' '; size]).await;
+            assert_eq!(answer.expect("the connection was reset").problem()["status"], 413, "{size}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn head_works_as_get() {
+    let server = server().await;
+    let path = format!("/v1/things/{}", Uuid::now_v7());
+    let get = ask(server.http, &format!("GET {path}"), "").await;
+    let head = ask(server.http, &format!("HEAD {path}"), "").await;
+    assert_eq!((head.status, head.header("etag"), head.header("content-length")), (200, Some("\"3\""), get.header("content-length")));
+    let missing = ask(server.http, "HEAD /v1/nothing", "").await;
+    assert_eq!((missing.status, missing.header("content-type")), (404, Some("application/problem+json")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditions_are_honoured() {
+    let server = server().await;
+    let path = format!("/v1/things/{}", Uuid::now_v7());
+    let read = async |tag: &str| ask(server.http, &format!("GET {path}"), &format!("If-None-Match: {tag}\r\n")).await;
+    for tag in ["\"3\"", "W/\"3\"", "*", "\"1\", \"3\""] {
+        let answer = read(tag).await;
+        assert_eq!((answer.status, answer.header("etag")), (304, Some("\"3\"")), "{tag}");
+    }
+    assert_eq!(read("\"2\"").await.status, 200);
+    assert_eq!(read("3").await.problem()["errors"][0]["header"], "If-None-Match");
+
+    let body = r#"{"quantity": 1}"#;
+    let write = async |condition: &str, body: &str| {
+        let headers = format!("{condition}Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        let mut raw = crate::support::Raw::to(server.http).await;
+        raw.send(&format!("PATCH {path}"), &headers).await;
+        raw.write(body).await;
+        raw.read().await.unwrap()
+    };
+    let without = write("", "{").await.problem();
+    assert_eq!((&without["status"], &without["errors"][0]["header"]), (&428.into(), &"If-Match".into()));
+    assert_eq!(write("If-Match: 3\r\n", body).await.problem()["errors"][0]["header"], "If-Match");
+    assert_eq!(write("If-Match: \"2\"\r\n", "{").await.problem()["status"], 400, "before 412");
+    assert_eq!(write("If-Match: \"2\"\r\n", "{}").await.problem()["status"], 422, "before 412");
+    assert_eq!(write("If-Match: \"2\"\r\n", body).await.problem()["status"], 412);
+    assert_eq!(write("If-Match: W/\"3\"\r\n", body).await.problem()["status"], 412);
+    assert_eq!(write("If-Match: \"9\", \"3\"\r\n", body).await.status, 200);
+    assert_eq!(write("If-Match: *\r\n", body).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_tokens_and_secrets() {
+    let server = server().await;
+    let without = ask(server.http, "POST /v1/commands", "Content-Length: 0\r\n").await.problem();
+    assert_eq!((&without["status"], &without["errors"][0]["header"]), (&400.into(), &"Idempotency-Key".into()));
+    let stranger = ask(server.http, "GET /v1/me", "").await;
+    assert_eq!((stranger.problem()["status"].as_u64(), stranger.header("www-authenticate")), (Some(401), Some("Bearer")));
+    let ours = ask(server.http, "GET /v1/secret", "").await;
+    assert_eq!(ours.problem()["status"], 500);
+    assert!(!String::from_utf8_lossy(&ours.body).contains("1234"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cors_is_as_configured() {
+    let origin = "Origin: https://shop.example\r\n";
+    let plain = ask(server().await.http, "GET /v1/things", origin).await;
+    assert_eq!(plain.header("access-control-allow-origin"), None);
+
+    let mut config = config();
+    config.cors = Cors { origins: vec!["https://shop.example".into()] };
+    let server = Server::start(config, app(router())).await;
+    let refused = ask(server.http, "GET /v1/nothing", origin).await;
+    assert_eq!(refused.problem()["status"], 404);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("https://shop.example"), "a page can read refusals");
+    let other = ask(server.http, "GET /v1/things", "Origin: https://evil.example\r\n").await;
+    assert_ne!(other.header("access-control-allow-origin"), Some("https://evil.example"));
+    let preflight = format!("{origin}Access-Control-Request-Method: PATCH\r\n");
+    let preflight = ask(server.http, "OPTIONS /v1/things", &preflight).await;
+    assert_eq!(preflight.status, 200);
+    assert!(preflight.header("access-control-allow-methods").unwrap().contains("PATCH"));
+    let headers = preflight.header("access-control-allow-headers").unwrap();
+    assert!(["authorization", "idempotency-key", "if-match"].iter().all(|name| headers.contains(name)), "{headers}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_port_tells_how_it_is() {
+    let mut sick = app(router());
+    sick.health = Health::new()
+        .check("database", async || Ok(()))
+        .check("bus", async || Err("no file".to_owned()))
+        .check("slow", std::future::pending::<Result<(), String>>);
+    let server = Server::start(config(), sick).await;
+    assert_eq!(ask(server.admin, "GET /healthz/live", "").await.status, 200);
+    let report = ask(server.admin, "GET /healthz/ready", "").await;
+    assert_eq!((report.status, report.header("content-type")), (503, Some("application/json")));
+    let report = report.json();
+    assert_eq!(report["status"], "not_ready");
+    assert_eq!(report["checks"]["database"], json!({"status": "ready"}));
+    assert_eq!(report["checks"]["bus"], json!({"status": "not_ready", "detail": "no file"}));
+    assert_eq!(report["checks"]["slow"]["status"], "not_ready");
+
+    let server = self::server().await;
+    let report = ask(server.admin, "GET /healthz/ready", "").await;
+    assert_eq!((report.status, report.json()), (200, json!({"status": "ready", "checks": {}})));
+    let version = ask(server.admin, "GET /version", "").await.json();
+    assert_eq!(version, json!({"service": "test", "version": "1.2.3", "commit": "abc"}));
+    let metrics = ask(server.admin, "GET /metrics", "").await;
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
+    assert_eq!(ask(server.admin, "GET /nothing", "").await.problem()["status"], 404);
+    assert_eq!(ask(server.admin, "POST /metrics", "Content-Length: 0\r\n").await.problem()["status"], 405);
+}

@@ -1,0 +1,183 @@
+//! The way down: nothing that was accepted fails.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use chassis::{Listeners, Tasks};
+use testkit::eventually;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::support::{Raw, Server, app, ask, config};
+
+/// A route that says when it was entered and waits until it may leave.
+fn held() -> (Router, Arc<Semaphore>, Arc<Semaphore>) {
+    let (entered, leave) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (e, l) = (Arc::clone(&entered), Arc::clone(&leave));
+    let wait = async move || {
+        e.add_permits(1);
+        let _ = l.acquire().await;
+        "done"
+    };
+    (Router::new().route("/held", get(wait)).route("/", get(async || "fine")), entered, leave)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lame_duck_then_drain_then_tasks_then_the_end() {
+    let (router, entered, leave) = held();
+    let mut config = config();
+    config.shutdown.lame_duck = Duration::from_millis(300);
+    let mut app = app(router);
+    let (tasks_ended, drained) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (token, flag) = (app.tasks.token(), Arc::clone(&tasks_ended));
+    app.tasks.spawn("consumer", async move {
+        token.cancelled().await;
+        flag.store(true, Ordering::SeqCst);
+        Ok(())
+    });
+    let (saw, flag) = (Arc::clone(&tasks_ended), Arc::clone(&drained));
+    app.on_drained.push(Box::pin(async move { flag.store(saw.load(Ordering::SeqCst), Ordering::SeqCst) }));
+    let server = Server::start(config, app).await;
+    let mut open = Raw::to(server.http).await;
+    open.send("GET /", "").await;
+    assert_eq!(open.read().await.unwrap().header("connection"), None);
+    let mut busy = Raw::to(server.http).await;
+    busy.send("GET /held", "").await;
+    entered.acquire().await.unwrap().forget();
+
+    server.stop();
+    eventually!(ask(server.admin, "GET /healthz/ready", "").await.status == 503);
+    assert_eq!(ask(server.admin, "GET /healthz/live", "").await.status, 200);
+    open.send("GET /", "").await;
+    let last = open.read().await.unwrap();
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert_eq!(ask(server.http, "GET /", "").await.status, 200, "still taken as a lame duck");
+    eventually!(tokio::net::TcpStream::connect(server.http).await.is_err());
+    assert!(!tasks_ended.load(Ordering::SeqCst), "tasks go on while a request is open");
+    leave.add_permits(1);
+    assert_eq!(busy.read().await.unwrap().status, 200, "what was accepted is answered");
+    server.ended().await.unwrap();
+    assert!(drained.load(Ordering::SeqCst), "the end comes after the tasks");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_had_knocked_is_let_in() {
+    // Connections that the system has accepted but the process has not: here because it does not serve yet.
+    let config = config();
+    let listeners = Listeners::bind(&config).await.unwrap();
+    let [http, ..] = listeners.addresses().unwrap();
+    let mut knocked = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw::to(http).await;
+        raw.send("GET /", "").await;
+        knocked.push(raw);
+    }
+    let (router, ..) = held();
+    let stopped = std::future::ready(());
+    let end = TaskTracker::new().spawn(chassis::serve_until(listeners, config, app(router), stopped));
+    for raw in &mut knocked {
+        let answer = raw.read().await.expect("dropped without an answer");
+        assert_eq!(answer.status, 200);
+    }
+    end.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_under_load() {
+    let mut config = config();
+    config.shutdown.lame_duck = Duration::from_millis(150);
+    let server = Server::start(config, app(Router::new().route("/", get(async || "fine")))).await;
+    let (answered, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+    let clients = TaskTracker::new();
+    for _ in 0..8 {
+        let (address, answered, stop) = (server.http, Arc::clone(&answered), stop.clone());
+        clients.spawn(async move {
+            while !stop.is_cancelled() {
+                // Who cannot connect was never accepted.
+                let Ok(stream) = tokio::net::TcpStream::connect(address).await else { return };
+                let mut raw = Raw(stream);
+                for _ in 0..50 {
+                    raw.send("GET /", "").await;
+                    let answer = raw.read().await.expect("accepted and not answered");
+                    assert_eq!(answer.status, 200);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    if answer.header("connection") == Some("close") {
+                        break;
+                    }
+                }
+            }
+        });
+    }
+    clients.close();
+    eventually!(answered.load(Ordering::Relaxed) > 200);
+    server.stop();
+    server.ended().await.unwrap();
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(10), clients.wait()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_do_not_hold_it_up() {
+    let (router, ..) = held();
+    let server = Server::of(router).await;
+    let _silent = Raw::to(server.http).await;
+    let mut quiet = Raw::to(server.http).await;
+    quiet.send("GET /", "").await;
+    quiet.read().await.unwrap();
+    let start = Instant::now();
+    server.stop();
+    server.ended().await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_hangs_holds_it_up_only_until_the_deadline() {
+    let (router, entered, _leave) = held();
+    let mut config = config();
+    config.shutdown.deadline = Duration::from_millis(500);
+    let mut app = app(router);
+    let (told, closed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (token, flag) = (app.tasks.token(), Arc::clone(&told));
+    app.tasks.spawn("consumer", async move {
+        token.cancelled().await;
+        flag.store(true, Ordering::SeqCst);
+        Ok(())
+    });
+    let flag = Arc::clone(&closed);
+    app.on_drained.push(Box::pin(async move { flag.store(true, Ordering::SeqCst) }));
+    let server = Server::start(config, app).await;
+    let mut busy = Raw::to(server.http).await;
+    busy.send("GET /held", "").await;
+    entered.acquire().await.unwrap().forget();
+    let start = Instant::now();
+    server.stop();
+    assert!(server.ended().await.is_err(), "work was left");
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(told.load(Ordering::SeqCst), "tasks get to finish all the same");
+    assert!(closed.load(Ordering::SeqCst), "and the database is closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_fails_ends_the_process() {
+    let mut app = app(Router::new());
+    app.tasks = Tasks::new();
+    app.tasks.spawn("relay", async { anyhow::bail!("the bus is gone") });
+    let server = Server::start(config(), app).await;
+    let error = server.ended().await.unwrap_err().to_string();
+    assert!(error.contains("relay") && error.contains("the bus is gone"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_says_what_to_do() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut config = config();
+    config.grpc.port = port;
+    let error = format!("{:#}", Listeners::bind(&config).await.unwrap_err());
+    assert!(error.contains(&port.to_string()) && error.contains("TRIREME_GRPC__PORT"), "{error}");
+}

@@ -1,0 +1,180 @@
+//! Lists: pages, cursors, filters, and whose orders are seen.
+
+use std::{collections::HashSet, time::Duration};
+
+use http::StatusCode;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::shop::{Person, Shop};
+
+/// Follows the cursors and gives the ids of all items; `between` pages something may happen.
+async fn all(shop: &Shop, path: &str, person: Option<&Person>, between: impl AsyncFn(usize)) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let ask = shop.get(&format!("{path}{cursor}"));
+        let told = match person {
+            Some(person) => ask.by(person).send().await,
+            None => ask.send().await,
+        };
+        assert_eq!(told.status, StatusCode::OK, "{told:?}");
+        let items = told.body["items"].as_array().unwrap();
+        ids.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        match &told.body["next_cursor"] {
+            Value::Null => return ids,
+            next => cursor = format!("&cursor={}", next.as_str().unwrap()),
+        }
+        between(ids.len()).await;
+    }
+}
+
+#[tokio::test]
+async fn products_come_by_sku_without_gap_or_double() {
+    let shop = Shop::open().await;
+    let mut wanted = Vec::new();
+    for n in 0..7 {
+        wanted.push(shop.product(&format!("p{n}0"), 100, 1).await);
+    }
+    let add = async |seen| drop(shop.product(&format!("p{}5", seen - 2), 100, 1).await);
+    let seen = all(&shop, "/v1/products?limit=2", None, add).await;
+    assert_eq!(seen.len(), seen.iter().collect::<HashSet<_>>().len());
+    let old: Vec<_> = seen.into_iter().filter(|id| wanted.contains(id)).collect();
+    assert_eq!(old, wanted);
+}
+
+#[tokio::test]
+async fn a_page_that_is_just_full_has_no_next() {
+    let shop = Shop::open().await;
+    for sku in ["a", "b"] {
+        shop.product(sku, 100, 1).await;
+    }
+    let told = shop.get("/v1/products?limit=2").send().await;
+    assert_eq!(told.body["items"].as_array().unwrap().len(), 2);
+    assert_eq!(told.body["next_cursor"], Value::Null);
+    assert_eq!(shop.get("/v1/products?query=nothing").send().await.body["items"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn products_are_found_by_words() {
+    let shop = Shop::open().await;
+    let (mug, _) = (shop.product("MUG-1", 100, 1).await, shop.product("POT-1", 100, 1).await);
+    for query in ["mug", "MUG-1", "mu+prod", "%20product%20MUG", "1+mug+%26"] {
+        let ids = all(&shop, &format!("/v1/products?query={query}"), None, async |_| {}).await;
+        assert_eq!(ids, [mug.clone()], "{query}");
+    }
+    assert_eq!(all(&shop, "/v1/products?query=", None, async |_| {}).await.len(), 2);
+    assert_eq!(all(&shop, "/v1/products?query=1", None, async |_| {}).await.len(), 2);
+    for query in ["%26", "ug", "mug+OR+pot", "*", "%22", "sku:mug"] {
+        assert!(all(&shop, &format!("/v1/products?query={query}"), None, async |_| {}).await.is_empty(), "{query}");
+    }
+    let long = "x".repeat(201);
+    let told = shop.get(&format!("/v1/products?query={long}")).send().await;
+    assert_eq!(told.refused(400).faults(), ["query"]);
+}
+
+#[tokio::test]
+async fn orders_come_newest_first_without_gap_or_double() {
+    let shop = Shop::open().await;
+    let (customer, mug) = (shop.customer(), shop.product("mug", 100, 99).await);
+    let mut wanted = Vec::new();
+    for n in 0..7 {
+        if n % 2 == 0 {
+            shop.clock.advance(Duration::from_secs(1));
+        }
+        wanted.push(shop.confirmed(&customer, &mug).await);
+    }
+    shop.clock.advance(Duration::from_secs(1));
+    let add = async |_| drop(shop.confirmed(&customer, &mug).await);
+    let seen = all(&shop, "/v1/orders?limit=2", Some(&customer), add).await;
+    assert_eq!(seen.len(), 7);
+    assert_eq!(seen[0], wanted[6], "newest first");
+    assert_eq!(seen.iter().collect::<HashSet<_>>(), wanted.iter().collect());
+}
+
+#[tokio::test]
+async fn everybody_sees_their_own_and_operators_all() {
+    let shop = Shop::open().await;
+    let (ada, bob, operator) = (shop.customer(), shop.customer(), shop.operator());
+    let mug = shop.product("mug", 100, 99).await;
+    let (of_ada, of_bob) = (shop.confirmed(&ada, &mug).await, shop.confirmed(&bob, &mug).await);
+    let list = async |person: &Person, query: &str| {
+        let mut ids = all(&shop, &format!("/v1/orders?limit=9{query}"), Some(person), async |_| {}).await;
+        ids.sort();
+        ids
+    };
+    let mut both = vec![of_ada.clone(), of_bob.clone()];
+    both.sort();
+    assert_eq!(list(&ada, "").await, [of_ada.clone()]);
+    assert_eq!(list(&operator, "").await, [""; 0]);
+    assert_eq!(list(&operator, "&user_id=all").await, both);
+    assert_eq!(list(&operator, &format!("&user_id={}", bob.id)).await, [of_bob.clone()]);
+    shop.get("/v1/orders?user_id=all").by(&ada).send().await.refused(403);
+    shop.get(&format!("/v1/orders?user_id={}", bob.id)).by(&ada).send().await.refused(403);
+    let told = shop.get("/v1/orders?user_id=bob").by(&operator).send().await;
+    assert_eq!(told.refused(400).faults(), ["user_id"]);
+    // One by one.
+    let path = format!("/v1/orders/{of_bob}");
+    let foreign = shop.get(&path).by(&ada).send().await;
+    let unknown = shop.get(&format!("/v1/orders/{}", Uuid::new_v4())).by(&ada).send().await;
+    foreign.refused(404);
+    unknown.refused(404);
+    assert_eq!(foreign.body["detail"], unknown.body["detail"]);
+    assert_eq!(shop.get(&path).by(&operator).send().await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bad_queries_are_refused_by_name() {
+    let shop = Shop::open().await;
+    let operator = shop.operator();
+    for list in ["/v1/products", "/v1/orders"] {
+        for (query, name) in [
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=ten", "limit"),
+            ("limit=", "limit"),
+            ("limit=1&limit=1", "limit"),
+            ("cursor=", "cursor"),
+            ("cursor=nonsense", "cursor"),
+            ("cursor=MTIzNA", "cursor"),
+            ("page=1", "page"),
+            ("cursor=%ff", "cursor"),
+        ] {
+            let told = shop.get(&format!("{list}?{query}")).by(&operator).send().await;
+            assert_eq!(told.refused(400).faults(), [name], "{list} {query}");
+        }
+    }
+    // One list's cursor is not another's.
+    shop.product("a-b", 1, 1).await;
+    shop.product("a-c", 1, 1).await;
+    let cursor = shop.get("/v1/products?limit=1").send().await.text("next_cursor").to_owned();
+    let told = shop.get(&format!("/v1/orders?cursor={cursor}")).by(&operator).send().await;
+    assert_eq!(told.refused(400).faults(), ["cursor"]);
+    let (customer, mug) = (shop.customer(), shop.product("mug", 1, 9).await);
+    shop.confirmed(&customer, &mug).await;
+    shop.confirmed(&customer, &mug).await;
+    let cursor = shop.get("/v1/orders?limit=1").by(&customer).send().await.text("next_cursor").to_owned();
+    assert_eq!(shop.get(&format!("/v1/products?cursor={cursor}")).send().await.refused(400).faults(), ["cursor"]);
+}
+
+#[tokio::test]
+async fn an_order_is_not_sent_twice() {
+    let shop = Shop::open().await;
+    let (customer, mug) = (shop.customer(), shop.product("mug", 100, 99).await);
+    let path = format!("/v1/orders/{}", shop.confirmed(&customer, &mug).await);
+    let told = shop.get(&path).by(&customer).send().await;
+    let etag = told.header("etag").to_owned();
+    for value in [etag.clone(), format!("\"0\", {etag}"), "*".to_owned(), format!("W/{etag}")] {
+        let again = shop.get(&path).by(&customer).header("if-none-match", &value).send().await;
+        assert_eq!((again.status, again.body.clone()), (StatusCode::NOT_MODIFIED, Value::Null), "{value}");
+        assert_eq!(again.header("etag"), etag);
+    }
+    let newer = shop.get(&path).by(&customer).header("if-none-match", "\"0\"").send().await;
+    assert_eq!((newer.status, newer.body), (StatusCode::OK, told.body));
+    let bad = shop.get(&path).by(&customer).header("if-none-match", "nonsense").send().await;
+    assert_eq!(bad.refused(400).faults(), ["If-None-Match"]);
+    // Existence comes before the header, and identity before both.
+    let unknown = format!("/v1/orders/{}", Uuid::new_v4());
+    shop.get(&unknown).by(&customer).header("if-none-match", "nonsense").send().await.refused(404);
+    shop.get(&unknown).header("if-none-match", "nonsense").send().await.refused(401);
+}

@@ -1,0 +1,67 @@
+//! `trireme demo`: start everything, tell the story of a real order, prove it, and stay up.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Result;
+
+use super::{up, verify::PATIENCE};
+use crate::{
+    data::Data,
+    demo::{self, Story},
+    output::{Logs, Output, dim},
+    service::binaries,
+    signals::Signals,
+    state::State,
+    supervisor::{Options, Supervisor},
+    verify::verify,
+};
+
+pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
+    let (data, output) = (Data::create(path)?, Output::new());
+    if data.lock()?.is_none() {
+        output.line(&dim("trireme runs already: the story is told on what runs"));
+        let state = data.state()?;
+        let code = told(&data, &state, &output).await?;
+        demo::farewell(&data, &state, &output);
+        return Ok(code);
+    }
+    let options = Options { data: data.clone(), binaries: binaries()?, logs: Logs::Files, output: output.clone() };
+    let mut signals = Signals::new()?;
+    let supervisor = tokio::select! {
+        started = Supervisor::start(options) => started?,
+        () = signals.next() => return Ok(ExitCode::FAILURE),
+    };
+    let outcome = tokio::select! {
+        outcome = show(&supervisor, &data, &output, once) => outcome,
+        () = signals.next() => Ok(ExitCode::SUCCESS),
+    };
+    up::stop(&supervisor, &mut signals, &output).await;
+    outcome
+}
+
+async fn show(supervisor: &Supervisor, data: &Data, output: &Output, once: bool) -> Result<ExitCode> {
+    supervisor.ready(up::READY).await?;
+    let code = told(data, &supervisor.state(), output).await;
+    if once {
+        return code;
+    }
+    code?;
+    demo::farewell(data, &supervisor.state(), output);
+    anyhow::bail!(supervisor.failed().await)
+}
+
+/// The story, and the proof.
+async fn told(data: &Data, state: &State, output: &Output) -> Result<ExitCode> {
+    Story::new(data, state, output).tell().await?;
+    output.line("\nDoes it all add up? The services' own books say:");
+    let report = verify(state, &super::credential(data)?, PATIENCE).await?;
+    report.lines().iter().for_each(|line| output.line(line));
+    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// For the story: the role of an operator.
+pub(crate) async fn grant(data: &Data, state: &State, email: &str) -> Result<()> {
+    let granted = super::grant(data, state, email, "operator").await?;
+    anyhow::ensure!(granted.status.success(), "`user grant`: {}", String::from_utf8_lossy(&granted.stderr));
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! `trireme status`: what runs, and where.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::addresses;
+use crate::{
+    data::Data,
+    output::{Output, bold, mark},
+    process,
+    state::State,
+};
+
+pub(crate) fn run(path: &Path, as_json: bool) -> Result<ExitCode> {
+    let (data, output) = (Data::open(path)?, Output::new());
+    let running = data.lock()?.is_none();
+    let state = alive(data.state()?, running);
+    if as_json {
+        let status = json!({
+            "running": running,
+            "ready": state.is_ready(),
+            "pid": state.pid,
+            "version": state.version,
+            "data": data.path(),
+            "services": state.services,
+        });
+        output.line(&serde_json::to_string_pretty(&status)?);
+    } else if running {
+        output.line(&format!("{} {}", mark(state.is_ready()), bold(&format!("trireme {} runs", state.version))));
+        addresses(&state).iter().for_each(|line| output.line(line));
+    } else {
+        output.line("nothing runs");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The state without what does not live any more.
+fn alive(mut state: State, running: bool) -> State {
+    if !running {
+        state.pid = None;
+    }
+    for service in &mut state.services {
+        let lives = matches!((service.pid, &service.started), (Some(pid), Some(since)) if process::is_alive(pid, since));
+        if !lives {
+            (service.pid, service.started, service.ready) = (None, None, false);
+        }
+    }
+    state
+}

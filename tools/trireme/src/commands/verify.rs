@@ -1,0 +1,21 @@
+//! `trireme verify`: let the running services prove that everything adds up.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+
+use crate::{data::Data, output::Output, verify::verify};
+
+/// How long what is under way may take to settle.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(crate) async fn run(path: &Path) -> Result<ExitCode> {
+    let (data, output) = (Data::open(path)?, Output::new());
+    let (state, credential) = (super::running(&data)?, super::credential(&data)?);
+    let report = {
+        let _waiting = output.wait("asking user, order and payment");
+        verify(&state, &credential, PATIENCE).await?
+    };
+    report.lines().iter().for_each(|line| output.line(line));
+    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
