@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use trireme::http::{Answer, Client};
+use trireme::http::{Answer, Http};
 use uuid::Uuid;
 
 use crate::Cluster;
@@ -22,7 +22,7 @@ pub struct Account {
 /// A client of the three services.
 #[derive(Clone, Debug)]
 pub struct Api {
-    http: Client,
+    http: Http,
     user: String,
     order: String,
 }
@@ -30,7 +30,7 @@ pub struct Api {
 impl Api {
     /// A client with its own connections.
     pub fn new(cluster: &Cluster) -> Result<Self> {
-        Ok(Self { http: Client::default(), user: cluster.process("user")?.http, order: cluster.process("order")?.http })
+        Ok(Self { http: Http::new(), user: cluster.process("user")?.http, order: cluster.process("order")?.http })
     }
 
     /// Sends one request. `target` starts with `user:` or `order:` and goes on with the path, or is a whole URL.

@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use axum::Router;
-use futures::future::{BoxFuture, join3};
+use futures::future::{BoxFuture, join_all};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
-    time::timeout_at,
+    time::{timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -118,47 +118,62 @@ pub async fn serve_until(
     let version = json!({"service": app.name, "version": app.version, "commit": app.commit});
     let admin_routes = layers::admin(admin::router(app.health.clone(), version));
 
-    let (public, private) = (Phases::default(), Phases::default());
-    let connections = TaskTracker::new();
-    let serving = TaskTracker::new();
+    let (public, private) = (Server::default(), Server::default());
     let most = config.limits.max_connections;
-    serving.spawn(serve(http, routes, most, public.clone(), connections.clone()));
-    serving.spawn(serve(grpc, calls, most, public.clone(), connections.clone()));
-    let admin_server = TaskTracker::new();
-    admin_server.spawn(serve(admin, admin_routes, ADMIN_CONNECTIONS, private.clone(), connections.clone()));
-    admin_server.close();
-    serving.close();
+    public.serve(http, routes, most);
+    public.serve(grpc, calls, most);
+    private.serve(admin, admin_routes, ADMIN_CONNECTIONS);
     announce(app.name, app.version, addresses);
 
     let failure = tokio::select! {
         () = stop => None,
         failure = app.tasks.failed() => Some(failure),
     };
-    let deadline = tokio::time::Instant::now() + config.shutdown.deadline;
     tracing::info!(reason = failure.as_deref().unwrap_or("signal"), "stopping");
-    let end = async {
-        app.health.stop();
-        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        public.lame_duck.cancel();
-        if failure.is_none() {
-            tokio::time::sleep(config.shutdown.lame_duck).await;
-        }
-        public.stop.cancel();
-        serving.wait().await;
-        app.tasks.stop().await;
-        futures::future::join_all(app.on_drained).await;
-        private.stop.cancel();
-        connections.close();
-        join3(admin_server.wait(), connections.wait(), async {}).await;
-    };
-    let stopped = timeout_at(deadline, end).await;
-    match (failure, stopped) {
-        (Some(failure), _) => Err(anyhow!(failure)),
-        (None, Err(_)) => bail!("work was left when the shutdown's deadline of {:?} passed", config.shutdown.deadline),
-        (None, Ok(())) => {
-            tracing::info!("stopped");
-            Ok(())
-        }
+    app.health.stop();
+    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    let lame_duck = if failure.is_none() { config.shutdown.lame_duck } else { Duration::ZERO };
+    let deadline = tokio::time::Instant::now() + config.shutdown.deadline;
+    // A part of the time is the tasks' own: a request that hangs must not keep them from finishing their work.
+    let answered = public.stop(lame_duck, deadline - config.shutdown.deadline / 4).await;
+    let finished = timeout_at(deadline, app.tasks.stop()).await.is_ok();
+    let drained = timeout(DRAINED, join_all(app.on_drained)).await.is_ok();
+    // Probes see the process for as long as there is one.
+    private.stop(Duration::ZERO, tokio::time::Instant::now()).await;
+    if let Some(failure) = failure {
+        bail!(failure);
+    }
+    if !(answered && finished && drained) {
+        bail!("work was left when the shutdown's deadline of {:?} passed", config.shutdown.deadline);
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// How long the very last may take, such as closing a database; it is done even when the deadline has passed.
+const DRAINED: Duration = Duration::from_secs(2);
+
+/// Open ports and the connections behind them.
+#[derive(Debug, Default)]
+struct Server {
+    phases: Phases,
+    tracker: TaskTracker,
+}
+
+impl Server {
+    fn serve(&self, listener: TcpListener, router: Router, most: usize) {
+        self.tracker.spawn(serve(listener, router, most, self.phases.clone(), self.tracker.clone()));
+    }
+
+    /// Lets what is open come to its end; what is not there by `deadline` is cut. Says whether nothing was.
+    async fn stop(&self, lame_duck: Duration, deadline: tokio::time::Instant) -> bool {
+        self.phases.lame_duck.cancel();
+        let _ = timeout_at(deadline, tokio::time::sleep(lame_duck)).await;
+        self.phases.stop.cancel();
+        self.tracker.close();
+        let answered = timeout_at(deadline, self.tracker.wait()).await.is_ok();
+        self.phases.cut.cancel();
+        answered
     }
 }
 

@@ -14,6 +14,7 @@
 mod admin;
 mod app;
 mod config;
+mod connection;
 mod health;
 pub mod http;
 pub mod json;

@@ -37,9 +37,20 @@ pub enum Command {
         /// A JSON array of products; without it the ones that come along.
         file: Option<PathBuf>,
     },
+    /// Prints version and commit.
+    Version,
 }
 
 impl Cli {
+    /// Prints the version, if that was asked for.
+    pub fn tells_version(&self) -> bool {
+        let asked = matches!(self.command, Some(Command::Version));
+        if asked {
+            println!("{} {} ({})", wiring::NAME, wiring::VERSION, wiring::COMMIT);
+        }
+        asked
+    }
+
     /// Prints the configuration, if that was asked for.
     pub fn shows(&self, loaded: &config::Loaded<Config>) -> Result<bool> {
         let asked = matches!(self.command, Some(Command::Config));
@@ -55,7 +66,7 @@ impl Cli {
             None | Some(Command::Serve) => chassis::run(config.chassis(), wiring::service(config).await?).await,
             Some(Command::Migrate) => wiring::migrate(config).await,
             Some(Command::Seed { file }) => seed(config, file.as_ref()).await,
-            Some(Command::Config) => Ok(()),
+            Some(Command::Config | Command::Version) => Ok(()),
         }
     }
 }

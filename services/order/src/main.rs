@@ -11,6 +11,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
+    if cli.tells_version() {
+        return Ok(());
+    }
     let loaded = Config::load(cli.config.as_deref())?;
     if cli.shows(&loaded)? {
         return Ok(());

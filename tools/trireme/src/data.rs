@@ -30,7 +30,9 @@ impl Data {
     pub fn create(path: &Path) -> Result<Self> {
         let path = std::path::absolute(path)?;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.with_context(|| format!("cannot make the data directory {}: name another with --data DIR", path.display()))?;
+        made.with_context(|| {
+            format!("cannot make the data directory {}: name another with --data DIR", path.display())
+        })?;
         Ok(Self(path))
     }
 
@@ -127,9 +129,8 @@ impl Data {
     pub fn state(&self) -> Result<State> {
         let path = self.state_file();
         match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).with_context(|| {
-                format!("{} cannot be read: remove it, and new ports will be picked", path.display())
-            }),
+            Ok(text) => serde_json::from_slice(&text)
+                .with_context(|| format!("{} cannot be read: remove it, and new ports will be picked", path.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(State::default()),
             Err(error) => Err(error).with_context(|| path.display().to_string()),
         }
@@ -140,7 +141,9 @@ impl Data {
         let draft = self.join("state.json.new");
         let mut text = serde_json::to_vec_pretty(state)?;
         text.push(b'\n');
-        fs::write(&draft, text).and_then(|()| fs::rename(&draft, self.state_file())).context("cannot write the state file")
+        fs::write(&draft, text)
+            .and_then(|()| fs::rename(&draft, self.state_file()))
+            .context("cannot write the state file")
     }
 
     fn state_file(&self) -> PathBuf {

@@ -26,7 +26,9 @@ pub(crate) fn farewell(data: &Data, state: &State, output: &Output) {
         format!(
             "curl -s {user}/v1/users {json} -d '{{\"email\":\"me@example.org\",\"name\":\"Me\",\"password\":\"correct horse\"}}'"
         ),
-        format!("curl -s {user}/v1/sessions {json} -d '{{\"email\":\"me@example.org\",\"password\":\"correct horse\"}}'"),
+        format!(
+            "curl -s {user}/v1/sessions {json} -d '{{\"email\":\"me@example.org\",\"password\":\"correct horse\"}}'"
+        ),
         format!(
             "curl -s {order}/v1/orders -H \"authorization: Bearer $TOKEN\" -H 'idempotency-key: 1' {json} \\\n      \
              -d '{{\"items\":[{{\"product_id\":\"'$PRODUCT'\",\"quantity\":1}}],\"payment_token\":\"tok_ok\"}}'"

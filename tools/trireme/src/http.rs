@@ -17,30 +17,35 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keeps connections. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Http(Client<HttpConnector, Full<Bytes>>);
+pub struct Http(Client<HttpConnector, Full<Bytes>>);
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+pub struct Answer {
+    /// Status line.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
     /// `null` where there is none, or none that is JSON.
-    pub(crate) body: Value,
+    pub body: Value,
 }
 
 impl Http {
-    pub(crate) fn new() -> Self {
+    /// A client with its own connections.
+    pub fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(1)));
         connector.set_nodelay(true);
         Self(Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    pub(crate) async fn get(&self, url: &str) -> Result<Answer> {
+    /// Sends a GET.
+    pub async fn get(&self, url: &str) -> Result<Answer> {
         self.send(Method::GET, url, &[], None).await
     }
 
-    pub(crate) async fn send(
+    /// Sends one request and reads the answer.
+    pub async fn send(
         &self,
         method: Method,
         url: &str,
@@ -69,12 +74,12 @@ impl Http {
 
 impl Answer {
     /// A text member of the body; empty where there is none.
-    pub(crate) fn text(&self, name: &str) -> &str {
+    pub fn text(&self, name: &str) -> &str {
         self.body[name].as_str().unwrap_or_default()
     }
 
     /// Fails with what the answer says unless it has one of these statuses.
-    pub(crate) fn expect(self, expected: &[u16], what: &str) -> Result<Self> {
+    pub fn expect(self, expected: &[u16], what: &str) -> Result<Self> {
         if expected.contains(&self.status.as_u16()) {
             return Ok(self);
         }

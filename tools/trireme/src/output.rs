@@ -47,6 +47,13 @@ impl Output {
         self.above_spinner(|| anstream::println!("{text}"));
     }
 
+    /// Prints several lines.
+    pub fn lines(&self, lines: &[String]) {
+        for line in lines {
+            self.line(line);
+        }
+    }
+
     /// Prints what the supervisor has to say, apart from what the services print.
     pub fn notice(&self, text: &str) {
         let style = Style::new().bold();

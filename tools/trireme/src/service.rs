@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
 use anstyle::AnsiColor;
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{data::Data, state::State};

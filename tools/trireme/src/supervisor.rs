@@ -132,7 +132,9 @@ async fn exclusive(data: &Data) -> Result<Lock> {
         if asked.elapsed() > LOCK_PATIENCE {
             let pid = data.state()?.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
             let path = data.path().display();
-            bail!("trireme runs already on {path}{pid}: stop it with `trireme down --data {path}`, or name another --data DIR");
+            bail!(
+                "trireme runs already on {path}{pid}: stop it with `trireme down --data {path}`, or name another --data DIR"
+            );
         }
         sleep(Duration::from_millis(20)).await;
     }

@@ -130,7 +130,11 @@ fn examine(books: &Books) -> Report {
         check(
             "every order is settled",
             underway == 0 && payment.unresolved == 0,
-            format!("{}; under way: {underway}; payments unresolved: {}", statuses(&order["orders"]), payment.unresolved),
+            format!(
+                "{}; under way: {underway}; payments unresolved: {}",
+                statuses(&order["orders"]),
+                payment.unresolved
+            ),
         ),
         check(
             "stock is what was there, plus restocked, minus sold",

@@ -78,7 +78,7 @@ impl Subscription for SqliteSubscription {
             if self.closed.load(Ordering::Acquire) {
                 return Ok(Vec::new());
             }
-            let found = claim::ready(&self.shared, self.group).await?; tokio::task::yield_now().await;
+            let found = claim::ready(&self.shared, self.group).await?;
             if found.at(self.shared.now()) {
                 let deliveries = claim::Claim { shared: &self.shared, group: self.group, lease: self.lease, max }
                     .run(&found)

@@ -29,21 +29,37 @@ pub async fn run(app: Arc<App>, locks: Locks, token: CancellationToken) {
             () = token.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let guard = match locks.try_lock(LOCK).await {
-            Ok(Some(guard)) => Some(guard),
-            // Another instance is at it.
-            Ok(None) => continue,
-            Err(error) => {
-                tracing::debug!(error = %error, "sweeping without the lock");
-                None
-            }
-        };
-        app.sweep_all(&token).await;
-        drop(guard);
+        if app.anything_due().await {
+            sweep_alone(&app, &locks, &token).await;
+        }
     }
 }
 
+async fn sweep_alone(app: &App, locks: &Locks, token: &CancellationToken) {
+    let guard = match locks.try_lock(LOCK).await {
+        Ok(Some(guard)) => Some(guard),
+        // Another instance is at it.
+        Ok(None) => return,
+        Err(error) => {
+            tracing::debug!(error = %error, "sweeping without the lock");
+            None
+        }
+    };
+    app.sweep_all(token).await;
+    drop(guard);
+}
+
 impl App {
+    async fn anything_due(&self) -> bool {
+        match self.orders.due(self.clock.now(), 1).await {
+            Ok(due) => !due.is_empty(),
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot look for orders left behind");
+                false
+            }
+        }
+    }
+
     async fn sweep_all(&self, token: &CancellationToken) {
         // A batch that is not full was the last; else there is more at once.
         while !token.is_cancelled() {

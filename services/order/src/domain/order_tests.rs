@@ -11,7 +11,7 @@ use super::{
 };
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// All that can be done to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::shop::{Person, Shop, Told};
 
 async fn close(shop: &Shop, person: &Person) -> Told {
     let path = format!("/internal/v1/accounts/{}/closing", person.id);
-    shop.ask(Method::PUT, &path).from_service("user").send().await
+    shop.ask(Method::PUT, &path).by_service("user").send().await
 }
 
 #[tokio::test]
@@ -89,12 +89,12 @@ async fn the_internal_routes_are_for_their_callers_alone() {
     shop.ask(Method::PUT, &path).by(&operator).send().await.refused(401);
     shop.ask(Method::PUT, &path).header("x-service-credential", "user.00").send().await.refused(401);
     for stranger in ["payment", "trireme", "order"] {
-        shop.ask(Method::PUT, &path).from_service(stranger).send().await.refused(403);
+        shop.ask(Method::PUT, &path).by_service(stranger).send().await.refused(403);
     }
     let bad = "/internal/v1/accounts/nonsense/closing";
-    shop.ask(Method::PUT, bad).from_service("user").send().await.refused(404);
+    shop.ask(Method::PUT, bad).by_service("user").send().await.refused(404);
     shop.get("/internal/v1/audit").send().await.refused(401);
-    shop.get("/internal/v1/audit").from_service("user").send().await.refused(403);
+    shop.get("/internal/v1/audit").by_service("user").send().await.refused(403);
     // Nothing has happened to the account.
     let mug = shop.product("mug", 1450, 9).await;
     assert_eq!(shop.order(&customer, "k", &mug, 1).send().await.status, StatusCode::CREATED);

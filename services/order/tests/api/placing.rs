@@ -229,7 +229,7 @@ async fn many_customers_do_not_sell_more_than_there_is() {
     let shop = Shop::open().await;
     let mug = shop.product("mug", 1450, 20).await;
     let place = async |n: usize| {
-        let token = if n % 4 == 0 { "tok_declined" } else { "tok_ok" };
+        let token = if n.is_multiple_of(4) { "tok_declined" } else { "tok_ok" };
         shop.order_by(&shop.customer(), "k", &mug, 2, token).send().await
     };
     let told = join_all((0..32).map(place)).await;
@@ -237,7 +237,7 @@ async fn many_customers_do_not_sell_more_than_there_is() {
     let sold = told.iter().filter(|told| told.text("status") == "confirmed").count();
     assert!(sold <= 10, "{sold}");
     assert_eq!(shop.available(&mug).await, 20 - 2 * i64::try_from(sold).unwrap());
-    let audit = shop.get("/internal/v1/audit").from_service("trireme").send().await;
+    let audit = shop.get("/internal/v1/audit").by_service("trireme").send().await;
     assert_eq!(audit.body["stock"]["violations"], json!([]));
     assert_eq!(audit.body["unsettled"], 0);
 }

@@ -149,6 +149,6 @@ async fn seeding_adds_what_is_missing() {
     let seeded = shop.app.seed(products()).await.unwrap();
     assert_eq!((seeded.added, seeded.present), (0, count));
     assert_eq!(shop.available(&kept).await, 1);
-    let audit = shop.get("/internal/v1/audit").from_service("trireme").send().await;
+    let audit = shop.get("/internal/v1/audit").by_service("trireme").send().await;
     assert_eq!(audit.body["stock"], json!({ "products": count, "violations": [] }));
 }

@@ -109,7 +109,7 @@ async fn many_left_behind_are_all_found() {
     shop.payments.fail("authorize", 0);
     shop.later(SOON).await;
     shop.later(SOON).await;
-    let audit = shop.get("/internal/v1/audit").from_service("trireme").send().await;
+    let audit = shop.get("/internal/v1/audit").by_service("trireme").send().await;
     assert_eq!(audit.body["orders"], serde_json::json!({ "confirmed": 120 }));
     assert_eq!(audit.body["unsettled"], 0);
 }

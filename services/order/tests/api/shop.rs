@@ -93,7 +93,7 @@ impl Shop {
             tokens: Tokens::new(cache::Cache::new("tokens", cache, cache::Policy::default())),
             follow_ups,
             clock: clock.shared(),
-            times: Times { wait, patience: Duration::from_secs(900) },
+            times: Times { wait, patience: Duration::from_mins(15) },
         });
         tracker.spawn(worker.run(app.clone(), stop.clone()));
         let signer = Signer::from_pkcs8("test", &Signer::generate_pkcs8().unwrap()).unwrap();
@@ -221,7 +221,7 @@ impl Ask<'_> {
         self.header("authorization", &format!("Bearer {}", person.token))
     }
 
-    pub fn from_service(self, name: &str) -> Self {
+    pub fn by_service(self, name: &str) -> Self {
         let value = Credential::new(SECRET, name).header_value();
         self.header("x-service-credential", value.to_str().unwrap())
     }

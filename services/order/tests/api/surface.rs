@@ -103,7 +103,7 @@ async fn the_audit_adds_up() {
     let order = shop.confirmed(&customer, &mug).await;
     shop.post(&format!("/v1/orders/{order}/fulfil")).by(&operator).send().await;
     shop.order_by(&customer, "r", &mug, 1, "tok_declined").send().await;
-    let told = shop.get("/internal/v1/audit").from_service("trireme").send().await;
+    let told = shop.get("/internal/v1/audit").by_service("trireme").send().await;
     assert_eq!(
         told.body,
         json!({

@@ -70,7 +70,7 @@ pub async fn an_old_version_changes_nothing(stores: Stores) {
 pub async fn of_many_changes_at_once_one_is_stored(stores: Stores) {
     let order = placed(&stores).await;
     let save = async |n: usize| {
-        let (next, release) = if n % 2 == 0 { (confirmed(&order), false) } else { (rejected(&order), true) };
+        let (next, release) = if n.is_multiple_of(2) { (confirmed(&order), false) } else { (rejected(&order), true) };
         stores.orders.save(&next, 1, release, tells(&next, "order.changed.v1")).await.unwrap()
     };
     let saved = join_all((0..16).map(save)).await;

@@ -55,7 +55,7 @@ async fn told(data: &Data, state: &State, output: &Output) -> Result<ExitCode> {
     Story::new(data, state, output).tell().await?;
     output.line("\nDoes it all add up? The services' own books say:");
     let report = verify(state, &super::credential(data)?, PATIENCE).await?;
-    report.lines().iter().for_each(|line| output.line(line));
+    output.lines(&report.lines());
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<ExitCode> {
         output.line(&serde_json::to_string_pretty(&status)?);
     } else if running {
         output.line(&format!("{} {}", mark(state.is_ready()), bold(&format!("trireme {} runs", state.version))));
-        addresses(&state).iter().for_each(|line| output.line(line));
+        output.lines(&addresses(&state));
     } else {
         output.line("nothing runs");
     }
@@ -42,7 +42,8 @@ fn alive(mut state: State, running: bool) -> State {
         state.pid = None;
     }
     for service in &mut state.services {
-        let lives = matches!((service.pid, &service.started), (Some(pid), Some(since)) if process::is_alive(pid, since));
+        let lives =
+            matches!((service.pid, &service.started), (Some(pid), Some(since)) if process::is_alive(pid, since));
         if !lives {
             (service.pid, service.started, service.ready) = (None, None, false);
         }

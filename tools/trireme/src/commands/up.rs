@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A slow machine under load may take this long.
-pub(super) const READY: Duration = Duration::from_secs(60);
+pub(super) const READY: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs until Ctrl-C or SIGTERM; `detached` says that nobody watches.
@@ -94,8 +94,12 @@ pub(crate) async fn detach(path: &Path) -> Result<ExitCode> {
         let state = data.state()?;
         if state.pid == Some(child.id()) && state.is_ready() {
             drop(waiting);
-            output.line(&format!("{} in the background after {:.1?}", bold("user, order and payment are ready"), start.elapsed()));
-            addresses(&state).iter().for_each(|line| output.line(line));
+            output.line(&format!(
+                "{} in the background after {:.1?}",
+                bold("user, order and payment are ready"),
+                start.elapsed()
+            ));
+            output.lines(&addresses(&state));
             output.line(&format!("  logs in {}", data.join("logs").display()));
             output.line(&format!("  stop with: trireme down --data {shown}"));
             return Ok(ExitCode::SUCCESS);

@@ -16,6 +16,6 @@ pub(crate) async fn run(path: &Path) -> Result<ExitCode> {
         let _waiting = output.wait("asking user, order and payment");
         verify(&state, &credential, PATIENCE).await?
     };
-    report.lines().iter().for_each(|line| output.line(line));
+    output.lines(&report.lines());
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

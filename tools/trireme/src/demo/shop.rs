@@ -119,7 +119,8 @@ impl Shop {
 
 impl Product {
     fn read(value: &Value) -> Result<Self> {
-        let text = |name: &str| value[name].as_str().map(str::to_owned).with_context(|| format!("a product has no {name}"));
+        let text =
+            |name: &str| value[name].as_str().map(str::to_owned).with_context(|| format!("a product has no {name}"));
         let available = value["available"].as_i64().context("a product has no stock")?;
         let currency = value["price"]["currency"].as_str().context("a product has no price")?.to_owned();
         Ok(Self { id: text("id")?, name: text("name")?, available, currency })

@@ -140,7 +140,12 @@ impl<'a> Story<'a> {
     async fn stock(&self, mug: &Product, mugs: i64, pot: &Product, pots: i64) -> Result<()> {
         for (before, sold) in [(mug, mugs), (pot, pots)] {
             let left = self.shop.product(&before.id).await?.available;
-            ensure!(left == before.available - sold, "{}: {} were there, {left} are left", before.name, before.available);
+            ensure!(
+                left == before.available - sold,
+                "{}: {} were there, {left} are left",
+                before.name,
+                before.available
+            );
         }
         self.done("the shelf is short by what was sold", &format!("{mugs} {} and {pots} {}", mug.name, pot.name));
         Ok(())

@@ -117,7 +117,8 @@ impl Keeper {
 
     /// A log of its own for each run of the supervisor, shared by all lives in it.
     fn log(&self) -> Result<std::fs::File> {
-        let (data, first) = (&self.shared.options.data, self.shared.state().service(self.service).is_none_or(|s| s.restarts == 0));
+        let (data, first) =
+            (&self.shared.options.data, self.shared.state().service(self.service).is_none_or(|s| s.restarts == 0));
         let path = data.log(self.service);
         if first {
             return data.new_log(&path);

@@ -110,7 +110,7 @@ impl Shared {
                 lines[lines.len().saturating_sub(WORDS)..].to_vec()
             }
         };
-        lines.iter().map(|line| format!("  {service}: {line}\n")).collect()
+        lines.iter().fold(String::new(), |words, line| words + &format!("  {service}: {line}\n"))
     }
 
     pub(super) fn program(&self, service: Service) -> PathBuf {

@@ -1,0 +1,42 @@
+//! The binary itself, as far as it goes without the services.
+
+use std::process::{Command, Output};
+
+use crate::stand_in::{OBEDIENT, Scene};
+
+fn trireme(arguments: &[&str], scene: &Scene) -> Output {
+    let binary = env!("CARGO_BIN_EXE_trireme");
+    Command::new(binary).args(arguments).arg("--data").arg(scene.data().path()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+#[test]
+fn where_nothing_was_started_each_command_says_what_to_do() {
+    let scene = Scene::new(OBEDIENT);
+    for command in
+        [&["status"][..], &["status", "--json"], &["down"], &["verify"], &["grant", "a@b.example", "operator"]]
+    {
+        let output = trireme(command, &scene);
+        assert!(!output.status.success(), "{command:?}");
+        assert!(said(&output).contains("trireme up"), "{command:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_role_that_does_not_exist_is_refused() {
+    let output = trireme(&["grant", "a@b.example", "king"], &Scene::new(OBEDIENT));
+    assert!(!output.status.success() && said(&output).contains("operator"));
+}
+
+#[test]
+fn status_is_for_scripts_too() {
+    let scene = Scene::new(OBEDIENT);
+    std::fs::write(scene.data().join("state.json"), r#"{"version":"1","pid":1,"seeded":true,"services":[]}"#).unwrap();
+    let output = trireme(&["status", "--json"], &scene);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&status["running"], &status["pid"]), (&false.into(), &serde_json::Value::Null));
+    assert!(said(&trireme(&["down"], &scene)).contains("nothing runs"));
+}
