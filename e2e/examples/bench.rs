@@ -108,7 +108,10 @@ fn memory(when: &str, cluster: &Cluster) -> Result<()> {
 fn sizes() -> Result<()> {
     for name in ["user", "order", "payment"] {
         let path = e2e::binary(name)?;
-        println!("size                   {name} {:.1} MiB", f64::from(u32::try_from(fs::metadata(path)?.len())?) / 1_048_576.0);
+        println!(
+            "size                   {name} {:.1} MiB",
+            f64::from(u32::try_from(fs::metadata(path)?.len())?) / 1_048_576.0
+        );
     }
     Ok(())
 }
@@ -122,7 +125,11 @@ async fn ready(cluster: &Cluster) -> Result<()> {
         }
         let mut times = ready_times(cluster, name)?;
         times.sort_by(f64::total_cmp);
-        println!("exec to ready          {name} median {:.0} ms of {} starts {times:.0?}", times[times.len() / 2], times.len());
+        println!(
+            "exec to ready          {name} median {:.0} ms of {} starts {times:.0?}",
+            times[times.len() / 2],
+            times.len()
+        );
     }
     Ok(())
 }

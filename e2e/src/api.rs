@@ -34,7 +34,13 @@ impl Api {
     }
 
     /// Sends one request. `target` starts with `user:` or `order:` and goes on with the path, or is a whole URL.
-    pub async fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+    pub async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let url = match target.split_once(':') {
             Some(("user", path)) => format!("{}{path}", self.user),
             Some(("order", path)) => format!("{}{path}", self.order),
@@ -49,7 +55,13 @@ impl Api {
     }
 
     /// POST as somebody, with an idempotency key where one is given.
-    pub async fn post(&self, target: &str, account: &Account, key: Option<&str>, body: Option<&Value>) -> Result<Answer> {
+    pub async fn post(
+        &self,
+        target: &str,
+        account: &Account,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let bearer = account.bearer();
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(key.map(|key| ("idempotency-key", key)));

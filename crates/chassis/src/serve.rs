@@ -15,6 +15,11 @@ use crate::connection;
 /// After a failed accept (no file descriptors left) the loop rests, or it would spin.
 const REST: Duration = Duration::from_millis(50);
 
+/// How long the connections at the end may close by themselves.
+const LINGER: Duration = Duration::from_millis(500);
+/// Between two looks at how many are left.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// The steps of the end, in this order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phases {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use auth::Credential;
 use bytes::Bytes;
 use error::Kind;
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},

@@ -35,11 +35,7 @@ impl Carrier {
         let span = span.span_context();
         if span.is_valid() {
             let state = Some(span.trace_state().header()).filter(|state| !state.is_empty());
-            return Self {
-                traceparent: Some(traceparent::format(span)),
-                tracestate: state,
-                canary: scope::canary(),
-            };
+            return Self { traceparent: Some(traceparent::format(span)), tracestate: state, canary: scope::canary() };
         }
         // No span is recorded here: pass on what came in.
         scope::incoming()

@@ -36,7 +36,8 @@ pub async fn scope<F: Future>(carrier: &Carrier, deadline: Option<Instant>, span
     }
     let own = span.context().span().span_context().trace_id();
     let trace = [Some(own), remote.map(|remote| remote.trace_id())].into_iter().flatten();
-    let trace = trace.into_iter().find(|id| *id != TraceId::INVALID).unwrap_or_else(|| TraceId::from(rand::random::<u128>()));
+    let trace =
+        trace.into_iter().find(|id| *id != TraceId::INVALID).unwrap_or_else(|| TraceId::from(rand::random::<u128>()));
     let deadline = [deadline, self::deadline()].into_iter().flatten().min();
     let scope = Scope { carrier: carrier.clone(), trace, deadline };
     SCOPE.scope(scope, future.instrument(span)).await

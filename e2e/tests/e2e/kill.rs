@@ -68,7 +68,8 @@ where
 impl Shop {
     /// Places one order, repeats it now and then, and perhaps fulfils or cancels it. `None`: out of stock.
     async fn order(&self, account: &Account, rng: &mut StdRng) -> Result<Option<Placed>> {
-        let tokens = ["tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_insufficient_funds", "tok_unavailable", "tok_unknown"];
+        let tokens =
+            ["tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_insufficient_funds", "tok_unavailable", "tok_unknown"];
         let token = tokens[rng.random_range(0..tokens.len())];
         let first = rng.random_range(0..self.products.len());
         let mut items = vec![json!({"product_id": self.products[first], "quantity": rng.random_range(1..=3)})];
@@ -199,12 +200,19 @@ async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result
     let operator = api.operator(&cluster).await?;
     let accounts = try_join_all((0..CLIENTS).map(|_| api.sign_up())).await?;
     let list = api.send(http::Method::GET, "order:/v1/products?limit=12", &[], None).await?;
-    let products: Vec<String> =
-        list.body["items"].as_array().context("items")?.iter().filter_map(|p| p["id"].as_str().map(str::to_owned)).collect();
+    let products: Vec<String> = list.body["items"]
+        .as_array()
+        .context("items")?
+        .iter()
+        .filter_map(|p| p["id"].as_str().map(str::to_owned))
+        .collect();
     let before = stock(&api, &products).await?;
     let shop = Arc::new(Shop { api: api.clone(), operator, products, killing: AtomicBool::new(true) });
 
-    let clients = accounts.iter().enumerate().map(|(n, account)| shop.client(account, StdRng::seed_from_u64(seed + 1 + n as u64)));
+    let clients = accounts
+        .iter()
+        .enumerate()
+        .map(|(n, account)| shop.client(account, StdRng::seed_from_u64(seed + 1 + n as u64)));
     let killing = async {
         let kills = killer(&cluster, StdRng::seed_from_u64(seed)).await;
         shop.killing.store(false, Ordering::Relaxed);

@@ -124,7 +124,8 @@ async fn sigterm_under_load_fails_no_accepted_request() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut order = Order::start(&cluster, folder.path()).await?;
     let product = json!({"sku": "T-1", "name": "Tea", "description": "", "price": {"amount": 500, "currency": "EUR"}, "stock": 100_000});
-    let created = api.post(&format!("http://{}/v1/products", order.address), &operator, Some("tea"), Some(&product)).await?;
+    let created =
+        api.post(&format!("http://{}/v1/products", order.address), &operator, Some("tea"), Some(&product)).await?;
     let place = place(&order.address, &created.body, &operator.token);
     let read = format!("GET /v1/products HTTP/1.1\r\nhost: {}\r\n\r\n", order.address);
 

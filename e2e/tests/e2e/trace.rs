@@ -43,8 +43,12 @@ async fn trace_and_canary_reach_every_service_and_consumer() -> Result<()> {
     assert_eq!(placed.status, StatusCode::CREATED, "{placed:?}");
 
     // The request in order and payment, then the consumers of its events: order ← payment, user ← order.
-    let expected =
-        [("order", "POST"), ("payment", "Authorize"), ("order", "payment.authorized.v1"), ("user", "order.confirmed.v1")];
+    let expected = [
+        ("order", "POST"),
+        ("payment", "Authorize"),
+        ("order", "payment.authorized.v1"),
+        ("user", "order.confirmed.v1"),
+    ];
     let give_up = Instant::now() + Duration::from_secs(10);
     for (service, words) in expected {
         while !said(&cluster, service, words)? {

@@ -72,6 +72,12 @@ impl Http {
     }
 }
 
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Answer {
     /// A text member of the body; empty where there is none.
     pub fn text(&self, name: &str) -> &str {

@@ -198,7 +198,8 @@ mod tests {
             Node::List(items) => format!("[ {} ]", items.iter().map(text).collect::<Vec<_>>().join(" ,")),
             Node::Object(members) => {
                 let members = members.iter().rev();
-                let members = members.map(|(name, value)| format!("{} : {}", serde_json::to_string(name).unwrap(), text(value)));
+                let members =
+                    members.map(|(name, value)| format!("{} : {}", serde_json::to_string(name).unwrap(), text(value)));
                 format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
             }
         }
@@ -230,8 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_malformed() {
-        let bodies: [&[u8]; 8] =
-            [b"", b"{", b"{} {}", b"{\"a\":\"\xff\"}", b"'a'", b"{a:1}", b"1e999", &[b'['; 4096]];
+        let bodies: [&[u8]; 8] = [b"", b"{", b"{} {}", b"{\"a\":\"\xff\"}", b"'a'", b"{a:1}", b"1e999", &[b'['; 4096]];
         for body in bodies {
             assert_eq!(parse(body).unwrap_err().kind(), Kind::Malformed, "{body:?}");
         }

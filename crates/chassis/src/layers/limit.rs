@@ -22,10 +22,10 @@ pub(crate) async fn overload(
 ) -> Response {
     match places.try_acquire() {
         Ok(_place) => next.run(request).await,
-        Err(_) => protocol.refuse(
-            Error::new(Kind::Unavailable, "too many requests are being handled; try again shortly"),
-            || Status::resource_exhausted("too many calls are being handled"),
-        ),
+        Err(_) => protocol
+            .refuse(Error::new(Kind::Unavailable, "too many requests are being handled; try again shortly"), || {
+                Status::resource_exhausted("too many calls are being handled")
+            }),
     }
 }
 

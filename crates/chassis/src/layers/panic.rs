@@ -2,7 +2,10 @@
 
 use std::any::Any;
 
-use axum::{body::Body, response::{IntoResponse as _, Response}};
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
 use error::Error;
 use tonic::Status;
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 use error::Error;
-use http::{HeaderValue, Method, StatusCode, header::{CONTENT_LENGTH, CONTENT_TYPE}};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -12,7 +15,8 @@ pub(crate) async fn problems(request: Request, next: Next) -> Response {
     let head = request.method() == Method::HEAD;
     let mut response = next.run(request).await;
     let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM) {
+    if !(status.is_client_error() || status.is_server_error()) || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM)
+    {
         return response;
     }
     if response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {

@@ -53,7 +53,9 @@ async fn a_request_ends_when_its_caller_no_longer_waits() {
         String::from_utf8(body).unwrap().parse::<u64>().unwrap()
     };
     assert!((1..=700).contains(&left("x-request-timeout-ms: 700\r\n").await));
-    for ignored in ["", "x-request-timeout-ms: 3600000\r\n", "x-request-timeout-ms: soon\r\n", "x-request-timeout-ms: -1\r\n"] {
+    for ignored in
+        ["", "x-request-timeout-ms: 3600000\r\n", "x-request-timeout-ms: soon\r\n", "x-request-timeout-ms: -1\r\n"]
+    {
         assert!((701..=2000).contains(&left(ignored).await), "{ignored}");
     }
 }

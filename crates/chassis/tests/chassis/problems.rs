@@ -106,7 +106,10 @@ async fn head_works_as_get() {
     let path = format!("/v1/things/{}", Uuid::now_v7());
     let get = ask(server.http, &format!("GET {path}"), "").await;
     let head = ask(server.http, &format!("HEAD {path}"), "").await;
-    assert_eq!((head.status, head.header("etag"), head.header("content-length")), (200, Some("\"3\""), get.header("content-length")));
+    assert_eq!(
+        (head.status, head.header("etag"), head.header("content-length")),
+        (200, Some("\"3\""), get.header("content-length"))
+    );
     let missing = ask(server.http, "HEAD /v1/nothing", "").await;
     assert_eq!((missing.status, missing.header("content-type")), (404, Some("application/problem+json")));
 }
@@ -148,7 +151,10 @@ async fn keys_tokens_and_secrets() {
     let without = ask(server.http, "POST /v1/commands", "Content-Length: 0\r\n").await.problem();
     assert_eq!((&without["status"], &without["errors"][0]["header"]), (&400.into(), &"Idempotency-Key".into()));
     let stranger = ask(server.http, "GET /v1/me", "").await;
-    assert_eq!((stranger.problem()["status"].as_u64(), stranger.header("www-authenticate")), (Some(401), Some("Bearer")));
+    assert_eq!(
+        (stranger.problem()["status"].as_u64(), stranger.header("www-authenticate")),
+        (Some(401), Some("Bearer"))
+    );
     let ours = ask(server.http, "GET /v1/secret", "").await;
     assert_eq!(ours.problem()["status"], 500);
     assert!(!String::from_utf8_lossy(&ours.body).contains("1234"));

@@ -41,7 +41,9 @@ async fn over_http() {
     let deadline = Some(Instant::now() + Duration::from_millis(900));
     let answer = telemetry::scope(&incoming(), deadline, Span::none(), http.get("/")).await.unwrap();
     let body = String::from_utf8(answer.body.to_vec()).unwrap();
-    let [parent, state, canary, credential, timeout] = body.split(' ').collect::<Vec<_>>()[..] else { panic!("{body}") };
+    let [parent, state, canary, credential, timeout] = body.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{body}")
+    };
     assert!(parent.contains(TRACE), "{body}");
     assert_eq!((state, canary), ("vendor=1", "true"));
     assert!(credential.starts_with("order."));

@@ -1,10 +1,10 @@
 //! tmp
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use messaging::sqlite::{SqliteBus, SqliteOutbox, record};
 use messaging::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 static NOTHING: sqlx::migrate::Migrator = sqlx::migrate::Migrator::DEFAULT;
 struct H(::sqlite::Database, AtomicUsize);
@@ -38,7 +38,8 @@ async fn bench() {
     let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
     tracker.spawn(relay.run(token.clone()));
     let h = Arc::new(H(db2, AtomicUsize::new(0)));
-    tracker.spawn(Consumer::new(bus2, "g", &["a.v1"], h.clone(), Policy::default()).run(token.clone(), tracker.clone()));
+    tracker
+        .spawn(Consumer::new(bus2, "g", &["a.v1"], h.clone(), Policy::default()).run(token.clone(), tracker.clone()));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let c = cpu();
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -53,10 +54,17 @@ async fn bench() {
             let _ = record(&mut tx, &Effects::of(vec![e])).await.unwrap();
             tx.commit().await.unwrap();
             wake.poke();
-            if rate > 0 { tokio::time::sleep_until(tokio::time::Instant::from_std(t + Duration::from_micros(1_000_000 / rate * i as u64))).await; }
+            if rate > 0 {
+                tokio::time::sleep_until(tokio::time::Instant::from_std(
+                    t + Duration::from_micros(1_000_000 / rate * i as u64),
+                ))
+                .await;
+            }
         }
         println!("recorded in {:?}", t.elapsed());
-        while h.1.load(Ordering::Relaxed) - start < n { tokio::time::sleep(Duration::from_millis(1)).await; }
+        while h.1.load(Ordering::Relaxed) - start < n {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let (w, c) = (t.elapsed(), cpu() - c);
         println!("rate {rate}: {n} events in {w:?}, cpu {c:.2}s = {:.0} us/event", c * 1e6 / n as f64);
     }
