@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use futures::FutureExt as _;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -14,11 +13,6 @@ use crate::connection;
 
 /// After a failed accept (no file descriptors left) the loop rests, or it would spin.
 const REST: Duration = Duration::from_millis(50);
-
-/// How long the connections at the end may close by themselves.
-const LINGER: Duration = Duration::from_millis(500);
-/// Between two looks at how many are left.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// The steps of the end, in this order.
 #[derive(Clone, Debug, Default)]
@@ -55,8 +49,14 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, most: usize, ph
             },
         }
     }
-    // Who was let into the queue by the kernel before is served too.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        start(stream, None);
+    // Who was let into the queue by the kernel before is served too. The kernel is asked: tokio's own knowledge is as
+    // old as its last poll.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, _)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            start(stream, None);
+        }
     }
 }

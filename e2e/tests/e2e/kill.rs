@@ -264,6 +264,6 @@ async fn settled(cluster: &Cluster) -> Result<()> {
         }
         sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(books::count(&bus, "SELECT count(*) FROM dead_letters").await?, 0, "dead letters");
+    assert_eq!(books::count(&bus, "SELECT count(*) FROM dead").await?, 0, "dead letters");
     Ok(())
 }

@@ -131,7 +131,10 @@ impl Worker {
     async fn settle(&self, delivery: &Delivery, outcome: Outcome) {
         let subscription = &*self.subscription;
         match outcome {
-            Outcome::Done => self.insist(|| subscription.ack(delivery)).await,
+            Outcome::Done => {
+                tracing::info!(group = self.group, event.id = %delivery.event.id, "{} applied", delivery.event.kind);
+                self.insist(|| subscription.ack(delivery)).await;
+            }
             Outcome::Stopped => self.insist(|| subscription.release(delivery)).await,
             Outcome::Lost => tracing::info!("the event went to another consumer, its lease was lost"),
             Outcome::Failed(reason) if self.is_last(delivery, &reason) => {

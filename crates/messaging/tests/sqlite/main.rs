@@ -1,7 +1,6 @@
 //! The embedded adapters under the contract suites, and what is theirs alone: kill -9, pruning, sharing a file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod bench;
 mod contract;
 mod crash;
 mod own;

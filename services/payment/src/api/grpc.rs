@@ -39,7 +39,7 @@ pub fn service(cashier: Cashier, secret: &str) -> InterceptedService<PaymentServ
 /// Takes the message out of a command, which only one service may give.
 fn command<T>(request: Request<T>) -> Result<T, Status> {
     match request.extensions().get::<Caller>() {
-        Some(caller) if !caller.name().is_empty() => Ok(request.into_inner()),
+        Some(caller) if caller.name() == COMMANDER => Ok(request.into_inner()),
         _ => Err(Error::new(Kind::Forbidden, "this service may only read").into()),
     }
 }
