@@ -31,7 +31,7 @@ use std::fmt::Display;
 
 /// Reads text without control characters and hands it to `parse`.
 pub fn text<T, E: Display>(parse: impl FnOnce(&str) -> Result<T, E>) -> impl FnOnce(&Node) -> Result<T, String> {
-    checked_text(|c| c.is_control(), parse)
+    checked_text(char::is_control, parse)
 }
 
 /// Reads text in which line breaks and tabs are allowed, but no other control characters.

@@ -113,34 +113,43 @@ type Sums = BTreeMap<String, i64>;
 
 fn examine(books: &Books) -> Report {
     let Books { user, order, payment } = books;
-    let number = |value: &Value| value.as_u64().unwrap_or(u64::MAX);
-    let sums = |value: &Value| -> Sums {
-        let sums = value.as_array().into_iter().flatten();
-        let sum = |sum: &Value| Some((sum["currency"].as_str()?.to_owned(), sum["amount"].as_i64()?));
-        without_zero(sums.filter_map(sum).collect())
-    };
-    let violations = order["stock"]["violations"].as_array();
-    let (captured, refunded) = (sums(&order["captured"]), sums(&order["refunded"]));
-    let (ledger_captured, ledger_refunded) = (ledger(&payment.captured), ledger(&payment.refunded));
     let outboxes = [number(&user["outbox"]), number(&order["outbox"]), payment.outbox];
+    let left = format!("user {}, order {}, payment {}", outboxes[0], outboxes[1], outboxes[2]);
+    let mut checks = vec![settled(order, payment), stock(order)];
+    checks.extend(money(order, payment));
+    checks.push(check("every event has left its outbox", outboxes == [0; 3], left));
+    Report(checks)
+}
+
+fn check(name: &'static str, holds: bool, detail: String) -> Check {
+    Check { name, holds, detail }
+}
+
+fn settled(order: &Value, payment: &AuditResponse) -> Check {
+    let (statuses, underway, unresolved) =
+        (statuses(&order["orders"]), number(&order["unsettled"]), payment.unresolved);
+    let detail = format!("{statuses}; under way: {underway}; payments unresolved: {unresolved}");
+    check("every order is settled", underway == 0 && unresolved == 0, detail)
+}
+
+fn stock(order: &Value) -> Check {
+    let (products, violations) = (&order["stock"]["products"], &order["stock"]["violations"]);
+    let detail = format!("{products} products; violations: {violations}");
+    check(
+        "stock is what was there, plus restocked, minus sold",
+        violations.as_array().is_some_and(Vec::is_empty),
+        detail,
+    )
+}
+
+/// What payment's books say of themselves, then what they say beside the orders.
+fn money(order: &Value, payment: &AuditResponse) -> [Check; 5] {
+    let agree = |name, said: &Value, booked: &[Money]| {
+        let (said, booked) = (sums(said), ledger(booked));
+        check(name, said == booked, format!("orders: {}; ledger: {}", shown(&said), shown(&booked)))
+    };
     let (held, confirmed) = (ledger(&payment.held), order["orders"]["confirmed"].as_u64().unwrap_or_default());
-    let underway = number(&order["unsettled"]);
-    let check = |name, holds, detail| Check { name, holds, detail };
-    Report(vec![
-        check(
-            "every order is settled",
-            underway == 0 && payment.unresolved == 0,
-            format!(
-                "{}; under way: {underway}; payments unresolved: {}",
-                statuses(&order["orders"]),
-                payment.unresolved
-            ),
-        ),
-        check(
-            "stock is what was there, plus restocked, minus sold",
-            violations.is_some_and(Vec::is_empty),
-            format!("{} products; violations: {}", order["stock"]["products"], order["stock"]["violations"]),
-        ),
+    [
         check(
             "every ledger transaction sums to zero",
             payment.unbalanced == 0,
@@ -151,27 +160,24 @@ fn examine(books: &Books) -> Report {
             payment.charged_twice == 0,
             format!("charged twice: {}", payment.charged_twice),
         ),
-        check(
-            "captured is what the orders say",
-            captured == ledger_captured,
-            format!("orders: {}; ledger: {}", shown(&captured), shown(&ledger_captured)),
-        ),
-        check(
-            "refunded is what the orders say",
-            refunded == ledger_refunded,
-            format!("orders: {}; ledger: {}", shown(&refunded), shown(&ledger_refunded)),
-        ),
+        agree("captured is what the orders say", &order["captured"], &payment.captured),
+        agree("refunded is what the orders say", &order["refunded"], &payment.refunded),
         check(
             "money is held for confirmed orders only",
             held.is_empty() == (confirmed == 0),
             format!("{confirmed} confirmed; held: {}", shown(&held)),
         ),
-        check(
-            "every event has left its outbox",
-            outboxes == [0; 3],
-            format!("user {}, order {}, payment {}", outboxes[0], outboxes[1], outboxes[2]),
-        ),
-    ])
+    ]
+}
+
+/// A count; what is none is as bad as can be.
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(u64::MAX)
+}
+
+fn sums(value: &Value) -> Sums {
+    let sum = |sum: &Value| Some((sum["currency"].as_str()?.to_owned(), sum["amount"].as_i64()?));
+    without_zero(value.as_array().into_iter().flatten().filter_map(sum).collect())
 }
 
 fn statuses(orders: &Value) -> String {

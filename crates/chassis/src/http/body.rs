@@ -53,9 +53,12 @@ impl Payload {
     /// [`Kind::TooLarge`], or [`Kind::Malformed`] where the client stops in the middle.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let read = Limited::new(self.body, BODY_LIMIT).collect().await;
-        read.map(http_body_util::Collected::to_bytes).map_err(|cause| match cause.is::<LengthLimitError>() {
-            true => Error::new(Kind::TooLarge, "the body must be at most 1 MiB"),
-            false => Error::new(Kind::Malformed, "the body is incomplete"),
+        read.map(http_body_util::Collected::to_bytes).map_err(|cause| {
+            if cause.is::<LengthLimitError>() {
+                Error::new(Kind::TooLarge, "the body must be at most 1 MiB")
+            } else {
+                Error::new(Kind::Malformed, "the body is incomplete")
+            }
         })
     }
 }

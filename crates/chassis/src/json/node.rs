@@ -90,7 +90,9 @@ impl Node {
             }
             Self::List(items) => {
                 length(to, b'l', items.len());
-                items.iter().for_each(|item| item.feed(to));
+                for item in items {
+                    item.feed(to);
+                }
             }
             Self::Object(members) => {
                 length(to, b'o', members.len());

@@ -118,6 +118,7 @@ impl<'a> Object<'a> {
     }
 
     /// `None` is a fault that was noted, `Some(None)` a member that is not there.
+    #[expect(clippy::option_option)]
     fn find(&mut self, name: &'static str) -> Option<Option<&'a Node>> {
         self.asked.push(name);
         let mut found = self.members.iter().filter(|(member, _)| member == name).map(|(_, node)| node);

@@ -36,7 +36,7 @@ impl UnaryService<String> for Probe {
                 "panic" => panic!("the secret is 1234"),
                 "hang" => std::future::pending().await,
                 "internal" => Err(error::Error::internal(std::io::Error::other("the secret is 1234")).into()),
-                "left" => Ok(Response::new(telemetry::remaining(Duration::from_secs(3600)).as_millis().to_string())),
+                "left" => Ok(Response::new(telemetry::remaining(Duration::from_hours(1)).as_millis().to_string())),
                 _ => {
                     let carrier = Carrier::current();
                     let trace = telemetry::trace_id().unwrap_or_default();

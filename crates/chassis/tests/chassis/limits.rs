@@ -40,7 +40,7 @@ async fn what_is_too_much_is_refused_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_ends_when_its_caller_no_longer_waits() {
     let slow = get(std::future::pending::<&'static str>);
-    let left = get(async || telemetry::remaining(Duration::from_secs(3600)).as_millis().to_string());
+    let left = get(async || telemetry::remaining(Duration::from_hours(1)).as_millis().to_string());
     let mut config = config();
     config.limits.request_timeout = Duration::from_secs(2);
     let server = Server::start(config, app(Router::new().route("/slow", slow).route("/left", left))).await;

@@ -73,7 +73,7 @@ async fn only_what_is_idempotent_is_tried_again_and_the_deadline_shrinks() {
     let flaky = async move |headers: HeaderMap| {
         let n = count.fetch_add(1, Ordering::SeqCst);
         let body = headers["x-request-timeout-ms"].to_str().unwrap().to_owned();
-        (if n % 2 == 0 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, body)
+        (if n.is_multiple_of(2) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, body)
     };
     let server = Server::of(Router::new().route("/", get(flaky))).await;
     let config = client::Config { timeout: Duration::from_secs(2), ..client::Config::default() };
@@ -82,7 +82,7 @@ async fn only_what_is_idempotent_is_tried_again_and_the_deadline_shrinks() {
     assert_eq!(made.load(Ordering::SeqCst), 2);
     let left: u64 = String::from_utf8(answer.body.to_vec()).unwrap().parse().unwrap();
     assert!(left < 2000, "less after the first attempt: {left}");
-    let refused = http.send(axum::http::Method::GET, "/", HeaderMap::new(), None, false).await;
+    let refused = http.send(http::Method::GET, "/", HeaderMap::new(), None, false).await;
     assert!(refused.is_err());
     assert_eq!(made.load(Ordering::SeqCst), 3, "once");
 }
