@@ -1,6 +1,7 @@
 //! The kill test: concurrent clients place, repeat, cancel and fulfil orders while processes die.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,9 +27,9 @@ const KILLS: usize = 24;
 /// A command is repeated this long before the test gives up on it: much longer than any restart takes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The run's seed; `TRIREME_SEED` repeats another one.
+/// The run's seed; `TEST_SEED` repeats another one.
 fn seed() -> u64 {
-    std::env::var("TRIREME_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    std::env::var("TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
 /// One order as its client knows it.
@@ -236,6 +237,9 @@ async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result
         assert_eq!(after, before - held(&orders, product), "stock of {product}");
     }
     settled(&cluster).await?;
+    println!("{} events are delivered once more", books::redeliver(cluster.data()).await?);
+    settled(&cluster).await?;
+    everything_told(&books::told(cluster.data()).await?, &orders);
     let confirmed = books::confirmed_by_user(cluster.data()).await?;
     for account in &accounts {
         let me = shop.api.get("user:/v1/users/me", account).await?;
@@ -245,6 +249,23 @@ async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result
     let known = books::count(&books::open(cluster.data(), "order.db").await?, "SELECT count(*) FROM orders").await?;
     assert_eq!(usize::try_from(known)?, orders.len(), "an order exists that nobody was told of");
     Ok(())
+}
+
+/// What an order and its payment have become was told to the others.
+fn everything_told(told: &BTreeMap<String, BTreeSet<String>>, orders: &[Value]) {
+    for order in orders {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (id, status, payment) = (text(&order["id"]), text(&order["status"]), text(&order["payment"]["status"]));
+        let mut expected = BTreeSet::from(["order.placed.v1".to_owned(), format!("order.{status}.v1")]);
+        if matches!(&*status, "fulfilled" | "refunded") {
+            expected.insert("order.confirmed.v1".to_owned());
+        }
+        if !payment.is_empty() {
+            expected.insert(format!("payment.{payment}.v1"));
+        }
+        let told = told.get(&id).cloned().unwrap_or_default();
+        assert!(told.is_superset(&expected), "{order} was told as {told:?}");
+    }
 }
 
 /// Waits until every event is applied and the services prove their books.
