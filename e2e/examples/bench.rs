@@ -46,7 +46,7 @@ fn restart(cluster: &Cluster, name: &str) -> Result<()> {
     let old = cluster.process(name)?.pid;
     cluster.signal(name, Signal::SIGTERM)?;
     let give_up = Instant::now() + Duration::from_secs(20);
-    while cluster.process(name)?.pid == old {
+    while cluster.process(name)?.pid.is_none_or(|pid| Some(pid) == old) {
         ensure!(Instant::now() < give_up, "{name} does not come back");
     }
     Ok(())

@@ -108,7 +108,7 @@ impl Passwords for Argon2id {
 
 fn hash(argon2: &Argon2<'static>, password: &str) -> Result<PasswordHash, Error> {
     let mut salt = [0_u8; SALT_LEN];
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| Error::Randomness)?;
+    getrandom::fill(&mut salt).map_err(|_| Error::Randomness)?;
     let hash: phc::PasswordHash =
         argon2.hash_password_with_salt(password.as_bytes(), &salt).map_err(|e| Error::Argon2(e.to_string()))?;
     Ok(PasswordHash::new(hash.to_string()))
@@ -117,7 +117,7 @@ fn hash(argon2: &Argon2<'static>, password: &str) -> Result<PasswordHash, Error>
 /// A hash that no password has, by chance, at this cost. It is not made from one: that would keep the start waiting.
 fn nobody(cost: Cost) -> Result<PasswordHash, Error> {
     let mut bytes = [0_u8; SALT_LEN + Params::DEFAULT_OUTPUT_LEN];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Randomness)?;
+    getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
     let (salt, output) = bytes.split_at(SALT_LEN);
     let (salt, output) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output));
     let Cost { memory_kib, passes, .. } = cost;

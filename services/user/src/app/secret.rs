@@ -1,6 +1,6 @@
 //! Refresh tokens: what the owner has, and what is kept of it.
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Error, ports::TokenHash};
@@ -21,7 +21,7 @@ impl RefreshToken {
     /// The system has no randomness.
     pub fn generate() -> Result<Self, Error> {
         let mut bytes = [0_u8; LEN];
-        rand::fill(&mut bytes).map_err(|_| Error::broken("no randomness"))?;
+        getrandom::fill(&mut bytes).map_err(|_| Error::broken("no randomness"))?;
         let text = URL_SAFE_NO_PAD.encode(bytes);
         let hash = hash(&text);
         Ok(Self { text, hash })
