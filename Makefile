@@ -43,7 +43,7 @@ fmt: ## Format the code
 	$(CARGO) fmt --all
 
 doc: ## Build the documentation; a broken link is an error
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --all-features
 
 ci: lint doc test-all ## What runs before a change lands
 

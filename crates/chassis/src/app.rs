@@ -49,16 +49,20 @@ pub struct App {
     pub on_drained: Vec<BoxFuture<'static, ()>>,
 }
 
-/// Runs a service until a signal ends it.
+/// Builds a service and runs it until a signal ends it.
+///
+/// The ports are opened first, so that a service that cannot have them has begun nothing; clients that connect wait
+/// until it is built.
 ///
 /// # Errors
 ///
-/// A port is taken, a task has ended by itself, or the deadline of the shutdown has passed with work left.
-pub async fn run(config: Config, app: App) -> Result<()> {
+/// A port is taken, the service cannot be built, a task has ended by itself, or the deadline of the shutdown has passed with work left.
+pub async fn run(config: Config, build: impl AsyncFnOnce() -> Result<App>) -> Result<()> {
     LazyLock::force(&STARTED);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listeners = Listeners::bind(&config).await?;
+    let app = build().await?;
     let signalled = async move {
         tokio::select! {
             _ = terminate.recv() => {}

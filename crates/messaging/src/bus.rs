@@ -39,6 +39,12 @@ pub trait Bus: Send + Sync {
 
     /// How many events wait for the group or are in its hands; dead letters do not count.
     async fn depth(&self, group: &str) -> Result<u64, Error>;
+
+    /// Asks the broker whether it answers, for the health check.
+    async fn ping(&self) -> Result<(), Error>;
+
+    /// Closes the connections, for the end of a process.
+    async fn close(&self);
 }
 
 /// One member's place in a consumer group.

@@ -36,6 +36,9 @@ pub enum Error {
         /// The event's id.
         event: Uuid,
     },
+    /// No adapter has this scheme.
+    #[error("unknown scheme `{0}`; known is sqlite:")]
+    UnknownScheme(String),
     /// A value cannot be written as an event's data.
     #[error("cannot encode an event")]
     Encode(#[source] serde_json::Error),

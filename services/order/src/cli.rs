@@ -63,7 +63,7 @@ impl Cli {
     /// Does what was asked for.
     pub async fn run(&self, config: &Config) -> Result<()> {
         match &self.command {
-            None | Some(Command::Serve) => chassis::run(config.chassis(), wiring::service(config).await?).await,
+            None | Some(Command::Serve) => chassis::run(config.chassis(), async || wiring::service(config).await).await,
             Some(Command::Migrate) => wiring::migrate(config).await,
             Some(Command::Seed { file }) => seed(config, file.as_ref()).await,
             Some(Command::Config | Command::Version) => Ok(()),

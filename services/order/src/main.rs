@@ -1,6 +1,6 @@
 //! The order service's binary.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser as _;
@@ -9,8 +9,17 @@ use order::{cli::Cli, config::Config, wiring};
 /// How long telemetry may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(5);
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("order: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
     if cli.tells_version() {
         return Ok(());
     }

@@ -9,10 +9,7 @@ use chassis::{Health, Tasks};
 use client::Grpc;
 use clock::SharedClock;
 use lock::Locks;
-use messaging::{
-    Bus, Consumer, Outbox, Policy, Relay, Wake,
-    sqlite::{SqliteBus, SqliteOutbox},
-};
+use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, sqlite::SqliteOutbox};
 use sqlite::Database;
 use tonic::service::Routes;
 
@@ -54,14 +51,14 @@ pub async fn service(config: &Config) -> Result<chassis::App> {
     let clock = clock::system();
     let tasks = Tasks::new();
     let db = database(config).await?;
-    let bus = bus(config, clock.clone()).await?;
+    let bus = messaging::open(&config.bus.url, clock.clone()).await.context("bus.url")?;
     let outbox: Arc<dyn Outbox> = Arc::new(SqliteOutbox::open(db.clone(), clock.clone()).await?);
-    let relay = Relay::new(outbox, Arc::new(bus.clone()), clock.clone());
+    let relay = Relay::new(outbox, Arc::clone(&bus), clock.clone());
     let store = Arc::new(Store::new(db.clone(), relay.wake()));
     let (follow_ups, worker) = follow_up::queue();
     let app = Arc::new(use_cases(config, clock.clone(), store, follow_ups, &tasks)?);
     let locks = Locks::new(lock::open(&config.lock.url).context("lock.url")?, tasks.tracker(), lock::Policy::default());
-    start(&tasks, &app, Background { relay, bus: Arc::new(bus.clone()), worker, locks });
+    start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
     let keys = JwksClient::new(&config.auth.jwks_url, client::Config::default());
     let secret = config.service.credential_file.expose();
     let checked = db.clone();
@@ -113,14 +110,6 @@ async fn database(config: &Config) -> Result<Database> {
     match url.split_once(':') {
         Some(("sqlite", _)) => open(url).await.context("database.url"),
         _ => bail!("database.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
-    }
-}
-
-async fn bus(config: &Config, clock: SharedClock) -> Result<SqliteBus> {
-    let url = &config.bus.url;
-    match url.split_once(':') {
-        Some(("sqlite", _)) => SqliteBus::open(url, clock).await.context("bus.url"),
-        _ => bail!("bus.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
     }
 }
 

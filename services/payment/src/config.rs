@@ -30,6 +30,8 @@ pub enum Command {
     Config,
     /// Brings the databases' schemas up to date.
     Migrate,
+    /// Prints version and commit.
+    Version,
 }
 
 /// The whole configuration.

@@ -23,17 +23,21 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if matches!(arguments.command, Some(Command::Version)) {
+        println!("{} {} ({})", wiring::NAME, wiring::VERSION, wiring::COMMIT);
+        return Ok(());
+    }
     let loaded = config::load(arguments.config.as_deref())?;
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => chassis::runtime()?.block_on(serve(&loaded.value)),
         Command::Migrate => chassis::runtime()?.block_on(wiring::migrate(&loaded.value)),
-        Command::Config => Ok(loaded.print(&mut stdout(), stdout().is_terminal())?),
+        Command::Config | Command::Version => Ok(loaded.print(&mut stdout(), stdout().is_terminal())?),
     }
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let guard = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
-    let ended = async { chassis::run(config.chassis(), wiring::app(config).await?).await }.await;
+    let ended = async { chassis::run(config.chassis(), async || wiring::app(config).await).await }.await;
     guard.shutdown(Duration::from_secs(2)).await;
     ended
 }

@@ -6,10 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use chassis::{App, Health, Tasks};
 use clock::SharedClock;
 use lock::{Locks, Policy};
-use messaging::{
-    Bus, Consumer, Outbox, Relay,
-    sqlite::{SqliteBus, SqliteOutbox},
-};
+use messaging::{Bus, Consumer, Outbox, Relay, sqlite::SqliteOutbox};
 use tonic::service::Routes;
 
 use crate::{
@@ -30,7 +27,7 @@ pub const NAME: &str = "payment";
 /// The service's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit it was built from, where the build says so.
-const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
+pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
@@ -44,15 +41,15 @@ pub async fn app(config: &Config) -> Result<App> {
     let tasks = Tasks::new();
     let (database, outbox) = open_database(&config.database.url, &clock).await?;
     let sandbox = open_provider(&config.provider.url).await?;
-    let bus = open_bus(&config.bus.url, &clock).await?;
+    let bus = messaging::open(&config.bus.url, Arc::clone(&clock)).await.context("bus.url")?;
     let locks = Locks::new(lock::open(&config.lock.url)?, tasks.tracker(), Policy::default());
 
     let shared: Arc<dyn Outbox> = Arc::new(outbox);
-    let relay = Relay::new(Arc::clone(&shared), Arc::new(bus.clone()), Arc::clone(&clock));
+    let relay = Relay::new(Arc::clone(&shared), Arc::clone(&bus), Arc::clone(&clock));
     let payments = SqlitePayments::new(database.clone(), relay.wake());
     let provider = Arc::new(sandbox.clone());
     let cashier = Cashier::new(Arc::new(payments), provider, shared, locks, Arc::clone(&clock));
-    start(&tasks, relay, Arc::new(bus.clone()), &cashier);
+    start(&tasks, relay, Arc::clone(&bus), &cashier);
 
     let checked = database.clone();
     Ok(App {
@@ -113,14 +110,7 @@ async fn open_database(url: &str, clock: &SharedClock) -> Result<(sqlite::Databa
             let outbox = SqliteOutbox::open(database.clone(), Arc::clone(clock)).await?;
             Ok((database, outbox))
         }
-        _ => bail!("database.url: unknown scheme in `{url}`; known: sqlite:"),
-    }
-}
-
-async fn open_bus(url: &str, clock: &SharedClock) -> Result<SqliteBus> {
-    match scheme(url) {
-        "sqlite" => SqliteBus::open(url, Arc::clone(clock)).await.context("bus.url"),
-        _ => bail!("bus.url: unknown scheme in `{url}`; known: sqlite:"),
+        _ => bail!("database.url: unknown scheme `{}`; known is sqlite:", scheme(url)),
     }
 }
 
@@ -128,7 +118,7 @@ async fn open_bus(url: &str, clock: &SharedClock) -> Result<SqliteBus> {
 async fn open_provider(url: &str) -> Result<Sandbox> {
     match url.split_once(':') {
         Some(("sandbox", place)) => Sandbox::open(&format!("sqlite:{place}")).await.context("provider.url"),
-        _ => bail!("provider.url: unknown scheme in `{url}`; known: sandbox:"),
+        _ => bail!("provider.url: unknown scheme `{}`; known is sandbox:", scheme(url)),
     }
 }
 

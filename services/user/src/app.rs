@@ -41,7 +41,7 @@ pub use update_user::Expected;
 use ports::{Accounts, Orders, Passwords, Sessions};
 
 /// What the events of this service say they come from.
-pub const SOURCE: &str = "trireme-user";
+pub const SOURCE: &str = "user";
 
 /// What the use cases work with.
 pub struct Parts {

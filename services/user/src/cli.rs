@@ -20,7 +20,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 
 /// Accounts, sessions and signing keys.
 #[derive(Debug, Parser)]
-#[command(name = "user")]
+#[command(name = "user", version)]
 pub struct Args {
     /// A TOML file that comes over the defaults; the environment (`TRIREME_SECTION__KEY`) comes over both.
     #[arg(long, value_name = "FILE", global = true)]
@@ -81,7 +81,8 @@ impl Args {
 
 async fn serve(config: &Config) -> Result<()> {
     let telemetry = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
-    let served = async { chassis::run(config.chassis(), wiring::service(config, clock::system()).await?).await }.await;
+    let served =
+        async { chassis::run(config.chassis(), async || wiring::service(config, clock::system()).await).await }.await;
     if let Err(error) = &served {
         tracing::error!(error = format!("{error:#}"), "the user service failed");
     }

@@ -8,10 +8,7 @@ use cache::Cache;
 use chassis::{Health, Tasks};
 use client::Http;
 use clock::SharedClock;
-use messaging::{
-    Bus, Consumer, Outbox, Policy, Relay, Wake,
-    sqlite::{SqliteBus, SqliteOutbox},
-};
+use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, sqlite::SqliteOutbox};
 use proto::user::v1::user_service_server::UserServiceServer;
 use sqlite::Database;
 use tonic::service::Routes;
@@ -51,13 +48,13 @@ const PRUNED: u32 = 1000;
 /// A URL has an unknown scheme, or what it names cannot be used.
 pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let db = database(config).await?;
-    let bus = bus(config, clock.clone()).await?;
+    let bus = messaging::open(&config.bus.url, clock.clone()).await.context("bus.url")?;
     let outbox: Arc<dyn Outbox> = Arc::new(SqliteOutbox::open(db.clone(), clock.clone()).await?);
-    let relay = Relay::new(Arc::clone(&outbox), Arc::new(bus.clone()), clock.clone());
+    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), clock.clone());
     let tasks = Tasks::new();
     let store = SqliteStore::new(db.clone(), relay.wake());
     let app = use_cases(config, clock.clone(), store, outbox, &tasks).await?;
-    let consumer = consumer(&app, Arc::new(bus.clone()));
+    let consumer = consumer(&app, Arc::clone(&bus));
     start(&tasks, relay, consumer, &app);
     let api = Api {
         verifier: Verifier::new(app.keys().clone(), clock),
@@ -112,14 +109,6 @@ async fn database(config: &Config) -> Result<Database> {
     match url.split_once(':') {
         Some(("sqlite", _)) => sqlite::open(url, &MIGRATIONS).await.context("database.url"),
         _ => bail!("database.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
-    }
-}
-
-async fn bus(config: &Config, clock: SharedClock) -> Result<SqliteBus> {
-    let url = &config.bus.url;
-    match url.split_once(':') {
-        Some(("sqlite", _)) => SqliteBus::open(url, clock).await.context("bus.url"),
-        _ => bail!("bus.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
     }
 }
 

@@ -93,20 +93,6 @@ impl SqliteBus {
         self
     }
 
-    /// Closes the connections, for the end of a process.
-    pub async fn close(&self) {
-        self.shared.signals.close().await;
-        self.shared.database.close().await;
-    }
-
-    /// Asks the file whether it can be read, for the health check.
-    ///
-    /// # Errors
-    /// When it cannot.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.shared.database.ping().await.map_err(Error::bus)
-    }
-
     /// Forgets old events now and then, a bounded number at a time, so that no publisher pays much.
     async fn prune_if_due(&self, now: i64) {
         let due = self.shared.next_prune.load(Ordering::Relaxed);
@@ -185,5 +171,14 @@ impl Bus for SqliteBus {
         let depth: i64 =
             sqlx::query_scalar(DEPTH).bind(group).fetch_one(&self.shared.database.read).await.map_err(Error::bus)?;
         Ok(rows::count(depth))
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.shared.database.ping().await.map_err(Error::bus)
+    }
+
+    async fn close(&self) {
+        self.shared.signals.close().await;
+        self.shared.database.close().await;
     }
 }

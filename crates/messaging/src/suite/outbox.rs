@@ -245,6 +245,12 @@ impl Bus for Fake {
     async fn depth(&self, _: &str) -> Result<u64, Error> {
         Ok(0)
     }
+
+    async fn ping(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
 }
 
 impl Fake {

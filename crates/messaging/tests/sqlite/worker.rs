@@ -63,6 +63,14 @@ impl Bus for Trapped<SqliteBus> {
     async fn depth(&self, group: &str) -> Result<u64, Error> {
         self.0.depth(group).await
     }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.0.ping().await
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
 }
 
 #[async_trait]

@@ -40,16 +40,7 @@ pub async fn open(url: &str) -> anyhow::Result<Database> {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        // The primary result codes that pass: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
-        let passing = |code: u32| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14);
-        let unavailable = match &error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
-                true
-            }
-            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse().ok()).is_some_and(passing),
-            _ => false,
-        };
-        if unavailable { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
+        if sqlite::is_unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
     }
 }
 

@@ -31,13 +31,5 @@ impl SqliteStore {
 
 /// What the use cases may know of a failure: whether it may pass.
 fn failure(error: sqlx::Error) -> Failure {
-    // Primary result codes 5 and 6 are SQLITE_BUSY and SQLITE_LOCKED; the rest of the number is the extension.
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    let code = code.and_then(|code| code.parse::<u32>().ok());
-    let busy = code.is_some_and(|code| matches!(code & 0xff, 5 | 6));
-    if busy || matches!(error, sqlx::Error::PoolTimedOut) {
-        Failure::Unavailable(error.into())
-    } else {
-        Failure::Broken(error.into())
-    }
+    if sqlite::is_unavailable(&error) { Failure::Unavailable(error.into()) } else { Failure::Broken(error.into()) }
 }

@@ -54,7 +54,7 @@ async fn what_happens_is_told_and_nothing_personal() {
     assert_eq!(kinds, [("user.registered.v1", false), ("user.updated.v1", true)]);
     for event in events {
         assert_eq!(event.decode::<Value>().unwrap(), json!({ "user_id": ada.id }));
-        assert_eq!(event.source, "trireme-user");
+        assert_eq!(event.source, "user");
     }
 }
 

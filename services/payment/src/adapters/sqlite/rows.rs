@@ -12,17 +12,7 @@ use crate::{
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        // Primary result codes: 5 is SQLITE_BUSY, 6 SQLITE_LOCKED; the rest of the number is the extension.
-        let busy = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| matches!(code & 0xff, 5 | 6));
-        match error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => Self::Unavailable(error.into()),
-            error if busy => Self::Unavailable(error.into()),
-            error => Self::Broken(error.into()),
-        }
+        if sqlite::is_unavailable(&error) { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
     }
 }
 
