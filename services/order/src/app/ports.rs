@@ -189,6 +189,8 @@ pub trait Accounts: Send + Sync {
 pub struct Totals {
     /// Orders by status.
     pub orders: Vec<(Status, u64)>,
+    /// Totals of confirmed orders, by currency: the money that is held for them.
+    pub held: Vec<Money>,
     /// Totals of orders whose payment was captured, by currency.
     pub captured: Vec<Money>,
     /// Totals of orders whose payment was refunded, by currency.

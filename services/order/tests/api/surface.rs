@@ -109,6 +109,7 @@ async fn the_audit_adds_up() {
         json!({
             "orders": { "fulfilled": 1, "rejected": 1 },
             "unsettled": 0,
+            "held": [],
             "captured": [{ "amount": 100, "currency": "EUR" }],
             "refunded": [],
             "stock": { "products": 1, "violations": [] },

@@ -58,12 +58,14 @@ pub async fn money_is_summed_by_currency(stores: Stores) {
         stores.placed(order).await;
         let order = &mut *order;
         change(&stores, order, false, |o| o.authorized(payment(PaymentStatus::Authorized), after(1))).await;
+        assert_eq!(stores.audit.totals().await.unwrap().held, [order.total]);
         change(&stores, order, false, |o| o.fulfil(after(2))).await;
         change(&stores, order, false, |o| o.captured(payment(PaymentStatus::Captured), after(3))).await;
     }
     change(&stores, &mut orders[0], false, |o| o.cancel(Reason::CancelledByCustomer, after(4))).await;
     change(&stores, &mut orders[0], false, |o| o.refunded(payment(PaymentStatus::Refunded), after(5))).await;
     let totals = stores.audit.totals().await.unwrap();
+    assert_eq!(totals.held, []);
     assert_eq!(totals.captured, [euros(6 * 250)]);
     assert_eq!(totals.refunded, [euros(250)]);
 }

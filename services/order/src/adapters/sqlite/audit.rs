@@ -12,6 +12,8 @@ use crate::{
     domain::{ids::ProductId, status::Status},
 };
 
+const HELD: &str =
+    "SELECT currency, sum(amount) FROM orders WHERE status = 'confirmed' GROUP BY currency ORDER BY currency";
 const CAPTURED: &str = "SELECT currency, sum(amount) FROM orders
     WHERE payment_status IN ('captured', 'refunded') GROUP BY currency ORDER BY currency";
 const REFUNDED: &str = "SELECT currency, sum(amount) FROM orders
@@ -35,6 +37,7 @@ impl Audit for Store {
         let mut tx = self.database.read.begin().await?;
         Ok(Totals {
             orders: by_status(&mut tx).await?,
+            held: sums(&mut tx, HELD).await?,
             captured: sums(&mut tx, CAPTURED).await?,
             refunded: sums(&mut tx, REFUNDED).await?,
             products: number_of(&mut tx, "SELECT count(*) FROM products").await?,

@@ -114,6 +114,7 @@ pub(super) fn audit(totals: &Totals) -> serde_json::Value {
     serde_json::json!({
         "orders": by_status,
         "unsettled": unsettled,
+        "held": totals.held,
         "captured": totals.captured,
         "refunded": totals.refunded,
         "stock": { "products": totals.products, "violations": violations },
