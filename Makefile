@@ -20,10 +20,11 @@ up: build ## Start all three services on embedded defaults and keep them up
 build:
 	@$(CARGO) build --locked --workspace --bins
 
-test: build ## Run every test; nothing to install
+test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-test-all: test ## The same and insist on every real server (none is needed by the embedded defaults)
+test-all: ## The same and insist on every real server that a test can use: PostgreSQL
+	TEST_ALL=1 $(MAKE) test
 
 bench: ## Measure the release binaries: size, memory, time to ready, orders per second
 	$(CARGO) build --locked --release --workspace --bins
@@ -45,7 +46,7 @@ fmt: ## Format the code
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --all-features
 
-ci: lint doc test-all ## What runs before a change lands
+ci: lint doc test ## What runs before a change lands
 
 clean: ## Remove build output and the demo's data
 	$(CARGO) clean

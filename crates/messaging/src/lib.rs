@@ -14,6 +14,7 @@ mod event;
 mod metrics;
 mod open;
 mod outbox;
+pub mod postgres;
 mod relay;
 pub mod sqlite;
 #[cfg(feature = "suite")]

@@ -16,6 +16,7 @@
 
 mod manual_clock;
 mod places;
+pub mod servers;
 mod wait;
 
 pub use manual_clock::ManualClock;

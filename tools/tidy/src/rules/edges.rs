@@ -5,7 +5,7 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("auth", &["clock", "error"]),
     ("cache", &["clock"]),
     ("chassis", &["config", "error", "telemetry"]),
@@ -14,7 +14,8 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("config", &[]),
     ("error", &[]),
     ("lock", &["clock"]),
-    ("messaging", &["clock", "sqlite", "telemetry"]),
+    ("messaging", &["clock", "postgres", "sqlite", "telemetry"]),
+    ("postgres", &[]),
     ("money", &[]),
     ("proto", &[]),
     ("sqlite", &[]),

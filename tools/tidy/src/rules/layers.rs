@@ -35,6 +35,7 @@ const FOREIGN: [(&str, &[&str]); 4] = [
             "rand",
             "serde",
             "serde_json",
+            "postgres",
             "sqlite",
             "sqlx",
             "std::env",
@@ -51,9 +52,9 @@ const FOREIGN: [(&str, &[&str]); 4] = [
             "tracing",
         ],
     ),
-    ("app", &["axum", "chassis", "http", "hyper", "proto", "sqlite", "sqlx", "tonic"]),
-    ("api", &["sqlite", "sqlx"]),
-    ("config", &["axum", "sqlite", "sqlx", "tonic"]),
+    ("app", &["axum", "chassis", "http", "hyper", "postgres", "proto", "sqlite", "sqlx", "tonic"]),
+    ("api", &["postgres", "sqlite", "sqlx"]),
+    ("config", &["axum", "postgres", "sqlite", "sqlx", "tonic"]),
 ];
 
 /// The layer of a service's file: `services/user/src/app/ports.rs` and `services/user/src/app.rs` are in `app`.

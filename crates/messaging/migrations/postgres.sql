@@ -1,0 +1,44 @@
+-- The outbox and the inbox of a service, in the service's own database.
+-- Applied by `messaging::postgres::prepare` at each start, under an advisory lock; every statement may run again.
+
+-- Events that are stored and not yet published. A row goes when the bus has it.
+-- The order of one key is right by seq: a service writes events after it has locked or changed their aggregate's row,
+-- so that two transactions of one key take their numbers one after the other.
+CREATE TABLE IF NOT EXISTS outbox (
+    seq         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          uuid        NOT NULL,
+    kind        text        NOT NULL,
+    source      text        NOT NULL,
+    subject     text,
+    key         text        NOT NULL,
+    time        timestamptz NOT NULL,
+    data        bytea       NOT NULL,
+    traceparent text,
+    tracestate  text,
+    canary      boolean     NOT NULL,
+    attempts    integer     NOT NULL DEFAULT 0, -- how often the bus has refused it
+    next_at     timestamptz,                    -- not before
+    dead_at     timestamptz,                    -- given up
+    reason      text                            -- of the last refusal
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
+
+-- The few rows that were refused: those block their keys.
+CREATE INDEX IF NOT EXISTS outbox_refused ON outbox (key, seq) WHERE next_at IS NOT NULL;
+
+-- Which relay may publish. One row; the fence goes up whenever the owner changes.
+CREATE TABLE IF NOT EXISTS outbox_lease (
+    one   boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    owner text        NOT NULL,
+    fence bigint      NOT NULL,
+    until timestamptz NOT NULL
+);
+INSERT INTO outbox_lease (owner, fence, until) VALUES ('', 0, '-infinity') ON CONFLICT DO NOTHING;
+
+-- Events that have been applied, by consumer.
+CREATE TABLE IF NOT EXISTS inbox (
+    consumer text        NOT NULL,
+    event    uuid        NOT NULL,
+    at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer, event)
+);
+CREATE INDEX IF NOT EXISTS inbox_at ON inbox (at);

@@ -1,0 +1,8 @@
+//! Outbox and inbox in a service's own PostgreSQL database.
+
+mod outbox;
+mod record;
+mod rows;
+
+pub use outbox::PostgresOutbox;
+pub use record::{SCHEMA, prepare, record};

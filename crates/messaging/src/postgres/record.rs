@@ -1,0 +1,54 @@
+//! The store's side of outbox and inbox: what goes into its own transaction.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::rows;
+use crate::{Effects, Receipt, Recorded};
+
+/// The tables that [`record`] writes to, for those who keep their schema in one place.
+pub const SCHEMA: &str = include_str!("../../migrations/postgres.sql");
+
+/// Any number will do, as long as all processes take the same one.
+const PREPARING: i64 = 0x7472_6972_656d_6501;
+
+/// Blocks while another transaction holds the same row back, then sees whether that one was committed.
+const INBOX: &str = "INSERT INTO inbox (consumer, event) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
+const OUTBOX: &str = "INSERT INTO outbox
+    (id, kind, source, subject, key, time, data, traceparent, tracestate, canary)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+/// Makes the tables where they are missing; may be called at each start and by several processes at once.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn prepare(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(PREPARING).execute(&mut *tx).await?;
+    sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
+    tx.commit().await
+}
+
+/// Stores effects in the transaction that stores the state they belong to.
+///
+/// Call it after the state has been locked or changed: that is what keeps the events of one key in order. On
+/// [`Recorded::Duplicate`] nothing was written: roll back and report success. Wake the relay after the commit.
+///
+/// # Errors
+/// When the database cannot be written; roll back.
+pub async fn record(tx: &mut PgConnection, effects: &Effects) -> Result<Recorded, sqlx::Error> {
+    if let Some(receipt) = &effects.receipt
+        && !receive(tx, receipt).await?
+    {
+        return Ok(Recorded::Duplicate);
+    }
+    for event in &effects.events {
+        rows::bind(sqlx::query(OUTBOX), event).execute(&mut *tx).await?;
+    }
+    Ok(Recorded::First)
+}
+
+async fn receive(tx: &mut PgConnection, receipt: &Receipt) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(INBOX).bind(receipt.consumer).bind(receipt.event_id).execute(&mut *tx).await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,82 @@
+//! Opens a PostgreSQL database with safe settings.
+//!
+//! ```no_run
+//! # async fn example(migrations: &'static sqlx::migrate::Migrator) -> Result<(), postgres::Error> {
+//! let database = postgres::open("postgres://user@localhost/user", "user", migrations).await?;
+//! # Ok(())
+//! # }
+//! ```
+#![warn(missing_docs)]
+
+use std::time::Duration;
+
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// Connections of one process. A statement holds one for about a millisecond, so ten serve some thousand a second, and
+/// ten replicas of three services still fit twice into a small server's limit of 100 with a pooler in between.
+const CONNECTIONS: u32 = 10;
+/// How long a caller waits for a connection.
+const WAIT: Duration = Duration::from_secs(5);
+/// What a session may not exceed: one statement, one wait for a lock, one transaction that does nothing.
+///
+/// They are sent when a connection starts. Behind pgbouncer set them on the role instead
+/// (`ALTER ROLE … SET statement_timeout = …`) and let it ignore the parameter `options`; prepared statements survive its
+/// transaction mode from 1.21 on with `max_prepared_statements` above 0.
+const LIMITS: [(&str, &str); 3] =
+    [("statement_timeout", "5s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")];
+
+/// A database that cannot be opened. Nothing of its address is shown, for that may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is none of ours.
+    #[error("no PostgreSQL address: write postgres://USER@HOST/DATABASE?sslmode=verify-full")]
+    Url(#[source] sqlx::Error),
+    /// The server does not let us in, or is not there.
+    #[error("cannot connect to PostgreSQL")]
+    Connect(#[source] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("cannot bring the schema up to date")]
+    Migrate(#[source] MigrateError),
+}
+
+/// Connects and brings the schema up to date; of several processes one does it and the others wait (an advisory lock).
+///
+/// An older binary keeps working on a newer schema: migrations that it does not know are left alone.
+///
+/// # Errors
+///
+/// When the URL, the server or the schema cannot be used.
+pub async fn open(url: &str, name: &str, migrations: &'static Migrator) -> Result<PgPool, Error> {
+    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(WAIT)
+        .connect_with(options.application_name(name).options(LIMITS))
+        .await
+        .map_err(Error::Connect)?;
+    migrations.run(&pool).await.map_err(Error::Migrate)?;
+    Ok(pool)
+}
+
+/// Says whether the failure is a broken UNIQUE or PRIMARY KEY constraint.
+pub fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// Says whether the same call may work later: the server is away or ending, a limit was reached, or two transactions
+/// were in each other's way.
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        // Classes and codes of PostgreSQL's appendix A: 08 connection, 40 rollback, 53 resources, 57 operator,
+        // 55P03 lock not available, 25P03 idle in transaction.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            matches!(code.get(..2), Some("08" | "40" | "53" | "57")) || matches!(&*code, "55P03" | "25P03")
+        }),
+        _ => false,
+    }
+}
