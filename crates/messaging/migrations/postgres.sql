@@ -16,23 +16,32 @@ CREATE TABLE IF NOT EXISTS outbox (
     traceparent text,
     tracestate  text,
     canary      boolean     NOT NULL,
+    part        smallint    NOT NULL,           -- of the key; relays lease parts
     attempts    integer     NOT NULL DEFAULT 0, -- how often the bus has refused it
     next_at     timestamptz,                    -- not before
     dead_at     timestamptz,                    -- given up
     reason      text                            -- of the last refusal
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
 
+-- What a relay takes next.
+CREATE INDEX IF NOT EXISTS outbox_part ON outbox (part, seq);
 -- The few rows that were refused: those block their keys.
 CREATE INDEX IF NOT EXISTS outbox_refused ON outbox (key, seq) WHERE next_at IS NOT NULL;
 
--- Which relay may publish. One row; the fence goes up whenever the owner changes.
+-- Which relay may publish the keys of a part. The fence goes up whenever the owner changes.
 CREATE TABLE IF NOT EXISTS outbox_lease (
-    one   boolean     PRIMARY KEY DEFAULT true CHECK (one),
-    owner text        NOT NULL,
-    fence bigint      NOT NULL,
+    part  smallint    PRIMARY KEY,
+    owner text        NOT NULL DEFAULT '',
+    fence bigint      NOT NULL DEFAULT 0,
+    until timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO outbox_lease (part) SELECT generate_series(0, 63) ON CONFLICT DO NOTHING;
+
+-- The relays at work: each may hold as many parts as the others.
+CREATE TABLE IF NOT EXISTS outbox_relay (
+    owner text        PRIMARY KEY,
     until timestamptz NOT NULL
 );
-INSERT INTO outbox_lease (owner, fence, until) VALUES ('', 0, '-infinity') ON CONFLICT DO NOTHING;
 
 -- Events that have been applied, by consumer.
 CREATE TABLE IF NOT EXISTS inbox (

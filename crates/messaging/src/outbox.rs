@@ -9,29 +9,44 @@ use crate::{Error, Event};
 
 /// The relay's side of an outbox; the other side is the adapter's `record`, called in the store's transaction.
 ///
+/// Keys belong to parts, and of several relays each leases some of them: a store with one writer has one part.
 /// Its contract is [`crate::suite::outbox`].
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Takes or renews the lease and returns the oldest rows that are due, in order, never one whose key has an
-    /// earlier row that waits for its next try.
+    /// Takes or renews the owner's share of the leases and returns the oldest rows of its parts that are due, in order
+    /// per key, never one whose key has an earlier row that waits for its next try.
     ///
-    /// No rows while somebody else holds the lease.
-    async fn claim(&self, owner: &str, limit: usize) -> Result<Claimed, Error>;
+    /// No rows while others hold all the leases.
+    async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error>;
 
     /// Removes rows that have been published.
     ///
     /// # Errors
-    /// [`Error::Stale`] when the lease has passed to another relay; nothing is removed.
-    async fn confirm(&self, fence: i64, seqs: &[i64]) -> Result<(), Error>;
+    /// [`Error::Stale`] when a lease has passed to another relay; the rows of that lease are not removed.
+    async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error>;
 
     /// Notes that a row was refused: it and its key wait until `next`, or it is dead and its key goes on.
     ///
     /// # Errors
     /// [`Error::Stale`] as above.
-    async fn fail(&self, fence: i64, seq: i64, reason: &str, next: Option<OffsetDateTime>) -> Result<(), Error>;
+    async fn fail(&self, row: &OutboxRow, reason: &str, next: Option<OffsetDateTime>) -> Result<(), Error>;
 
-    /// Gives the lease up, so that the next relay need not wait for its end.
-    async fn release(&self, fence: i64) -> Result<(), Error>;
+    /// Gives the owner's leases up, so that the next relay need not wait for their end.
+    async fn release(&self, owner: &str) -> Result<(), Error>;
+
+    /// Tells the relays of other processes that there is something new; this process' own relay is poked by [`Wake`].
+    ///
+    /// It may get lost: relays look by themselves now and then.
+    ///
+    /// [`Wake`]: crate::Wake
+    async fn announce(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Waits until another process announces something, or until that cannot be known any longer.
+    async fn announced(&self) {
+        std::future::pending().await
+    }
 
     /// How much waits.
     async fn depth(&self) -> Result<Depth, Error>;
@@ -43,20 +58,15 @@ pub trait Outbox: Send + Sync {
     async fn prune(&self) -> Result<u64, Error>;
 }
 
-/// What a relay may publish now.
-#[derive(Clone, Debug, Default)]
-pub struct Claimed {
-    /// Goes up with each change of owner; 0 when somebody else holds the lease.
-    pub fence: i64,
-    /// The rows, oldest first.
-    pub rows: Vec<OutboxRow>,
-}
-
 /// An event in the outbox.
 #[derive(Clone, Debug)]
 pub struct OutboxRow {
     /// Its place: rows of one key are published in this order.
     pub seq: i64,
+    /// The part that its key belongs to.
+    pub part: i16,
+    /// Of the lease on that part: goes up with each change of owner.
+    pub fence: i64,
     /// The event.
     pub event: Event,
     /// How often the bus has refused it.

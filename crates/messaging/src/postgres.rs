@@ -1,5 +1,7 @@
 //! Outbox and inbox in a service's own PostgreSQL database.
 
+mod lease;
+mod listen;
 mod outbox;
 mod record;
 mod rows;

@@ -40,7 +40,8 @@ impl Wake {
     }
 }
 
-/// Publishes what the outbox holds. Several relays may run on one outbox: one works, the others stand by.
+/// Publishes what the outbox holds. Several relays may run on one outbox: they share its
+/// parts, and where there is one part, one works and the others stand by.
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     bus: Arc<dyn Bus>,
@@ -48,12 +49,6 @@ pub struct Relay {
     wake: Wake,
     owner: String,
     metrics: RelayMetrics,
-}
-
-/// What a pass over the outbox did.
-struct Pass {
-    fence: i64,
-    claimed: usize,
 }
 
 impl Relay {
@@ -77,13 +72,15 @@ impl Relay {
     pub async fn run(self, token: CancellationToken) -> Result<(), Error> {
         let mut failures = 0_u32;
         let mut upkeep = Instant::now();
-        let mut fence = 0;
+        let mut woken = false;
         while !token.is_cancelled() {
             let pause = match self.pass().await {
-                Ok(pass) => {
+                Ok(claimed) => {
                     failures = 0;
-                    fence = pass.fence.max(fence);
-                    if pass.claimed > 0 {
+                    if claimed > 0 || woken {
+                        self.announce().await;
+                    }
+                    if claimed > 0 {
                         continue;
                     }
                     POLL
@@ -99,33 +96,34 @@ impl Relay {
                 upkeep = Instant::now();
                 self.upkeep().await;
             }
-            self.rest(pause, failures == 0, &token).await;
+            woken = self.rest(pause, failures == 0, &token).await;
         }
-        self.flush(fence).await;
+        self.flush().await;
         Ok(())
     }
 
     /// Waits for a wake-up or the next look; after a failure a wake-up does not shorten the pause.
-    async fn rest(&self, pause: Duration, wakeable: bool, token: &CancellationToken) {
+    /// Says whether this process has recorded something.
+    async fn rest(&self, pause: Duration, wakeable: bool, token: &CancellationToken) -> bool {
         tokio::select! {
-            () = token.cancelled() => {}
-            () = sleep(pause) => {}
-            () = self.wake.0.notified(), if wakeable => {}
+            () = token.cancelled() => false,
+            () = sleep(pause) => false,
+            () = self.wake.0.notified(), if wakeable => true,
+            () = self.outbox.announced(), if wakeable => false,
         }
     }
 
-    async fn flush(&self, mut fence: i64) {
+    async fn announce(&self) {
+        if let Err(error) = self.outbox.announce().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "other relays find out by themselves");
+        }
+    }
+
+    async fn flush(&self) {
         let work = async {
-            while let Ok(pass) = self.pass().await {
-                fence = pass.fence.max(fence);
-                if pass.claimed == 0 {
-                    break;
-                }
-            }
-            if fence > 0
-                && let Err(error) = self.outbox.release(fence).await
-            {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the outbox' lease runs out by itself");
+            while self.pass().await.is_ok_and(|claimed| claimed > 0) {}
+            if let Err(error) = self.outbox.release(&self.owner).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the outbox' leases run out by themselves");
             }
         };
         if timeout(FLUSH, work).await.is_err() {
@@ -133,39 +131,40 @@ impl Relay {
         }
     }
 
-    async fn pass(&self) -> Result<Pass, Error> {
-        let claimed = self.outbox.claim(&self.owner, BATCH).await?;
-        let pass = Pass { fence: claimed.fence, claimed: claimed.rows.len() };
-        if claimed.rows.is_empty() {
-            return Ok(pass);
+    /// Publishes a batch; returns how many rows there were to publish.
+    async fn pass(&self) -> Result<usize, Error> {
+        let rows = self.outbox.claim(&self.owner, BATCH).await?;
+        if rows.is_empty() {
+            return Ok(0);
         }
         let span = tracing::info_span!(
             "publish",
             otel.kind = "producer",
             messaging.operation.type = "send",
-            messaging.batch.message_count = claimed.rows.len(),
+            messaging.batch.message_count = rows.len(),
         );
-        for row in &claimed.rows {
+        for row in &rows {
             telemetry::link(&span, &row.event.carrier);
         }
-        self.send(claimed.fence, claimed.rows).instrument(span).await?;
-        Ok(pass)
+        let claimed = rows.len();
+        self.send(rows).instrument(span).await?;
+        Ok(claimed)
     }
 
-    async fn send(&self, fence: i64, rows: Vec<OutboxRow>) -> Result<(), Error> {
-        let (seqs, events): (Vec<i64>, Vec<Event>) = rows.iter().map(|row| (row.seq, row.event.clone())).unzip();
+    async fn send(&self, rows: Vec<OutboxRow>) -> Result<(), Error> {
+        let events: Vec<Event> = rows.iter().map(|row| row.event.clone()).collect();
         match self.publish(&events).await {
             Ok(()) => {
-                self.metrics.sent(seqs.len());
-                self.outbox.confirm(fence, &seqs).await
+                self.metrics.sent(rows.len());
+                self.outbox.confirm(&rows).await
             }
-            Err(Error::Rejected { .. }) => self.send_singly(fence, rows).await,
+            Err(Error::Rejected { .. }) => self.send_singly(rows).await,
             Err(error) => Err(error),
         }
     }
 
     /// One of them is refused: finds out which, and lets the others through unless they share its key.
-    async fn send_singly(&self, fence: i64, rows: Vec<OutboxRow>) -> Result<(), Error> {
+    async fn send_singly(&self, rows: Vec<OutboxRow>) -> Result<(), Error> {
         let mut blocked = HashSet::new();
         for row in rows {
             if blocked.contains(&row.event.key) {
@@ -174,10 +173,10 @@ impl Relay {
             match self.publish(std::slice::from_ref(&row.event)).await {
                 Ok(()) => {
                     self.metrics.sent(1);
-                    self.outbox.confirm(fence, &[row.seq]).await?;
+                    self.outbox.confirm(std::slice::from_ref(&row)).await?;
                 }
                 Err(error @ Error::Rejected { .. }) => {
-                    self.refused(fence, &row, &error).await?;
+                    self.refused(&row, &error).await?;
                     blocked.insert(row.event.key);
                 }
                 Err(error) => return Err(error),
@@ -186,13 +185,13 @@ impl Relay {
         Ok(())
     }
 
-    async fn refused(&self, fence: i64, row: &OutboxRow, error: &Error) -> Result<(), Error> {
+    async fn refused(&self, row: &OutboxRow, error: &Error) -> Result<(), Error> {
         let attempts = row.attempts + 1;
         let next = (attempts < REFUSALS).then(|| self.clock.now() + backoff(attempts, PAUSE.0, PAUSE.1));
         if next.is_none() {
             tracing::error!(event.id = %row.event.id, event.kind = %row.event.kind, %error, "the bus refuses an event for good");
         }
-        self.outbox.fail(fence, row.seq, &error.to_string(), next).await
+        self.outbox.fail(row, &error.to_string(), next).await
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {

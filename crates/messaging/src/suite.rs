@@ -6,6 +6,7 @@
 //! messaging::bus_suite!(MyBroker::start().await);
 //! messaging::consumer_suite!(MyBroker::start().await);
 //! messaging::outbox_suite!(MyStores::start().await);
+//! messaging::inbox_suite!(MyStores::start().await);
 //! ```
 //!
 //! Each case gets a broker or store of its own, empty. Nothing here knows how an adapter works: cases see only what a
@@ -19,6 +20,7 @@
 
 pub mod bus;
 pub mod consumer;
+pub mod inbox;
 pub mod letters;
 pub mod order;
 pub mod outbox;
@@ -188,7 +190,7 @@ macro_rules! consumer_suite {
     };
 }
 
-/// Runs the contract of [`Outbox`](crate::Outbox), inbox and relay on [`Stores`](crate::suite::Stores).
+/// Runs the contract of [`Outbox`](crate::Outbox) and relay on [`Stores`](crate::suite::Stores).
 #[macro_export]
 macro_rules! outbox_suite {
     ($stores:expr) => {
@@ -196,8 +198,17 @@ macro_rules! outbox_suite {
             events_are_stored_with_their_transaction rows_come_in_order_and_whole confirmed_rows_are_gone
             one_relay_at_a_time a_stale_relay_is_refused a_released_lease_is_free_at_once
             a_refused_row_holds_back_its_key_only a_dead_row_frees_its_key_and_can_be_revived depth_tells_count_and_age
-            a_receipt_counts_once duplicates_at_once_count_once a_rolled_back_receipt_did_not_count
-            a_duplicate_stores_nothing the_relay_publishes_in_order the_relay_outlives_a_broken_bus
+            the_relay_publishes_in_order the_relay_outlives_a_broken_bus
             the_relay_gets_round_a_refused_event two_relays_publish_everything_once);
+    };
+}
+
+/// Runs the contract of the inbox on [`Stores`](crate::suite::Stores) with transactions.
+#[macro_export]
+macro_rules! inbox_suite {
+    ($stores:expr) => {
+        $crate::suite_cases!(inbox, $stores,
+            a_receipt_counts_once duplicates_at_once_count_once a_rolled_back_receipt_did_not_count
+            a_duplicate_stores_nothing);
     };
 }

@@ -23,6 +23,17 @@ fn missing(server: &str, variable: &str) {
     eprintln!("NOT TESTED: {server} is not installed and {variable} is not set");
 }
 
+/// The processes that a process has started and that still run.
+fn children(parent: u32) -> Vec<String> {
+    let status = |entry: std::fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let text = std::fs::read_to_string(entry.path().join("status")).ok()?;
+        let of = text.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse::<u32>().ok()?;
+        (of == parent).then(|| pid.to_string())
+    };
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(status).collect()
+}
+
 /// A process that kills another and removes its folder as soon as this one ends, however it ends.
 #[derive(Debug)]
 struct Watch(Child);

@@ -1,14 +1,19 @@
 //! The relay's side of the outbox in a service's database.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use clock::SharedClock;
 use sqlx::{PgPool, Row as _};
 use time::OffsetDateTime;
+use tokio::{sync::Mutex, time::Instant};
 
-use super::{record, rows};
-use crate::{Claimed, Depth, Error, Outbox, OutboxRow};
+use super::{
+    lease::{self, Held},
+    listen::Listener,
+    record, rows,
+};
+use crate::{Depth, Error, Outbox, OutboxRow};
 
 /// How long a relay holds the outbox without renewing, so how long the next one waits after a kill.
 const LEASE: Duration = Duration::from_secs(2);
@@ -17,25 +22,24 @@ const RETENTION: Duration = Duration::from_hours(9 * 24);
 /// Inbox rows forgotten at a time.
 const BATCH: i64 = 1_000;
 
-/// By primary key from the oldest on, so that it costs the same however much waits.
-const ROWS: &str = "SELECT * FROM outbox AS o
-    WHERE dead_at IS NULL AND (next_at IS NULL OR next_at <= $1)
-      AND NOT EXISTS (SELECT 1 FROM outbox AS b
-                      WHERE b.key = o.key AND b.seq < o.seq AND b.next_at > $1 AND b.dead_at IS NULL)
-    ORDER BY seq LIMIT $2";
+/// The oldest rows of each part by its index, so that it costs the same however much waits.
+const ROWS: &str = "SELECT o.* FROM unnest($1::smallint[]) AS mine (part)
+    CROSS JOIN LATERAL (
+        SELECT * FROM outbox AS o
+        WHERE o.part = mine.part AND dead_at IS NULL AND (next_at IS NULL OR next_at <= $2)
+          AND NOT EXISTS (SELECT 1 FROM outbox AS b
+                          WHERE b.key = o.key AND b.seq < o.seq AND b.next_at > $2 AND b.dead_at IS NULL)
+        ORDER BY seq LIMIT $3
+    ) AS o
+    ORDER BY o.seq LIMIT $3";
 
-const HELD: &str = "SELECT fence FROM outbox_lease WHERE owner = $1 AND until > $2";
-
-const TAKE: &str = "UPDATE outbox_lease
-    SET fence = fence + (owner <> $1)::int, owner = $1, until = $3
-    WHERE owner = $1 OR until <= $2 RETURNING fence";
-
-const CONFIRM: &str = "DELETE FROM outbox
-    WHERE seq = ANY($2) AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = $1)";
+const CONFIRM: &str = "DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS done (seq, fence), outbox_lease AS lease
+    WHERE outbox.seq = done.seq AND lease.part = outbox.part AND lease.fence = done.fence";
 
 const FAIL: &str =
     "UPDATE outbox SET attempts = attempts + 1, reason = $3, next_at = coalesce($4, next_at), dead_at = $5
-    WHERE seq = $2 AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = $1)";
+    FROM outbox_lease AS lease
+    WHERE seq = $2 AND lease.part = outbox.part AND lease.fence = $1";
 
 const DEPTH: &str = "SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting,
     min(time) FILTER (WHERE dead_at IS NULL) AS oldest,
@@ -50,6 +54,16 @@ pub struct PostgresOutbox {
     pool: PgPool,
     clock: SharedClock,
     lease: Duration,
+    relay: Arc<Mutex<Option<Leased>>>,
+    listener: Arc<Listener>,
+}
+
+/// What this process' relay held when it last looked.
+#[derive(Debug)]
+struct Leased {
+    owner: String,
+    held: Held,
+    renewed: Instant,
 }
 
 impl PostgresOutbox {
@@ -59,7 +73,8 @@ impl PostgresOutbox {
     /// When the database cannot be written.
     pub async fn open(pool: PgPool, clock: SharedClock) -> Result<Self, Error> {
         record::prepare(&pool).await.map_err(Error::outbox)?;
-        Ok(Self { pool, clock, lease: LEASE })
+        let listener = Arc::new(Listener::new(pool.clone()));
+        Ok(Self { pool, clock, lease: LEASE, relay: Arc::default(), listener })
     }
 
     /// Sets how long a relay holds the outbox without renewing; 2 s where this is not called.
@@ -68,84 +83,68 @@ impl PostgresOutbox {
         self
     }
 
-    /// The fence where the lease is ours for a while yet, without writing.
-    async fn held(&self, owner: &str, now: OffsetDateTime) -> Result<Option<i64>, Error> {
-        sqlx::query_scalar(HELD)
-            .bind(owner)
-            .bind(now + self.lease / 2)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::outbox)
+    /// The parts of the owner and their fences, renewed where a third of the lease is over.
+    async fn parts(&self, owner: &str) -> Result<Vec<(i16, i64)>, Error> {
+        let mut relay = self.relay.lock().await;
+        let fresh = |leased: &Leased| leased.owner == owner && leased.renewed.elapsed() < self.lease / 3;
+        if !relay.as_ref().is_some_and(fresh) {
+            let renewed = Instant::now();
+            let held = lease::renew(&self.pool, owner, self.clock.now(), self.lease).await.map_err(Error::outbox)?;
+            *relay = Some(Leased { owner: owner.to_owned(), held, renewed });
+        }
+        Ok(relay.iter().flat_map(|leased| &leased.held.fences).map(|(part, fence)| (*part, *fence)).collect())
     }
 
-    async fn take(&self, owner: &str, now: OffsetDateTime) -> Result<Option<i64>, Error> {
-        sqlx::query_scalar(TAKE)
-            .bind(owner)
-            .bind(now)
-            .bind(now + self.lease)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::outbox)
+    /// Makes the next claim look at the leases again.
+    async fn stale(&self) -> Error {
+        *self.relay.lock().await = None;
+        Error::Stale
     }
-
-    async fn due(&self, now: OffsetDateTime, limit: usize) -> Result<Vec<OutboxRow>, Error> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = sqlx::query(ROWS).bind(now).bind(limit).fetch_all(&self.pool).await.map_err(Error::outbox)?;
-        found.iter().map(rows::outbox).collect()
-    }
-}
-
-fn fenced(rows: u64) -> Result<(), Error> {
-    if rows == 0 { Err(Error::Stale) } else { Ok(()) }
 }
 
 #[async_trait]
 impl Outbox for PostgresOutbox {
-    async fn claim(&self, owner: &str, limit: usize) -> Result<Claimed, Error> {
-        let now = self.clock.now();
-        let due = self.due(now, limit).await?;
-        if due.is_empty() {
-            return Ok(Claimed::default());
+    async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error> {
+        let fences = self.parts(owner).await?;
+        if fences.is_empty() {
+            return Ok(Vec::new());
         }
-        if let Some(fence) = self.held(owner, now).await? {
-            return Ok(Claimed { fence, rows: due });
-        }
-        match self.take(owner, now).await? {
-            // Read again: the last owner may have worked on what was due before it lost the lease.
-            Some(fence) => Ok(Claimed { fence, rows: self.due(now, limit).await? }),
-            None => Ok(Claimed::default()),
-        }
+        let parts: Vec<i16> = fences.iter().map(|(part, _)| *part).collect();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = sqlx::query(ROWS).bind(parts).bind(self.clock.now()).bind(limit).fetch_all(&self.pool).await;
+        found.map_err(Error::outbox)?.iter().map(|row| rows::outbox(row, &fences)).collect()
     }
 
-    async fn confirm(&self, fence: i64, seqs: &[i64]) -> Result<(), Error> {
-        if seqs.is_empty() {
+    async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
+        if rows.is_empty() {
             return Ok(());
         }
-        let done = sqlx::query(CONFIRM).bind(fence).bind(seqs).execute(&self.pool).await.map_err(Error::outbox)?;
-        fenced(done.rows_affected())
+        let (seqs, fences): (Vec<i64>, Vec<i64>) = rows.iter().map(|row| (row.seq, row.fence)).unzip();
+        let done = sqlx::query(CONFIRM).bind(seqs).bind(fences).execute(&self.pool).await.map_err(Error::outbox)?;
+        if done.rows_affected() == rows.len() as u64 { Ok(()) } else { Err(self.stale().await) }
     }
 
-    async fn fail(&self, fence: i64, seq: i64, reason: &str, next: Option<OffsetDateTime>) -> Result<(), Error> {
+    async fn fail(&self, row: &OutboxRow, reason: &str, next: Option<OffsetDateTime>) -> Result<(), Error> {
         let dead_at = next.is_none().then(|| self.clock.now());
-        let done = sqlx::query(FAIL)
-            .bind(fence)
-            .bind(seq)
-            .bind(reason)
-            .bind(next)
-            .bind(dead_at)
-            .execute(&self.pool)
-            .await
-            .map_err(Error::outbox)?;
-        fenced(done.rows_affected())
+        let query = sqlx::query(FAIL).bind(row.fence).bind(row.seq).bind(reason).bind(next).bind(dead_at);
+        let done = query.execute(&self.pool).await.map_err(Error::outbox)?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(self.stale().await) }
     }
 
-    async fn release(&self, fence: i64) -> Result<(), Error> {
-        sqlx::query("UPDATE outbox_lease SET until = '-infinity' WHERE fence = $1")
-            .bind(fence)
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(Error::outbox)
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        *self.relay.lock().await = None;
+        lease::release(&self.pool, owner).await.map_err(Error::outbox)
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        if self.relay.lock().await.as_ref().is_some_and(|leased| leased.held.others) {
+            self.listener.announce().await.map_err(Error::outbox)?;
+        }
+        Ok(())
+    }
+
+    async fn announced(&self) {
+        self.listener.announced().await;
     }
 
     async fn depth(&self) -> Result<Depth, Error> {

@@ -15,8 +15,8 @@ const PREPARING: i64 = 0x7472_6972_656d_6501;
 const INBOX: &str = "INSERT INTO inbox (consumer, event) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
 const OUTBOX: &str = "INSERT INTO outbox
-    (id, kind, source, subject, key, time, data, traceparent, tracestate, canary)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    (id, kind, source, subject, key, time, data, traceparent, tracestate, canary, part)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 /// Makes the tables where they are missing; may be called at each start and by several processes at once.
 ///

@@ -8,10 +8,11 @@ use sqlx::{
 };
 use telemetry::Carrier;
 
+use super::lease::PARTS;
 use crate::{Error, Event, OutboxRow};
 
-/// Binds the ten columns of an event, in the order `id, kind, source, subject, key, time, data, traceparent,
-/// tracestate, canary`.
+/// Binds the eleven columns of an event, in the order `id, kind, source, subject, key, time, data, traceparent,
+/// tracestate, canary, part`.
 pub(super) fn bind<'q>(query: Query<'q, Postgres, PgArguments>, event: &'q Event) -> Query<'q, Postgres, PgArguments> {
     query
         .bind(event.id)
@@ -24,14 +25,19 @@ pub(super) fn bind<'q>(query: Query<'q, Postgres, PgArguments>, event: &'q Event
         .bind(event.carrier.traceparent.as_deref())
         .bind(event.carrier.tracestate.as_deref())
         .bind(event.carrier.canary)
+        .bind(part(&event.key))
 }
 
-/// Reads a row of the outbox.
-pub(super) fn outbox(row: &PgRow) -> Result<OutboxRow, Error> {
-    read(row).map_err(|error| Error::Malformed(error.to_string()))
+fn part(key: &str) -> i16 {
+    i16::try_from(crate::part::of(key, PARTS.unsigned_abs())).unwrap_or_default()
 }
 
-fn read(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
+/// Reads a row of the outbox, which is of one of these parts.
+pub(super) fn outbox(row: &PgRow, fences: &[(i16, i64)]) -> Result<OutboxRow, Error> {
+    read(row, fences).map_err(|error| Error::Malformed(error.to_string()))
+}
+
+fn read(row: &PgRow, fences: &[(i16, i64)]) -> Result<OutboxRow, sqlx::Error> {
     let event = Event {
         id: row.try_get("id")?,
         kind: row.try_get("kind")?,
@@ -47,5 +53,7 @@ fn read(row: &PgRow) -> Result<OutboxRow, sqlx::Error> {
         },
     };
     let attempts = u32::try_from(row.try_get::<i32, _>("attempts")?).unwrap_or_default();
-    Ok(OutboxRow { seq: row.try_get("seq")?, event, attempts })
+    let part = row.try_get("part")?;
+    let fence = fences.iter().find(|(mine, _)| *mine == part).map(|(_, fence)| *fence).unwrap_or_default();
+    Ok(OutboxRow { seq: row.try_get("seq")?, part, fence, event, attempts })
 }

@@ -9,7 +9,7 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use super::{record, rows};
-use crate::{Claimed, Depth, Error, Outbox, OutboxRow};
+use crate::{Depth, Error, Outbox, OutboxRow};
 
 /// How long a relay holds the outbox without renewing, so how long the next one waits after a kill.
 const LEASE: Duration = Duration::from_secs(2);
@@ -93,57 +93,55 @@ impl SqliteOutbox {
         Ok(fence)
     }
 
-    async fn due(&self, now: i64, limit: usize) -> Result<Vec<OutboxRow>, Error> {
+    async fn due(&self, now: i64, fence: i64, limit: usize) -> Result<Vec<OutboxRow>, Error> {
         let found = sqlx::query(ROWS)
             .bind(now)
             .bind(rows::limit(limit))
             .fetch_all(&self.database.read)
             .await
             .map_err(Error::outbox)?;
-        found.iter().map(row).collect()
+        found.iter().map(|found| row(found, fence)).collect()
     }
 }
 
-fn row(row: &sqlx::sqlite::SqliteRow) -> Result<OutboxRow, Error> {
+/// There is one writer, so one lease on everything.
+fn row(row: &sqlx::sqlite::SqliteRow, fence: i64) -> Result<OutboxRow, Error> {
     let number = |name| row.try_get::<i64, _>(name).map_err(|error| Error::Malformed(error.to_string()));
-    Ok(OutboxRow { seq: number("seq")?, attempts: rows::small(number("attempts")?), event: rows::event(row)? })
+    let attempts = rows::small(number("attempts")?);
+    Ok(OutboxRow { seq: number("seq")?, part: 0, fence, attempts, event: rows::event(row)? })
 }
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    async fn claim(&self, owner: &str, limit: usize) -> Result<Claimed, Error> {
+    async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error> {
         let now = self.now();
-        let due = self.due(now, limit).await?;
-        if due.is_empty() {
-            return Ok(Claimed::default());
-        }
-        if let Some(fence) = self.held(owner, now).await.map_err(Error::outbox)? {
-            return Ok(Claimed { fence, rows: due });
+        let held = self.held(owner, now).await.map_err(Error::outbox)?;
+        let due = self.due(now, held.unwrap_or_default(), limit).await?;
+        if due.is_empty() || held.is_some() {
+            return Ok(due);
         }
         match self.take(owner, now).await.map_err(Error::outbox)? {
             // Read again: the last owner may have worked on what was due before it lost the lease.
-            Some(fence) => Ok(Claimed { fence, rows: self.due(now, limit).await? }),
-            None => Ok(Claimed::default()),
+            Some(fence) => self.due(now, fence, limit).await,
+            None => Ok(Vec::new()),
         }
     }
 
-    async fn confirm(&self, fence: i64, seqs: &[i64]) -> Result<(), Error> {
-        if seqs.is_empty() {
-            return Ok(());
-        }
+    async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
+        let Some(first) = rows.first() else { return Ok(()) };
         let done = sqlx::query(CONFIRM)
-            .bind(fence)
-            .bind(rows::list(seqs.iter().copied()))
+            .bind(first.fence)
+            .bind(rows::list(rows.iter().map(|row| row.seq)))
             .execute(&self.database.write)
             .await
             .map_err(Error::outbox)?;
         if done.rows_affected() == 0 { Err(Error::Stale) } else { Ok(()) }
     }
 
-    async fn fail(&self, fence: i64, seq: i64, reason: &str, next: Option<OffsetDateTime>) -> Result<(), Error> {
+    async fn fail(&self, row: &OutboxRow, reason: &str, next: Option<OffsetDateTime>) -> Result<(), Error> {
         let done = sqlx::query(FAIL)
-            .bind(fence)
-            .bind(seq)
+            .bind(row.fence)
+            .bind(row.seq)
             .bind(reason)
             .bind(next.map(clock::micros))
             .bind(if next.is_none() { Some(self.now()) } else { None })
@@ -153,9 +151,9 @@ impl Outbox for SqliteOutbox {
         if done.rows_affected() == 0 { Err(Error::Stale) } else { Ok(()) }
     }
 
-    async fn release(&self, fence: i64) -> Result<(), Error> {
-        sqlx::query("UPDATE outbox_lease SET until = 0 WHERE fence = ?1")
-            .bind(fence)
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        sqlx::query("UPDATE outbox_lease SET until = 0 WHERE owner = ?1")
+            .bind(owner)
             .execute(&self.database.write)
             .await
             .map(drop)

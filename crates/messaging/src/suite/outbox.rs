@@ -1,4 +1,4 @@
-//! Outbox, inbox and relay over a store.
+//! Outbox and relay over a store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{LONG, PATIENCE, SHORT, Store, Stores, event, number};
-use crate::{Bus, Claimed, DeadLetter, Effects, Error, Event, Outbox, Receipt, Recorded, Relay, Subscription, Wake};
+use crate::{Bus, DeadLetter, Effects, Error, Event, Outbox, OutboxRow, Recorded, Relay, Subscription, Wake};
 
 async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
     let (recorded, open) = store.begin(&Effects::of(events)).await;
@@ -20,20 +20,12 @@ async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
     open.commit().await;
 }
 
-fn seqs(claimed: &Claimed) -> Vec<i64> {
-    claimed.rows.iter().map(|row| row.seq).collect()
+fn claimed_numbers(rows: &[OutboxRow]) -> Vec<u64> {
+    rows.iter().map(|row| number(&row.event)).collect()
 }
 
-fn claimed_numbers(claimed: &Claimed) -> Vec<u64> {
-    claimed.rows.iter().map(|row| number(&row.event)).collect()
-}
-
-async fn claim(store: &Arc<dyn Store>, owner: &str) -> Claimed {
+async fn claim(store: &Arc<dyn Store>, owner: &str) -> Vec<OutboxRow> {
     store.outbox().claim(owner, 100).await.unwrap()
-}
-
-fn receipt(id: Uuid) -> Receipt {
-    Receipt { consumer: "suite", event_id: id }
 }
 
 fn in_(pause: Duration) -> time::OffsetDateTime {
@@ -58,10 +50,10 @@ pub async fn rows_come_in_order_and_whole(stores: &dyn Stores) {
         record(&store, pair.to_vec()).await;
     }
     let claimed = store.outbox().claim("relay", 4).await.unwrap();
-    let read: Vec<String> = claimed.rows.iter().map(|row| format!("{:?}", row.event)).collect();
+    let read: Vec<String> = claimed.iter().map(|row| format!("{:?}", row.event)).collect();
     let sent: Vec<String> = events.iter().take(4).map(|event| format!("{event:?}")).collect();
     assert_eq!(read, sent);
-    assert!(claimed.rows.iter().all(|row| row.attempts == 0));
+    assert!(claimed.iter().all(|row| row.attempts == 0));
 }
 
 /// Confirmed is gone; the rest stays.
@@ -69,8 +61,8 @@ pub async fn confirmed_rows_are_gone(stores: &dyn Stores) {
     let store = stores.open(LONG).await;
     record(&store, (0..3).map(|n| event("key", n)).collect()).await;
     let claimed = claim(&store, "relay").await;
-    store.outbox().confirm(claimed.fence, &seqs(&claimed)[..2]).await.unwrap();
-    store.outbox().confirm(claimed.fence, &[]).await.unwrap();
+    store.outbox().confirm(&claimed[..2]).await.unwrap();
+    store.outbox().confirm(&[]).await.unwrap();
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [2]);
 }
 
@@ -79,9 +71,9 @@ pub async fn one_relay_at_a_time(stores: &dyn Stores) {
     let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
     record(&store, vec![event("key", 1)]).await;
     let first = claim(&store, "first").await;
-    assert!(claim(&other, "second").await.rows.is_empty());
+    assert!(claim(&other, "second").await.is_empty());
     let again = claim(&store, "first").await;
-    assert_eq!((again.fence, again.rows.len()), (first.fence, 1), "renewing is not a change of owner");
+    assert_eq!((again[0].fence, again.len()), (first[0].fence, 1), "renewing is not a change of owner");
 }
 
 /// A relay that slept through the end of its lease can change nothing once another one has taken over.
@@ -91,15 +83,15 @@ pub async fn a_stale_relay_is_refused(stores: &dyn Stores) {
     let stale = claim(&store, "first").await;
     let current = testkit::eventually!(within PATIENCE, {
         let claimed = claim(&other, "second").await;
-        (!claimed.rows.is_empty()).then_some(claimed)
+        (!claimed.is_empty()).then_some(claimed)
     });
-    assert!(current.fence > stale.fence);
+    assert!(current[0].fence > stale[0].fence);
     let outbox = store.outbox();
-    assert!(matches!(outbox.confirm(stale.fence, &seqs(&stale)).await, Err(Error::Stale)));
-    assert!(matches!(outbox.fail(stale.fence, stale.rows[0].seq, "stale", None).await, Err(Error::Stale)));
-    outbox.release(stale.fence).await.unwrap();
-    assert!(claim(&store, "first").await.rows.is_empty(), "the stale relay has not released what is not its own");
-    other.outbox().confirm(current.fence, &seqs(&current)).await.unwrap();
+    assert!(matches!(outbox.confirm(&stale).await, Err(Error::Stale)));
+    assert!(matches!(outbox.fail(&stale[0], "stale", None).await, Err(Error::Stale)));
+    outbox.release("first").await.unwrap();
+    assert!(claim(&store, "first").await.is_empty(), "the stale relay has not released what is not its own");
+    other.outbox().confirm(&current).await.unwrap();
     assert_eq!(other.outbox().depth().await.unwrap().count, 0);
 }
 
@@ -108,10 +100,10 @@ pub async fn a_released_lease_is_free_at_once(stores: &dyn Stores) {
     let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
     record(&store, vec![event("key", 1)]).await;
     let first = claim(&store, "first").await;
-    store.outbox().release(first.fence).await.unwrap();
+    store.outbox().release("first").await.unwrap();
     let second = claim(&other, "second").await;
-    assert_eq!(second.rows.len(), 1);
-    assert!(second.fence > first.fence);
+    assert_eq!(second.len(), 1);
+    assert!(second[0].fence > first[0].fence);
 }
 
 /// A refused row waits, and its key with it; other keys go on.
@@ -120,14 +112,14 @@ pub async fn a_refused_row_holds_back_its_key_only(stores: &dyn Stores) {
     record(&store, vec![event("bad", 1), event("bad", 2), event("good", 3)]).await;
     let claimed = claim(&store, "relay").await;
     let pause = Duration::from_millis(400);
-    store.outbox().fail(claimed.fence, claimed.rows[0].seq, "too long", Some(in_(pause))).await.unwrap();
+    store.outbox().fail(&claimed[0], "too long", Some(in_(pause))).await.unwrap();
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [3]);
     let later = testkit::eventually!(within PATIENCE, {
         let claimed = claim(&store, "relay").await;
-        (claimed.rows.len() == 3).then_some(claimed)
+        (claimed.len() == 3).then_some(claimed)
     });
     assert_eq!(claimed_numbers(&later), [1, 2, 3]);
-    assert_eq!(later.rows[0].attempts, 1);
+    assert_eq!(later[0].attempts, 1);
 }
 
 /// A row given up frees its key, is counted, and comes again when it is revived.
@@ -135,7 +127,7 @@ pub async fn a_dead_row_frees_its_key_and_can_be_revived(stores: &dyn Stores) {
     let store = stores.open(LONG).await;
     record(&store, vec![event("bad", 1), event("bad", 2)]).await;
     let claimed = claim(&store, "relay").await;
-    store.outbox().fail(claimed.fence, claimed.rows[0].seq, "never", None).await.unwrap();
+    store.outbox().fail(&claimed[0], "never", None).await.unwrap();
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [2]);
     let depth = store.outbox().depth().await.unwrap();
     assert_eq!((depth.count, depth.dead), (1, 1));
@@ -152,61 +144,6 @@ pub async fn depth_tells_count_and_age(stores: &dyn Stores) {
     let depth = store.outbox().depth().await.unwrap();
     assert_eq!(depth.count, 2);
     assert!(depth.oldest.is_some_and(|age| age >= Duration::from_mins(1) && age < Duration::from_mins(2)));
-}
-
-/// A receipt is the first once per consumer.
-pub async fn a_receipt_counts_once(stores: &dyn Stores) {
-    let store = stores.open(LONG).await;
-    let id = Uuid::now_v7();
-    for (receipt, expected) in [
-        (receipt(id), Recorded::First),
-        (receipt(id), Recorded::Duplicate),
-        (Receipt { consumer: "another", event_id: id }, Recorded::First),
-        (receipt(Uuid::now_v7()), Recorded::First),
-    ] {
-        let (recorded, open) = store.begin(&Effects::default().caused_by(receipt)).await;
-        assert_eq!(recorded, expected);
-        open.commit().await;
-    }
-}
-
-/// Of two that apply one event at once, in two processes, the second waits for the first and learns the truth.
-pub async fn duplicates_at_once_count_once(stores: &dyn Stores) {
-    let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
-    let effects = Effects::of(vec![event("key", 1)]).caused_by(receipt(Uuid::now_v7()));
-    let (first, open) = store.begin(&effects).await;
-    let (second, ()) = tokio::join!(other.begin(&effects), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        open.commit().await;
-    });
-    second.1.roll_back().await;
-    assert_eq!((first, second.0), (Recorded::First, Recorded::Duplicate));
-    assert_eq!(store.outbox().depth().await.unwrap().count, 1);
-}
-
-/// The same, but the first fails: then the second is the first.
-pub async fn a_rolled_back_receipt_did_not_count(stores: &dyn Stores) {
-    let (store, other) = (stores.open(LONG).await, stores.open(LONG).await);
-    let effects = Effects::of(vec![event("key", 1)]).caused_by(receipt(Uuid::now_v7()));
-    let (first, open) = store.begin(&effects).await;
-    let (second, ()) = tokio::join!(other.begin(&effects), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        open.roll_back().await;
-    });
-    second.1.commit().await;
-    assert_eq!((first, second.0), (Recorded::First, Recorded::First));
-    assert_eq!(store.outbox().depth().await.unwrap().count, 1);
-}
-
-/// Even a caller that commits a duplicate adds no event.
-pub async fn a_duplicate_stores_nothing(stores: &dyn Stores) {
-    let store = stores.open(LONG).await;
-    let receipt = receipt(Uuid::now_v7());
-    for _ in 0..2 {
-        let (_, open) = store.begin(&Effects::of(vec![event("key", 1)]).caused_by(receipt.clone())).await;
-        open.commit().await;
-    }
-    assert_eq!(store.outbox().depth().await.unwrap().count, 1);
 }
 
 /// A bus that keeps what it is given, after failing as often as it is told, and refuses one number for ever.

@@ -65,3 +65,8 @@ messaging::outbox_suite!(match testkit::servers::Postgres::shared().await {
     Some(server) => Databases::new(server).await,
     None => return,
 });
+
+messaging::inbox_suite!(match testkit::servers::Postgres::shared().await {
+    Some(server) => Databases::new(server).await,
+    None => return,
+});

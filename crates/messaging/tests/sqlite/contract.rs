@@ -93,6 +93,7 @@ mod file {
     messaging::bus_suite!(Files::new());
     messaging::consumer_suite!(Files::new());
     messaging::outbox_suite!(Files::new());
+    messaging::inbox_suite!(Files::new());
 }
 
 mod memory {

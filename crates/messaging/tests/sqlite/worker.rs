@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messaging::sqlite::{SqliteBus, SqliteOutbox, record};
 use messaging::{
-    Bus, Claimed, Consumer, DeadLetter, Delivery, Depth, Effects, Error, Event, Failure, Handler, Outbox, Policy,
+    Bus, Consumer, DeadLetter, Delivery, Depth, Effects, Error, Event, Failure, Handler, Outbox, OutboxRow, Policy,
     Reason, Receipt, Recorded, Relay, Subscription, Wake,
 };
 use sqlx::migrate::Migrator;
@@ -115,24 +115,24 @@ impl Subscription for Trapped<Arc<dyn Subscription>> {
 
 #[async_trait]
 impl Outbox for Trapped<SqliteOutbox> {
-    async fn claim(&self, owner: &str, limit: usize) -> Result<Claimed, Error> {
+    async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error> {
         // Small bites, so that there are many moments to die in.
         self.0.claim(owner, limit.min(5)).await
     }
 
-    async fn confirm(&self, fence: i64, seqs: &[i64]) -> Result<(), Error> {
+    async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
         self.1.at("before confirm");
-        let done = self.0.confirm(fence, seqs).await;
+        let done = self.0.confirm(rows).await;
         self.1.at("after confirm");
         done
     }
 
-    async fn fail(&self, fence: i64, seq: i64, reason: &str, next: Option<time::OffsetDateTime>) -> Result<(), Error> {
-        self.0.fail(fence, seq, reason, next).await
+    async fn fail(&self, row: &OutboxRow, reason: &str, next: Option<time::OffsetDateTime>) -> Result<(), Error> {
+        self.0.fail(row, reason, next).await
     }
 
-    async fn release(&self, fence: i64) -> Result<(), Error> {
-        self.0.release(fence).await
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        self.0.release(owner).await
     }
 
     async fn depth(&self) -> Result<Depth, Error> {

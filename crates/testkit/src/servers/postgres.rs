@@ -137,7 +137,11 @@ impl Own {
 
     fn kill(&mut self) {
         if let Some((mut child, watch)) = self.running.take() {
-            let _ = child.kill(); // SIGKILL; its children end when they see it gone
+            let children = super::children(child.id());
+            let _ = child.kill(); // SIGKILL
+            // As when the machine stops: a backend that lives on would keep the data from a new server.
+            let killed = Command::new("kill").arg("-9").args(children).stderr(Stdio::null()).status();
+            drop(killed);
             let _ = child.wait();
             watch.stop();
         }

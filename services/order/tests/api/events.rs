@@ -94,7 +94,7 @@ async fn our_events_fit_their_schemas() {
     let (customer, mug) = (shop.customer(), shop.product("mug", 1450, 5).await);
     shop.confirmed(&customer, &mug).await;
     shop.order_by(&customer, "d", &mug, 1, "tok_declined").send().await;
-    let rows = messaging::Outbox::claim(&shop.outbox, "test", 10).await.unwrap().rows;
+    let rows = messaging::Outbox::claim(&shop.outbox, "test", 10).await.unwrap();
     assert_eq!(rows.len(), 4);
     for row in rows {
         let path = format!("{}/../../proto/events/{}.json", env!("CARGO_MANIFEST_DIR"), row.event.kind);

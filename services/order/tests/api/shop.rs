@@ -194,7 +194,7 @@ impl Shop {
     /// The kinds of all events so far.
     pub async fn events(&self) -> Vec<String> {
         let claimed = messaging::Outbox::claim(&self.outbox, "test", 10_000).await.unwrap();
-        claimed.rows.into_iter().map(|row| row.event.kind).collect()
+        claimed.into_iter().map(|row| row.event.kind).collect()
     }
 
     /// Lets time pass and the sweeper work.

@@ -143,6 +143,6 @@ impl Stores {
     /// The kinds of all events in the outbox, in order.
     pub async fn told(&self) -> Vec<String> {
         let claimed = self.outbox.claim("test", 1000).await.unwrap();
-        claimed.rows.into_iter().map(|row| row.event.kind).collect()
+        claimed.into_iter().map(|row| row.event.kind).collect()
     }
 }

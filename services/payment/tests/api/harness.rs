@@ -131,7 +131,7 @@ impl Service {
     /// The events that wait to be published.
     pub(crate) async fn events(&self) -> Vec<Event> {
         let claimed = self.outbox.claim("test", 1_000).await.unwrap();
-        claimed.rows.into_iter().map(|row| row.event).collect()
+        claimed.into_iter().map(|row| row.event).collect()
     }
 
     pub(crate) async fn kinds(&self) -> Vec<String> {

@@ -25,7 +25,7 @@ pub(crate) async fn an_account_is_found_as_it_was_stored(stores: Stores) {
     assert_eq!((ada.version, ada.revision, ada.created_at), (1, 1, NOW));
     assert_eq!(stores.accounts.get(UserId(Uuid::now_v7())).await.unwrap(), None);
     let claimed = stores.outbox.claim("test", 10).await.unwrap();
-    let event = &claimed.rows[0].event;
+    let event = &claimed[0].event;
     assert_eq!((event.kind.as_str(), event.key.clone()), ("user.registered.v1", ada.id.to_string()));
 }
 

@@ -91,7 +91,7 @@ impl Stores {
     /// The kinds of the events that wait to be published.
     pub(crate) async fn told(&self) -> Vec<String> {
         let claimed = self.outbox.claim("test", 100).await.unwrap();
-        claimed.rows.into_iter().map(|row| row.event.kind).collect()
+        claimed.into_iter().map(|row| row.event.kind).collect()
     }
 }
 
