@@ -193,10 +193,8 @@ async fn fetch(subscription: &dyn Subscription, max: usize, token: &Cancellation
     tokio::pin!(fetch);
     tokio::select! {
         fetched = &mut fetch => fetched,
-        () = token.cancelled() => {
-            subscription.close().await;
-            fetch.await
-        }
+        // Together: either may wait for the other.
+        () = token.cancelled() => tokio::join!(subscription.close(), fetch).1,
     }
 }
 

@@ -37,8 +37,11 @@ pub enum Error {
         event: Uuid,
     },
     /// No adapter has this scheme.
-    #[error("unknown scheme `{0}`; known is sqlite:")]
+    #[error("unknown scheme `{0}`; known are sqlite:, nats:, tls:")]
     UnknownScheme(String),
+    /// The bus' address, or a name on it, is none that it can have.
+    #[error("the bus cannot be used: {0}")]
+    Address(String),
     /// A value cannot be written as an event's data.
     #[error("cannot encode an event")]
     Encode(#[source] serde_json::Error),

@@ -12,6 +12,7 @@ mod consumer;
 mod error;
 mod event;
 mod metrics;
+pub mod nats;
 mod open;
 mod outbox;
 mod part;

@@ -45,7 +45,7 @@ pub trait Outbox: Send + Sync {
 
     /// Waits until another process announces something, or until that cannot be known any longer.
     async fn announced(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// How much waits.

@@ -7,4 +7,4 @@ mod record;
 mod rows;
 
 pub use outbox::PostgresOutbox;
-pub use record::{SCHEMA, prepare, record};
+pub use record::{open, record};

@@ -58,6 +58,12 @@ impl Relay {
         Self { outbox, bus, clock, wake: Wake::default(), owner, metrics: RelayMetrics::new() }
     }
 
+    /// The same relay, woken by what stores have been given already.
+    pub fn woken_by(mut self, wake: Wake) -> Self {
+        self.wake = wake;
+        self
+    }
+
     /// What stores poke after they have recorded events.
     pub fn wake(&self) -> Wake {
         self.wake.clone()

@@ -110,6 +110,14 @@ async fn one(subscription: &Arc<dyn Subscription>) -> Delivery {
     fetch(subscription, 1).await.remove(0)
 }
 
+/// Takes at least one delivery, whichever of two members is given it.
+async fn either(a: &Arc<dyn Subscription>, b: &Arc<dyn Subscription>, max: usize) -> Vec<Delivery> {
+    tokio::select! {
+        fetched = fetch(a, max) => fetched,
+        fetched = fetch(b, max) => fetched,
+    }
+}
+
 /// Takes and acknowledges until so many are done.
 async fn finish(subscription: &Arc<dyn Subscription>, count: usize) -> Vec<Delivery> {
     let mut done = Vec::new();

@@ -1,8 +1,9 @@
 //! Opens a PostgreSQL database with safe settings.
 //!
 //! ```no_run
-//! # async fn example(migrations: &'static sqlx::migrate::Migrator) -> Result<(), postgres::Error> {
-//! let database = postgres::open("postgres://user@localhost/user", "user", migrations).await?;
+//! # async fn example(migrations: &sqlx::migrate::Migrator) -> Result<(), postgres::Error> {
+//! let database = postgres::connect("postgres://user@localhost/user", "user").await?;
+//! postgres::migrate(&database, migrations).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -13,7 +14,7 @@ use std::time::Duration;
 use sqlx::{
     PgPool,
     migrate::{MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
 };
 
 /// Connections of one process. A statement holds one for about a millisecond, so ten serve some thousand a second, and
@@ -41,25 +42,60 @@ pub enum Error {
     /// The schema cannot be brought up to date.
     #[error("cannot bring the schema up to date")]
     Migrate(#[source] MigrateError),
+    /// Nobody has, and this process may not.
+    #[error(
+        "the schema is older than this program: run its subcommand `migrate` first, or set database.migrate = true"
+    )]
+    Behind,
 }
 
-/// Connects and brings the schema up to date; of several processes one does it and the others wait (an advisory lock).
+/// Connects.
+///
+/// # Errors
+///
+/// When the URL or the server cannot be used.
+pub async fn connect(url: &str, name: &str) -> Result<PgPool, Error> {
+    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(WAIT)
+        .connect_with(options.application_name(name).options(LIMITS))
+        .await
+        .map_err(Error::Connect)
+}
+
+/// Brings the schema up to date; of several processes one does it and the others wait (an advisory lock).
 ///
 /// An older binary keeps working on a newer schema: migrations that it does not know are left alone.
 ///
 /// # Errors
 ///
-/// When the URL, the server or the schema cannot be used.
-pub async fn open(url: &str, name: &str, migrations: &'static Migrator) -> Result<PgPool, Error> {
-    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(WAIT)
-        .connect_with(options.application_name(name).options(LIMITS))
-        .await
-        .map_err(Error::Connect)?;
-    migrations.run(&pool).await.map_err(Error::Migrate)?;
-    Ok(pool)
+/// When a migration fails, or one that was applied has been changed since.
+pub async fn migrate(pool: &PgPool, migrations: &Migrator) -> Result<(), Error> {
+    let mut known = Migrator::with_migrations(migrations.iter().cloned().collect());
+    known.set_ignore_missing(true).run(pool).await.map_err(Error::Migrate)
+}
+
+/// Makes sure that somebody has brought the schema up to date.
+///
+/// # Errors
+///
+/// [`Error::Behind`] when nobody has.
+pub async fn check(pool: &PgPool, migrations: &Migrator) -> Result<(), Error> {
+    let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+    // Without the table nothing was applied.
+    let applied: Result<Option<i64>, _> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(pool).await;
+    if applied.is_ok_and(|applied| applied.unwrap_or_default() >= newest) { Ok(()) } else { Err(Error::Behind) }
+}
+
+/// Asks the server whether it answers, for the health check.
+///
+/// # Errors
+///
+/// It does not.
+pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(pool).await.map(drop)
 }
 
 /// Says whether the failure is a broken UNIQUE or PRIMARY KEY constraint.
@@ -74,8 +110,9 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         // Classes and codes of PostgreSQL's appendix A: 08 connection, 40 rollback, 53 resources, 57 operator,
         // 55P03 lock not available, 25P03 idle in transaction.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            matches!(code.get(..2), Some("08" | "40" | "53" | "57")) || matches!(&*code, "55P03" | "25P03")
+        sqlx::Error::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
+            let code = error.code();
+            matches!(code.get(..2), Some("08" | "40" | "53" | "57")) || matches!(code, "55P03" | "25P03")
         }),
         _ => false,
     }

@@ -4,15 +4,24 @@
 //! there is none its tests are left out and say so; with `TEST_ALL=1` that is a failure.
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
+mod nats;
 mod postgres;
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
+pub use nats::Nats;
 pub use postgres::Postgres;
+
+/// Where `make servers` puts what it installs.
+fn installed() -> PathBuf {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    folder("SERVERS_DIR").or_else(|| Some(cache()?.join("trireme/servers"))).unwrap_or_default()
+}
 
 /// Says loudly that a server is missing.
 fn missing(server: &str, variable: &str) {

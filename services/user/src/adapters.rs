@@ -1,5 +1,7 @@
 //! What the ports are on: a file a technology.
 
 pub mod argon2;
+mod columns;
 pub mod order_client;
+pub mod postgres;
 pub mod sqlite;

@@ -19,7 +19,7 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where accounts are kept.
-    pub database: Address,
+    pub database: Database,
     /// Where events go.
     pub bus: Address,
     /// Where copies are kept.
@@ -78,6 +78,16 @@ impl Config {
 pub struct Address {
     /// Its URL.
     pub url: String,
+}
+
+/// Section `database`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Its URL.
+    pub url: String,
+    /// Whether the schema is brought up to date at each start.
+    pub migrate: bool,
 }
 
 /// Section `cache`.

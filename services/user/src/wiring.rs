@@ -8,19 +8,23 @@ use cache::Cache;
 use chassis::{Health, Tasks};
 use client::Http;
 use clock::SharedClock;
-use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, sqlite::SqliteOutbox};
+use futures::future::BoxFuture;
+use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, postgres::PostgresOutbox, sqlite::SqliteOutbox};
 use proto::user::v1::user_service_server::UserServiceServer;
-use sqlite::Database;
 use tonic::service::Routes;
 
 use crate::{
     adapters::{
         argon2::Argon2id,
         order_client::OrderClient,
-        sqlite::{MIGRATIONS, SqliteStore},
+        postgres::{self, PostgresStore},
+        sqlite::{self, SqliteStore},
     },
     api::{Api, events, grpc, http},
-    app::{self, App, KeyRing, Parts},
+    app::{
+        self, App, KeyRing, Parts,
+        ports::{Accounts, Sessions, SigningKeys},
+    },
     config::Config,
     domain::{Email, Role},
 };
@@ -47,13 +51,12 @@ const PRUNED: u32 = 1000;
 /// # Errors
 /// A URL has an unknown scheme, or what it names cannot be used.
 pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App> {
-    let db = database(config).await?;
+    let wake = Wake::default();
+    let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = messaging::open(&config.bus.url, clock.clone()).await.context("bus.url")?;
-    let outbox: Arc<dyn Outbox> = Arc::new(SqliteOutbox::open(db.clone(), clock.clone()).await?);
-    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), clock.clone());
+    let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let tasks = Tasks::new();
-    let store = SqliteStore::new(db.clone(), relay.wake());
-    let app = use_cases(config, clock.clone(), store, outbox, &tasks).await?;
+    let app = use_cases(config, clock.clone(), &store, &tasks).await?;
     let consumer = consumer(&app, Arc::clone(&bus));
     start(&tasks, relay, consumer, &app);
     let api = Api {
@@ -61,7 +64,7 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
         callers: Callers::new(config.service.credential_file.expose(), &CALLERS),
         app,
     };
-    let checked = db.clone();
+    let Store { ping, close, .. } = store;
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
@@ -69,14 +72,11 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
         http: http::router(api.clone()),
         grpc: Routes::new(UserServiceServer::new(grpc::Users::new(api))),
         descriptors: &[proto::DESCRIPTORS],
-        health: Health::new().check("database", move || {
-            let db = checked.clone();
-            async move { db.ping().await.map_err(|error| error.to_string()) }
-        }),
+        health: Health::new().check("database", ping),
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
-            db.close().await;
+            close.await;
         })],
     })
 }
@@ -86,9 +86,7 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
 /// # Errors
 /// The database cannot be used.
 pub async fn migrate(config: &Config) -> Result<()> {
-    let db = database(config).await?;
-    messaging::sqlite::prepare(&db).await?;
-    db.close().await;
+    store(config, &clock::system(), &Wake::default(), true).await?.close.await;
     Ok(())
 }
 
@@ -97,18 +95,69 @@ pub async fn migrate(config: &Config) -> Result<()> {
 /// # Errors
 /// No such account; the database cannot be used.
 pub async fn grant(config: &Config, email: &Email, role: Role) -> Result<()> {
-    let db = database(config).await?;
-    let store = SqliteStore::new(db.clone(), Wake::default());
-    app::grant_role(&store, email, role).await?;
-    db.close().await;
+    let store = store(config, &clock::system(), &Wake::default(), config.database.migrate).await?;
+    app::grant_role(&*store.accounts, email, role).await?;
+    store.close.await;
     Ok(())
 }
 
-async fn database(config: &Config) -> Result<Database> {
+/// The ports of one database.
+struct Store {
+    accounts: Arc<dyn Accounts>,
+    sessions: Arc<dyn Sessions>,
+    keys: Arc<dyn SigningKeys>,
+    outbox: Arc<dyn Outbox>,
+    ping: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    close: BoxFuture<'static, ()>,
+}
+
+async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
     let url = &config.database.url;
-    match url.split_once(':') {
-        Some(("sqlite", _)) => sqlite::open(url, &MIGRATIONS).await.context("database.url"),
-        _ => bail!("database.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
+    match scheme(url) {
+        "sqlite" => on_sqlite(url, clock, wake).await,
+        "postgres" | "postgresql" => on_postgres(url, clock, wake, migrate).await,
+        other => bail!("unknown scheme `{other}`; known are sqlite:, postgres:"),
+    }
+    .context("database.url")
+}
+
+async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
+    let db = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
+    let outbox = SqliteOutbox::open(db.clone(), clock.clone()).await?;
+    let checked = db.clone();
+    let ping = Box::new(move || -> BoxFuture<'static, _> {
+        let db = checked.clone();
+        Box::pin(async move { db.ping().await.map_err(|error| error.to_string()) })
+    });
+    let store = SqliteStore::new(db.clone(), wake.clone());
+    Ok(of(store, outbox, ping, Box::pin(async move { db.close().await })))
+}
+
+async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    let pool = messaging::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
+    let outbox = PostgresOutbox::new(pool.clone(), clock.clone());
+    let checked = pool.clone();
+    let ping = Box::new(move || -> BoxFuture<'static, _> {
+        let pool = checked.clone();
+        Box::pin(async move { ::postgres::ping(&pool).await.map_err(|error| error.to_string()) })
+    });
+    let store = PostgresStore::new(pool.clone(), wake.clone());
+    Ok(of(store, outbox, ping, Box::pin(async move { pool.close().await })))
+}
+
+fn of<S: Accounts + Sessions + SigningKeys + Clone + 'static>(
+    store: S,
+    outbox: impl Outbox + 'static,
+    ping: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    close: BoxFuture<'static, ()>,
+) -> Store {
+    Store {
+        accounts: Arc::new(store.clone()),
+        sessions: Arc::new(store.clone()),
+        keys: Arc::new(store),
+        outbox: Arc::new(outbox),
+        ping,
+        close,
     }
 }
 
@@ -117,22 +166,16 @@ fn scheme(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
 }
 
-async fn use_cases(
-    config: &Config,
-    clock: SharedClock,
-    store: SqliteStore,
-    outbox: Arc<dyn Outbox>,
-    tasks: &Tasks,
-) -> Result<App> {
-    let keys = KeyRing::open(Arc::new(store.clone()), clock.clone(), config.tokens.rotation()).await?;
+async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &Tasks) -> Result<App> {
+    let keys = KeyRing::open(Arc::clone(&store.keys), clock.clone(), config.tokens.rotation()).await?;
     let cache = cache::open(&config.cache.url, &tasks.tracker()).context("cache.url")?;
     let policy = cache::Policy { ttl: config.cache.ttl, ..cache::Policy::default() };
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
     let order = Http::new(&config.order.url, config.order.client.clone(), Some(credential), "order");
     Ok(App::new(Parts {
-        accounts: Arc::new(store.clone()),
-        sessions: Arc::new(store),
-        outbox,
+        accounts: Arc::clone(&store.accounts),
+        sessions: Arc::clone(&store.sessions),
+        outbox: Arc::clone(&store.outbox),
         passwords: Arc::new(Argon2id::new((&config.passwords).into()).context("passwords")?),
         orders: Arc::new(OrderClient::new(order)),
         keys: Arc::new(keys),

@@ -11,7 +11,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     lease::{self, Held},
     listen::Listener,
-    record, rows,
+    rows,
 };
 use crate::{Depth, Error, Outbox, OutboxRow};
 
@@ -33,7 +33,8 @@ const ROWS: &str = "SELECT o.* FROM unnest($1::smallint[]) AS mine (part)
     ) AS o
     ORDER BY o.seq LIMIT $3";
 
-const CONFIRM: &str = "DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS done (seq, fence), outbox_lease AS lease
+const CONFIRM: &str =
+    "DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS done (seq, fence), outbox_lease AS lease
     WHERE outbox.seq = done.seq AND lease.part = outbox.part AND lease.fence = done.fence";
 
 const FAIL: &str =
@@ -67,14 +68,10 @@ struct Leased {
 }
 
 impl PostgresOutbox {
-    /// Opens the outbox of a database, making its tables and those of the inbox where they are missing.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn open(pool: PgPool, clock: SharedClock) -> Result<Self, Error> {
-        record::prepare(&pool).await.map_err(Error::outbox)?;
+    /// The outbox of a database that [`super::open`] has opened.
+    pub fn new(pool: PgPool, clock: SharedClock) -> Self {
         let listener = Arc::new(Listener::new(pool.clone()));
-        Ok(Self { pool, clock, lease: LEASE, relay: Arc::default(), listener })
+        Self { pool, clock, lease: LEASE, relay: Arc::default(), listener }
     }
 
     /// Sets how long a relay holds the outbox without renewing; 2 s where this is not called.

@@ -1,12 +1,15 @@
 //! The store's side of outbox and inbox: what goes into its own transaction.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{
+    PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+};
 
 use super::rows;
 use crate::{Effects, Receipt, Recorded};
 
-/// The tables that [`record`] writes to, for those who keep their schema in one place.
-pub const SCHEMA: &str = include_str!("../../migrations/postgres.sql");
+/// The tables that [`record`] writes to.
+const SCHEMA: &str = include_str!("../../migrations/postgres.sql");
 
 /// Any number will do, as long as all processes take the same one.
 const PREPARING: i64 = 0x7472_6972_656d_6501;
@@ -18,11 +21,24 @@ const OUTBOX: &str = "INSERT INTO outbox
     (id, kind, source, subject, key, time, data, traceparent, tracestate, canary, part)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
-/// Makes the tables where they are missing; may be called at each start and by several processes at once.
+/// Connects to a service's database whose schema is its `migrations`, outbox and inbox; brings that up to date where
+/// `migrate`, and otherwise makes sure that it is.
 ///
 /// # Errors
-/// When the database cannot be written.
-pub async fn prepare(pool: &PgPool) -> Result<(), sqlx::Error> {
+/// When the database cannot be used, or its schema is too old.
+pub async fn open(url: &str, name: &str, migrations: &Migrator, migrate: bool) -> Result<PgPool, ::postgres::Error> {
+    let pool = ::postgres::connect(url, name).await?;
+    if migrate {
+        ::postgres::migrate(&pool, migrations).await?;
+        prepare(&pool).await.map_err(|error| ::postgres::Error::Migrate(MigrateError::Execute(error)))?;
+    } else {
+        ::postgres::check(&pool, migrations).await?;
+    }
+    Ok(pool)
+}
+
+/// Makes the tables where they are missing; may be called at each start and by several processes at once.
+async fn prepare(pool: &PgPool) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(PREPARING).execute(&mut *tx).await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;

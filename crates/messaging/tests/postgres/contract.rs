@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::postgres::{PostgresOutbox, record};
+use messaging::postgres::{PostgresOutbox, open, record};
 use messaging::suite::{Open, Store, Stores};
 use messaging::{Effects, Outbox, Recorded};
 use sqlx::migrate::Migrator;
@@ -24,8 +24,8 @@ impl Databases {
 #[async_trait]
 impl Stores for Databases {
     async fn open(&self, lease: Duration) -> Arc<dyn Store> {
-        let pool = ::postgres::open(&self.0, "suite", &NOTHING).await.unwrap();
-        let outbox = PostgresOutbox::open(pool.clone(), clock::system()).await.unwrap().with_lease(lease);
+        let pool = open(&self.0, "suite", &NOTHING, true).await.unwrap();
+        let outbox = PostgresOutbox::new(pool.clone(), clock::system()).with_lease(lease);
         Arc::new(Service { pool, outbox })
     }
 }

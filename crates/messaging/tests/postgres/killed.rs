@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use messaging::postgres::{PostgresOutbox, record};
+use messaging::postgres::{PostgresOutbox, open, record};
 use messaging::sqlite::SqliteBus;
 use messaging::{Bus, Effects, Event, Relay, Wake};
 use sqlx::PgPool;
@@ -54,8 +54,8 @@ async fn read(bus: &SqliteBus) -> HashMap<String, Vec<u64>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_out_of_order_when_the_server_is_killed() {
     let Some(server) = Postgres::alone().await else { return };
-    let pool = ::postgres::open(&server.database().await, "test", &NOTHING).await.unwrap();
-    let outbox = PostgresOutbox::open(pool.clone(), clock::system()).await.unwrap();
+    let pool = open(&server.database().await, "test", &NOTHING, true).await.unwrap();
+    let outbox = PostgresOutbox::new(pool.clone(), clock::system());
     let bus = SqliteBus::open("sqlite::memory:", clock::system()).await.unwrap();
     let relay = Relay::new(Arc::new(outbox), Arc::new(bus.clone()), clock::system());
     let (wake, token, tasks) = (relay.wake(), CancellationToken::new(), TaskTracker::new());

@@ -13,7 +13,7 @@ use sqlx::migrate::Migrator;
 use crate::app::ports::Failure;
 
 /// The schema.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
 /// The store. Cheap to clone.
 #[derive(Clone)]

@@ -57,10 +57,13 @@ macro_rules! suite {
     (@cases $open:path, $module:ident: $($case:ident),* $(,)?) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            crate::$module::$case($open().await).await;
+            if let Some(stores) = $open().await {
+                crate::$module::$case(stores).await;
+            }
         })*
     };
 }
 
 suite!(sqlite_in_memory, crate::Stores::sqlite_in_memory);
 suite!(sqlite_in_a_file, crate::Stores::sqlite_in_a_file);
+suite!(postgres, crate::Stores::postgres);

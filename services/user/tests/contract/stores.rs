@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use messaging::{Event, Outbox, Receipt, Wake, sqlite::SqliteOutbox};
+use messaging::{Event, Outbox, Receipt, Wake, postgres::PostgresOutbox, sqlite::SqliteOutbox};
 use time::{OffsetDateTime, macros::datetime};
 use user::{
-    adapters::sqlite::{MIGRATIONS, SqliteStore},
+    adapters::{
+        postgres::{self, PostgresStore},
+        sqlite::{MIGRATIONS, SqliteStore},
+    },
     app::{
         SOURCE,
         ports::{Accounts, Saved, Session, Sessions, SigningKeys, TokenHash},
@@ -26,19 +29,34 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    pub(crate) async fn sqlite_in_memory() -> Self {
+    pub(crate) async fn sqlite_in_memory() -> Option<Self> {
         Self::sqlite("sqlite::memory:", None).await
     }
 
-    pub(crate) async fn sqlite_in_a_file() -> Self {
+    pub(crate) async fn sqlite_in_a_file() -> Option<Self> {
         let folder = testkit::temp_dir();
         Self::sqlite(&testkit::sqlite_url(&folder, "user.db"), Some(folder)).await
     }
 
-    async fn sqlite(url: &str, folder: Option<testkit::TempDir>) -> Self {
+    async fn sqlite(url: &str, folder: Option<testkit::TempDir>) -> Option<Self> {
         let db = sqlite::open(url, &MIGRATIONS).await.unwrap();
         let outbox = SqliteOutbox::open(db.clone(), clock::system()).await.unwrap();
-        let store = SqliteStore::new(db, Wake::default());
+        Some(Self::of(SqliteStore::new(db, Wake::default()), outbox, folder))
+    }
+
+    /// `None` where there is no server.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let url = testkit::servers::Postgres::shared().await?.database().await;
+        let pool = messaging::postgres::open(&url, "user", &postgres::MIGRATIONS, true).await.unwrap();
+        let outbox = PostgresOutbox::new(pool.clone(), clock::system());
+        Some(Self::of(PostgresStore::new(pool, Wake::default()), outbox, None))
+    }
+
+    fn of<S: Accounts + Sessions + SigningKeys + Clone + 'static>(
+        store: S,
+        outbox: impl Outbox + 'static,
+        folder: Option<testkit::TempDir>,
+    ) -> Self {
         Self {
             accounts: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),

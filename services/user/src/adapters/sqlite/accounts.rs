@@ -7,9 +7,10 @@ use time::OffsetDateTime;
 
 use super::{
     SqliteStore, failure,
-    row::{account, account_columns, count, decode, number, uuid},
+    row::{account, count, uuid},
 };
 use crate::{
+    adapters::columns::{account_columns, decode, number},
     app::ports::{Accounts, Due, Failure, Login, Saved, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };

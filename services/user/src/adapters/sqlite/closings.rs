@@ -8,9 +8,10 @@ use time::OffsetDateTime;
 use super::{
     SqliteStore,
     accounts::write,
-    row::{count, number, uuid},
+    row::{count, uuid},
 };
 use crate::{
+    adapters::columns::number,
     app::ports::{Due, Saved},
     domain::{Account, UserId},
 };

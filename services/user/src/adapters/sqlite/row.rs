@@ -4,17 +4,12 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Account, Email, Invalid, Name, UserId};
+use crate::{
+    adapters::columns::decode,
+    domain::{Account, Email, Name, UserId},
+};
 
-/// The columns of an account, in the order in which [`account`] reads them.
-macro_rules! account_columns {
-    () => {
-        "id, email, name, status, orders_placed, version, revision, created_at, updated_at"
-    };
-}
-pub(super) use account_columns;
-
-/// Reads [`account_columns`].
+/// Reads [`account_columns`](crate::adapters::columns::account_columns).
 pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
     Ok(Account {
         id: UserId(uuid(row, 0)?),
@@ -42,14 +37,4 @@ pub(super) fn count(row: &SqliteRow, index: usize) -> Result<u64, sqlx::Error> {
 /// Reads a time.
 pub(super) fn time(row: &SqliteRow, index: usize) -> Result<OffsetDateTime, sqlx::Error> {
     Ok(clock::from_micros(row.try_get(index)?))
-}
-
-/// A stored word that the domain does not know.
-pub(super) fn decode(error: Invalid) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
-}
-
-/// A number as SQLite keeps it. Ours count things that happened: they do not reach the limit.
-pub(super) fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -4,11 +4,9 @@ use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection};
 use time::OffsetDateTime;
 
-use super::{
-    SqliteStore, failure,
-    row::{decode, uuid},
-};
+use super::{SqliteStore, failure, row::uuid};
 use crate::{
+    adapters::columns::decode,
     app::ports::{Failure, Session, Sessions, TokenHash},
     domain::{SessionId, UserId},
 };

@@ -1,0 +1,21 @@
+//! What rows of both databases have in common.
+
+use crate::domain::Invalid;
+
+/// The columns of an account, in the order in which each adapter's `account` reads them.
+macro_rules! account_columns {
+    () => {
+        "id, email, name, status, orders_placed, version, revision, created_at, updated_at"
+    };
+}
+pub(super) use account_columns;
+
+/// A stored word that the domain does not know.
+pub(super) fn decode(error: Invalid) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
+
+/// A number as SQL keeps it. Ours count things that happened: they do not reach the limit.
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

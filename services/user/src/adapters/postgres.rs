@@ -1,0 +1,36 @@
+//! Accounts, sessions and signing keys in a PostgreSQL database.
+//!
+//! Where a statement decides by what another row says, it locks that row: several processes write at the same time.
+
+mod accounts;
+mod closings;
+mod row;
+mod sessions;
+mod signing_keys;
+
+use messaging::Wake;
+use sqlx::{PgPool, migrate::Migrator};
+
+use crate::app::ports::Failure;
+
+/// The schema.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    wake: Wake,
+}
+
+impl PostgresStore {
+    /// Stores in a database whose schema is [`MIGRATIONS`]; `wake` tells the relay of new events.
+    pub fn new(pool: PgPool, wake: Wake) -> Self {
+        Self { pool, wake }
+    }
+}
+
+/// What the use cases may know of a failure: whether it may pass.
+fn failure(error: sqlx::Error) -> Failure {
+    if postgres::is_unavailable(&error) { Failure::Unavailable(error.into()) } else { Failure::Broken(error.into()) }
+}
