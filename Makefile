@@ -5,7 +5,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all bench lint fmt deny doc ci clean
+.PHONY: help demo up test test-all servers bench lint fmt deny doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ build:
 test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-test-all: ## The same and insist on every real server that a test can use: PostgreSQL
+test-all: ## The same and insist on every real server that a test can use: PostgreSQL, NATS
 	TEST_ALL=1 $(MAKE) test
 
 bench: ## Measure the release binaries: size, memory, time to ready, orders per second
@@ -46,7 +46,10 @@ fmt: ## Format the code
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --all-features
 
-ci: lint doc test ## What runs before a change lands
+servers: ## Install the real servers that tests can use
+	@.ci/servers
+
+ci: lint doc test-all ## What runs before a change lands
 
 clean: ## Remove build output and the demo's data
 	$(CARGO) clean

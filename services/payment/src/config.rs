@@ -39,7 +39,7 @@ pub enum Command {
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where payments and ledger are kept.
-    pub database: Address,
+    pub database: Database,
     /// Where events go and come from.
     pub bus: Address,
     /// Where locks are taken.
@@ -64,6 +64,16 @@ pub struct Config {
     pub shutdown: chassis::Shutdown,
     /// What is logged.
     pub telemetry: telemetry::Config,
+}
+
+/// Section `database`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Its URL.
+    pub url: String,
+    /// Whether the schema is brought up to date at each start.
+    pub migrate: bool,
 }
 
 /// Where a backing service is; the scheme picks the adapter.

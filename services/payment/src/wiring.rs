@@ -5,20 +5,22 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use chassis::{App, Health, Tasks};
 use clock::SharedClock;
+use futures::future::BoxFuture;
 use lock::{Locks, Policy};
-use messaging::{Bus, Consumer, Outbox, Relay, sqlite::SqliteOutbox};
+use messaging::{Bus, Consumer, Outbox, Relay, Wake, postgres::PostgresOutbox, sqlite::SqliteOutbox};
 use tonic::service::Routes;
 
 use crate::{
     adapters::{
+        postgres::{self, PostgresPayments},
         sandbox::Sandbox,
-        sqlite::{MIGRATIONS, SqlitePayments},
+        sqlite::{self, SqlitePayments},
     },
     api::{
         events::{CancelledOrders, GROUP, KINDS},
         grpc, http,
     },
-    app::Cashier,
+    app::{Cashier, ports::Payments},
     config::Config,
 };
 
@@ -39,19 +41,18 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 pub async fn app(config: &Config) -> Result<App> {
     let clock = clock::system();
     let tasks = Tasks::new();
-    let (database, outbox) = open_database(&config.database.url, &clock).await?;
+    let wake = Wake::default();
+    let store = open_store(config, &clock, &wake, config.database.migrate).await?;
     let sandbox = open_provider(&config.provider.url).await?;
     let bus = messaging::open(&config.bus.url, Arc::clone(&clock)).await.context("bus.url")?;
     let locks = Locks::new(lock::open(&config.lock.url)?, tasks.tracker(), Policy::default());
 
-    let shared: Arc<dyn Outbox> = Arc::new(outbox);
-    let relay = Relay::new(Arc::clone(&shared), Arc::clone(&bus), Arc::clone(&clock));
-    let payments = SqlitePayments::new(database.clone(), relay.wake());
+    let outbox = store.outbox;
+    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), Arc::clone(&clock)).woken_by(wake);
     let provider = Arc::new(sandbox.clone());
-    let cashier = Cashier::new(Arc::new(payments), provider, shared, locks, Arc::clone(&clock));
+    let cashier = Cashier::new(store.payments, provider, outbox, locks, Arc::clone(&clock));
     start(&tasks, relay, Arc::clone(&bus), &cashier);
 
-    let checked = database.clone();
     Ok(App {
         name: NAME,
         version: VERSION,
@@ -59,14 +60,11 @@ pub async fn app(config: &Config) -> Result<App> {
         http: http::router(cashier.clone(), config.webhook.secret_file.expose(), clock),
         grpc: Routes::new(grpc::service(cashier, config.service.credential_file.expose())),
         descriptors: &[proto::DESCRIPTORS],
-        health: Health::new().check("database", move || {
-            let database = checked.clone();
-            async move { database.ping().await.map_err(|error| error.to_string()) }
-        }),
+        health: Health::new().check("database", store.ping),
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
-            database.close().await;
+            store.close.await;
             sandbox.close().await;
         })],
     })
@@ -77,7 +75,7 @@ pub async fn app(config: &Config) -> Result<App> {
 /// # Errors
 /// A URL names no adapter, or what it names cannot be opened.
 pub async fn migrate(config: &Config) -> Result<()> {
-    open_database(&config.database.url, &clock::system()).await?.0.close().await;
+    open_store(config, &clock::system(), &Wake::default(), true).await?.close.await;
     open_provider(&config.provider.url).await?.close().await;
     Ok(())
 }
@@ -103,15 +101,51 @@ fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, cashier: &Cashier) {
     });
 }
 
-async fn open_database(url: &str, clock: &SharedClock) -> Result<(sqlite::Database, SqliteOutbox)> {
+/// The ports of one database.
+struct Store {
+    payments: Arc<dyn Payments>,
+    outbox: Arc<dyn Outbox>,
+    ping: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    close: BoxFuture<'static, ()>,
+}
+
+async fn open_store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    let url = &config.database.url;
     match scheme(url) {
-        "sqlite" => {
-            let database = sqlite::open(url, &MIGRATIONS).await.context("database.url")?;
-            let outbox = SqliteOutbox::open(database.clone(), Arc::clone(clock)).await?;
-            Ok((database, outbox))
-        }
-        _ => bail!("database.url: unknown scheme `{}`; known is sqlite:", scheme(url)),
+        "sqlite" => on_sqlite(url, clock, wake).await,
+        "postgres" | "postgresql" => on_postgres(url, clock, wake, migrate).await,
+        other => bail!("unknown scheme `{other}`; known are sqlite:, postgres:"),
     }
+    .context("database.url")
+}
+
+async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
+    let database = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
+    let outbox = SqliteOutbox::open(database.clone(), Arc::clone(clock)).await?;
+    let checked = database.clone();
+    Ok(Store {
+        payments: Arc::new(SqlitePayments::new(database.clone(), wake.clone())),
+        outbox: Arc::new(outbox),
+        ping: Box::new(move || {
+            let database = checked.clone();
+            Box::pin(async move { database.ping().await.map_err(|error| error.to_string()) })
+        }),
+        close: Box::pin(async move { database.close().await }),
+    })
+}
+
+async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    let pool = messaging::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
+    let checked = pool.clone();
+    Ok(Store {
+        payments: Arc::new(PostgresPayments::new(pool.clone(), wake.clone())),
+        outbox: Arc::new(PostgresOutbox::new(pool.clone(), Arc::clone(clock))),
+        ping: Box::new(move || {
+            let pool = checked.clone();
+            Box::pin(async move { ::postgres::ping(&pool).await.map_err(|error| error.to_string()) })
+        }),
+        close: Box::pin(async move { pool.close().await }),
+    })
 }
 
 /// `sandbox://PATH` and `sandbox::memory:` are the sandbox on the `SQLite` database of that name.

@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
 
 use crate::commands;
 
@@ -52,6 +53,49 @@ enum Command {
         /// What it may do.
         role: Role,
     },
+    /// Look at events that a consumer has given up, and bring them back.
+    ///
+    /// An event goes to the dead letters when its handler has failed as often as its policy allows, or says that
+    /// trying again is useless. Its key has gone on without it. Repair the cause, then replay it: it is handled again,
+    /// after what waits for the same key, by the group that gave it up and by no other.
+    Dlq {
+        /// The bus, where it is not that of the data directory: `sqlite://PATH`, `nats://HOST:4222`.
+        #[arg(long, global = true, value_name = "URL", env = "TRIREME_BUS__URL", hide_env_values = true)]
+        bus: Option<String>,
+        #[command(subcommand)]
+        what: Dlq,
+    },
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dlq {
+    /// List them, oldest first.
+    List {
+        /// Of this consumer group only.
+        #[arg(long)]
+        group: Option<String>,
+        /// For scripts: one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one with its reason, its headers and its data.
+    Show {
+        /// The event's id.
+        id: Uuid,
+    },
+    /// Hand one, or all, to its group again.
+    Replay {
+        /// The event's id.
+        #[arg(required_unless_present = "all")]
+        id: Option<Uuid>,
+        /// Every dead letter there is, oldest first.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        /// Of this consumer group only.
+        #[arg(long)]
+        group: Option<String>,
+    },
 }
 
 /// What an account may do.
@@ -77,6 +121,7 @@ impl Arguments {
             Command::Down => commands::down::run(&data).await,
             Command::Demo { once } => commands::demo::run(&data, once).await,
             Command::Status { json } => commands::status::run(&data, json),
+            Command::Dlq { bus, what } => commands::dlq::run(&data, bus, what).await,
             Command::Verify => commands::verify::run(&data).await,
             Command::Grant { email, role } => {
                 let role = if matches!(role, Role::Operator) { "operator" } else { "customer" };

@@ -1,6 +1,7 @@
 //! The subcommands, one a file.
 
 pub(crate) mod demo;
+pub(crate) mod dlq;
 pub(crate) mod down;
 pub(crate) mod grant;
 pub(crate) mod status;

@@ -1,6 +1,6 @@
 //! The server is killed under a publisher and two consumers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,14 +17,21 @@ const KILLS: u32 = 5;
 
 /// Applies each event once, as an inbox would.
 #[derive(Default)]
-struct Inbox(Mutex<(std::collections::HashSet<uuid::Uuid>, HashMap<String, Vec<u64>>)>);
+struct Inbox {
+    known: Mutex<HashSet<uuid::Uuid>>,
+    applied: Mutex<HashMap<String, Vec<u64>>>,
+}
 
 #[async_trait]
 impl Handler for Inbox {
     async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
-        let mut inbox = self.0.lock().unwrap();
-        if inbox.0.insert(event.id) {
-            inbox.1.entry(event.key.clone()).or_default().push(event.decode().map_err(Failure::permanent)?);
+        if self.known.lock().unwrap().insert(event.id) {
+            self.applied
+                .lock()
+                .unwrap()
+                .entry(event.key.clone())
+                .or_default()
+                .push(event.decode().map_err(Failure::permanent)?);
         }
         Ok(())
     }
@@ -68,7 +75,7 @@ async fn nothing_is_lost_or_out_of_order_when_the_server_is_killed() {
     tasks.close();
     tasks.wait().await;
     let expected: Vec<u64> = (0..EVENTS).collect();
-    let seen = &inbox.0.lock().unwrap().1;
+    let seen = inbox.applied.lock().unwrap();
     assert_eq!(seen.len() as u64, KEYS);
     assert!(seen.values().all(|numbers| *numbers == expected), "{seen:?}");
 }

@@ -11,7 +11,7 @@ use money::Money;
 use sqlx::{Row as _, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::sqlite::rows;
+use super::{sqlite::rows, words};
 use crate::{
     app::ports::{Cause, Charge, Instruction, Key, Provider, ProviderError, StoreError, Target},
     domain::{ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken, Reference},
@@ -181,7 +181,7 @@ async fn answered(tx: &mut SqliteConnection, key: Key) -> Result<Option<Outcome>
     if let Some(reference) = row.try_get::<Option<String>, _>("reference")? {
         return Ok(Some(Outcome::Approved(Reference::new(reference))));
     }
-    Ok(Some(Outcome::Declined(rows::reason(row.try_get("decline_reason")?)?)))
+    Ok(Some(Outcome::Declined(words::reason(row.try_get("decline_reason")?)?)))
 }
 
 async fn answer(tx: &mut SqliteConnection, key: Key, outcome: &Outcome) -> Result<(), ProviderError> {
@@ -234,7 +234,7 @@ fn read_charge(row: &SqliteRow) -> Result<Charge, ProviderError> {
     let state = [ChargeState::Authorized, ChargeState::Captured, ChargeState::Voided, ChargeState::Refunded]
         .into_iter()
         .find(|state| state_name(*state) == name)
-        .ok_or_else(|| rows::unreadable("state"))?;
+        .ok_or_else(|| words::unreadable("state"))?;
     Ok(Charge {
         reference: Reference::new(row.try_get::<String, _>("reference")?),
         amount: rows::money(row, "amount")?,

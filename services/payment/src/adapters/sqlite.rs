@@ -12,12 +12,13 @@ use telemetry::Carrier;
 use time::OffsetDateTime;
 
 use crate::{
+    adapters::words,
     app::ports::{Books, Due, Marks, Payments, Record, StoreError, WebhookId, Write, Written},
     domain::{Operation, OrderId, Payment, PaymentId, ledger::Transaction},
 };
 
 /// The schema of payment's own tables.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
 /// The payments in a database.
 #[derive(Clone)]
@@ -225,11 +226,11 @@ async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sql
     .bind(payment.amount.amount)
     .bind(payment.amount.currency.code())
     .bind(payment.status.name())
-    .bind(rows::decline_reason(payment))
+    .bind(words::decline_reason(payment))
     .bind(payment.intent.map(Operation::name))
     .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
     .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
-    .bind(rows::version(payment.version)?)
+    .bind(words::version(payment.version)?)
     .bind(write.fence)
     .bind(write.look_again.map(micros))
     .bind(write.carrier.traceparent.clone())
@@ -250,14 +251,14 @@ async fn update(tx: &mut SqliteConnection, write: &Write<'_>, expected: u64) -> 
          WHERE order_id = ?1 AND version = ?2 AND fence <= ?3 AND status <> 'closed'",
     )
     .bind(blob(payment.order_id.uuid()))
-    .bind(rows::version(expected)?)
+    .bind(words::version(expected)?)
     .bind(write.fence)
     .bind(payment.status.name())
-    .bind(rows::decline_reason(payment))
+    .bind(words::decline_reason(payment))
     .bind(payment.intent.map(Operation::name))
     .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
     .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
-    .bind(rows::version(payment.version)?)
+    .bind(words::version(payment.version)?)
     .bind(write.look_again.map(micros))
     .bind(write.carrier.traceparent.clone())
     .bind(write.carrier.tracestate.clone())

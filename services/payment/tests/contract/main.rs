@@ -1,6 +1,7 @@
 //! The contracts of payment's ports, over each adapter.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod postgres;
 mod provider;
 mod sandbox;
 mod sqlite;

@@ -15,14 +15,14 @@ async fn fixture(url: &str) -> (Fixture, sqlite::Database) {
 }
 
 mod memory {
-    crate::store::suite!(async { super::fixture("sqlite::memory:").await.0 });
+    crate::store::suite!(async { Some(super::fixture("sqlite::memory:").await.0) });
 }
 
 mod file {
     crate::store::suite!(async {
         let folder = testkit::temp_dir();
         let (fixture, _) = super::fixture(&testkit::sqlite_url(&folder, "payment")).await;
-        crate::store::Fixture { _folder: Some(folder), ..fixture }
+        Some(crate::store::Fixture { _folder: Some(folder), ..fixture })
     });
 }
 

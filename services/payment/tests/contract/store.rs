@@ -41,9 +41,11 @@ macro_rules! suite {
         );
     };
     (@ $factory:expr; $($case:ident,)*) => {
-        $(#[tokio::test]
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            $crate::store::$case($factory.await).await;
+            if let Some(fixture) = $factory.await {
+                $crate::store::$case(fixture).await;
+            }
         })*
     };
 }

@@ -3,7 +3,10 @@
 use sqlx::{Row as _, SqlitePool};
 
 use super::rows;
-use crate::app::ports::{Books, StoreError};
+use crate::{
+    adapters::words,
+    app::ports::{Books, StoreError},
+};
 
 /// Sums of the accounts that an audit tells, per currency: debits are positive, so sales are turned round.
 const SUMS: &str = "SELECT account, currency, \
@@ -43,5 +46,5 @@ pub(super) async fn sum_up(pool: &SqlitePool) -> Result<Books, StoreError> {
 
 async fn count(tx: &mut sqlx::SqliteConnection, query: &'static str) -> Result<u64, StoreError> {
     let count: i64 = sqlx::query_scalar(query).fetch_one(tx).await?;
-    u64::try_from(count).map_err(|_| rows::unreadable("count"))
+    u64::try_from(count).map_err(|_| words::unreadable("count"))
 }

@@ -45,6 +45,7 @@ impl Sessions for PostgresStore {
 }
 
 impl PostgresStore {
+    /// An account that begins to close meanwhile waits for us, and then ends this session too.
     async fn insert_session(
         &self,
         session: &Session,
@@ -89,7 +90,6 @@ impl PostgresStore {
     }
 
     async fn delete_ended(&self, now: OffsetDateTime, limit: u32) -> Result<u64, sqlx::Error> {
-        let now = now;
         let mut dropped = 0;
         for sql in [
             "DELETE FROM refresh_tokens WHERE hash IN \

@@ -1,0 +1,78 @@
+//! What a member has in memory: its parts, and the events that it has read of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::Instant;
+
+use super::{
+    entry::Entry,
+    lanes::{Lanes, Waiting},
+    part::Part,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) lanes: Lanes,
+    pub(super) parts: BTreeMap<u16, Part>,
+    pub(super) closed: bool,
+    /// Counts the parts that were taken: who takes one anew begins anew to read.
+    pub(super) taken: u64,
+    /// When the last sign of life began that has arrived: nobody takes our parts for a lease from then on.
+    pub(super) alive: Option<Instant>,
+}
+
+impl State {
+    /// Closed, and nothing is in hand any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.closed && self.parts.is_empty()
+    }
+
+    /// Marks what is not in our share as to be left. Returns all that is to be left, and what is missing.
+    pub(super) fn compare(&mut self, share: &BTreeSet<u16>) -> (Vec<u16>, Vec<u16>) {
+        for (number, part) in &mut self.parts {
+            if !part.leaving && (self.closed || !share.contains(number)) {
+                part.leaving = true;
+                part.note(self.lanes.tried(*number));
+                self.lanes.drain(*number);
+            }
+        }
+        let leaving = self.parts.iter().filter(|(_, part)| part.leaving).map(|(number, _)| *number).collect();
+        let missing = share.iter().filter(|part| !self.closed && !self.parts.contains_key(part)).copied().collect();
+        (leaving, missing)
+    }
+
+    /// The parts to read, how many were taken so far, and where to begin.
+    pub(super) fn reading(&self, kinds: &[String]) -> (BTreeSet<u16>, u64, u64) {
+        let reading = || self.parts.iter().filter(|(_, part)| !part.leaving);
+        let start = reading().map(|(_, part)| part.next(kinds)).min().unwrap_or(1);
+        (reading().map(|(number, _)| *number).collect(), self.taken, start)
+    }
+
+    pub(super) fn accept(&mut self, number: Option<u16>, place: u64, kind: &str, replays: u32, event: crate::Event) {
+        let Some(number) = number else { return };
+        let Some(part) = self.parts.get_mut(&number).filter(|part| !part.leaving) else { return };
+        let free = self.lanes.is_free(&event.key);
+        if let Some((tried, suspect)) = part.accept(kind, place, &event.key, free) {
+            self.lanes.push(Waiting { part: number, place, attempts: tried.attempts, replays, suspect, event });
+        }
+    }
+
+    pub(super) fn passed(&mut self, parts: &BTreeSet<u16>, place: u64) {
+        for (number, part) in &mut self.parts {
+            if parts.contains(number) && !part.leaving {
+                part.passed(place);
+            }
+        }
+    }
+
+    pub(super) fn snapshot(&mut self, number: u16, owner: &str, kinds: &[String]) -> Option<(Entry, u64, u64)> {
+        let part = self.parts.get_mut(&number)?;
+        part.note(self.lanes.tried(number));
+        Some((part.entry(owner, kinds), part.revision, part.changes))
+    }
+
+    pub(super) fn forget(&mut self, part: u16) {
+        self.parts.remove(&part);
+        self.lanes.forget(part);
+    }
+}

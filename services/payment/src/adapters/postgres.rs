@@ -1,0 +1,280 @@
+//! Payments, ledger, webhooks, outbox and inbox in one PostgreSQL database.
+
+mod books;
+mod rows;
+
+use async_trait::async_trait;
+use messaging::{Effects, Recorded, Wake};
+use sqlx::{PgConnection, PgPool, Row as _, migrate::Migrator};
+use telemetry::Carrier;
+use time::OffsetDateTime;
+
+use crate::{
+    adapters::words,
+    app::ports::{Books, Due, Marks, Payments, Record, StoreError, WebhookId, Write, Written},
+    domain::{Operation, OrderId, Payment, PaymentId, ledger::Transaction},
+};
+
+/// The schema of payment's own tables.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
+
+/// The payments in a database.
+#[derive(Clone)]
+pub struct PostgresPayments {
+    pool: PgPool,
+    wake: Wake,
+}
+
+impl PostgresPayments {
+    /// Uses a database that `messaging::postgres::open` has opened with [`MIGRATIONS`].
+    ///
+    /// `wake` is poked whenever an event was stored.
+    pub fn new(pool: PgPool, wake: Wake) -> Self {
+        Self { pool, wake }
+    }
+}
+
+#[async_trait]
+impl Payments for PostgresPayments {
+    async fn by_order(&self, order: OrderId) -> Result<Option<Record>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
+             version, created_at, updated_at FROM payments WHERE order_id = $1",
+        )
+        .bind(order.uuid())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(rows::record).transpose()
+    }
+
+    async fn by_id(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
+             version, created_at, updated_at FROM payments WHERE id = $1",
+        )
+        .bind(id.uuid())
+        .fetch_optional(&self.pool)
+        .await?;
+        match row.as_ref().map(rows::record).transpose()? {
+            Some(Record::Payment(payment)) => Ok(Some(payment)),
+            Some(Record::Closed) | None => Ok(None),
+        }
+    }
+
+    async fn save(&self, write: Write<'_>) -> Result<Written, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let rows = match write.expected {
+            None => insert(&mut tx, &write).await?,
+            Some(version) => update(&mut tx, &write, version).await?,
+        };
+        if rows == 0 {
+            return Ok(Written::Stale);
+        }
+        for transaction in &write.books {
+            book(&mut tx, write.payment, transaction).await?;
+        }
+        if !mark(&mut tx, &write.effects, write.webhook.as_ref()).await? {
+            return Ok(Written::Duplicate);
+        }
+        tx.commit().await?;
+        if !write.effects.events.is_empty() {
+            self.wake.poke();
+        }
+        Ok(Written::Done)
+    }
+
+    async fn close(
+        &self,
+        order: OrderId,
+        fence: i64,
+        now: OffsetDateTime,
+        marks: &Marks,
+    ) -> Result<Written, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO payments (order_id, status, version, fence, created_at, updated_at) \
+             VALUES ($1, 'closed', 1, $2, $3, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(order.uuid())
+        .bind(fence)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(Written::Stale);
+        }
+        self.finish(tx, marks).await
+    }
+
+    async fn remember(&self, marks: &Marks) -> Result<Written, StoreError> {
+        let tx = self.pool.begin().await?;
+        self.finish(tx, marks).await
+    }
+
+    async fn seen(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM webhooks WHERE id = $1")
+            .bind(webhook.0.clone())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    async fn forget_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM webhooks WHERE received_at < $1").bind(before).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    async fn take_due(&self, now: OffsetDateTime, next: OffsetDateTime, limit: u32) -> Result<Vec<Due>, StoreError> {
+        let due = sqlx::query(
+            "UPDATE payments SET look_again = $2 WHERE order_id IN \
+             (SELECT order_id FROM payments WHERE look_again <= $1 ORDER BY look_again LIMIT $3 FOR UPDATE SKIP LOCKED) \
+             RETURNING order_id, traceparent, tracestate, canary",
+        )
+        .bind(now)
+        .bind(next)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        due.iter()
+            .map(|row| {
+                Ok(Due {
+                    order_id: row.try_get::<uuid::Uuid, _>("order_id")?.into(),
+                    carrier: Carrier {
+                        traceparent: row.try_get("traceparent")?,
+                        tracestate: row.try_get("tracestate")?,
+                        canary: row.try_get("canary")?,
+                    },
+                })
+            })
+            .collect()
+    }
+
+    async fn rest(&self, order: OrderId, fence: i64) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE payments SET look_again = NULL, fence = $2 \
+             WHERE order_id = $1 AND fence <= $2 AND intent IS NULL",
+        )
+        .bind(order.uuid())
+        .bind(fence)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn books(&self) -> Result<Books, StoreError> {
+        books::sum_up(&self.pool).await
+    }
+}
+
+impl PostgresPayments {
+    async fn finish(
+        &self,
+        mut tx: sqlx::Transaction<'static, sqlx::Postgres>,
+        marks: &Marks,
+    ) -> Result<Written, StoreError> {
+        let effects = Effects { events: Vec::new(), receipt: marks.receipt.clone() };
+        if !mark(&mut tx, &effects, marks.webhook.as_ref()).await? {
+            return Ok(Written::Duplicate);
+        }
+        tx.commit().await?;
+        Ok(Written::Done)
+    }
+}
+
+/// Writes outbox, inbox and webhook; `false` when the message was handled before.
+async fn mark(
+    tx: &mut PgConnection,
+    effects: &Effects,
+    webhook: Option<&(WebhookId, OffsetDateTime)>,
+) -> Result<bool, StoreError> {
+    let recorded = messaging::postgres::record(tx, effects).await?;
+    if recorded == Recorded::Duplicate {
+        return Ok(false);
+    }
+    let Some((WebhookId(id), received)) = webhook else { return Ok(true) };
+    let inserted = sqlx::query("INSERT INTO webhooks (id, received_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(id.clone())
+        .bind(*received)
+        .execute(tx)
+        .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+async fn insert(tx: &mut PgConnection, write: &Write<'_>) -> Result<u64, sqlx::Error> {
+    let payment = write.payment;
+    let inserted = sqlx::query(
+        "INSERT INTO payments (order_id, id, user_id, amount, currency, status, decline_reason, intent, token, \
+         reference, version, fence, look_again, traceparent, tracestate, canary, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(payment.order_id.uuid())
+    .bind(payment.id.uuid())
+    .bind(payment.user_id.uuid())
+    .bind(payment.amount.amount)
+    .bind(payment.amount.currency.code())
+    .bind(payment.status.name())
+    .bind(words::decline_reason(payment))
+    .bind(payment.intent.map(Operation::name))
+    .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
+    .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
+    .bind(words::version(payment.version)?)
+    .bind(write.fence)
+    .bind(write.look_again)
+    .bind(write.carrier.traceparent.clone())
+    .bind(write.carrier.tracestate.clone())
+    .bind(write.carrier.canary)
+    .bind(payment.created_at)
+    .bind(payment.updated_at)
+    .execute(tx)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+async fn update(tx: &mut PgConnection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
+    let payment = write.payment;
+    let updated = sqlx::query(
+        "UPDATE payments SET status = $4, decline_reason = $5, intent = $6, token = $7, reference = $8, version = $9, \
+         fence = $3, look_again = $10, traceparent = $11, tracestate = $12, canary = $13, updated_at = $14 \
+         WHERE order_id = $1 AND version = $2 AND fence <= $3 AND status <> 'closed'",
+    )
+    .bind(payment.order_id.uuid())
+    .bind(words::version(expected)?)
+    .bind(write.fence)
+    .bind(payment.status.name())
+    .bind(words::decline_reason(payment))
+    .bind(payment.intent.map(Operation::name))
+    .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
+    .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
+    .bind(words::version(payment.version)?)
+    .bind(write.look_again)
+    .bind(write.carrier.traceparent.clone())
+    .bind(write.carrier.tracestate.clone())
+    .bind(write.carrier.canary)
+    .bind(payment.updated_at)
+    .execute(tx)
+    .await?;
+    Ok(updated.rows_affected())
+}
+
+async fn book(tx: &mut PgConnection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
+    let entries = &transaction.entries;
+    sqlx::query(
+        "INSERT INTO ledger_entries (order_id, operation, account, currency, amount) \
+         SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bigint[])",
+    )
+    .bind(payment.order_id.uuid())
+    .bind(transaction.operation.name())
+    .bind(entries.iter().map(|entry| entry.account.name()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.currency.code()).collect::<Vec<_>>())
+    .bind(entries.iter().map(|entry| entry.amount).collect::<Vec<_>>())
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("INSERT INTO ledger_transactions (order_id, operation, booked_at) VALUES ($1, $2, $3)")
+        .bind(payment.order_id.uuid())
+        .bind(transaction.operation.name())
+        .bind(payment.updated_at)
+        .execute(tx)
+        .await?;
+    Ok(())
+}

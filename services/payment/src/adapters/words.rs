@@ -1,0 +1,62 @@
+//! Stored words to values and back, the same in every database, and what databases' errors mean to the store.
+
+use money::{Currency, Money};
+
+use crate::{
+    app::ports::{Cause, StoreError},
+    domain::{DeclineReason, Operation, Payment, Status},
+};
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let passing = ::sqlite::is_unavailable(&error) || ::postgres::is_unavailable(&error);
+        if passing { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
+    }
+}
+
+/// Reads an amount in a currency.
+pub(super) fn money(amount: i64, currency: &str) -> Result<Money, StoreError> {
+    Ok(Money::new(amount, Currency::parse(currency).map_err(|_| unreadable("currency"))?))
+}
+
+/// Reads the reason of a decline.
+pub(super) fn reason(name: &str) -> Result<DeclineReason, StoreError> {
+    [DeclineReason::Declined, DeclineReason::InsufficientFunds]
+        .into_iter()
+        .find(|reason| reason.name() == name)
+        .ok_or_else(|| unreadable("decline_reason"))
+}
+
+/// The reason of a decline, as stored.
+pub(super) fn decline_reason(payment: &Payment) -> Option<&'static str> {
+    match payment.status {
+        Status::Declined(reason) => Some(reason.name()),
+        _ => None,
+    }
+}
+
+/// A version, as stored.
+pub(super) fn version(version: u64) -> Result<i64, sqlx::Error> {
+    i64::try_from(version).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// Reads a status.
+pub(super) fn parse_status(name: &str, declined: Option<&str>) -> Result<Status, StoreError> {
+    if let Some(name) = declined {
+        return Ok(Status::Declined(reason(name)?));
+    }
+    [Status::Pending, Status::Authorized, Status::Captured, Status::Voided, Status::Refunded]
+        .into_iter()
+        .find(|status| status.name() == name)
+        .ok_or_else(|| unreadable("status"))
+}
+
+/// Reads an operation.
+pub(super) fn operation(name: &str) -> Result<Operation, StoreError> {
+    Operation::ALL.into_iter().find(|operation| operation.name() == name).ok_or_else(|| unreadable("operation"))
+}
+
+/// A stored value that nobody of us wrote.
+pub(super) fn unreadable(what: &str) -> StoreError {
+    StoreError::Broken(Cause::from(format!("a stored {what} cannot be read")))
+}

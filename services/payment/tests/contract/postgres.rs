@@ -1,0 +1,69 @@
+//! The store's suite over PostgreSQL, and the ledger's own constraints.
+
+use std::sync::Arc;
+
+use messaging::{Wake, postgres::PostgresOutbox};
+use payment::adapters::postgres::{MIGRATIONS, PostgresPayments};
+use sqlx::PgPool;
+use testkit::servers::Postgres;
+
+use crate::store::Fixture;
+
+/// `None` where there is no server.
+async fn fixture() -> Option<(Fixture, PgPool)> {
+    let url = Postgres::shared().await?.database().await;
+    let pool = messaging::postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
+    let outbox = PostgresOutbox::new(pool.clone(), clock::system());
+    let payments = PostgresPayments::new(pool.clone(), Wake::default());
+    Some((Fixture { payments: Arc::new(payments), outbox: Arc::new(outbox), _folder: None }, pool))
+}
+
+mod database {
+    crate::store::suite!(async { super::fixture().await.map(|(fixture, _)| fixture) });
+}
+
+const PAYMENT: &str = "INSERT INTO payments (order_id, id, user_id, amount, currency, status, reference, version, fence, \
+     created_at, updated_at) SELECT id, id, id, 5, 'EUR', 'authorized', 'ch', 1, 1, now(), now() \
+     FROM (SELECT '00000000-0000-0000-0000-000000000000'::uuid) AS one (id)";
+
+const ENTRIES: &str = "INSERT INTO ledger_entries VALUES \
+     ('00000000-0000-0000-0000-000000000000', 'authorize', 'holds', 'EUR', 5), \
+     ('00000000-0000-0000-0000-000000000000', 'authorize', 'authorizations', 'EUR', -5)";
+
+const SEAL: &str =
+    "INSERT INTO ledger_transactions VALUES ('00000000-0000-0000-0000-000000000000', 'authorize', now())";
+
+async fn run(pool: &PgPool, statements: &[&'static str]) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *tx).await?;
+    }
+    tx.commit().await
+}
+
+#[tokio::test]
+async fn the_ledger_takes_only_what_balances() {
+    let Some((fixture, pool)) = fixture().await else { return };
+    let one_side = "INSERT INTO ledger_entries VALUES \
+         ('00000000-0000-0000-0000-000000000000', 'authorize', 'holds', 'EUR', 5)";
+    for refused in [
+        &[PAYMENT, one_side, SEAL][..],
+        &[PAYMENT, SEAL],
+        &[PAYMENT, ENTRIES],
+        &[ENTRIES, SEAL],
+        &[PAYMENT, ENTRIES, SEAL, "UPDATE ledger_entries SET amount = amount * 2"],
+        &[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_entries"],
+        &[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_transactions"],
+        &[PAYMENT, ENTRIES, SEAL, one_side],
+    ] {
+        assert!(run(&pool, refused).await.is_err(), "{refused:?}");
+    }
+    run(&pool, &[PAYMENT, ENTRIES, SEAL]).await.unwrap();
+    assert_eq!(fixture.payments.books().await.unwrap().unbalanced, 0);
+    let forged = [
+        "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_kept",
+        "UPDATE ledger_entries SET amount = 6 WHERE account = 'holds'",
+    ];
+    run(&pool, &forged).await.unwrap();
+    assert_eq!(fixture.payments.books().await.unwrap().unbalanced, 1, "the audit finds what does not balance");
+}

@@ -1,0 +1,127 @@
+//! `trireme dlq`: the dead letters of the bus.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use anyhow::{Context as _, Result, bail};
+use messaging::{Bus, DeadLetter};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    cli::Dlq,
+    data::Data,
+    output::{Output, bold, dim},
+};
+
+/// More than a person reads, and as much as fits into memory with ease.
+const LIMIT: usize = 10_000;
+
+pub(crate) async fn run(path: &Path, bus: Option<String>, what: Dlq) -> Result<ExitCode> {
+    let url = match bus {
+        Some(url) => url,
+        None => format!("sqlite://{}", Data::open(path)?.join("bus.db").display()),
+    };
+    let bus = messaging::open(&url, clock::system()).await.context("cannot open the bus")?;
+    let done = match what {
+        Dlq::List { group, json } => list(&*bus, group.as_deref(), json).await,
+        Dlq::Show { id } => show(&*bus, id).await,
+        Dlq::Replay { id, group, .. } => replay(&bus, id, group.as_deref()).await,
+    };
+    bus.close().await;
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn list(bus: &dyn Bus, group: Option<&str>, json: bool) -> Result<()> {
+    let letters = bus.dead_letters(group, LIMIT).await?;
+    let output = Output::new();
+    if json {
+        output.lines(&letters.iter().map(|letter| object(letter).to_string()).collect::<Vec<_>>());
+    } else if letters.is_empty() {
+        output.line("no dead letters");
+    } else {
+        output.lines(&table(&letters));
+        output.line("");
+        output.line(&dim("`trireme dlq show ID` tells why; `trireme dlq replay ID` brings one back"));
+    }
+    Ok(())
+}
+
+async fn show(bus: &dyn Bus, id: Uuid) -> Result<()> {
+    for letter in of(bus.dead_letters(None, LIMIT).await?, id)? {
+        let output = Output::new();
+        let line = |name: &str, value: &str| output.line(&format!("{} {value}", dim(&format!("{name:<12}"))));
+        line("group", &letter.group);
+        line("cause", letter.reason.cause.as_str());
+        line("detail", &letter.reason.detail);
+        line("died", &clock::rfc3339(letter.dead_at));
+        line("attempts", &letter.attempts.to_string());
+        line("replays", &letter.replays.to_string());
+        for (name, value) in letter.event.to_headers("") {
+            line(&name, &value);
+        }
+        output.line(&pretty(&letter));
+    }
+    Ok(())
+}
+
+async fn replay(bus: &Arc<dyn Bus>, id: Option<Uuid>, group: Option<&str>) -> Result<()> {
+    let mut letters = bus.dead_letters(group, LIMIT).await?;
+    if let Some(id) = id {
+        letters = of(letters, id)?;
+    }
+    let output = Output::new();
+    for letter in &letters {
+        let DeadLetter { group, event, .. } = letter;
+        bus.replay(group, event.id).await?;
+        output.line(&format!("{} of {} goes to {} again", event.kind, event.key, bold(group)));
+    }
+    let hint = if letters.is_empty() { "no dead letters" } else { "`trireme dlq list` shows what comes back" };
+    output.line(&dim(hint));
+    Ok(())
+}
+
+/// The letters of an event: each group may have one.
+fn of(letters: Vec<DeadLetter>, id: Uuid) -> Result<Vec<DeadLetter>> {
+    let found: Vec<_> = letters.into_iter().filter(|letter| letter.event.id == id).collect();
+    if found.is_empty() {
+        bail!("no dead letter {id}: `trireme dlq list` shows what there is");
+    }
+    Ok(found)
+}
+
+fn table(letters: &[DeadLetter]) -> Vec<String> {
+    let heads = ["died", "group", "kind", "key", "tries", "cause", "id"];
+    let row = |letter: &DeadLetter| {
+        let DeadLetter { group, event, attempts, reason, dead_at, .. } = letter;
+        let (kind, key) = (event.kind.clone(), event.key.clone());
+        let cause = reason.cause.to_string();
+        [clock::rfc3339(*dead_at), group.clone(), kind, key, attempts.to_string(), cause, event.id.to_string()]
+    };
+    let rows: Vec<[String; 7]> = letters.iter().map(row).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head = bold(&line(&heads.map(str::to_owned)));
+    std::iter::once(head).chain(rows.iter().map(|row| line(row))).collect()
+}
+
+fn object(letter: &DeadLetter) -> Value {
+    let DeadLetter { group, event, attempts, replays, reason, dead_at } = letter;
+    json!({
+        "id": event.id, "group": group, "kind": event.kind, "key": event.key, "attempts": attempts,
+        "replays": replays, "cause": reason.cause.as_str(), "detail": reason.detail,
+        "dead_at": clock::rfc3339(*dead_at), "data": event.decode::<Value>().unwrap_or_default(),
+    })
+}
+
+/// The data, indented where it is JSON.
+fn pretty(letter: &DeadLetter) -> String {
+    let data = letter.event.decode::<Value>().and_then(|data| serde_json::to_string_pretty(&data));
+    data.unwrap_or_else(|_| String::from_utf8_lossy(&letter.event.data).into_owned())
+}
