@@ -2,6 +2,4 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod contract;
-mod crash;
 mod own;
-mod worker;
