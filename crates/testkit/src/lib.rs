@@ -16,10 +16,12 @@
 
 mod manual_clock;
 mod places;
+mod proxy;
 pub mod servers;
 mod wait;
 
 pub use manual_clock::ManualClock;
 pub use places::{free_port, sqlite_url, temp_dir};
+pub use proxy::Proxy;
 pub use tempfile::TempDir;
 pub use wait::{Outcome, Patience};

@@ -9,6 +9,7 @@ mod events;
 mod faulty;
 mod harness;
 mod idempotency;
+mod lost_commit;
 mod tokens;
 mod webhook;
 mod whole;

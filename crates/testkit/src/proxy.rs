@@ -1,0 +1,157 @@
+//! A TCP proxy on loopback that loses an answer.
+#![allow(clippy::expect_used, reason = "a test that cannot be set up has to stop, and this crate is for tests only")]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+const CHUNK: usize = 16 * 1024;
+
+/// Stands between a client and a server; gone with its last handle.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    trap: Arc<Mutex<Trap>>,
+    _stop: DropGuard,
+}
+
+#[derive(Debug, Default)]
+struct Trap {
+    /// What the client says, and how often it may still say it.
+    marker: Option<(&'static [u8], usize)>,
+    lost: usize,
+}
+
+impl Proxy {
+    /// Starts a proxy to a server, `host:port`.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub async fn to(server: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let (trap, stop, tasks) = (Arc::<Mutex<Trap>>::default(), CancellationToken::new(), TaskTracker::new());
+        let (server, shared, token, connections) = (server.to_owned(), Arc::clone(&trap), stop.clone(), tasks.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (server, trap) = (server.clone(), Arc::clone(&shared));
+                // A connection that breaks is what its client has to deal with.
+                connections.spawn(token.clone().run_until_cancelled_owned(async move {
+                    drop(pass(client, &server, &trap).await);
+                }));
+            }
+        }));
+        Self { address, trap, _stop: stop.drop_guard() }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The `nth` time (from 1) that a client says this, the server hears and does it, and its answer is lost with the
+    /// connection.
+    pub fn lose_answer_to(&self, marker: &'static [u8], nth: usize) {
+        locked(&self.trap).marker = Some((marker, nth));
+    }
+
+    /// How many answers have been lost.
+    pub fn lost(&self) -> usize {
+        locked(&self.trap).lost
+    }
+}
+
+fn locked(trap: &Mutex<Trap>) -> MutexGuard<'_, Trap> {
+    trap.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Trap {
+    /// Whether the answer to this is to be lost.
+    fn catches(&mut self, said: &[u8]) -> bool {
+        let Some((marker, left)) = &mut self.marker else { return false };
+        *left -= usize::from(said.windows(marker.len()).any(|window| window == *marker));
+        let caught = *left == 0;
+        if caught {
+            self.marker = None;
+            self.lost += 1;
+        }
+        caught
+    }
+}
+
+async fn pass(mut client: TcpStream, server: &str, trap: &Mutex<Trap>) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(server).await?;
+    let (mut said, mut answered) = (vec![0; CHUNK], vec![0; CHUNK]);
+    loop {
+        tokio::select! {
+            length = client.read(&mut said) => {
+                let said = &said[..length?];
+                if said.is_empty() {
+                    return Ok(());
+                }
+                let caught = locked(trap).catches(said);
+                server.write_all(said).await?;
+                if caught {
+                    return server.read(&mut answered).await.map(drop);
+                }
+            }
+            length = server.read(&mut answered) => {
+                let answered = &answered[..length?];
+                if answered.is_empty() {
+                    return Ok(());
+                }
+                client.write_all(answered).await?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says everything back, in capitals.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        TaskTracker::new().spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut said = [0; 64];
+                while let Ok(length @ 1..) = client.read(&mut said).await {
+                    client.write_all(&said[..length].to_ascii_uppercase()).await.unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    async fn say(client: &mut TcpStream, text: &str) -> String {
+        client.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = [0; 64];
+        let length = client.read(&mut answer).await.unwrap_or_default();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn one_answer_is_lost_and_the_next_connection_works() {
+        let proxy = Proxy::to(&echo().await.to_string()).await;
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        proxy.lose_answer_to(b"commit", 2);
+        assert_eq!(say(&mut client, "begin").await, "BEGIN");
+        assert_eq!(say(&mut client, "commit 1").await, "COMMIT 1");
+        assert_eq!((say(&mut client, "commit 2").await.as_str(), proxy.lost()), ("", 1));
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!((say(&mut client, "commit 3").await.as_str(), proxy.lost()), ("COMMIT 3", 1));
+    }
+}

@@ -1,0 +1,76 @@
+//! The answer to a `COMMIT` gets lost: nobody knows whether it happened, so it is asked for again, and has one effect.
+
+use std::sync::Arc;
+
+use lock::{Locks, Memory, Policy};
+use messaging::{Outbox as _, Wake, postgres::PostgresOutbox};
+use payment::{
+    adapters::{
+        postgres::{MIGRATIONS, PostgresPayments},
+        sandbox::Sandbox,
+    },
+    app::{
+        Cashier, Failure,
+        ports::{Payments as _, Provider as _},
+    },
+    domain::{ChargeState, OrderId, Payment, Status},
+};
+use testkit::{Proxy, servers::Postgres};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::harness::wanted;
+
+/// Tries of one operation: the first, and one after the loss.
+const TRIES: usize = 2;
+
+async fn insist(operation: impl AsyncFn() -> Result<Payment, Failure>) -> Payment {
+    for _ in 1..TRIES {
+        if let Ok(payment) = operation().await {
+            return payment;
+        }
+    }
+    operation().await.unwrap()
+}
+
+/// Authorizes and captures an order while the `nth` commit's answer gets lost; `false` when there were fewer.
+async fn one_effect(database: &str, nth: usize) -> bool {
+    let (server, name) = database.rsplit_once('/').unwrap();
+    let proxy = Proxy::to(server.rsplit(['@', '/']).next().unwrap()).await;
+    let url = format!("postgres://postgres@{}/{name}", proxy.address());
+    let pool = messaging::postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
+    let outbox = PostgresOutbox::new(pool.clone(), clock::system());
+    let payments = Arc::new(PostgresPayments::new(pool, Wake::default()));
+    let provider = Arc::new(Sandbox::open("sqlite::memory:").await.unwrap());
+    let locks = Locks::new(Arc::new(Memory::new(clock::system())), TaskTracker::new(), Policy::default());
+    let cashier = Cashier::new(payments, provider.clone(), Arc::new(outbox), locks, clock::system());
+
+    proxy.lose_answer_to(b"COMMIT", nth);
+    let order = OrderId::from(Uuid::now_v7());
+    insist(async || cashier.authorize(wanted(order, "tok_ok")).await).await;
+    let captured = insist(async || cashier.capture(order).await).await;
+    let lost = proxy.lost();
+
+    assert_eq!(captured.status, Status::Captured, "commit {nth}");
+    let charges: Vec<ChargeState> = provider.charges(order).await.unwrap().iter().map(|charge| charge.state).collect();
+    assert_eq!(charges, [ChargeState::Captured], "commit {nth}");
+    // Past the proxy: what we look with loses nothing.
+    let direct = messaging::postgres::open(database, "test", &MIGRATIONS, false).await.unwrap();
+    let outbox = PostgresOutbox::new(direct.clone(), clock::system());
+    let kinds: Vec<String> = outbox.claim("test", 100).await.unwrap().into_iter().map(|row| row.event.kind).collect();
+    assert_eq!(kinds, ["payment.authorized.v1", "payment.captured.v1"], "commit {nth}");
+    let books = PostgresPayments::new(direct, Wake::default()).books().await.unwrap();
+    assert_eq!((books.unbalanced, books.unresolved, books.captured[0].amount), (0, 0, 1_299), "commit {nth}");
+    lost == 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_commit_has_one_effect() {
+    let Some(server) = Postgres::shared().await else { return };
+    let mut nth = 1;
+    while one_effect(&server.database().await, nth).await {
+        nth += 1;
+    }
+    eprintln!("{} commits were lost, one after the other", nth - 1);
+    assert!(nth > 3);
+}
