@@ -5,10 +5,10 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all servers bench lint fmt deny doc ci clean
+.PHONY: help demo up test test-all servers bench bench-messaging lint fmt deny doc ci clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## Start all three services and tell a real order's story (ONCE=1: verify it and end)
 	@$(TARGET)/debug/trireme demo --data $(DATA) $(if $(ONCE),--once)
@@ -29,6 +29,9 @@ test-all: ## The same and insist on every real server that a test can use: Postg
 bench: ## Measure the release binaries: size, memory, time to ready, orders per second
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release -p trireme-e2e --example bench
+
+bench-messaging: ## Measure events from outbox to applied, beside raw JetStream (PostgreSQL and NATS installed)
+	$(CARGO) run --locked --release -p trireme-messaging --example bench
 
 lint: ## Formatting, clippy and the dependency rules
 	$(CARGO) fmt --all --check
