@@ -27,7 +27,7 @@ const PACED: Duration = Duration::from_secs(5);
 
 fn event(number: usize) -> Event {
     let data =
-        serde_json::json!({ "order_id": number, "total": {"amount": 1299, "currency": "EUR"}, "items": ["x"; 20] });
+        serde_json::json!({ "order_id": number, "total": {"amount": 1299, "currency": "EUR"}, "items": vec!["x"; 20] });
     Event::new("order.placed.v1", "bench", number % KEYS, clock::system().now(), data).unwrap()
 }
 
@@ -166,7 +166,11 @@ async fn through(name: &str, store: Arc<dyn Store>, bus: Arc<dyn Bus>, raw: Opti
                 event(number)
             })
         }));
-        batch.for_each_concurrent(8, |event| async { drop(store.record(&Effects::of(vec![event])).await) }).await;
+        batch
+            .for_each_concurrent(8, |event| async {
+                let _ = store.record(&Effects::of(vec![event])).await;
+            })
+            .await;
         running.wake.poke();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -218,8 +222,9 @@ async fn main() {
     through("embedded", on_sqlite(&folder, "a.db").await, Arc::new(bus), None).await;
     deep("SQLite", on_sqlite(&folder, "b.db").await).await;
     let (Some(server), Some(nats)) = (Postgres::shared().await, Nats::shared().await) else { return };
-    let store = async || -> Arc<dyn Store> {
-        Arc::new(OnPostgres(postgres::open(&server.database().await, "bench", &NOTHING, true).await.unwrap()))
+    let store = async || {
+        let pool = postgres::open(&server.database().await, "bench", &NOTHING, true).await.unwrap();
+        Arc::new(OnPostgres(pool)) as Arc<dyn Store>
     };
     let raw = raw(nats.url()).await;
     let bus = NatsBus::open(&nats.fresh(), clock::system()).await.unwrap();
