@@ -12,6 +12,7 @@ mod consumer;
 mod error;
 mod event;
 mod metrics;
+pub mod mongodb;
 pub mod nats;
 mod open;
 mod outbox;

@@ -1,68 +1,210 @@
 //! Real servers for tests: on a free loopback port, in a folder of their own, gone when the test process is.
 //!
-//! A server is taken from its variable (`TEST_POSTGRES_URL`) where that is set, else from an installed program. Where
-//! there is none its tests are left out and say so; with `TEST_ALL=1` that is a failure.
+//! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`) where that is set,
+//! else from an installed program. Where there is none its tests are left out and say so; with `TEST_ALL=1` that is a
+//! failure.
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
-mod nats;
-mod postgres;
+mod own;
 
 use std::{
-    io,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    env,
+    sync::{Mutex, OnceLock},
+    time::Duration,
 };
 
-pub use nats::Nats;
-pub use postgres::Postgres;
+use own::Own;
+use servers::{Installed, Server};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+};
+use uuid::Uuid;
 
-/// Where `make servers` puts what it installs.
-fn installed() -> PathBuf {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from);
-    let cache = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
-    folder("SERVERS_DIR").or_else(|| Some(cache()?.join("trireme/servers"))).unwrap_or_default()
+/// Looks for an answer this often, and this many times.
+const LOOKS: (Duration, u32) = (Duration::from_millis(50), 600);
+
+/// A server on which each test has a database, or names, of its own.
+#[derive(Debug)]
+struct Running {
+    server: Server,
+    url: String,
+    own: Option<Mutex<Own>>,
+}
+
+impl Running {
+    /// The server that a variable names, or one that is started here.
+    fn find(server: Server, variable: &str) -> Option<Self> {
+        if let Ok(url) = env::var(variable) {
+            return Some(Self { server, url, own: None });
+        }
+        let Some(installed) = Installed::find(server) else {
+            missing(server, variable);
+            return None;
+        };
+        let own = Own::start(server, installed).unwrap_or_else(|error| panic!("{server} does not start: {error}"));
+        Some(Self { server, url: server.url(own.port), own: Some(Mutex::new(own)) })
+    }
+
+    fn own(&self) -> std::sync::MutexGuard<'_, Own> {
+        self.own.as_ref().expect("a server of our own").lock().expect("nobody panicked")
+    }
+
+    async fn wait(&self) {
+        for _ in 0..LOOKS.1 {
+            if self.answers().await {
+                return;
+            }
+            tokio::time::sleep(LOOKS.0).await;
+        }
+        panic!("{} does not answer; its log is beside its data", self.server);
+    }
+
+    async fn answers(&self) -> bool {
+        let address = || self.url.rsplit(['/', '@']).next().unwrap_or_default();
+        match self.server {
+            Server::Postgres => PgConnection::connect(&format!("{}/postgres", self.url)).await.is_ok(),
+            Server::MongoDb => TcpStream::connect(address()).await.is_ok(),
+            // It greets.
+            Server::Nats => {
+                let Ok(stream) = TcpStream::connect(address()).await else { return false };
+                let mut line = String::new();
+                BufReader::new(stream).read_line(&mut line).await.is_ok() && line.starts_with("INFO ")
+            }
+        }
+    }
+}
+
+/// What is the same for every kind of server.
+macro_rules! server {
+    ($(#[$doc:meta])* $name:ident, $variable:literal) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(Running);
+
+        impl $name {
+            /// The server of this process, started by its first user; `None` where it is not installed.
+            pub async fn shared() -> Option<&'static Self> {
+                static SHARED: OnceLock<Option<$name>> = OnceLock::new();
+                let server = SHARED.get_or_init(Self::find).as_ref()?;
+                server.0.wait().await;
+                Some(server)
+            }
+
+            /// A server of one test alone, which may kill it; `None` where it is not installed, or only somebody
+            /// else's runs.
+            pub async fn alone() -> Option<Self> {
+                let server = Self::find().filter(|server| server.0.own.is_some())?;
+                server.0.wait().await;
+                Some(server)
+            }
+
+            fn find() -> Option<Self> {
+                Running::find(Server::$name, $variable).map(Self)
+            }
+
+            /// The server's address.
+            pub fn url(&self) -> &str {
+                &self.0.url
+            }
+
+            /// Kills the server with SIGKILL and starts it again on the same data and port.
+            ///
+            /// # Panics
+            /// The server is not [`Self::alone`], or does not start again.
+            pub async fn kill_and_restart(&self) {
+                self.kill();
+                self.restart().await;
+            }
+
+            /// Kills the server with SIGKILL.
+            ///
+            /// # Panics
+            /// The server is not [`Self::alone`].
+            pub fn kill(&self) {
+                self.0.own().kill();
+            }
+
+            /// Starts the server that was killed again, on the same data and port.
+            ///
+            /// # Panics
+            /// The server is not [`Self::alone`], or does not start again.
+            pub async fn restart(&self) {
+                self.0.own().run().expect("it starts again");
+                self.0.wait().await;
+            }
+
+            /// Stops the server with SIGSTOP: connections stay open and nothing answers.
+            ///
+            /// # Panics
+            /// The server is not [`Self::alone`].
+            pub fn pause(&self) {
+                self.0.own().signal("STOP");
+            }
+
+            /// Lets a paused server go on.
+            ///
+            /// # Panics
+            /// The server is not [`Self::alone`].
+            pub fn resume(&self) {
+                self.0.own().signal("CONT");
+            }
+        }
+    };
+}
+
+server! {
+    /// A PostgreSQL server.
+    Postgres, "TEST_POSTGRES_URL"
+}
+server! {
+    /// A server that speaks MongoDB's protocol.
+    MongoDb, "TEST_MONGODB_URL"
+}
+server! {
+    /// A NATS server with `JetStream`.
+    Nats, "TEST_NATS_URL"
+}
+
+impl Postgres {
+    /// Makes an empty database and returns its address.
+    pub async fn database(&self) -> String {
+        let name = fresh_name();
+        let url = self.url().trim_end_matches('/');
+        self.0.wait().await;
+        let mut admin = PgConnection::connect(&format!("{url}/postgres")).await.expect("a connection");
+        // The name is ours; PostgreSQL takes no parameter here.
+        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.expect("a database");
+        format!("{url}/{name}")
+    }
+}
+
+impl MongoDb {
+    /// The address of a database that nobody uses yet.
+    pub fn database(&self) -> String {
+        let (server, options) = self.url().split_once('?').unwrap_or((self.url(), ""));
+        let database = format!("{}/{}", server.trim_end_matches('/'), fresh_name());
+        if options.is_empty() { database } else { format!("{database}?{options}") }
+    }
+}
+
+impl Nats {
+    /// An address under which the names of streams are new.
+    pub fn fresh(&self) -> String {
+        format!("{}?prefix={}", self.url(), fresh_name())
+    }
+}
+
+fn fresh_name() -> String {
+    format!("test_{}", Uuid::now_v7().simple())
 }
 
 /// Says loudly that a server is missing.
-fn missing(server: &str, variable: &str) {
+fn missing(server: Server, variable: &str) {
     assert!(
-        std::env::var_os("TEST_ALL").is_none_or(|value| value != "1"),
-        "{server} is not installed and {variable} is not set, but TEST_ALL=1 asks for it"
+        env::var_os("TEST_ALL").is_none_or(|value| value != "1"),
+        "{server} is not installed and {variable} is not set, but TEST_ALL=1 asks for it: run `make servers`"
     );
     eprintln!("NOT TESTED: {server} is not installed and {variable} is not set");
-}
-
-/// The processes that a process has started and that still run.
-fn children(parent: u32) -> Vec<String> {
-    let status = |entry: std::fs::DirEntry| {
-        let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
-        let text = std::fs::read_to_string(entry.path().join("status")).ok()?;
-        let of = text.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse::<u32>().ok()?;
-        (of == parent).then(|| pid.to_string())
-    };
-    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(status).collect()
-}
-
-/// A process that kills another and removes its folder as soon as this one ends, however it ends.
-#[derive(Debug)]
-struct Watch(Child);
-
-impl Watch {
-    fn over(pid: u32, folder: &Path) -> io::Result<Self> {
-        Command::new("sh")
-            .args(["-c", "read _; kill -9 \"$0\"; sleep 0.2; rm -rf \"$1\""])
-            .arg(pid.to_string())
-            .arg(folder)
-            .stdin(Stdio::piped()) // closed by the system when we are gone
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map(Self)
-    }
-
-    /// Calls it off.
-    fn stop(mut self) {
-        let _ = self.0.kill(); // it may have ended
-        let _ = self.0.wait();
-    }
 }

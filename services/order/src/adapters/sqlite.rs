@@ -15,7 +15,7 @@ use sqlite::Database;
 use crate::app::ports::StoreError;
 
 /// The schema.
-pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations/sqlite");
 
 /// The store. All the ports of one database.
 #[derive(Clone)]

@@ -117,6 +117,18 @@ pub fn receipt(event: u128) -> Receipt {
 }
 
 impl Stores {
+    /// All the ports of one store.
+    pub fn of(store: impl Orders + Products + Accounts + Audit + 'static, outbox: impl Outbox + 'static) -> Self {
+        let store = Arc::new(store);
+        Self {
+            orders: store.clone(),
+            products: store.clone(),
+            accounts: store.clone(),
+            audit: store,
+            outbox: Arc::new(outbox),
+        }
+    }
+
     /// A product in the catalogue.
     pub async fn stocked(&self, sku: &str, available: i64) -> ProductId {
         let product = product(sku, available);

@@ -2,44 +2,62 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod audit;
+mod cut;
 mod fixture;
 mod orders;
 mod orders_saved;
 mod products;
 mod products_keyed;
+mod races;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use messaging::{Wake, sqlite::SqliteOutbox};
-use order::adapters::sqlite::{Store, open};
+use order::adapters::{
+    mongodb::{self, MongoStore},
+    sqlite::{Store, open},
+};
 
 use fixture::Stores;
 
 /// The stores on an empty `SQLite` database.
-async fn sqlite() -> Stores {
+async fn sqlite() -> Option<Stores> {
     let database = open("sqlite::memory:").await.unwrap();
     let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap();
-    let store = Arc::new(Store::new(database, Wake::default()));
-    Stores {
-        orders: store.clone(),
-        products: store.clone(),
-        accounts: store.clone(),
-        audit: store,
-        outbox: Arc::new(outbox),
-    }
+    Some(Stores::of(Store::new(database, Wake::default()), outbox))
+}
+
+/// The stores on an empty database of a server that speaks MongoDB's protocol.
+async fn mongodb() -> Option<Stores> {
+    let url = testkit::servers::MongoDb::shared().await?.database();
+    Some(on_mongodb(&url, Duration::from_mins(1)).await)
+}
+
+/// The same as another process opens it; `abandoned` is after how long a step counts as left behind.
+async fn on_mongodb(url: &str, abandoned: Duration) -> Stores {
+    let database = mongo::connect(url, "contract").await.unwrap();
+    mongodb::prepare(&database).await.unwrap();
+    let store = MongoStore::new(&database, Wake::default(), clock::system()).with_abandoned(abandoned);
+    Stores::of(store, mongodb::outbox(&database, clock::system()))
 }
 
 /// Runs each case of each suite over each adapter, as a test of its own.
 macro_rules! suites {
     ($($suite:ident { $($case:ident)* })*) => {
         $(mod $suite {
-            mod sqlite {
-                $(#[tokio::test]
-                async fn $case() {
-                    crate::$suite::$case(crate::sqlite().await).await;
-                })*
-            }
+            suites!(@over sqlite, $suite: $($case)*);
+            suites!(@over mongodb, $suite: $($case)*);
         })*
+    };
+    (@over $adapter:ident, $suite:ident: $($case:ident)*) => {
+        mod $adapter {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                if let Some(stores) = crate::$adapter().await {
+                    crate::$suite::$case(stores).await;
+                }
+            })*
+        }
     };
 }
 
@@ -87,6 +105,12 @@ mod over {
             restocking_counts_once_a_key
             too_much_stock_is_refused
             a_key_is_kept_a_day
+        }
+        races {
+            the_last_pieces_go_to_somebody
+            an_order_wins_or_the_closing_does
+            what_is_given_back_is_sold_once
+            many_orders_of_one_product_add_up
         }
         audit {
             nothing_adds_up_to_nothing

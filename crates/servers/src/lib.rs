@@ -1,0 +1,141 @@
+//! Finds installed servers and says how to start them, each in a folder and on a loopback port of its own.
+//!
+//! ```no_run
+//! # fn example(folder: &std::path::Path) -> std::io::Result<()> {
+//! if let Some(nats) = servers::Installed::find(servers::Server::Nats) {
+//!     nats.prepare(folder)?;
+//!     nats.command(folder, 4222).spawn()?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![warn(missing_docs)]
+
+mod find;
+mod postgres;
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Server {
+    /// PostgreSQL.
+    Postgres,
+    /// MongoDB, or the stand-in that `make servers` installs: a server that speaks its protocol.
+    MongoDb,
+    /// NATS with `JetStream`.
+    Nats,
+}
+
+impl Server {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Postgres, Self::MongoDb, Self::Nats];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "PostgreSQL",
+            Self::MongoDb => "MongoDB",
+            Self::Nats => "NATS",
+        }
+    }
+
+    /// The address of one that [`Installed::command`] has started.
+    pub fn url(self, port: u16) -> String {
+        match self {
+            Self::Postgres => format!("postgres://postgres@127.0.0.1:{port}"),
+            Self::MongoDb => format!("mongodb://127.0.0.1:{port}"),
+            Self::Nats => format!("nats://127.0.0.1:{port}"),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A server that is installed here.
+#[derive(Clone, Debug)]
+pub struct Installed(How);
+
+#[derive(Clone, Debug)]
+enum How {
+    /// The folder with `initdb` and `postgres`.
+    Postgres(PathBuf),
+    Mongod(PathBuf),
+    /// The program `java` and the folder that holds `lib` and `out`.
+    StandIn(PathBuf, PathBuf),
+    Nats(PathBuf),
+}
+
+/// The class of the stand-in for MongoDB; .ci/mongodb holds its source.
+const STAND_IN: &str = "de.bwaldvogel.mongo.backend.h2.MongoStandIn";
+
+impl Installed {
+    /// Looks where `make servers` and the system's packages put it, and on the path.
+    pub fn find(server: Server) -> Option<Self> {
+        match server {
+            Server::Postgres => find::postgres().map(How::Postgres),
+            Server::MongoDb => find::mongod().map(How::Mongod).or_else(|| {
+                let (java, folder) = find::stand_in()?;
+                Some(How::StandIn(java, folder))
+            }),
+            Server::Nats => find::nats().map(How::Nats),
+        }
+        .map(Self)
+    }
+
+    /// Says what it is, for people.
+    pub fn description(&self) -> &'static str {
+        match &self.0 {
+            How::Postgres(_) => "PostgreSQL",
+            How::Mongod(_) => "MongoDB",
+            How::StandIn(..) => "a stand-in that speaks MongoDB's protocol",
+            How::Nats(_) => "NATS",
+        }
+    }
+
+    /// Makes the folder's data, if there is none yet; the folder must exist.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be written to, or a program fails.
+    pub fn prepare(&self, folder: &Path) -> io::Result<()> {
+        match &self.0 {
+            How::Postgres(programs) => postgres::prepare(programs, folder),
+            _ => fs::create_dir_all(folder.join("data")),
+        }
+    }
+
+    /// The command that runs it in the foreground on a port of 127.0.0.1, on the folder's data.
+    pub fn command(&self, folder: &Path, port: u16) -> Command {
+        let (data, port) = (folder.join("data"), port.to_string());
+        match &self.0 {
+            How::Postgres(programs) => postgres::command(programs, &data, &port),
+            How::Mongod(program) => {
+                let mut command = Command::new(program);
+                command.args(["--bind_ip", "127.0.0.1", "--port", &port, "--quiet", "--dbpath"]).arg(data);
+                command
+            }
+            How::StandIn(java, installed) => {
+                let mut command = Command::new(java);
+                let classes = format!("{0}/out:{0}/lib/*", installed.display());
+                command
+                    .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &classes, STAND_IN, &port])
+                    .arg(data.join("data.mv"));
+                command
+            }
+            How::Nats(program) => {
+                let mut command = Command::new(program);
+                command.args(["-js", "-a", "127.0.0.1", "-p", &port, "-sd"]).arg(data);
+                command
+            }
+        }
+    }
+}

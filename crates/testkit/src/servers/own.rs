@@ -1,0 +1,115 @@
+//! A server that was started here.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use servers::{Installed, Server};
+
+use crate::free_port;
+
+#[derive(Debug)]
+pub(super) struct Own {
+    server: Server,
+    installed: Installed,
+    folder: PathBuf,
+    pub(super) port: u16,
+    running: Option<(Child, Watch)>,
+}
+
+impl Own {
+    pub(super) fn start(server: Server, installed: Installed) -> io::Result<Self> {
+        let folder = crate::temp_dir().keep();
+        // PostgreSQL has another user when this is root.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
+        installed.prepare(&folder)?;
+        let mut own = Self { server, installed, folder, port: free_port(), running: None };
+        own.run()?;
+        Ok(own)
+    }
+
+    pub(super) fn run(&mut self) -> io::Result<()> {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
+        let mut command = self.installed.command(&self.folder, self.port);
+        if self.server == Server::Postgres {
+            // What is written survives the process; the machine's death is not tested.
+            command.args(["-c", "fsync=off"]);
+        }
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let watch = Watch::over(child.id(), &self.folder)?;
+        self.running = Some((child, watch));
+        Ok(())
+    }
+
+    pub(super) fn kill(&mut self) {
+        if let Some((mut child, watch)) = self.running.take() {
+            let children = children(child.id());
+            let _ = child.kill(); // SIGKILL
+            // As when the machine stops: a PostgreSQL backend that lives on would keep the data from a new server.
+            send("KILL", &children);
+            let _ = child.wait();
+            watch.stop();
+        }
+    }
+
+    /// To the process and those it has started.
+    pub(super) fn signal(&self, name: &str) {
+        if let Some((child, _)) = &self.running {
+            let mut pids = children(child.id());
+            pids.push(child.id().to_string());
+            send(name, &pids);
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.folder); // the temporary folder is emptied by the system at last
+    }
+}
+
+fn send(signal: &str, pids: &[String]) {
+    if !pids.is_empty() {
+        // One that has ended meanwhile is none to worry about.
+        let _ = Command::new("kill").arg(format!("-{signal}")).args(pids).stderr(Stdio::null()).status();
+    }
+}
+
+/// The processes that a process has started and that still run.
+fn children(parent: u32) -> Vec<String> {
+    let status = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let text = fs::read_to_string(entry.path().join("status")).ok()?;
+        let of = text.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse::<u32>().ok()?;
+        (of == parent).then(|| pid.to_string())
+    };
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(status).collect()
+}
+
+/// A process that kills another and removes its folder as soon as this one ends, however it ends.
+#[derive(Debug)]
+struct Watch(Child);
+
+impl Watch {
+    fn over(pid: u32, folder: &Path) -> io::Result<Self> {
+        Command::new("sh")
+            .args(["-c", "read _; kill -9 \"$0\"; sleep 0.2; rm -rf \"$1\""])
+            .arg(pid.to_string())
+            .arg(folder)
+            .stdin(Stdio::piped()) // closed by the system when we are gone
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map(Self)
+    }
+
+    /// Calls it off.
+    fn stop(mut self) {
+        let _ = self.0.kill(); // it may have ended
+        let _ = self.0.wait();
+    }
+}

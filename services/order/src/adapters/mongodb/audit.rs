@@ -1,0 +1,156 @@
+//! The audit on MongoDB. There is no one moment for all documents without transactions: stock that does not add up is
+//! looked at again, and told if it stays as it is while nothing else changes.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use messaging::Outbox as _;
+use money::{Currency, Money};
+use mongodb::bson::{self, Bson, Document, doc};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{
+    MongoStore, corrupt,
+    documents::{OrderDocument, StageName, count, placed},
+    outbox, uuid,
+};
+use crate::{
+    app::ports::{Audit, StockViolation, StoreError, Totals},
+    domain::{
+        ids::ProductId,
+        status::{PaymentStatus, Status},
+    },
+};
+
+/// Looks at stock that does not add up, and the pause between them.
+const LOOKS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+/// Violations that are told.
+const TOLD: usize = 100;
+
+#[derive(Deserialize)]
+struct Sum<K> {
+    _id: K,
+    n: i64,
+}
+
+#[derive(Deserialize)]
+struct Stocked {
+    _id: bson::Uuid,
+    available: i64,
+    stocked: i64,
+    restocked: i64,
+    #[serde(default)]
+    ops: Vec<bson::Uuid>,
+}
+
+#[async_trait]
+impl Audit for MongoStore {
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        let paid = |status: &[PaymentStatus]| {
+            let names: Vec<&str> = status.iter().map(|status| status.name()).collect();
+            doc! { "payment.status": { "$in": names } }
+        };
+        let depth = outbox(&self.database, self.clock.clone()).depth().await;
+        let depth = depth.map_err(|error| StoreError::Unavailable(error.into()))?;
+        Ok(Totals {
+            orders: self.by_status().await?,
+            held: self.sums(doc! { "status": Status::Confirmed.name() }).await?,
+            captured: self.sums(paid(&[PaymentStatus::Captured, PaymentStatus::Refunded])).await?,
+            refunded: self.sums(paid(&[PaymentStatus::Refunded])).await?,
+            products: mongo::within(self.products.count_documents(doc! {})).await?,
+            violations: self.lasting_violations().await?,
+            outbox: depth.count + depth.dead,
+        })
+    }
+}
+
+impl MongoStore {
+    async fn by_status(&self) -> Result<Vec<(Status, u64)>, StoreError> {
+        let of_status = doc! { "$group": { "_id": "$status", "n": { "$sum": 1_i64 } } };
+        let sums: Vec<Sum<String>> = self.aggregate(vec![doc! { "$match": { "stage.name": placed() } }, of_status]).await?;
+        let read = |sum: Sum<String>| Ok((Status::named(&sum._id).ok_or(corrupt("status"))?, count(sum.n)));
+        sums.into_iter().map(read).collect()
+    }
+
+    async fn sums(&self, mut orders: Document) -> Result<Vec<Money>, StoreError> {
+        orders.insert("stage.name", placed());
+        let by_currency = doc! { "$group": { "_id": "$currency", "n": { "$sum": "$total" } } };
+        let sums: Vec<Sum<String>> =
+            self.aggregate(vec![doc! { "$match": orders }, by_currency, doc! { "$sort": { "_id": 1 } }]).await?;
+        let read = |sum: Sum<String>| Ok(Money::new(sum.n, Currency::parse(&sum._id).map_err(|_| corrupt("currency"))?));
+        sums.into_iter().map(read).collect()
+    }
+
+    /// Those that stay the same from one look to the next.
+    async fn lasting_violations(&self) -> Result<Vec<StockViolation>, StoreError> {
+        let mut found = self.violations().await?;
+        for _ in 1..LOOKS {
+            if found.is_empty() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            let now = self.violations().await?;
+            found.retain(|violation| now.contains(violation));
+        }
+        found.truncate(TOLD);
+        Ok(found)
+    }
+
+    /// Products whose stock is not what creation, restocking and orders say.
+    async fn violations(&self) -> Result<Vec<StockViolation>, StoreError> {
+        let steps = async {
+            self.orders.find(doc! { "stage": { "$exists": true } }).await?.try_collect::<Vec<OrderDocument>>().await
+        };
+        let steps = mongo::within(steps).await?;
+        let held = self.held().await?;
+        let fields = doc! { "available": 1, "stocked": 1, "restocked": 1, "ops": 1 };
+        let products = self.products.clone_with_type::<Stocked>();
+        let mut products = mongo::within(products.find(doc! {}).projection(fields)).await?;
+        let mut violations = Vec::new();
+        while let Some(product) = mongo::within(products.try_next()).await? {
+            let on_the_way: i64 = steps.iter().map(|order| on_the_way(order, &product)).sum();
+            let held = held.get(&product._id).copied().unwrap_or_default();
+            let expected = product.stocked + product.restocked - held - on_the_way;
+            if product.available != expected || product.available < 0 {
+                let (id, available) = (ProductId(uuid(product._id)), product.available);
+                violations.push(StockViolation { product: id, available, expected });
+            }
+        }
+        Ok(violations)
+    }
+
+    /// Pieces that orders hold, by product.
+    async fn held(&self) -> Result<HashMap<bson::Uuid, i64>, StoreError> {
+        let holding: Vec<&str> = Status::ALL.into_iter().filter(|status| status.holds_stock()).map(Status::name).collect();
+        let sums: Vec<Sum<bson::Uuid>> = self
+            .aggregate(vec![
+                doc! { "$match": { "status": { "$in": holding }, "stage.name": placed() } },
+                doc! { "$unwind": "$items" },
+                doc! { "$group": { "_id": "$items.product", "n": { "$sum": "$items.quantity" } } },
+            ])
+            .await?;
+        Ok(sums.into_iter().map(|sum| (sum._id, sum.n)).collect())
+    }
+
+    async fn aggregate<T: DeserializeOwned + Send + Sync + Unpin>(
+        &self,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<T>, StoreError> {
+        let found = async { self.orders.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
+        let read = |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
+        mongo::within(found).await?.into_iter().map(read).collect()
+    }
+}
+
+/// Pieces that are neither in stock nor held by the order as its status says, because it is half-way.
+fn on_the_way(order: &OrderDocument, product: &Stocked) -> i64 {
+    let Some(stage) = order.stage else { return 0 };
+    let done = product.ops.contains(&stage.op);
+    // Taken by an order that is not placed yet, or not yet given back by one that has ended.
+    if done == (stage.name == StageName::Returning) {
+        return 0;
+    }
+    order.items.iter().filter(|item| item.product == product._id).map(|item| item.quantity).sum()
+}

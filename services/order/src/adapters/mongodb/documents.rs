@@ -1,0 +1,275 @@
+//! Orders and products as documents.
+//!
+//! Ids are binary uuids, times microseconds since 1970 (BSON's own date knows milliseconds), money minor units.
+//! What an order has for the relay (`outbox`, `waiting`, …) is told in [`messaging::mongodb`].
+
+use clock::{from_micros, micros};
+use messaging::Event;
+use money::{Currency, Money};
+use mongodb::bson::{self, Binary, Bson, Document, doc, spec::BinarySubtype};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{corrupt, id, uuid};
+use crate::{
+    app::ports::StoreError,
+    domain::{
+        basket::Item,
+        ids::{OrderId, ProductId, UserId},
+        order::{FollowUp, Order, Origin, Payment, State},
+        product::Product,
+        status::{PaymentStatus, Reason, Status},
+        values::{Description, Name, PaymentToken, Price, Quantity, Sku},
+    },
+};
+
+/// An order. Fields that are not there are sparse indexes' reason.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct OrderDocument {
+    #[serde(rename = "_id")]
+    pub(super) id: bson::Uuid,
+    pub(super) user: bson::Uuid,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    pub(super) items: Vec<ItemDocument>,
+    total: i64,
+    currency: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<PaymentDocument>,
+    /// Until payment has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    /// Of the body it was placed with.
+    digest: Binary,
+    /// Of the request it was placed by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<String>,
+    canary: bool,
+    version: i64,
+    /// When the sweeper has to look after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<i64>,
+    attempts: i64,
+    pub(super) created_at: i64,
+    updated_at: i64,
+    /// The step over several documents that is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stage: Option<Stage>,
+}
+
+/// A line of an order; no two have the same product.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ItemDocument {
+    pub(super) product: bson::Uuid,
+    name: String,
+    pub(super) quantity: i64,
+    price: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PaymentDocument {
+    id: bson::Uuid,
+    status: String,
+}
+
+/// A step over several documents.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Stage {
+    pub(super) name: StageName,
+    /// What the products know the step by; drawn anew for each.
+    pub(super) op: bson::Uuid,
+    /// When it was begun.
+    pub(super) at: i64,
+}
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StageName {
+    /// The order is not placed yet and nobody sees it; its lines are being taken from stock.
+    Reserving,
+    /// It will not be placed; what was taken goes back, and then the document goes.
+    Aborting,
+    /// It has ended; its lines go back into stock.
+    Returning,
+}
+
+impl StageName {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Reserving => "reserving",
+            Self::Aborting => "aborting",
+            Self::Returning => "returning",
+        }
+    }
+
+    pub(super) fn is_hidden(self) -> bool {
+        self != Self::Returning
+    }
+}
+
+/// The condition that an order has been placed.
+pub(super) fn placed() -> Document {
+    doc! { "$nin": [StageName::Reserving.name(), StageName::Aborting.name()] }
+}
+
+impl OrderDocument {
+    /// An order that is about to be placed.
+    pub(super) fn reserving(order: &Order, op: bson::Uuid, now: OffsetDateTime) -> Self {
+        let items = order.items.iter().map(|item| ItemDocument {
+            product: id(item.product.0),
+            name: item.name.as_str().to_owned(),
+            quantity: item.quantity.pieces(),
+            price: item.unit_price.amount,
+        });
+        Self {
+            id: id(order.id.0),
+            user: id(order.user.0),
+            status: order.status.name().to_owned(),
+            reason: order.reason.map(|reason| reason.name().to_owned()),
+            items: items.collect(),
+            total: order.total.amount,
+            currency: order.total.currency.code().to_owned(),
+            payment: order.payment.map(PaymentDocument::from),
+            token: order.token.as_ref().map(|token| token.expose().to_owned()),
+            digest: binary(&order.digest),
+            traceparent: order.origin.traceparent.clone(),
+            tracestate: order.origin.tracestate.clone(),
+            canary: order.origin.canary,
+            version: number(order.version),
+            due_at: order.follow_up.map(|next| micros(next.due_at)),
+            attempts: order.follow_up.map_or(0, |next| i64::from(next.attempts)),
+            created_at: micros(order.created_at),
+            updated_at: micros(order.updated_at),
+            stage: Some(Stage { name: StageName::Reserving, op, at: micros(now) }),
+        }
+    }
+
+    /// The same as BSON, with the events that it tells once it is placed.
+    pub(super) fn telling(&self, events: &[Event]) -> Result<Document, StoreError> {
+        let mut document = bson::serialize_to_document(self).map_err(|error| StoreError::Failed(error.into()))?;
+        let entries = messaging::mongodb::entries(events).map_err(|error| StoreError::Failed(error.into()))?;
+        document.insert("outbox", entries);
+        Ok(document)
+    }
+
+    pub(super) fn is_placed(&self) -> bool {
+        self.stage.is_none_or(|stage| !stage.name.is_hidden())
+    }
+
+    pub(super) fn order(self) -> Result<Order, StoreError> {
+        let currency = Currency::parse(&self.currency).map_err(|_| corrupt("currency"))?;
+        let reason = self.reason.as_deref().map(|name| Reason::named(name).ok_or(corrupt("reason")));
+        let token = self.token.as_deref().map(PaymentToken::parse);
+        let attempts = u32::try_from(self.attempts).unwrap_or(u32::MAX);
+        Ok(Order::restore(State {
+            id: OrderId(uuid(self.id)),
+            user: UserId(uuid(self.user)),
+            status: Status::named(&self.status).ok_or(corrupt("status"))?,
+            reason: reason.transpose()?,
+            items: self.items.into_iter().map(|item| item.item(currency)).collect::<Result<_, _>>()?,
+            total: Money::new(self.total, currency),
+            payment: self.payment.map(PaymentDocument::payment).transpose()?,
+            token: token.transpose().map_err(|_| corrupt("payment token"))?,
+            digest: self.digest.bytes.try_into().map_err(|_| corrupt("digest"))?,
+            origin: Origin { traceparent: self.traceparent, tracestate: self.tracestate, canary: self.canary },
+            version: count(self.version),
+            follow_up: self.due_at.map(|due_at| FollowUp { due_at: from_micros(due_at), attempts }),
+            created_at: from_micros(self.created_at),
+            updated_at: from_micros(self.updated_at),
+        }))
+    }
+}
+
+/// `$set` and `$unset` of what may change of an order.
+pub(super) fn change_of(order: &Order) -> (Document, Document) {
+    let (mut set, mut unset) = (Document::new(), Document::new());
+    let mut put = |name: &str, value: Option<Bson>| {
+        match value {
+            Some(value) => set.insert(name, value),
+            None => unset.insert(name, ""),
+        };
+    };
+    put("status", Some(order.status.name().into()));
+    put("version", Some(number(order.version).into()));
+    put("updated_at", Some(micros(order.updated_at).into()));
+    put("reason", order.reason.map(|reason| reason.name().into()));
+    put("token", order.token.as_ref().map(|token| token.expose().into()));
+    let payment = order.payment.map(|payment| doc! { "id": id(payment.id), "status": payment.status.name() });
+    put("payment", payment.map(Bson::from));
+    put("due_at", order.follow_up.map(|next| micros(next.due_at).into()));
+    put("attempts", Some(order.follow_up.map_or(0, |next| i64::from(next.attempts)).into()));
+    (set, unset)
+}
+
+impl ItemDocument {
+    fn item(self, currency: Currency) -> Result<Item, StoreError> {
+        Ok(Item {
+            product: ProductId(uuid(self.product)),
+            name: Name::parse(&self.name).map_err(|_| corrupt("name"))?,
+            quantity: Quantity::parse(self.quantity).map_err(|_| corrupt("quantity"))?,
+            unit_price: Money::new(self.price, currency),
+        })
+    }
+}
+
+impl From<Payment> for PaymentDocument {
+    fn from(payment: Payment) -> Self {
+        Self { id: id(payment.id), status: payment.status.name().to_owned() }
+    }
+}
+
+impl PaymentDocument {
+    fn payment(self) -> Result<Payment, StoreError> {
+        let status = PaymentStatus::named(&self.status).ok_or(corrupt("payment status"))?;
+        Ok(Payment { id: uuid(self.id), status })
+    }
+}
+
+/// A product as it is read; what only stock and audit need is read by them.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ProductDocument {
+    #[serde(rename = "_id")]
+    id: bson::Uuid,
+    sku: String,
+    name: String,
+    description: String,
+    price: i64,
+    currency: String,
+    version: i64,
+    available: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl ProductDocument {
+    pub(super) fn product(self) -> Result<Product, StoreError> {
+        let currency = Currency::parse(&self.currency).map_err(|_| corrupt("currency"))?;
+        Ok(Product {
+            id: ProductId(uuid(self.id)),
+            sku: Sku::parse(&self.sku).map_err(|_| corrupt("sku"))?,
+            name: Name::parse(&self.name).map_err(|_| corrupt("name"))?,
+            description: Description::parse(&self.description).map_err(|_| corrupt("description"))?,
+            price: Price::parse(Money::new(self.price, currency)).map_err(|_| corrupt("price"))?,
+            available: self.available,
+            version: count(self.version),
+            created_at: from_micros(self.created_at),
+            updated_at: from_micros(self.updated_at),
+        })
+    }
+}
+
+pub(super) fn binary(bytes: &[u8]) -> Binary {
+    Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }
+}
+
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! Giving the lines of an order back into stock, and looking after steps that were left behind.
+
+use clock::micros;
+use futures::TryStreamExt as _;
+use mongodb::bson::doc;
+
+use super::{
+    MongoStore, contention,
+    documents::{OrderDocument, StageName},
+    stock::{Changed, Shelves, Step},
+};
+use crate::app::ports::StoreError;
+
+/// Steps left behind that are looked after at a time.
+const BATCH: i64 = 100;
+
+impl MongoStore {
+    /// Gives the lines back; `shelves` are what they were before the order entered the step.
+    pub(super) async fn give_back(
+        &self,
+        step: Step,
+        items: &[(mongodb::bson::Uuid, i64)],
+        mut shelves: Shelves,
+    ) -> Result<(), StoreError> {
+        for (product, pieces) in items {
+            match self.change_stock(step, *product, *pieces, shelves.remove(product)).await? {
+                Changed::Done => {}
+                Changed::Over => return Ok(()),
+                Changed::Short => return Err(contention()),
+            }
+        }
+        let returned = doc! { "_id": step.order, "stage.op": step.op };
+        mongo::within(self.orders.update_one(returned, doc! { "$unset": { "stage": "" } })).await?;
+        Ok(())
+    }
+
+    /// Finishes the steps of those who seem to be dead: what was to be placed is called off, what was to be given back
+    /// is.
+    pub(super) async fn tend(&self) -> Result<(), StoreError> {
+        let since = micros(self.clock.now() - self.abandoned);
+        let old = doc! { "stage.at": { "$lte": since } };
+        let found = async { self.orders.find(old).limit(BATCH).await?.try_collect::<Vec<OrderDocument>>().await };
+        for order in mongo::within(found).await? {
+            match order.step(StageName::Returning) {
+                Some(step) => {
+                    let items: Vec<_> = order.items.iter().map(|item| (item.product, item.quantity)).collect();
+                    self.give_back(step, &items, Shelves::new()).await?;
+                }
+                None => self.abort(&order).await?,
+            }
+        }
+        Ok(())
+    }
+}
