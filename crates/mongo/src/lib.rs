@@ -120,8 +120,7 @@ impl Error {
             // 91 ShutdownInProgress, 112 WriteConflict, 189 PrimarySteppedDown, 202 NetworkInterfaceExceededTimeLimit,
             // 262 ExceededTimeLimit, 10107 NotWritablePrimary, 11600 and 11602 interrupted, 13435 and 13436 no primary.
             ErrorKind::Command(error) => {
-                let passing =
-                    [6, 7, 50, 64, 89, 91, 112, 189, 202, 262, 9001, 10_107, 11_600, 11_602, 13_435, 13_436];
+                let passing = [6, 7, 50, 64, 89, 91, 112, 189, 202, 262, 9001, 10_107, 11_600, 11_602, 13_435, 13_436];
                 passing.contains(&error.code) || repeatable()
             }
             _ => repeatable(),

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    PgPool,
+    AssertSqlSafe, Connection as _, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
 };
@@ -29,6 +29,9 @@ const WAIT: Duration = Duration::from_secs(5);
 /// transaction mode from 1.21 on with `max_prepared_statements` above 0.
 const LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")];
+
+/// PostgreSQL's code for a database that is there already.
+const DUPLICATE_DATABASE: &str = "42P04";
 
 /// A database that cannot be opened. Nothing of its address is shown, for that may hold a password.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,23 @@ pub async fn connect(url: &str, name: &str) -> Result<PgPool, Error> {
         .connect_with(options.application_name(name).options(LIMITS))
         .await
         .map_err(Error::Connect)
+}
+
+/// Makes the database that the URL names, where there is none.
+///
+/// # Errors
+///
+/// When the URL or the server cannot be used, or its user may not make databases.
+pub async fn create(url: &str) -> Result<(), Error> {
+    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
+    let name = options.get_database().unwrap_or("postgres").replace('"', "\"\"");
+    let mut admin = PgConnection::connect_with(&options.database("postgres")).await.map_err(Error::Connect)?;
+    // PostgreSQL takes no parameter here: the name is quoted.
+    let made = sqlx::query(AssertSqlSafe(format!("CREATE DATABASE \"{name}\""))).execute(&mut admin).await;
+    match made {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DUPLICATE_DATABASE) => Ok(()),
+        made => made.map(drop).map_err(Error::Connect),
+    }
 }
 
 /// Brings the schema up to date; of several processes one does it and the others wait (an advisory lock).

@@ -3,7 +3,7 @@
 //! ```no_run
 //! # fn example(folder: &std::path::Path) -> std::io::Result<()> {
 //! if let Some(nats) = servers::Installed::find(servers::Server::Nats) {
-//!     nats.prepare(folder)?;
+//!     nats.prepare(folder, None)?;
 //!     nats.command(folder, 4222).spawn()?;
 //! }
 //! # Ok(())
@@ -15,7 +15,9 @@ mod find;
 mod postgres;
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -44,12 +46,23 @@ impl Server {
         }
     }
 
-    /// The address of one that [`Installed::command`] has started.
-    pub fn url(self, port: u16) -> String {
+    /// Its name in paths.
+    pub fn slug(self) -> &'static str {
         match self {
-            Self::Postgres => format!("postgres://postgres@127.0.0.1:{port}"),
+            Self::Postgres => "postgres",
+            Self::MongoDb => "mongodb",
+            Self::Nats => "nats",
+        }
+    }
+
+    /// The address of one that [`Installed::command`] has started.
+    pub fn url(self, port: u16, password: Option<&str>) -> String {
+        let password = password.map(|password| format!(":{password}")).unwrap_or_default();
+        match self {
+            Self::Postgres => format!("postgres://postgres{password}@127.0.0.1:{port}"),
             Self::MongoDb => format!("mongodb://127.0.0.1:{port}"),
-            Self::Nats => format!("nats://127.0.0.1:{port}"),
+            Self::Nats if password.is_empty() => format!("nats://127.0.0.1:{port}"),
+            Self::Nats => format!("nats://{NATS_USER}{password}@127.0.0.1:{port}"),
         }
     }
 }
@@ -74,6 +87,10 @@ enum How {
     Nats(PathBuf),
 }
 
+/// Who may connect to a NATS that has a password.
+const NATS_USER: &str = "trireme";
+/// The file with its password.
+const NATS_SETTINGS: &str = "nats.conf";
 /// The class of the stand-in for MongoDB; .ci/mongodb holds its source.
 const STAND_IN: &str = "de.bwaldvogel.mongo.backend.h2.MongoStandIn";
 
@@ -101,16 +118,21 @@ impl Installed {
         }
     }
 
-    /// Makes the folder's data, if there is none yet; the folder must exist.
+    /// Makes the folder's data, if there is none yet; the folder must exist. Without a password every user of this
+    /// machine may connect. It holds letters and digits only; MongoDB takes none here.
     ///
     /// # Errors
     ///
     /// The folder cannot be written to, or a program fails.
-    pub fn prepare(&self, folder: &Path) -> io::Result<()> {
-        match &self.0 {
-            How::Postgres(programs) => postgres::prepare(programs, folder),
-            _ => fs::create_dir_all(folder.join("data")),
+    pub fn prepare(&self, folder: &Path, password: Option<&str>) -> io::Result<()> {
+        if let How::Postgres(programs) = &self.0 {
+            return postgres::prepare(programs, folder, password);
         }
+        if let (How::Nats(_), Some(password)) = (&self.0, password) {
+            let settings = format!("authorization {{ user: {NATS_USER}, password: \"{password}\" }}\n");
+            private(&folder.join(NATS_SETTINGS), &settings)?;
+        }
+        data_folder(folder)
     }
 
     /// The command that runs it in the foreground on a port of 127.0.0.1, on the folder's data.
@@ -134,8 +156,23 @@ impl Installed {
             How::Nats(program) => {
                 let mut command = Command::new(program);
                 command.args(["-js", "-a", "127.0.0.1", "-p", &port, "-sd"]).arg(data);
+                let settings = folder.join(NATS_SETTINGS);
+                if settings.exists() {
+                    command.arg("-c").arg(settings);
+                }
                 command
             }
         }
     }
+}
+
+/// Makes the folder of the data, for this user only.
+fn data_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder.join("data"))
+}
+
+/// Writes a file that this user alone may read.
+fn private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }

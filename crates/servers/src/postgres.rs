@@ -10,21 +10,35 @@ use std::{
 /// On a port of the loopback address only; more connections than the default of 100, for many pools at once.
 const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=400"];
 
-pub(crate) fn prepare(programs: &Path, folder: &Path) -> io::Result<()> {
+pub(crate) fn prepare(programs: &Path, folder: &Path, password: Option<&str>) -> io::Result<()> {
     let data = folder.join("data");
     if data.join("PG_VERSION").exists() {
         return Ok(());
     }
-    fs::create_dir_all(&data)?;
+    super::data_folder(folder)?;
     if let Some((user, group)) = other_user() {
         chown(&data, Some(user), Some(group))?;
     }
-    let made = as_postgres(&programs.join("initdb"))
-        .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"])
-        .arg(&data)
-        .stdout(Stdio::null())
-        .status()?;
-    if made.success() { Ok(()) } else { Err(io::Error::other("initdb failed")) }
+    let mut initdb = as_postgres(&programs.join("initdb"));
+    initdb.args(["--username=postgres", "--encoding=UTF8", "--no-sync", "-D"]).arg(&data).stdout(Stdio::null());
+    let file = folder.join("password");
+    match password {
+        Some(password) => {
+            super::private(&file, password)?;
+            if let Some((user, group)) = other_user() {
+                chown(&file, Some(user), Some(group))?;
+            }
+            initdb.arg("--auth=scram-sha-256").arg("--pwfile").arg(&file);
+        }
+        None => {
+            initdb.arg("--auth=trust");
+        }
+    }
+    let made = initdb.status();
+    if password.is_some() {
+        fs::remove_file(file)?;
+    }
+    if made?.success() { Ok(()) } else { Err(io::Error::other("initdb failed")) }
 }
 
 pub(crate) fn command(programs: &Path, data: &Path, port: &str) -> Command {

@@ -15,7 +15,7 @@ use std::{
 
 use own::Own;
 use servers::{Installed, Server};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
@@ -44,7 +44,7 @@ impl Running {
             return None;
         };
         let own = Own::start(server, installed).unwrap_or_else(|error| panic!("{server} does not start: {error}"));
-        Some(Self { server, url: server.url(own.port), own: Some(Mutex::new(own)) })
+        Some(Self { server, url: server.url(own.port, None), own: Some(Mutex::new(own)) })
     }
 
     fn own(&self) -> std::sync::MutexGuard<'_, Own> {
@@ -170,13 +170,10 @@ server! {
 impl Postgres {
     /// Makes an empty database and returns its address.
     pub async fn database(&self) -> String {
-        let name = fresh_name();
-        let url = self.url().trim_end_matches('/');
+        let url = format!("{}/{}", self.url().trim_end_matches('/'), fresh_name());
         self.0.wait().await;
-        let mut admin = PgConnection::connect(&format!("{url}/postgres")).await.expect("a connection");
-        // The name is ours; PostgreSQL takes no parameter here.
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.expect("a database");
-        format!("{url}/{name}")
+        postgres::create(&url).await.expect("a database");
+        url
     }
 }
 

@@ -30,7 +30,7 @@ pub enum Command {
     Serve,
     /// Prints the effective configuration and where each value comes from.
     Config,
-    /// Brings the database's schema up to date.
+    /// Brings the database's schema and indexes up to date.
     Migrate,
     /// Adds products that are not in the catalogue yet.
     Seed {

@@ -15,7 +15,7 @@ pub struct Config {
     /// What the services share.
     pub service: Service,
     /// Where products and orders are.
-    pub database: Url,
+    pub database: Database,
     /// Where events go and come from.
     pub bus: Url,
     /// What is remembered for a while.
@@ -50,6 +50,16 @@ pub struct Config {
 pub struct Service {
     /// The file with the secret of which the services' credentials are made.
     pub credential_file: SecretFile,
+}
+
+/// Where products and orders are.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Its address; the scheme picks the adapter.
+    pub url: String,
+    /// Whether the service makes MongoDB's indexes when it starts.
+    pub migrate: bool,
 }
 
 /// A backing service; the scheme picks the adapter.

@@ -8,16 +8,17 @@ use cache::Cache;
 use chassis::{Health, Tasks};
 use client::Grpc;
 use clock::SharedClock;
+use futures::future::BoxFuture;
 use lock::Locks;
 use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, sqlite::SqliteOutbox};
-use sqlite::Database;
 use tonic::service::Routes;
 
 use crate::{
     adapters::{
         jwks::JwksClient,
+        mongodb::{self, MongoStore},
         payment_client::PaymentClient,
-        sqlite::{Store, open},
+        sqlite::{self, SqliteStore},
     },
     api::{
         events::{Events, GROUP, KINDS},
@@ -26,6 +27,7 @@ use crate::{
     app::{
         App, Times,
         follow_up::{self, FollowUps, Worker},
+        ports::{Accounts, Audit, Orders, Products},
         seed::{self, Seeded},
         sweep,
         tokens::Tokens,
@@ -48,20 +50,17 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 /// # Errors
 /// A URL names no adapter, or what it names cannot be used.
 pub async fn service(config: &Config) -> Result<chassis::App> {
-    let clock = clock::system();
-    let tasks = Tasks::new();
-    let db = database(config).await?;
+    let (clock, wake, tasks) = (clock::system(), Wake::default(), Tasks::new());
+    let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = messaging::open(&config.bus.url, clock.clone()).await.context("bus.url")?;
-    let outbox: Arc<dyn Outbox> = Arc::new(SqliteOutbox::open(db.clone(), clock.clone()).await?);
-    let relay = Relay::new(outbox, Arc::clone(&bus), clock.clone());
-    let store = Arc::new(Store::new(db.clone(), relay.wake()));
+    let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let (follow_ups, worker) = follow_up::queue();
-    let app = Arc::new(use_cases(config, clock.clone(), store, follow_ups, &tasks)?);
+    let app = Arc::new(use_cases(config, clock.clone(), &store, follow_ups, &tasks)?);
     let locks = Locks::new(lock::open(&config.lock.url).context("lock.url")?, tasks.tracker(), lock::Policy::default());
     start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
     let keys = JwksClient::new(&config.auth.jwks_url, client::Config::default());
     let secret = config.service.credential_file.expose();
-    let checked = db.clone();
+    let Store { ping, close, .. } = store;
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
@@ -69,24 +68,21 @@ pub async fn service(config: &Config) -> Result<chassis::App> {
         http: http::router(app, Verifier::new(Arc::new(keys), clock), secret),
         grpc: Routes::default(),
         descriptors: &[],
-        health: Health::new().check("database", move || {
-            let db = checked.clone();
-            async move { db.ping().await.map_err(|error| error.to_string()) }
-        }),
+        health: Health::new().check("database", ping),
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
-            db.close().await;
+            close.await;
         })],
     })
 }
 
-/// Brings the schema up to date.
+/// Brings the schema and the indexes up to date.
 ///
 /// # Errors
 /// The database cannot be used.
 pub async fn migrate(config: &Config) -> Result<()> {
-    database(config).await?.close().await;
+    store(config, &clock::system(), &Wake::default(), true).await?.close.await;
     Ok(())
 }
 
@@ -97,19 +93,81 @@ pub async fn migrate(config: &Config) -> Result<()> {
 /// The products cannot be read, or the database cannot be used.
 pub async fn seed(config: &Config, json: Option<&str>) -> Result<Seeded> {
     let products = seed::read(json.unwrap_or(seed::PRODUCTS))?;
-    let db = database(config).await?;
-    let store = Arc::new(Store::new(db.clone(), Wake::default()));
-    let app = use_cases(config, clock::system(), store, follow_up::queue().0, &Tasks::new())?;
+    let clock = clock::system();
+    let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
+    let app = use_cases(config, clock, &store, follow_up::queue().0, &Tasks::new())?;
     let seeded = app.seed(products).await?;
-    db.close().await;
+    store.close.await;
     Ok(seeded)
 }
 
-async fn database(config: &Config) -> Result<Database> {
+/// The ports of one database.
+struct Store {
+    orders: Arc<dyn Orders>,
+    products: Arc<dyn Products>,
+    accounts: Arc<dyn Accounts>,
+    audit: Arc<dyn Audit>,
+    outbox: Arc<dyn Outbox>,
+    ping: Ping,
+    close: BoxFuture<'static, ()>,
+}
+
+type Ping = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
     let url = &config.database.url;
-    match url.split_once(':') {
-        Some(("sqlite", _)) => open(url).await.context("database.url"),
-        _ => bail!("database.url: unknown scheme in `{}`: known is sqlite:", scheme(url)),
+    match scheme(url) {
+        "sqlite" => on_sqlite(url, clock, wake).await,
+        "mongodb" | "mongodb+srv" => on_mongodb(url, clock, wake, migrate).await,
+        other => bail!("unknown scheme `{other}`; known are sqlite:, mongodb:, mongodb+srv:"),
+    }
+    .context("database.url")
+}
+
+async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
+    let db = sqlite::open(url).await?;
+    let outbox = SqliteOutbox::open(db.clone(), clock.clone()).await?;
+    let checked = db.clone();
+    let ping: Ping = Box::new(move || {
+        let db = checked.clone();
+        Box::pin(async move { db.ping().await.map_err(|error| error.to_string()) })
+    });
+    let store = SqliteStore::new(db.clone(), wake.clone());
+    Ok(of(store, outbox, ping, Box::pin(async move { db.close().await })))
+}
+
+async fn on_mongodb(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    let db = mongo::connect(url, NAME).await?;
+    // A service that cannot reach its database should say so when it starts.
+    mongo::ping(&db).await?;
+    if migrate {
+        mongodb::prepare(&db).await.context("cannot make the indexes")?;
+    }
+    let outbox = mongodb::outbox(&db, clock.clone());
+    let checked = db.clone();
+    let ping: Ping = Box::new(move || {
+        let db = checked.clone();
+        Box::pin(async move { mongo::ping(&db).await.map_err(|error| error.to_string()) })
+    });
+    let store = MongoStore::new(&db, wake.clone(), clock.clone());
+    Ok(of(store, outbox, ping, Box::pin(async move { db.client().clone().shutdown().await })))
+}
+
+fn of<S: Orders + Products + Accounts + Audit + 'static>(
+    store: S,
+    outbox: impl Outbox + 'static,
+    ping: Ping,
+    close: BoxFuture<'static, ()>,
+) -> Store {
+    let store = Arc::new(store);
+    Store {
+        orders: store.clone(),
+        products: store.clone(),
+        accounts: store.clone(),
+        audit: store,
+        outbox: Arc::new(outbox),
+        ping,
+        close,
     }
 }
 
@@ -118,22 +176,16 @@ fn scheme(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
 }
 
-fn use_cases(
-    config: &Config,
-    clock: SharedClock,
-    store: Arc<Store>,
-    follow_ups: FollowUps,
-    tasks: &Tasks,
-) -> Result<App> {
+fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: FollowUps, tasks: &Tasks) -> Result<App> {
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
     let payment = &config.payment;
     let grpc = Grpc::new(&payment.url, payment.client.clone(), Some(credential), "payment").context("payment.url")?;
     let cache = cache::open(&config.cache.url, &tasks.tracker()).context("cache.url")?;
     Ok(App {
-        orders: store.clone(),
-        products: store.clone(),
-        accounts: store.clone(),
-        audit: store,
+        orders: Arc::clone(&store.orders),
+        products: Arc::clone(&store.products),
+        accounts: Arc::clone(&store.accounts),
+        audit: Arc::clone(&store.audit),
         payments: Arc::new(PaymentClient::new(grpc)),
         tokens: Tokens::new(Cache::new("payment_token", cache, cache::Policy::default())),
         follow_ups,

@@ -21,8 +21,12 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start all three services on embedded defaults and keep them running.
+    /// Start all three services and keep them running, on embedded defaults or on real servers.
     Up {
+        /// Start the installed PostgreSQL, MongoDB and NATS too, and run the services on them; `make servers` installs
+        /// them. Their data is kept apart from that of the embedded defaults.
+        #[arg(long)]
+        servers: bool,
         /// Run in the background; logs go to files in the data directory.
         #[arg(long)]
         detach: bool,
@@ -116,8 +120,8 @@ impl Arguments {
     pub async fn run(self) -> Result<ExitCode> {
         let data = self.data;
         match self.command {
-            Command::Up { detach: true, .. } => commands::up::detach(&data).await,
-            Command::Up { detached, .. } => commands::up::run(&data, detached).await,
+            Command::Up { detach: true, servers, .. } => commands::up::detach(&data, servers).await,
+            Command::Up { detached, servers, .. } => commands::up::run(&data, servers, detached).await,
             Command::Down => commands::down::run(&data).await,
             Command::Demo { once } => commands::demo::run(&data, once).await,
             Command::Status { json } => commands::status::run(&data, json),

@@ -13,14 +13,18 @@ use auth::Credential;
 
 use crate::{data::Data, output::dim, service::Service, state::State};
 
-/// One line for each service.
+/// One line for each service, and for each server that they run on.
 pub(crate) fn addresses(state: &State) -> Vec<String> {
     let line = |service: &crate::state::ServiceState| {
         let pid = service.pid.map(|pid| dim(&format!("pid {pid}"))).unwrap_or_default();
         let crate::state::Addresses { http, grpc, admin } = &service.addresses;
         format!("  {:<8} {http}   {} {grpc}   {} {admin}   {pid}", service.name, dim("gRPC"), dim("admin"))
     };
-    state.services.iter().map(line).collect()
+    let server = |server: &crate::state::ServerState| {
+        let pid = server.pid.map(|pid| dim(&format!("pid {pid}"))).unwrap_or_default();
+        format!("  {:<8} 127.0.0.1:{}   {pid}", server.name, server.port)
+    };
+    state.services.iter().map(line).chain(state.servers.iter().map(server)).collect()
 }
 
 /// The state of a data directory on which a supervisor runs.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use servers::Server;
 
 use crate::{service::Service, state::State};
 
@@ -103,6 +104,48 @@ impl Data {
             make_secret(&path).with_context(|| format!("cannot write the secret {}", path.display()))?;
         }
         Ok(())
+    }
+
+    /// The file with the password of the servers that are started here.
+    fn password_file(&self) -> PathBuf {
+        self.join("servers.password")
+    }
+
+    /// The servers' password, made where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written or read.
+    pub(crate) fn password(&self) -> Result<String> {
+        let path = self.password_file();
+        let read = make_secret(&path).and_then(|()| fs::read_to_string(&path));
+        let text = read.with_context(|| format!("cannot use the secret {}", path.display()))?;
+        Ok(text.trim_end().to_owned())
+    }
+
+    /// The address of the bus: a file, or NATS where the services run on servers.
+    ///
+    /// # Errors
+    ///
+    /// The servers' password cannot be read.
+    pub(crate) fn bus(&self, state: &State) -> Result<String> {
+        match state.server_port(Server::Nats) {
+            Some(port) => Ok(Server::Nats.url(port, Some(&self.password()?))),
+            None => Ok(format!("sqlite://{}", self.join("bus.db").display())),
+        }
+    }
+
+    /// The address of a service's database.
+    ///
+    /// # Errors
+    ///
+    /// The servers' password cannot be read.
+    pub(crate) fn database(&self, state: &State, service: Service) -> Result<String> {
+        let server = if service == Service::Order { Server::MongoDb } else { Server::Postgres };
+        match state.server_port(server) {
+            Some(port) => Ok(format!("{}/{service}", server.url(port, Some(&self.password()?)))),
+            None => Ok(format!("sqlite://{}", self.join(&format!("{service}.db")).display())),
+        }
     }
 
     /// Takes the lock; `None` while another supervisor has it.

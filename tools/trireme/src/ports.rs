@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 const FIRST: u16 = 20_000;
 const LAST: u16 = 32_000;
 
-/// Picks ports that nobody listens on and that `taken` does not have.
+/// Picks three ports that nobody listens on and that `taken` does not have.
 pub(crate) fn pick(taken: &[u16]) -> Result<[u16; 3]> {
     let mut picked = Vec::with_capacity(3);
     for _ in 0..1000 {

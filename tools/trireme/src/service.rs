@@ -56,11 +56,10 @@ impl Service {
             .map(|((user, order), payment)| (user, order, payment))
             .context("no ports were picked yet: run `trireme up` first")?;
         let own = [user, order, payment][self as usize].ports().context("the state file has an odd address")?;
-        let sqlite = |name: &str| format!("sqlite://{}", data.join(name).display());
         let file = |path: PathBuf| path.display().to_string();
         let mut all = vec![
-            ("TRIREME_DATABASE__URL", sqlite(&format!("{self}.db"))),
-            ("TRIREME_BUS__URL", sqlite("bus.db")),
+            ("TRIREME_DATABASE__URL", data.database(state, self)?),
+            ("TRIREME_BUS__URL", data.bus(state)?),
             ("TRIREME_SERVICE__CREDENTIAL_FILE", file(data.credential())),
         ];
         let keys = ["TRIREME_HTTP__PORT", "TRIREME_GRPC__PORT", "TRIREME_ADMIN__PORT"];

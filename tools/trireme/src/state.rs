@@ -1,6 +1,7 @@
 //! What a supervisor writes down for others, and for the next one.
 
 use serde::{Deserialize, Serialize};
+use servers::Server;
 
 use crate::service::Service;
 
@@ -11,10 +12,31 @@ pub struct State {
     pub version: String,
     /// The supervisor, while it runs.
     pub pid: Option<u32>,
-    /// Whether the products were loaded.
+    /// Whether the products were loaded into the embedded database.
     pub seeded: bool,
+    /// The same of the real servers.
+    #[serde(default)]
+    pub seeded_servers: bool,
+    /// The servers that the services run on; empty on embedded defaults.
+    #[serde(default)]
+    pub servers: Vec<ServerState>,
     /// The services; empty before the first start.
     pub services: Vec<ServiceState>,
+}
+
+/// What is known of one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerState {
+    /// `postgres`, `mongodb` or `nats`.
+    pub name: String,
+    /// Its process, while it runs.
+    pub pid: Option<u32>,
+    /// When that process started.
+    pub started: Option<String>,
+    /// Where it listens on the loopback address.
+    pub port: u16,
+    /// How often it was started again.
+    pub restarts: u64,
 }
 
 /// What is known of one service.
@@ -56,6 +78,11 @@ impl State {
 
     pub(crate) fn service_mut(&mut self, name: Service) -> Option<&mut ServiceState> {
         self.services.iter_mut().find(|service| service.name == name)
+    }
+
+    /// Where a server listens, if the services run on it.
+    pub(crate) fn server_port(&self, server: Server) -> Option<u16> {
+        self.servers.iter().find(|state| state.name == server.slug()).map(|state| state.port)
     }
 
     /// Whether all services take requests.

@@ -2,6 +2,7 @@
 
 mod keeper;
 mod leftovers;
+mod servers;
 mod shared;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -13,7 +14,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{keeper::Keeper, shared::Shared};
+use self::{keeper::Keeper, servers::Servers, shared::Shared};
 use crate::{
     data::{Data, Lock},
     output::{Logs, Output, dim},
@@ -32,6 +33,8 @@ pub struct Options {
     pub data: Data,
     /// The folder with the services' binaries ([`binaries`](crate::binaries)).
     pub binaries: PathBuf,
+    /// Whether PostgreSQL, MongoDB and NATS are started too and the services run on them.
+    pub servers: bool,
     /// Where the services' logs go.
     pub logs: Logs,
     /// Where it says what it does.
@@ -45,6 +48,7 @@ pub struct Supervisor {
     tracker: TaskTracker,
     stop: CancellationToken,
     kill: CancellationToken,
+    servers: Servers,
     _lock: Lock,
 }
 
@@ -61,22 +65,19 @@ impl Supervisor {
         let mut state = data.state()?;
         leftovers::end(&state, &options.output).await;
         keep_or_pick_ports(&mut state, &options.output)?;
+        servers::pick_ports(&mut state, options.servers)?;
         env!("CARGO_PKG_VERSION").clone_into(&mut state.version);
         state.pid = Some(std::process::id());
         data.write_state(&state)?;
-        if !state.seeded {
-            let _waiting = options.output.wait("loading the products");
-            seed(&options, &state).await?;
-            state.seeded = true;
-        }
         let shared = Arc::new(Shared::new(options, state));
-        shared.change(|_| ());
+        let servers = Servers::start(&shared).await?;
+        seed(&shared).await?;
         let (tracker, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         for service in Service::ALL {
             let keeper = Keeper::new(service, Arc::clone(&shared), tracker.clone(), stop.clone(), kill.clone());
             tracker.spawn(keeper.keep());
         }
-        Ok(Self { shared, tracker, stop, kill, _lock: lock })
+        Ok(Self { shared, tracker, stop, kill, servers, _lock: lock })
     }
 
     /// What runs, and where.
@@ -109,11 +110,12 @@ impl Supervisor {
         self.shared.failed().await
     }
 
-    /// Asks all services to end (SIGTERM) and waits until they have.
+    /// Asks all services to end (SIGTERM) and waits until they have; then the servers that were started for them.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+        self.servers.stop().await;
         self.shared.change(|state| state.pid = None);
     }
 
@@ -164,9 +166,14 @@ fn keep_or_pick_ports(state: &mut State, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Loads the products with the order binary's own subcommand.
-async fn seed(options: &Options, state: &State) -> Result<()> {
-    let environment = Service::Order.environment(&options.data, state)?;
+/// Loads the products, once, with the order binary's own subcommand.
+async fn seed(shared: &Shared) -> Result<()> {
+    let (options, state) = (&shared.options, shared.state());
+    if if options.servers { state.seeded_servers } else { state.seeded } {
+        return Ok(());
+    }
+    let _waiting = options.output.wait("loading the products");
+    let environment = shared.environment(Service::Order)?;
     let program = options.binaries.join(Service::Order.name());
     let output = Command::new(&program).arg("seed").envs(environment).kill_on_drop(true).output().await;
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
@@ -174,6 +181,7 @@ async fn seed(options: &Options, state: &State) -> Result<()> {
         let said = [output.stdout, output.stderr].concat();
         bail!("`order seed` {}:\n{}", keeper::how(output.status), String::from_utf8_lossy(&said));
     }
+    shared.change(|state| if options.servers { state.seeded_servers = true } else { state.seeded = true });
     options.output.notice(&dim("products loaded"));
     Ok(())
 }

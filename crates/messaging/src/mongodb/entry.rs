@@ -60,11 +60,7 @@ impl From<Entry> for Event {
             key: entry.key,
             time: from_micros(entry.time),
             data: Bytes::from(entry.data.bytes),
-            carrier: Carrier {
-                traceparent: entry.traceparent,
-                tracestate: entry.tracestate,
-                canary: entry.canary,
-            },
+            carrier: Carrier { traceparent: entry.traceparent, tracestate: entry.tracestate, canary: entry.canary },
         }
     }
 }

@@ -193,9 +193,9 @@ impl Outbox for MongoOutbox {
     }
 
     async fn depth(&self) -> Result<Depth, Error> {
-        let size = |field: &str| doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
+        let sizes = |field: &str| doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
         let count = async |filter: Document, field: &str| -> Result<(u64, Option<i64>), Error> {
-            let sums = doc! { "$group": { "_id": Bson::Null, "n": size(field), "oldest": { "$min": "$waiting" } } };
+            let sums = doc! { "$group": { "_id": Bson::Null, "n": sizes(field), "oldest": { "$min": "$waiting" } } };
             let found = async { self.documents.aggregate([doc! { "$match": filter }, sums]).await?.try_next().await };
             let Some(found) = mongo::within(found).await.map_err(Error::outbox)? else {
                 return Ok((0, None));
@@ -250,12 +250,16 @@ fn row(seq: i64, fence: i64, entry: Entry) -> OutboxRow {
 /// The first update leaves nothing for the second to match.
 fn removals(document: Bson, published: &[OutboxRow]) -> [Document; 2] {
     let ids: Vec<Bson> = published.iter().map(|row| Bson::from(id(row.event.id))).collect();
-    let all = doc! { "_id": document.clone(), "outbox": { "$size": ids.len() as i64 }, "outbox.id": { "$all": &ids } };
+    let all = doc! { "_id": document.clone(), "outbox": { "$size": size(ids.len()) }, "outbox.id": { "$all": &ids } };
     let some = doc! { "_id": document, "outbox.id": { "$in": &ids } };
     [
         doc! { "q": all, "u": { "$set": { "outbox": [] }, "$unset": { "waiting": "", "retry_at": "" } } },
         doc! { "q": some, "u": { "$pull": { "outbox": { "id": { "$in": ids } } }, "$unset": { "retry_at": "" } } },
     ]
+}
+
+fn size(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn nothing_waits(document: Bson) -> Document {
@@ -265,7 +269,7 @@ fn nothing_waits(document: Bson) -> Document {
 
 /// Puts dead events back where they came from: before what is there now.
 fn revival(document: Bson, dead: Vec<Entry>) -> Result<Document, Error> {
-    let same = doc! { "_id": document, "dead": { "$size": dead.len() as i64 } };
+    let same = doc! { "_id": document, "dead": { "$size": size(dead.len()) } };
     let oldest = dead.iter().map(|entry| Event::from(entry.clone()).time).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let entries: Result<Vec<Bson>, Error> = dead.into_iter().map(|entry| entry.refused(0, None).bson()).collect();
     Ok(doc! {

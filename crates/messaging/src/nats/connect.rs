@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use async_nats::{Client, ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
 
 use super::names::Names;
 use crate::Error;
@@ -87,6 +88,13 @@ impl Options {
                 crate::relay::backoff(u32::try_from(attempt).unwrap_or(u32::MAX), PAUSE.0, PAUSE.1)
             })
             .event_callback(|event| async move { tracing::info!(%event, "NATS") });
+        // The client takes no notice of what is in an address.
+        if let Some((user, password)) = self.servers.iter().find_map(login) {
+            options = match password {
+                Some(password) => options.user_and_password(user, password),
+                None => options.token(user),
+            };
+        }
         if let Some(file) = &self.credentials {
             options = options.credentials_file(file).await.map_err(Error::bus)?;
         }
@@ -100,9 +108,23 @@ impl Options {
     }
 }
 
+/// User and password, or a token, of an address.
+fn login(server: &ServerAddr) -> Option<(String, Option<String>)> {
+    let text = |encoded: &str| percent_decode_str(encoded).decode_utf8_lossy().into_owned();
+    Some((text(server.username()?), server.password().map(text)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_connects_is_read_from_the_address() {
+        let login_of = |url| login(&Options::parse(url).unwrap().servers[0]);
+        assert_eq!(login_of("nats://u:p%40ss@h:4222"), Some(("u".to_owned(), Some("p@ss".to_owned()))));
+        assert_eq!(login_of("nats://token@h:4222"), Some(("token".to_owned(), None)));
+        assert_eq!(login_of("nats://h:4222"), None);
+    }
 
     #[test]
     fn what_the_url_says_is_read() {

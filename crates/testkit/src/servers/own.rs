@@ -25,7 +25,7 @@ impl Own {
         let folder = crate::temp_dir().keep();
         // PostgreSQL has another user when this is root.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
-        installed.prepare(&folder)?;
+        installed.prepare(&folder, None)?;
         let mut own = Self { server, installed, folder, port: free_port(), running: None };
         own.run()?;
         Ok(own)

@@ -19,12 +19,12 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations/sq
 
 /// The store. All the ports of one database.
 #[derive(Clone)]
-pub struct Store {
+pub struct SqliteStore {
     database: Database,
     wake: Wake,
 }
 
-impl Store {
+impl SqliteStore {
     /// A store on an open database that pokes the relay when there is an event to publish.
     pub fn new(database: Database, wake: Wake) -> Self {
         Self { database, wake }

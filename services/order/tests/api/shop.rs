@@ -10,7 +10,7 @@ use messaging::{Wake, sqlite::SqliteOutbox};
 use order::{
     adapters::{
         payment_client::PaymentClient,
-        sqlite::{Store, open},
+        sqlite::{SqliteStore, open},
     },
     api,
     app::{App, Times, follow_up, tokens::Tokens},
@@ -81,7 +81,7 @@ impl Shop {
         let grpc = client::Grpc::new(&format!("http://{address}"), config, Some(credential), "payment").unwrap();
         let database = open("sqlite::memory:").await.unwrap();
         let outbox = SqliteOutbox::open(database.clone(), clock.shared()).await.unwrap();
-        let store = Arc::new(Store::new(database, Wake::default()));
+        let store = Arc::new(SqliteStore::new(database, Wake::default()));
         let (follow_ups, worker) = follow_up::queue();
         let cache = cache::open("memory:", &tracker).unwrap();
         let app = Arc::new(App {

@@ -11,11 +11,7 @@ use std::{
 use messaging::Effects;
 use order::{
     app::ports::{Keyed, Placed, Saved},
-    domain::{
-        order::Order,
-        status::Reason,
-        values::Delivery,
-    },
+    domain::{order::Order, status::Reason, values::Delivery},
 };
 
 use crate::fixture::{START, Stores, Wanted, after, key, order, tells, user};
@@ -145,24 +141,24 @@ async fn a_delivery_counts_once_after_a_cut() {
     assert_eq!(stores.available(a).await, i64::try_from(deliveries).unwrap() + 3);
 }
 
-/// Whoever sleeps while placing and wakes up after it was called off takes nothing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_sleeps_while_placing_takes_nothing_later() {
-    let Some((stores, tending)) = stores().await else { return };
+/// Whoever sleeps while placing, at any step, finds that meanwhile something was done about the order: each time its
+/// pieces are taken once, and what `meanwhile` saw stays true.
+async fn asleep<T>(stores: &Stores, meanwhile: impl AsyncFn(&Order) -> T, awake: impl AsyncFn(&Order, T, Placed)) {
     let (a, b) = (stores.stocked("a", 100_000).await, stores.stocked("b", 100_000).await);
     let (mut placed, mut polls, mut whole) = (0_i64, 0, 0);
     while whole < 3 {
         let order = of(polls, &[(a, 1), (b, 2)]);
         let mut place = pin!(stores.place(&order));
-        let awake = cut(place.as_mut(), polls).await;
-        whole = if awake.is_some() { whole + 1 } else { 0 };
-        if awake.is_none() {
+        if cut(place.as_mut(), polls).await.is_some() {
+            whole += 1;
+        } else {
+            whole = 0;
             settle().await;
-            tending.orders.due(START, 1).await.unwrap();
-            // It goes on with what it knew, and then from the beginning.
-            assert!(matches!(place.await, Placed::Stored | Placed::Existing(_)));
+            let seen = meanwhile(&order).await;
+            let outcome = place.await;
+            awake(&order, seen, outcome).await;
         }
-        placed += 1;
+        placed += i64::from(stores.stored(&order).await.is_some());
         polls += 1;
         let expected = (100_000 - placed, 100_000 - 2 * placed);
         assert_eq!((stores.available(a).await, stores.available(b).await), expected, "after {polls} polls");
@@ -170,7 +166,43 @@ async fn who_sleeps_while_placing_takes_nothing_later() {
     assert_eq!(stores.audit.totals().await.unwrap().violations, []);
 }
 
-/// Stock that was promised back is given back by whoever comes next, not by the order's next change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sleeps_until_its_order_is_called_off_takes_nothing_later() {
+    let Some((stores, tending)) = stores().await else { return };
+    let call_off = async |_: &Order| drop(tending.orders.due(START, 1).await.unwrap());
+    // It goes on with what it knew, and then from the beginning.
+    asleep(&stores, call_off, async |_, (), placed| {
+        assert!(matches!(placed, Placed::Stored | Placed::Existing(_)), "{placed:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sleeps_while_another_places_its_order_takes_nothing_more() {
+    let Some((stores, _)) = stores().await else { return };
+    asleep(
+        &stores,
+        async |order| drop(stores.place(order).await),
+        async |_, (), placed| {
+            assert!(matches!(placed, Placed::Stored | Placed::Existing(_)), "{placed:?}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sleeps_while_its_account_closes_places_nothing_later() {
+    let Some((stores, _)) = stores().await else { return };
+    let close = async |order: &Order| {
+        stores.accounts.close(order.user, START).await.unwrap();
+        stores.stored(order).await
+    };
+    asleep(&stores, close, async |order, seen, placed| {
+        assert_eq!(stores.stored(order).await, seen, "{placed:?}");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_recorded_twice_is_told_once() {
     let Some((stores, _)) = stores().await else { return };

@@ -15,7 +15,7 @@ use std::time::Duration;
 use messaging::{Wake, sqlite::SqliteOutbox};
 use order::adapters::{
     mongodb::{self, MongoStore},
-    sqlite::{Store, open},
+    sqlite::{SqliteStore, open},
 };
 
 use fixture::Stores;
@@ -24,7 +24,7 @@ use fixture::Stores;
 async fn sqlite() -> Option<Stores> {
     let database = open("sqlite::memory:").await.unwrap();
     let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap();
-    Some(Stores::of(Store::new(database, Wake::default()), outbox))
+    Some(Stores::of(SqliteStore::new(database, Wake::default()), outbox))
 }
 
 /// The stores on an empty database of a server that speaks MongoDB's protocol.

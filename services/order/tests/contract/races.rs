@@ -19,8 +19,7 @@ fn of(n: u128, lines: &[(order::domain::ids::ProductId, i64)]) -> Order {
 /// Orders that want the last pieces of two products, named in either order: somebody gets them, nobody half.
 pub async fn the_last_pieces_go_to_somebody(stores: Stores) {
     for round in 0..8_u128 {
-        let (a, b) =
-            (stores.stocked(&format!("a{round}"), 1).await, stores.stocked(&format!("b{round}"), 1).await);
+        let (a, b) = (stores.stocked(&format!("a{round}"), 1).await, stores.stocked(&format!("b{round}"), 1).await);
         let lines = [[(a, 1), (b, 1)], [(b, 1), (a, 1)]];
         let orders: Vec<Order> = (0..6).map(|n| of(round * 6 + n, &lines[usize::from(n % 2 == 0)])).collect();
         let placed = join_all(orders.iter().map(|order| stores.place(order))).await;
@@ -37,11 +36,8 @@ pub async fn an_order_wins_or_the_closing_does(stores: Stores) {
     let mut held = 0;
     for n in 0..24 {
         let order = of(n, &[(a, 1)]);
-        let ((), placed) = join(
-            async { stores.accounts.close(user(n), START).await.unwrap() },
-            stores.place(&order),
-        )
-        .await;
+        let ((), placed) =
+            join(async { stores.accounts.close(user(n), START).await.unwrap() }, stores.place(&order)).await;
         let open = stores.orders.count_of_user_in(user(n), &[Status::Pending]).await.unwrap();
         match placed {
             Placed::Stored => assert_eq!(open, 1),

@@ -25,7 +25,13 @@ pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
         demo::farewell(&data, &state, &output);
         return Ok(code);
     }
-    let options = Options { data: data.clone(), binaries: binaries()?, logs: Logs::Files, output: output.clone() };
+    let options = Options {
+        data: data.clone(),
+        binaries: binaries()?,
+        servers: false,
+        logs: Logs::Files,
+        output: output.clone(),
+    };
     let mut signals = Signals::new()?;
     let supervisor = tokio::select! {
         started = Supervisor::start(options) => started?,

@@ -17,9 +17,11 @@ use crate::{
 const LIMIT: usize = 10_000;
 
 pub(crate) async fn run(path: &Path, bus: Option<String>, what: Dlq) -> Result<ExitCode> {
-    let url = match bus {
-        Some(url) => url,
-        None => format!("sqlite://{}", Data::open(path)?.join("bus.db").display()),
+    let url = if let Some(url) = bus {
+        url
+    } else {
+        let data = Data::open(path)?;
+        data.bus(&data.state()?)?
     };
     let bus = messaging::open(&url, clock::system()).await.context("cannot open the bus")?;
     let done = match what {

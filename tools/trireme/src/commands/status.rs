@@ -25,6 +25,7 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<ExitCode> {
             "version": state.version,
             "data": data.path(),
             "services": state.services,
+            "servers": state.servers,
         });
         output.line(&serde_json::to_string_pretty(&status)?);
     } else if running {
@@ -41,10 +42,14 @@ fn alive(mut state: State, running: bool) -> State {
     if !running {
         state.pid = None;
     }
+    let lives = |pid: Option<u32>, since: &Option<String>| matches!((pid, since), (Some(pid), Some(since)) if process::is_alive(pid, since));
+    for server in &mut state.servers {
+        if !lives(server.pid, &server.started) {
+            (server.pid, server.started) = (None, None);
+        }
+    }
     for service in &mut state.services {
-        let lives =
-            matches!((service.pid, &service.started), (Some(pid), Some(since)) if process::is_alive(pid, since));
-        if !lives {
+        if !lives(service.pid, &service.started) {
             (service.pid, service.started, service.ready) = (None, None, false);
         }
     }

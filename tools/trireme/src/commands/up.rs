@@ -24,14 +24,14 @@ pub(super) const READY: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs until Ctrl-C or SIGTERM; `detached` says that nobody watches.
-pub(crate) async fn run(path: &Path, detached: bool) -> Result<ExitCode> {
+pub(crate) async fn run(path: &Path, servers: bool, detached: bool) -> Result<ExitCode> {
     if detached {
         // Away from the terminal that may be closed; fails only for who leads a group already.
         let _ = nix::unistd::setsid();
     }
     let (data, output) = (Data::create(path)?, Output::new());
     let logs = if detached { Logs::Files } else { Logs::Shown };
-    let options = Options { data: data.clone(), binaries: binaries()?, logs, output: output.clone() };
+    let options = Options { data: data.clone(), binaries: binaries()?, servers, logs, output: output.clone() };
     let mut signals = Signals::new()?;
     let supervisor = tokio::select! {
         started = Supervisor::start(options) => started?,
@@ -71,7 +71,7 @@ pub(super) async fn stop(supervisor: &Supervisor, signals: &mut Signals, output:
 }
 
 /// Starts a supervisor in the background and waits until all is ready.
-pub(crate) async fn detach(path: &Path) -> Result<ExitCode> {
+pub(crate) async fn detach(path: &Path, servers: bool) -> Result<ExitCode> {
     let (data, output) = (Data::create(path)?, Output::new());
     let shown = data.path().display();
     if data.lock()?.is_none() {
@@ -81,6 +81,9 @@ pub(crate) async fn detach(path: &Path) -> Result<ExitCode> {
     let log = data.new_log(&data.own_log())?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["up", "--detached", "--data"]).arg(data.path());
+    if servers {
+        command.arg("--servers");
+    }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut child = command.spawn().context("cannot start in the background")?;
     let start = Instant::now();

@@ -7,13 +7,15 @@ use crate::{output::Output, process, state::State};
 /// Longer than the services' own deadline for their end.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Ends services of an earlier run: they hold the ports and the databases, and nobody looks after them.
+/// Ends services and servers of an earlier run: they hold the ports and the databases, and nobody looks after them.
 pub(crate) async fn end(state: &State, output: &Output) {
-    for service in &state.services {
-        if let (Some(pid), Some(started)) = (service.pid, &service.started)
+    let services = state.services.iter().map(|service| (service.name.name(), service.pid, &service.started));
+    let servers = state.servers.iter().map(|server| (server.name.as_str(), server.pid, &server.started));
+    for (name, pid, started) in services.chain(servers) {
+        if let (Some(pid), Some(started)) = (pid, started)
             && process::is_alive(pid, started)
         {
-            output.notice(&format!("{} (pid {pid}) was left over by an earlier run: ending it", service.name));
+            output.notice(&format!("{name} (pid {pid}) was left over by an earlier run: ending it"));
             process::end(pid, started, PATIENCE).await;
         }
     }

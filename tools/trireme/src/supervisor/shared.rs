@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use servers::Server;
 use tokio::sync::watch;
 
 use super::Options;
@@ -14,7 +15,7 @@ use crate::{
     http::Http,
     output::{Logs, Output},
     service::Service,
-    state::{ServiceState, State},
+    state::{ServerState, ServiceState, State},
 };
 
 /// How many lines of a service's log go into an error.
@@ -62,6 +63,14 @@ impl Shared {
         self.change(|state| {
             if let Some(service) = state.service_mut(name) {
                 change(service);
+            }
+        });
+    }
+
+    pub(super) fn change_server(&self, server: Server, change: impl FnOnce(&mut ServerState)) {
+        self.change(|state| {
+            if let Some(server) = state.servers.iter_mut().find(|state| state.name == server.slug()) {
+                change(server);
             }
         });
     }

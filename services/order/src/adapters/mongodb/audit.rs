@@ -31,13 +31,15 @@ const TOLD: usize = 100;
 
 #[derive(Deserialize)]
 struct Sum<K> {
-    _id: K,
+    #[serde(rename = "_id")]
+    of: K,
     n: i64,
 }
 
 #[derive(Deserialize)]
-struct Stocked {
-    _id: bson::Uuid,
+struct Counted {
+    #[serde(rename = "_id")]
+    id: bson::Uuid,
     available: i64,
     stocked: i64,
     restocked: i64,
@@ -69,8 +71,9 @@ impl Audit for MongoStore {
 impl MongoStore {
     async fn by_status(&self) -> Result<Vec<(Status, u64)>, StoreError> {
         let of_status = doc! { "$group": { "_id": "$status", "n": { "$sum": 1_i64 } } };
-        let sums: Vec<Sum<String>> = self.aggregate(vec![doc! { "$match": { "stage.name": placed() } }, of_status]).await?;
-        let read = |sum: Sum<String>| Ok((Status::named(&sum._id).ok_or(corrupt("status"))?, count(sum.n)));
+        let sums: Vec<Sum<String>> =
+            self.aggregate(vec![doc! { "$match": { "stage.name": placed() } }, of_status]).await?;
+        let read = |sum: Sum<String>| Ok((Status::named(&sum.of).ok_or(corrupt("status"))?, count(sum.n)));
         sums.into_iter().map(read).collect()
     }
 
@@ -79,7 +82,7 @@ impl MongoStore {
         let by_currency = doc! { "$group": { "_id": "$currency", "n": { "$sum": "$total" } } };
         let sums: Vec<Sum<String>> =
             self.aggregate(vec![doc! { "$match": orders }, by_currency, doc! { "$sort": { "_id": 1 } }]).await?;
-        let read = |sum: Sum<String>| Ok(Money::new(sum.n, Currency::parse(&sum._id).map_err(|_| corrupt("currency"))?));
+        let read = |sum: Sum<String>| Ok(Money::new(sum.n, Currency::parse(&sum.of).map_err(|_| corrupt("currency"))?));
         sums.into_iter().map(read).collect()
     }
 
@@ -106,15 +109,15 @@ impl MongoStore {
         let steps = mongo::within(steps).await?;
         let held = self.held().await?;
         let fields = doc! { "available": 1, "stocked": 1, "restocked": 1, "ops": 1 };
-        let products = self.products.clone_with_type::<Stocked>();
+        let products = self.products.clone_with_type::<Counted>();
         let mut products = mongo::within(products.find(doc! {}).projection(fields)).await?;
         let mut violations = Vec::new();
         while let Some(product) = mongo::within(products.try_next()).await? {
             let on_the_way: i64 = steps.iter().map(|order| on_the_way(order, &product)).sum();
-            let held = held.get(&product._id).copied().unwrap_or_default();
+            let held = held.get(&product.id).copied().unwrap_or_default();
             let expected = product.stocked + product.restocked - held - on_the_way;
             if product.available != expected || product.available < 0 {
-                let (id, available) = (ProductId(uuid(product._id)), product.available);
+                let (id, available) = (ProductId(uuid(product.id)), product.available);
                 violations.push(StockViolation { product: id, available, expected });
             }
         }
@@ -123,7 +126,8 @@ impl MongoStore {
 
     /// Pieces that orders hold, by product.
     async fn held(&self) -> Result<HashMap<bson::Uuid, i64>, StoreError> {
-        let holding: Vec<&str> = Status::ALL.into_iter().filter(|status| status.holds_stock()).map(Status::name).collect();
+        let holding: Vec<&str> =
+            Status::ALL.into_iter().filter(|status| status.holds_stock()).map(Status::name).collect();
         let sums: Vec<Sum<bson::Uuid>> = self
             .aggregate(vec![
                 doc! { "$match": { "status": { "$in": holding }, "stage.name": placed() } },
@@ -131,7 +135,7 @@ impl MongoStore {
                 doc! { "$group": { "_id": "$items.product", "n": { "$sum": "$items.quantity" } } },
             ])
             .await?;
-        Ok(sums.into_iter().map(|sum| (sum._id, sum.n)).collect())
+        Ok(sums.into_iter().map(|sum| (sum.of, sum.n)).collect())
     }
 
     async fn aggregate<T: DeserializeOwned + Send + Sync + Unpin>(
@@ -139,18 +143,19 @@ impl MongoStore {
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, StoreError> {
         let found = async { self.orders.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
-        let read = |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
+        let read =
+            |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
         mongo::within(found).await?.into_iter().map(read).collect()
     }
 }
 
 /// Pieces that are neither in stock nor held by the order as its status says, because it is half-way.
-fn on_the_way(order: &OrderDocument, product: &Stocked) -> i64 {
+fn on_the_way(order: &OrderDocument, product: &Counted) -> i64 {
     let Some(stage) = order.stage else { return 0 };
     let done = product.ops.contains(&stage.op);
     // Taken by an order that is not placed yet, or not yet given back by one that has ended.
     if done == (stage.name == StageName::Returning) {
         return 0;
     }
-    order.items.iter().filter(|item| item.product == product._id).map(|item| item.quantity).sum()
+    order.items.iter().filter(|item| item.product == product.id).map(|item| item.quantity).sum()
 }

@@ -83,9 +83,10 @@ impl Orders for MongoStore {
 
     async fn postpone(&self, order: &Order) -> Result<(), StoreError> {
         let (change, _) = change_of(order);
-        let later = ["due_at", "attempts"].into_iter().filter_map(|name| Some((name.to_owned(), change.get(name)?.clone())));
+        let later: Document =
+            change.into_iter().filter(|(name, _)| matches!(name.as_str(), "due_at" | "attempts")).collect();
         let stored = doc! { "_id": id(order.id.0), "version": number(order.version) };
-        mongo::within(self.orders.update_one(stored, doc! { "$set": Document::from_iter(later) })).await?;
+        mongo::within(self.orders.update_one(stored, doc! { "$set": later })).await?;
         Ok(())
     }
 
@@ -106,7 +107,10 @@ impl Orders for MongoStore {
         };
         let read = |order: Document| order.get("_id").and_then(|id| bson::deserialize_from_bson(id.clone()).ok());
         let found = mongo::within(found).await?;
-        found.into_iter().map(|order| read(order).map(|id| OrderId(uuid(id))).ok_or(super::corrupt("order id"))).collect()
+        found
+            .into_iter()
+            .map(|order| read(order).map(|id| OrderId(uuid(id))).ok_or(super::corrupt("order id")))
+            .collect()
     }
 
     async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError> {

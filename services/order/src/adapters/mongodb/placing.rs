@@ -40,14 +40,10 @@ impl MongoStore {
                 }
             }
             match mongo::within(self.orders.find_one(doc! { "_id": document.id })).await? {
-                Some(found) => {
-                    if self.settle(&found).await? {
-                        return Ok(Placed::Existing(Box::new(found.order()?)));
-                    }
-                }
+                Some(found) if self.settle(&found).await? => return Ok(Placed::Existing(Box::new(found.order()?))),
                 None if self.is_closing_now(order.user).await? => return Ok(Placed::AccountClosing),
                 None if !short.is_empty() => return Ok(Placed::Shortage(short)),
-                None => {}
+                Some(_) | None => {}
             }
         }
         Err(contention())
@@ -84,8 +80,8 @@ impl MongoStore {
         let mut items: Vec<&ItemDocument> = document.items.iter().collect();
         items.sort_by_key(|item| item.product.bytes());
         for item in items {
-            let shelf = shelves.remove(&item.product);
-            match self.change_stock(step, item.product, -item.quantity, shelf).await? {
+            let read = shelves.remove(&item.product);
+            match self.change_stock(step, item.product, -item.quantity, read).await? {
                 Changed::Done => {}
                 Changed::Short => {
                     self.abort(document).await?;
@@ -114,8 +110,7 @@ impl MongoStore {
             return Ok(());
         };
         let step = Step { order: document.id, name: StageName::Aborting, op: stage.op };
-        let reserving =
-            doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Reserving.name() };
+        let reserving = doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Reserving.name() };
         let aborting = doc! { "$set": { "stage.name": StageName::Aborting.name() } };
         let begun = mongo::within(self.orders.update_one(reserving, aborting)).await?.matched_count == 1;
         if !begun && !self.is_in(step).await? {

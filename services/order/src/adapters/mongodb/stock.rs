@@ -31,7 +31,8 @@ const TRIES: usize = 64;
 /// What a product has in stock.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Shelf {
-    _id: bson::Uuid,
+    #[serde(rename = "_id")]
+    product: bson::Uuid,
     pub(super) available: i64,
     epoch: i64,
     #[serde(default)]
@@ -63,29 +64,29 @@ pub(super) enum Changed {
 impl MongoStore {
     /// The shelves of those products.
     pub(super) async fn shelves(&self, products: &[bson::Uuid]) -> Result<Shelves, StoreError> {
-        let shelves = self.products.clone_with_type::<Shelf>();
+        let all = self.products.clone_with_type::<Shelf>();
         let fields = doc! { "available": 1, "epoch": 1, "ops": 1 };
         let found = async {
-            shelves.find(doc! { "_id": { "$in": products } }).projection(fields).await?.try_collect::<Vec<_>>().await
+            all.find(doc! { "_id": { "$in": products } }).projection(fields).await?.try_collect::<Vec<_>>().await
         };
-        Ok(mongo::within(found).await?.into_iter().map(|shelf| (shelf._id, shelf)).collect())
+        Ok(mongo::within(found).await?.into_iter().map(|shelf| (shelf.product, shelf)).collect())
     }
 
     /// Adds pieces to a product for a step, takes them where `pieces` is negative.
     ///
-    /// `shelf` is what was read before the order was known to be in the step; without it both are looked up.
+    /// `read` is what was on the shelf before the order was known to be in the step; without it both are looked up.
     pub(super) async fn change_stock(
         &self,
         step: Step,
         product: bson::Uuid,
         pieces: i64,
-        mut shelf: Option<Shelf>,
+        mut read: Option<Shelf>,
     ) -> Result<Changed, StoreError> {
         for _ in 0..TRIES {
-            let known = match shelf.take() {
-                Some(shelf) => shelf,
+            let known = match read.take() {
+                Some(read) => read,
                 None => match self.shelf_of(step, product).await? {
-                    Ok(shelf) => shelf,
+                    Ok(found) => found,
                     Err(changed) => return Ok(changed),
                 },
             };
@@ -112,10 +113,10 @@ impl MongoStore {
 
     /// The shelf, read before the order was seen to be in the step.
     async fn shelf_of(&self, step: Step, product: bson::Uuid) -> Result<Result<Shelf, Changed>, StoreError> {
-        let Some(shelf) = self.shelves(&[product]).await?.remove(&product) else {
+        let Some(found) = self.shelves(&[product]).await?.remove(&product) else {
             return Ok(Err(Changed::Short));
         };
-        Ok(if self.is_in(step).await? { Ok(shelf) } else { Err(Changed::Over) })
+        Ok(if self.is_in(step).await? { Ok(found) } else { Err(Changed::Over) })
     }
 
     /// Whether the order is in that step: neither something that a majority might lose, nor something that was.
@@ -149,22 +150,22 @@ impl MongoStore {
     }
 
     /// Takes the steps that are over from a product's list. What fails here is done by the next change.
-    async fn shorten(&self, shelf: &Shelf) {
+    async fn shorten(&self, known: &Shelf) {
         let shorten = async {
             let orders = self.orders.clone_with_type::<Document>();
-            let under_way = doc! { "stage.op": { "$in": &shelf.ops } };
+            let under_way = doc! { "stage.op": { "$in": &known.ops } };
             let found = async {
                 orders.find(under_way).projection(doc! { "stage.op": 1 }).await?.try_collect::<Vec<_>>().await
             };
             let open: Vec<Document> = mongo::within(found).await?;
-            let open: Vec<&Bson> = open.iter().filter_map(|order| order.get_document("stage").ok()?.get("op")).collect();
-            let over: Vec<Bson> =
-                shelf.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
+            let open: Vec<&Bson> =
+                open.iter().filter_map(|order| order.get_document("stage").ok()?.get("op")).collect();
+            let over: Vec<Bson> = known.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
             if over.is_empty() {
                 return Ok(());
             }
             let update = doc! { "$pull": { "ops": { "$in": over } }, "$inc": { "epoch": 1_i64 } };
-            mongo::within(self.products.update_one(doc! { "_id": shelf._id }, update)).await.map(drop)
+            mongo::within(self.products.update_one(doc! { "_id": known.product }, update)).await.map(drop)
         };
         let shortened: Result<(), mongo::Error> = shorten.await;
         if let Err(error) = shortened {

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use clock::micros;
 use time::OffsetDateTime;
 
-use super::{Store, rows::blob};
+use super::{SqliteStore, rows::blob};
 use crate::{
     app::ports::{Accounts, StoreError},
     domain::ids::UserId,
 };
 
 #[async_trait]
-impl Accounts for Store {
+impl Accounts for SqliteStore {
     async fn is_closing(&self, user: UserId) -> Result<bool, StoreError> {
         let row: Option<i64> = sqlx::query_scalar("SELECT at FROM closing_accounts WHERE user_id = ?1")
             .bind(blob(user.0))

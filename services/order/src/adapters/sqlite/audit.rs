@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::{
-    Store, corrupt,
+    SqliteStore, corrupt,
     rows::{count, money, uuid},
 };
 use crate::{
@@ -32,7 +32,7 @@ const VIOLATIONS: &str = "WITH held AS (
     SELECT id, available, expected FROM stock WHERE available < 0 OR available <> expected LIMIT 100";
 
 #[async_trait]
-impl Audit for Store {
+impl Audit for SqliteStore {
     async fn totals(&self) -> Result<Totals, StoreError> {
         let mut tx = self.database.read.begin().await?;
         Ok(Totals {

@@ -7,7 +7,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use time::OffsetDateTime;
 
 use super::{
-    Store,
+    SqliteStore,
     rows::{Columns, OrderRow, blob, count, items_json, number, uuid},
 };
 use crate::{
@@ -42,7 +42,7 @@ const UPDATE: &str = "UPDATE orders SET status = ?3, reason = ?4, payment_id = ?
     WHERE id = ?1 AND version = ?2";
 
 #[async_trait]
-impl Orders for Store {
+impl Orders for SqliteStore {
     async fn place(&self, order: &Order, effects: Effects) -> Result<Placed, StoreError> {
         let items = items_json(&order.items)?;
         let mut tx = self.database.begin().await?;
@@ -163,7 +163,7 @@ impl Orders for Store {
     }
 }
 
-impl Store {
+impl SqliteStore {
     async fn commit(&self, tx: Transaction<'static, Sqlite>, effects: &Effects) -> Result<(), StoreError> {
         tx.commit().await?;
         if !effects.events.is_empty() {

@@ -7,7 +7,7 @@ use clock::micros;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    Store, corrupt,
+    SqliteStore, corrupt,
     rows::{blob, number, product, product_columns, uuid},
 };
 use crate::{
@@ -30,7 +30,7 @@ const RESTOCK: &str = "UPDATE products SET available = available + ?2, restocked
     WHERE id = ?1 AND available + ?2 <= ?3";
 
 #[async_trait]
-impl Products for Store {
+impl Products for SqliteStore {
     async fn create(&self, product: &Product, key: Option<&Key>) -> Result<Keyed, StoreError> {
         let mut tx = self.database.begin().await?;
         if let Some(key) = key

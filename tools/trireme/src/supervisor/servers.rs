@@ -1,0 +1,207 @@
+//! The real servers under the services: starts them on the data directory, starts again what dies, ends them last.
+
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::PathBuf,
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+use servers::{Installed, Server};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::shared::Shared;
+use crate::{
+    backoff::Backoff,
+    ports, process,
+    service::Service,
+    state::{ServerState, State},
+};
+
+/// A slow machine may take this long for PostgreSQL's first start.
+const READY: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a server may take to end.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Who fails this often within its first second will not do better the next time.
+const TRIES: usize = 3;
+
+/// The servers that were started; none where the services run on embedded defaults.
+#[derive(Debug)]
+pub(super) struct Servers {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Keeps the ports of the last run where they are free; without servers there are none.
+pub(super) fn pick_ports(state: &mut State, wanted: bool) -> Result<()> {
+    let kept = std::mem::take(&mut state.servers);
+    if !wanted {
+        return Ok(());
+    }
+    let taken: Vec<u16> = state.services.iter().filter_map(|service| service.addresses.ports()).flatten().collect();
+    for (server, fresh) in Server::ALL.into_iter().zip(ports::pick(&taken)?) {
+        let before = kept.iter().find(|state| state.name == server.slug()).map(|state| state.port);
+        let port = before.filter(|port| ports::is_free(*port) && !taken.contains(port)).unwrap_or(fresh);
+        let name = server.slug().to_owned();
+        state.servers.push(ServerState { name, pid: None, started: None, port, restarts: 0 });
+    }
+    Ok(())
+}
+
+impl Servers {
+    /// Starts what the state has ports for and waits until it answers.
+    pub(super) async fn start(shared: &Arc<Shared>) -> Result<Self> {
+        let started = Self { tracker: TaskTracker::new(), stop: CancellationToken::new() };
+        if !shared.options.servers {
+            return Ok(started);
+        }
+        let installed = find()?;
+        let _waiting = shared.output().wait("starting PostgreSQL, MongoDB and NATS");
+        for (server, installed) in Server::ALL.into_iter().zip(installed) {
+            let folder = folder(shared, server)?;
+            let password = shared.options.data.password()?;
+            installed.prepare(&folder, Some(&password)).with_context(|| format!("cannot prepare {server}"))?;
+            let keeper = Keeper { server, installed, folder, shared: Arc::clone(shared), stop: started.stop.clone() };
+            started.tracker.spawn(keeper.keep());
+        }
+        let outcome = tokio::select! {
+            outcome = timeout(READY, answering(shared)) => {
+                outcome.unwrap_or_else(|_| bail!("PostgreSQL, MongoDB and NATS are not ready within {READY:?}"))
+            }
+            failure = shared.failed() => Err(anyhow::Error::msg(failure)),
+        };
+        if outcome.is_err() {
+            started.stop().await;
+        }
+        outcome.map(|()| started)
+    }
+
+    /// Asks them to end and waits until they have.
+    pub(super) async fn stop(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+fn find() -> Result<Vec<Installed>> {
+    let found: Vec<Option<Installed>> = Server::ALL.into_iter().map(Installed::find).collect();
+    let missing = Server::ALL.iter().zip(&found).filter(|(_, found)| found.is_none());
+    let missing: Vec<&str> = missing.map(|(server, _)| server.name()).collect();
+    if !missing.is_empty() {
+        bail!("{} not installed: run `make servers`", missing.join(", "));
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The folder of a server: its data, its log and, of some, its password.
+fn folder(shared: &Shared, server: Server) -> Result<PathBuf> {
+    let data = shared.options.data.path();
+    let (all, own) = (data.join("servers"), data.join("servers").join(server.slug()));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
+    if nix::unistd::geteuid().is_root() {
+        // Root starts PostgreSQL as another user, who has to come by; the secrets are files for root alone.
+        for folder in [data, &all, &own] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o711))?;
+        }
+    }
+    Ok(own)
+}
+
+/// Waits until all of them answer, and makes the databases.
+async fn answering(shared: &Shared) -> Result<()> {
+    let state = shared.state();
+    for server in &state.servers {
+        while TcpStream::connect(("127.0.0.1", server.port)).await.is_err() {
+            sleep(LOOK).await;
+        }
+    }
+    for service in [Service::User, Service::Payment] {
+        let url = shared.options.data.database(&state, service)?;
+        let started = Instant::now();
+        while let Err(error) = postgres::create(&url).await {
+            if started.elapsed() > READY / 2 {
+                return Err(error).with_context(|| format!("cannot make the database of {service}"));
+            }
+            sleep(LOOK).await;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps one server running.
+struct Keeper {
+    server: Server,
+    installed: Installed,
+    folder: PathBuf,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+}
+
+impl Keeper {
+    async fn keep(self) {
+        let (mut backoff, mut failures) = (Backoff::new(), 0);
+        loop {
+            let born = Instant::now();
+            let how = match self.spawn() {
+                Ok(mut child) => {
+                    tokio::select! {
+                        () = self.stop.cancelled() => return self.end(child).await,
+                        ended = child.wait() => ended.map_or_else(|error| error.to_string(), super::keeper::how),
+                    }
+                }
+                Err(error) => format!("{error:#}"),
+            };
+            self.shared.change_server(self.server, |server| (server.pid, server.started) = (None, None));
+            failures = if born.elapsed() < Duration::from_secs(1) { failures + 1 } else { 0 };
+            if failures >= TRIES {
+                let log = self.folder.join("server.log");
+                return self.shared.fail(format!("{} does not start: it {how}: see {}", self.server, log.display()));
+            }
+            let pause = backoff.after(born.elapsed());
+            self.shared.output().notice(&format!("{} {how}: starting it again in {pause:?}", self.server));
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+            self.shared.change_server(self.server, |server| server.restarts += 1);
+        }
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let port = self.shared.state().server_port(self.server).context("no port was picked")?;
+        let log = self.shared.options.data.new_log(&self.folder.join("server.log"))?;
+        let mut command = Command::from(self.installed.command(&self.folder, port));
+        // Its own group: Ctrl-C on the terminal is for the supervisor, which ends servers after the services.
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).kill_on_drop(true);
+        let child = command.spawn().context("could not be started")?;
+        let pid = child.id();
+        self.shared.change_server(self.server, |server| {
+            (server.pid, server.started) = (pid, pid.and_then(process::started));
+        });
+        Ok(child)
+    }
+
+    async fn end(self, mut child: Child) {
+        // PostgreSQL waits for its clients on SIGTERM, and not on SIGINT.
+        let ending = if self.server == Server::Postgres { Signal::SIGINT } else { Signal::SIGTERM };
+        if let Some(pid) = child.id() {
+            process::signal(pid, ending);
+        }
+        if timeout(PATIENCE, child.wait()).await.is_err() {
+            self.shared.output().notice(&format!("{} did not end within {PATIENCE:?} and is killed", self.server));
+            let _ = child.kill().await;
+        }
+        self.shared.change_server(self.server, |server| (server.pid, server.started) = (None, None));
+    }
+}
