@@ -28,22 +28,43 @@ pub struct Process {
     pub admin: String,
 }
 
+/// What it says of a server that the services run on.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ServerProcess {
+    /// `postgres`, `mongodb` or `nats`.
+    pub name: String,
+    /// The process, where it runs.
+    pub pid: Option<i32>,
+    /// Where it listens on the loopback address.
+    pub port: u16,
+}
+
 #[derive(Deserialize)]
 struct Status {
     services: Vec<Process>,
+    servers: Vec<ServerProcess>,
 }
 
-/// Three services on embedded defaults and their supervisor.
+/// Three services, and the servers that they run on, under their supervisor.
 #[derive(Debug)]
 pub struct Cluster {
     data: TempDir,
 }
 
 impl Cluster {
-    /// Starts everything and waits until it is ready.
+    /// Starts everything on embedded defaults and waits until it is ready.
     pub fn start() -> Result<Self> {
+        Self::up(&["up", "--detach"])
+    }
+
+    /// The same on PostgreSQL, MongoDB and NATS.
+    pub fn start_on_servers() -> Result<Self> {
+        Self::up(&["up", "--detach", "--servers"])
+    }
+
+    fn up(arguments: &[&str]) -> Result<Self> {
         let cluster = Self { data: tempfile::tempdir()? };
-        cluster.tool(&["up", "--detach"])?;
+        cluster.tool(arguments)?;
         Ok(cluster)
     }
 
@@ -78,9 +99,25 @@ impl Cluster {
 
     /// What runs where, now.
     pub fn processes(&self) -> Result<Vec<Process>> {
+        Ok(self.status()?.services)
+    }
+
+    /// The servers that the services run on; none on embedded defaults.
+    pub fn servers(&self) -> Result<Vec<ServerProcess>> {
+        Ok(self.status()?.servers)
+    }
+
+    /// The address of one of them, with its password; `None` on embedded defaults.
+    pub fn server_url(&self, server: servers::Server) -> Result<Option<String>> {
+        let found = self.servers()?.into_iter().find(|process| process.name == server.slug());
+        let Some(process) = found else { return Ok(None) };
+        let password = std::fs::read_to_string(self.data().join("servers.password"))?;
+        Ok(Some(server.url(process.port, Some(password.trim_end()))))
+    }
+
+    fn status(&self) -> Result<Status> {
         let text = self.tool(&["status", "--json"])?;
-        let status: Status = serde_json::from_str(&text).context(text)?;
-        Ok(status.services)
+        serde_json::from_str(&text).context(text)
     }
 
     /// One service of [`Cluster::processes`].
@@ -89,10 +126,13 @@ impl Cluster {
         all.into_iter().find(|p| p.name == name).with_context(|| format!("no service {name}"))
     }
 
-    /// Sends a signal to a service; `false` where it does not run at the moment.
+    /// Sends a signal to a service or a server; `false` where it does not run at the moment.
     pub fn signal(&self, name: &str, signal: Signal) -> Result<bool> {
-        let Some(pid) = self.process(name)?.pid else { return Ok(false) };
-        Ok(kill(Pid::from_raw(pid), signal).is_ok())
+        let Status { services, servers } = self.status()?;
+        let services = services.into_iter().map(|process| (process.name, process.pid));
+        let mut all = services.chain(servers.into_iter().map(|process| (process.name, process.pid)));
+        let (_, pid) = all.find(|(running, _)| running == name).with_context(|| format!("nothing is called {name}"))?;
+        Ok(pid.is_some_and(|pid| kill(Pid::from_raw(pid), signal).is_ok()))
     }
 
     /// What a service has logged so far.

@@ -6,5 +6,5 @@ mod api;
 mod cluster;
 
 pub use api::{Account, Api};
-pub use cluster::{Cluster, Process, binary};
+pub use cluster::{Cluster, Process, ServerProcess, binary};
 pub use trireme::http::Answer;

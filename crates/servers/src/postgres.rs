@@ -42,13 +42,24 @@ pub(crate) fn prepare(programs: &Path, folder: &Path, password: Option<&str>) ->
 }
 
 pub(crate) fn command(programs: &Path, data: &Path, port: &str) -> Command {
-    let _ = fs::remove_file(data.join("postmaster.pid")); // of one that was killed
+    forget_the_dead(data);
     let mut command = as_postgres(&programs.join("postgres"));
     command.arg("-D").arg(data).args(["-p", port]);
     for setting in SETTINGS {
         command.args(["-c", setting]);
     }
     command
+}
+
+/// Removes the pid file of a server that was killed, if its pid is some other program's by now: PostgreSQL would not
+/// start. Where it is PostgreSQL's own, its processes may hold the data still, and it has to find out itself.
+fn forget_the_dead(data: &Path) {
+    let file = data.join("postmaster.pid");
+    let Ok(text) = fs::read_to_string(&file) else { return };
+    let pid = text.lines().next().unwrap_or_default();
+    if fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() != "postgres") {
+        let _ = fs::remove_file(file); // PostgreSQL says so if it is in its way
+    }
 }
 
 /// As root it runs as the user `postgres`.

@@ -19,11 +19,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::books;
+use crate::books::Books;
 
 const CLIENTS: usize = 16;
 const ORDERS_EACH: usize = 20;
 const KILLS: usize = 24;
+/// Each of the servers is killed as often as this.
+const SERVER_KILLS: usize = 6;
 /// A command is repeated this long before the test gives up on it: much longer than any restart takes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -122,16 +124,20 @@ impl Shop {
     }
 }
 
-/// Kills processes at random moments; each killed one has to come back.
-async fn killer(cluster: &Cluster, mut rng: StdRng) -> Result<usize> {
-    let names = ["user", "order", "payment"];
-    let mut kills = 0;
+/// Kills processes, services and servers, at random moments; each killed one has to come back.
+async fn killer(cluster: &Cluster, mut rng: StdRng) -> Result<BTreeMap<String, usize>> {
+    let servers: Vec<String> = cluster.servers()?.into_iter().map(|server| server.name).collect();
+    let names: Vec<&str> = ["user", "order", "payment"].into_iter().chain(servers.iter().map(String::as_str)).collect();
+    let mut kills: BTreeMap<String, usize> = names.iter().map(|name| ((*name).to_owned(), 0)).collect();
+    let enough = |kills: &BTreeMap<String, usize>| {
+        kills.values().sum::<usize>() >= KILLS && servers.iter().all(|server| kills[server] >= SERVER_KILLS)
+    };
     let give_up = Instant::now() + 4 * PATIENCE;
-    while kills < KILLS {
-        ensure!(Instant::now() < give_up, "only {kills} kills: a process does not come back");
+    while !enough(&kills) {
+        ensure!(Instant::now() < give_up, "only {kills:?} kills: a process does not come back");
         sleep(Duration::from_millis(rng.random_range(100..900))).await; // a random moment
         let name = names[rng.random_range(0..names.len())];
-        kills += usize::from(cluster.signal(name, Signal::SIGKILL)?);
+        *kills.entry(name.to_owned()).or_default() += usize::from(cluster.signal(name, Signal::SIGKILL)?);
     }
     Ok(kills)
 }
@@ -194,11 +200,22 @@ fn held(orders: &[Value], product: &str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result<()> {
+    survives_kills(&Cluster::start()?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_charged_twice_while_servers_are_killed() -> Result<()> {
+    if !testkit::servers::all_installed() {
+        return Ok(());
+    }
+    survives_kills(&Cluster::start_on_servers()?).await
+}
+
+async fn survives_kills(cluster: &Cluster) -> Result<()> {
     let seed = seed();
     println!("seed {seed}");
-    let cluster = Cluster::start()?;
-    let api = Api::new(&cluster)?;
-    let operator = api.operator(&cluster).await?;
+    let api = Api::new(cluster)?;
+    let operator = api.operator(cluster).await?;
     let accounts = try_join_all((0..CLIENTS).map(|_| api.sign_up())).await?;
     let list = api.send(http::Method::GET, "order:/v1/products?limit=12", &[], None).await?;
     let products: Vec<String> = list.body["items"]
@@ -215,7 +232,7 @@ async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result
         .enumerate()
         .map(|(n, account)| shop.client(account, StdRng::seed_from_u64(seed + 1 + n as u64)));
     let killing = async {
-        let kills = killer(&cluster, StdRng::seed_from_u64(seed)).await;
+        let kills = killer(cluster, StdRng::seed_from_u64(seed)).await;
         shop.killing.store(false, Ordering::Relaxed);
         kills
     };
@@ -229,25 +246,25 @@ async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result
         each.push(checked.len());
         orders.extend(checked);
     }
-    println!("{} orders, {kills} kills, orders per client {each:?}", orders.len());
-    assert!(orders.len() >= 300 && kills >= 20);
+    println!("{} orders, kills {kills:?}, orders per client {each:?}", orders.len());
+    assert!(orders.len() >= 300 && kills.values().sum::<usize>() >= KILLS);
 
     let after = stock(&shop.api, &shop.products).await?;
     for ((product, before), after) in shop.products.iter().zip(before).zip(after) {
         assert_eq!(after, before - held(&orders, product), "stock of {product}");
     }
-    settled(&cluster).await?;
-    println!("{} events are delivered once more", books::redeliver(cluster.data()).await?);
-    settled(&cluster).await?;
-    everything_told(&books::told(cluster.data()).await?, &orders);
-    let confirmed = books::confirmed_by_user(cluster.data()).await?;
+    let books = Books::open(cluster).await?;
+    settled(cluster, &books).await?;
+    println!("{} events are delivered once more", books.redeliver().await?);
+    settled(cluster, &books).await?;
+    everything_told(&books.told().await?, &orders);
+    let confirmed = books.confirmed_by_user().await?;
     for account in &accounts {
         let me = shop.api.get("user:/v1/users/me", account).await?;
         let expected = confirmed.get(&account.id).copied().unwrap_or_default();
         assert_eq!(me.body["orders_placed"].as_u64(), Some(expected), "events applied once for {}", account.id);
     }
-    let known = books::count(&books::open(cluster.data(), "order.db").await?, "SELECT count(*) FROM orders").await?;
-    assert_eq!(usize::try_from(known)?, orders.len(), "an order exists that nobody was told of");
+    assert_eq!(books.orders().await?, orders.len() as u64, "an order exists that nobody was told of");
     Ok(())
 }
 
@@ -269,22 +286,20 @@ fn everything_told(told: &BTreeMap<String, BTreeSet<String>>, orders: &[Value]) 
 }
 
 /// Waits until every event is applied and the services prove their books.
-async fn settled(cluster: &Cluster) -> Result<()> {
-    let bus = books::open(cluster.data(), "bus.db").await?;
+async fn settled(cluster: &Cluster, books: &Books) -> Result<()> {
     let give_up = Instant::now() + PATIENCE;
     loop {
-        let waiting = books::count(&bus, "SELECT count(*) FROM pending").await?;
+        let (waiting, dead) = books.waiting_and_dead().await?;
+        assert_eq!(dead, 0, "dead letters");
         let verified = cluster.tool(&["verify"]);
         match (waiting, verified) {
             (0, Ok(table)) => {
                 println!("{table}");
-                break;
+                return Ok(());
             }
             (_, Err(error)) if Instant::now() > give_up => return Err(error),
             (waiting, _) => ensure!(Instant::now() < give_up, "{waiting} events are not applied"),
         }
         sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(books::count(&bus, "SELECT count(*) FROM dead").await?, 0, "dead letters");
-    Ok(())
 }

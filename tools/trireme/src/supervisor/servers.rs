@@ -32,8 +32,9 @@ const READY: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a server may take to end.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Who fails this often within its first second will not do better the next time.
-const TRIES: usize = 3;
+/// Who fails this often within its first second will not do better the next time. More than once may be in order: after
+/// a kill PostgreSQL does not start before the last of its processes has ended.
+const TRIES: usize = 6;
 
 /// The servers that were started; none where the services run on embedded defaults.
 #[derive(Debug)]
