@@ -5,7 +5,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all servers bench bench-messaging lint fmt deny doc ci clean
+.PHONY: help demo up up-servers test test-all servers bench bench-messaging lint fmt deny doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ demo: build ## Start all three services and tell a real order's story (ONCE=1: v
 up: build ## Start all three services on embedded defaults and keep them up
 	@$(TARGET)/debug/trireme up --data $(DATA)
 
+up-servers: build ## The same on the installed PostgreSQL, MongoDB and NATS (make servers)
+	@$(TARGET)/debug/trireme up --servers --data $(DATA)
+
 .PHONY: build
 build:
 	@$(CARGO) build --locked --workspace --bins
@@ -23,7 +26,7 @@ build:
 test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-test-all: ## The same and insist on every real server that a test can use: PostgreSQL, NATS
+test-all: ## The same and insist on every real server that a test can use: PostgreSQL, MongoDB, NATS
 	TEST_ALL=1 $(MAKE) test
 
 bench: ## Measure the release binaries: size, memory, time to ready, orders per second

@@ -249,10 +249,7 @@ async fn survives_kills(cluster: &Cluster) -> Result<()> {
     println!("{} orders, kills {kills:?}, orders per client {each:?}", orders.len());
     assert!(orders.len() >= 300 && kills.values().sum::<usize>() >= KILLS);
 
-    let after = stock(&shop.api, &shop.products).await?;
-    for ((product, before), after) in shop.products.iter().zip(before).zip(after) {
-        assert_eq!(after, before - held(&orders, product), "stock of {product}");
-    }
+    adds_up(&shop, &before, &orders).await?;
     let books = Books::open(cluster).await?;
     settled(cluster, &books).await?;
     println!("{} events are delivered once more", books.redeliver().await?);
@@ -266,6 +263,21 @@ async fn survives_kills(cluster: &Cluster) -> Result<()> {
     }
     assert_eq!(books.orders().await?, orders.len() as u64, "an order exists that nobody was told of");
     Ok(())
+}
+
+/// Waits until what was given back is back, which may take a sweep where somebody was killed in between.
+async fn adds_up(shop: &Shop, before: &[i64], orders: &[Value]) -> Result<()> {
+    let give_up = Instant::now() + PATIENCE;
+    let expected: Vec<i64> =
+        shop.products.iter().zip(before).map(|(product, before)| before - held(orders, product)).collect();
+    loop {
+        let found = stock(&shop.api, &shop.products).await?;
+        if found == expected {
+            return Ok(());
+        }
+        ensure!(Instant::now() < give_up, "stock is {found:?}, should be {expected:?}");
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// What an order and its payment have become was told to the others.

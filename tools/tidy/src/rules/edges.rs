@@ -5,7 +5,7 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("auth", &["clock", "error"]),
     ("cache", &["clock"]),
     ("chassis", &["config", "error", "telemetry"]),
@@ -14,13 +14,15 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("config", &[]),
     ("error", &[]),
     ("lock", &["clock"]),
-    ("messaging", &["clock", "postgres", "sqlite", "telemetry"]),
-    ("postgres", &[]),
+    ("messaging", &["clock", "mongo", "postgres", "sqlite", "telemetry"]),
+    ("mongo", &[]),
     ("money", &[]),
+    ("postgres", &[]),
     ("proto", &[]),
+    ("servers", &[]),
     ("sqlite", &[]),
     ("telemetry", &["config", "error"]),
-    ("testkit", &["clock"]),
+    ("testkit", &["clock", "postgres", "servers"]),
 ];
 const SERVICES: [&str; 3] = ["order", "payment", "user"];
 const TOOLS: [&str; 2] = ["tidy", "trireme"];

@@ -1,5 +1,7 @@
 //! Giving the lines of an order back into stock, and looking after steps that were left behind.
 
+use std::time::Duration;
+
 use clock::micros;
 use futures::TryStreamExt as _;
 use mongodb::bson::doc;
@@ -13,6 +15,8 @@ use crate::app::ports::StoreError;
 
 /// Steps left behind that are looked after at a time.
 const BATCH: i64 = 100;
+/// After this long a second one gives back too: the order has ended, and stock that is missing helps nobody.
+const LATE: Duration = Duration::from_secs(2);
 
 impl MongoStore {
     /// Gives the lines back; `shelves` are what they were before the order entered the step.
@@ -37,8 +41,11 @@ impl MongoStore {
     /// Finishes the steps of those who seem to be dead: what was to be placed is called off, what was to be given back
     /// is.
     pub(super) async fn tend(&self) -> Result<(), StoreError> {
-        let since = micros(self.clock.now() - self.abandoned);
-        let old = doc! { "stage.at": { "$lte": since } };
+        let before = |age| micros(self.clock.now() - age);
+        let returning = StageName::Returning.name();
+        let late = doc! { "stage.at": { "$lte": before(LATE.min(self.abandoned)) }, "stage.name": returning };
+        let old = doc! { "stage.at": { "$lte": before(self.abandoned) }, "stage.name": { "$ne": returning } };
+        let old = doc! { "$or": [late, old] };
         let found = async { self.orders.find(old).limit(BATCH).await?.try_collect::<Vec<OrderDocument>>().await };
         for order in mongo::within(found).await? {
             match order.step(StageName::Returning) {
