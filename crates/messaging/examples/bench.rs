@@ -23,6 +23,8 @@ const EVENTS: usize = 20_000;
 const KEYS: usize = 500;
 /// Acknowledgements awaited at the same time by the raw publisher, as many as ours awaits.
 const WINDOW: usize = 256;
+/// As the relay takes them.
+const BATCH: usize = 256;
 const PACED: Duration = Duration::from_secs(5);
 
 fn event(number: usize) -> Event {
@@ -183,7 +185,7 @@ async fn through(name: &str, store: Arc<dyn Store>, bus: Arc<dyn Bus>, raw: Opti
     running.stop().await;
 }
 
-/// What a relay pays for a batch of 64 while so many rows wait.
+/// What a relay pays for a batch while so many rows wait.
 async fn claim(store: &Arc<dyn Store>, waiting: usize) -> Duration {
     let outbox = store.outbox();
     let mut depth = usize::try_from(outbox.depth().await.unwrap().count).unwrap();
@@ -194,7 +196,7 @@ async fn claim(store: &Arc<dyn Store>, waiting: usize) -> Duration {
     let mut times = Vec::new();
     for _ in 0..60 {
         let started = Instant::now();
-        let rows = outbox.claim("bench", 64).await.unwrap();
+        let rows = outbox.claim("bench", BATCH).await.unwrap();
         outbox.confirm(&rows).await.unwrap();
         times.push(started.elapsed());
     }
@@ -206,7 +208,9 @@ async fn claim(store: &Arc<dyn Store>, waiting: usize) -> Duration {
 async fn deep(name: &str, store: Arc<dyn Store>) {
     let (few, many) = (claim(&store, 5_000).await, claim(&store, 100_000).await);
     let ratio = many.as_secs_f64() / few.as_secs_f64();
-    println!("{name}: claim and confirm 64 rows: {few:.1?} of 5,000 waiting, {many:.1?} of 100,000 ({ratio:.2} times)");
+    println!(
+        "{name}: claim and confirm {BATCH} rows: {few:.1?} of 5,000 waiting, {many:.1?} of 100,000 ({ratio:.2} times)"
+    );
 }
 
 async fn on_sqlite(folder: &testkit::TempDir, name: &str) -> Arc<dyn Store> {

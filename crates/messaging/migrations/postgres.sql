@@ -28,6 +28,28 @@ CREATE INDEX IF NOT EXISTS outbox_part ON outbox (part, seq);
 -- The few rows that were refused: those block their keys.
 CREATE INDEX IF NOT EXISTS outbox_refused ON outbox (key, seq) WHERE next_at IS NOT NULL;
 
+-- The oldest rows of these parts that are due, at most so many and so many of each part, in order.
+-- Where rows come and go all the time statistics say nothing, and a plan that sorts costs with the length of the outbox:
+-- there is one good plan, by outbox_part and outbox_refused, and nothing else is left to the planner.
+CREATE OR REPLACE FUNCTION outbox_due(parts smallint[], now timestamptz, most bigint, most_of_part bigint)
+    RETURNS SETOF outbox LANGUAGE sql STABLE ROWS 64
+    SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+    SET enable_sort = off SET jit = off
+AS $$
+    SELECT o.* FROM (
+        SELECT due.seq FROM unnest(parts) AS mine (part)
+        CROSS JOIN LATERAL (
+            SELECT w.seq FROM outbox AS w
+            WHERE w.part = mine.part AND w.dead_at IS NULL AND (w.next_at IS NULL OR w.next_at <= now)
+              AND NOT EXISTS (SELECT 1 FROM outbox AS b
+                              WHERE b.key = w.key AND b.seq < w.seq AND b.next_at > now AND b.dead_at IS NULL)
+            ORDER BY w.seq LIMIT most_of_part
+        ) AS due
+        ORDER BY due.seq LIMIT most
+    ) AS first JOIN outbox AS o ON o.seq = first.seq
+    ORDER BY o.seq
+$$;
+
 -- Which relay may publish the keys of a part. The fence goes up whenever the owner changes.
 CREATE TABLE IF NOT EXISTS outbox_lease (
     part  smallint    PRIMARY KEY,

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::metrics::RelayMetrics;
 use crate::{Bus, Error, Event, Outbox, OutboxRow};
 
-/// Events published in one go.
-const BATCH: usize = 64;
+/// Events published in one go, as many as the bus has acknowledgements under way at once.
+const BATCH: usize = 256;
 /// A look at the outbox is due after this long without a wake-up: another process may have written to it.
 const POLL: Duration = Duration::from_millis(500);
 /// How long the bus may take for a batch.

@@ -22,16 +22,8 @@ const RETENTION: Duration = Duration::from_hours(9 * 24);
 /// Inbox rows forgotten at a time.
 const BATCH: i64 = 1_000;
 
-/// The oldest rows of each part by its index, so that it costs the same however much waits.
-const ROWS: &str = "SELECT o.* FROM unnest($1::smallint[]) AS mine (part)
-    CROSS JOIN LATERAL (
-        SELECT * FROM outbox AS o
-        WHERE o.part = mine.part AND dead_at IS NULL AND (next_at IS NULL OR next_at <= $2)
-          AND NOT EXISTS (SELECT 1 FROM outbox AS b
-                          WHERE b.key = o.key AND b.seq < o.seq AND b.next_at > $2 AND b.dead_at IS NULL)
-        ORDER BY seq LIMIT $3
-    ) AS o
-    ORDER BY o.seq LIMIT $3";
+/// By the index of each part, so that it costs the same however much waits.
+const ROWS: &str = "SELECT * FROM outbox_due($1, $2, $3, $4)";
 
 const CONFIRM: &str =
     "DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS done (seq, fence), outbox_lease AS lease
@@ -107,8 +99,9 @@ impl Outbox for PostgresOutbox {
             return Ok(Vec::new());
         }
         let parts: Vec<i16> = fences.iter().map(|(part, _)| *part).collect();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = sqlx::query(ROWS).bind(parts).bind(self.clock.now()).bind(limit).fetch_all(&self.pool).await;
+        let (most, of_part) = (number(limit), number(share(limit, parts.len())));
+        let query = sqlx::query(ROWS).bind(parts).bind(self.clock.now()).bind(most).bind(of_part);
+        let found = query.fetch_all(&self.pool).await;
         found.map_err(Error::outbox)?.iter().map(|row| rows::outbox(row, &fences)).collect()
     }
 
@@ -173,4 +166,13 @@ impl Outbox for PostgresOutbox {
             .map(|done| done.rows_affected())
             .map_err(Error::outbox)
     }
+}
+
+/// Rows of one part that are looked at: four times what comes to each, for parts fill unevenly.
+fn share(limit: usize, parts: usize) -> usize {
+    limit.div_ceil(parts).saturating_mul(4).clamp(8, limit.max(8))
+}
+
+fn number(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -33,6 +33,11 @@ pub async fn open(url: &str, name: &str, migrations: &Migrator, migrate: bool) -
         prepare(&pool).await.map_err(|error| ::postgres::Error::Migrate(MigrateError::Execute(error)))?;
     } else {
         ::postgres::check(&pool, migrations).await?;
+        // The last thing that the schema makes.
+        let prepared = sqlx::query_scalar("SELECT to_regproc('outbox_due') IS NOT NULL").fetch_one(&pool).await;
+        if !prepared.map_err(::postgres::Error::Connect)? {
+            return Err(::postgres::Error::Behind);
+        }
     }
     Ok(pool)
 }

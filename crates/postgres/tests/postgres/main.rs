@@ -1,0 +1,122 @@
+//! Schemas that change under programs that run, on a real PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use postgres::{Error, check, connect, create, is_unavailable, is_unique_violation, migrate};
+use sqlx::{
+    AssertSqlSafe, PgPool, SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
+use testkit::servers::Postgres;
+
+const FIRST: &str = "CREATE TABLE things (id integer PRIMARY KEY, name text NOT NULL)";
+/// Expands: what the older program writes stays valid.
+const SECOND: &str = "ALTER TABLE things ADD COLUMN colour text NOT NULL DEFAULT 'grey'";
+
+/// A program whose schema is these migrations.
+fn program(migrations: &[&'static str]) -> Migrator {
+    let numbered = (1..)
+        .zip(migrations)
+        .map(|(version, sql)| Migration::new(version, "test".into(), MigrationType::Simple, sql.into_sql_str(), false));
+    Migrator::with_migrations(numbered.collect())
+}
+
+async fn pool() -> Option<PgPool> {
+    let url = Postgres::shared().await?.database().await;
+    Some(connect(&url, "test").await.unwrap())
+}
+
+async fn add(pool: &PgPool, id: i32) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO things (id, name) VALUES ($1, 'thing')").bind(id).execute(pool).await.map(drop)
+}
+
+#[tokio::test]
+async fn an_older_program_works_on_a_newer_schema() {
+    let Some(pool) = pool().await else { return };
+    let (older, newer) = (program(&[FIRST]), program(&[FIRST, SECOND]));
+    migrate(&pool, &older).await.unwrap();
+    add(&pool, 1).await.unwrap();
+    migrate(&pool, &newer).await.unwrap();
+    // It runs on, it starts again, and it does so without the right to migrate.
+    add(&pool, 2).await.unwrap();
+    migrate(&pool, &older).await.unwrap();
+    check(&pool, &older).await.unwrap();
+    add(&pool, 3).await.unwrap();
+    let colours: Vec<String> = sqlx::query_scalar("SELECT colour FROM things").fetch_all(&pool).await.unwrap();
+    assert_eq!(colours, ["grey"; 3]);
+}
+
+#[tokio::test]
+async fn of_several_programs_one_migrates() {
+    let Some(pool) = pool().await else { return };
+    let newer = program(&[FIRST, SECOND]);
+    let all = futures::future::join_all((0..8).map(|_| migrate(&pool, &newer))).await;
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+    let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&pool).await.unwrap();
+    assert_eq!(applied, 2);
+}
+
+#[tokio::test]
+async fn without_migrating_a_program_insists_on_its_schema() {
+    let Some(pool) = pool().await else { return };
+    assert!(matches!(check(&pool, &program(&[FIRST])).await, Err(Error::Behind)));
+    migrate(&pool, &program(&[FIRST])).await.unwrap();
+    check(&pool, &program(&[FIRST])).await.unwrap();
+    let behind = check(&pool, &program(&[FIRST, SECOND])).await.unwrap_err();
+    assert!(behind.to_string().contains("migrate"), "it says what to do: {behind}");
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_change_the_schema_can_serve() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    let owner = connect(&url, "test").await.unwrap();
+    migrate(&owner, &program(&[FIRST])).await.unwrap();
+    let role = url.rsplit_once('/').unwrap().1;
+    let grants = format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}");
+    sqlx::raw_sql(AssertSqlSafe(grants)).execute(&owner).await.unwrap();
+    let pool = connect(&url.replacen("postgres@", &format!("{role}@"), 1), "test").await.unwrap();
+    check(&pool, &program(&[FIRST])).await.unwrap();
+    add(&pool, 1).await.unwrap();
+    assert!(migrate(&pool, &program(&[FIRST, SECOND])).await.is_err());
+}
+
+#[tokio::test]
+async fn a_migration_that_was_changed_is_refused() {
+    let Some(pool) = pool().await else { return };
+    migrate(&pool, &program(&[FIRST])).await.unwrap();
+    assert!(matches!(migrate(&pool, &program(&[SECOND])).await, Err(Error::Migrate(_))));
+}
+
+#[tokio::test]
+async fn sessions_have_limits() {
+    let Some(pool) = pool().await else { return };
+    for (name, value) in [("statement_timeout", "5s"), ("lock_timeout", "3s")] {
+        let set: String = sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&pool).await.unwrap();
+        assert_eq!(set, value, "{name}");
+    }
+    migrate(&pool, &program(&[FIRST])).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE things").execute(&mut *tx).await.unwrap();
+    let waited = std::time::Instant::now();
+    assert!(is_unavailable(&add(&pool, 1).await.unwrap_err()));
+    assert!(waited.elapsed().as_secs() < 5, "the lock's limit, not the statement's");
+}
+
+#[tokio::test]
+async fn a_database_is_made_once() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    create(&url).await.unwrap();
+    let odd = format!("{url}%22%20odd");
+    create(&odd).await.unwrap();
+    let pool = connect(&odd, "test").await.unwrap();
+    migrate(&pool, &program(&[FIRST])).await.unwrap();
+    add(&pool, 1).await.unwrap();
+    assert!(is_unique_violation(&add(&pool, 1).await.unwrap_err()));
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_used_keeps_its_password() {
+    let Err(error) = connect("postgres://me:secret@127.0.0.1:1/none", "test").await else { panic!("connected") };
+    assert!(!format!("{error:?}{error}").contains("secret"));
+}
