@@ -25,6 +25,8 @@ const KEYS: usize = 500;
 const WINDOW: usize = 256;
 /// As the relay takes them.
 const BATCH: usize = 256;
+/// Events recorded at the same time.
+const WRITERS: usize = 8;
 const PACED: Duration = Duration::from_secs(5);
 
 fn event(number: usize) -> Event {
@@ -113,6 +115,12 @@ impl Running {
         }
     }
 
+    /// Records an event as a request does, and pokes the relay.
+    async fn record(&self, store: &Arc<dyn Store>, event: Event) {
+        let _ = store.record(&Effects::of(vec![event])).await;
+        self.wake.poke();
+    }
+
     async fn stop(self) {
         self.token.cancel();
         self.tasks.close();
@@ -125,64 +133,105 @@ fn rate(count: usize, took: Duration) -> f64 {
 }
 
 /// Events per second that `JetStream` takes by itself: same headers, same data, same window of acknowledgements.
-async fn raw(url: &str) -> f64 {
+async fn raw(url: &str, window: usize) -> f64 {
     let js = jetstream::new(async_nats::connect(url).await.unwrap());
-    let config = Config { name: "raw".into(), subjects: vec!["raw.>".into()], ..Config::default() };
+    let (name, subject) = (format!("raw{window}"), format!("raw{window}.event"));
+    let config = Config { name, subjects: vec![subject.clone()], ..Config::default() };
     js.create_stream(config).await.unwrap();
     let messages: Vec<_> = (0..EVENTS).map(event).collect();
     let started = Instant::now();
     let publish = |event: Event| {
-        let js = js.clone();
+        let (js, subject) = (js.clone(), subject.clone());
         async move {
             let mut headers = async_nats::HeaderMap::new();
             for (name, value) in event.to_headers("ce-") {
                 headers.insert(name, value);
             }
             headers.insert("Nats-Msg-Id", event.id.to_string());
-            js.publish_with_headers("raw.event", headers, event.data).await.unwrap().await.unwrap();
+            js.publish_with_headers(subject, headers, event.data).await.unwrap().await.unwrap();
         }
     };
-    stream::iter(messages.into_iter().map(publish)).buffer_unordered(WINDOW).collect::<Vec<_>>().await;
+    stream::iter(messages.into_iter().map(publish)).buffer_unordered(window).collect::<Vec<_>>().await;
     rate(EVENTS, started.elapsed())
 }
 
-/// Events per second from a full outbox until all are applied, then the delays at half of that.
-async fn through(name: &str, store: Arc<dyn Store>, bus: Arc<dyn Bus>, raw: Option<f64>) {
+async fn fill(store: &Arc<dyn Store>) {
     for first in (0..EVENTS).step_by(500) {
         let _ = store.record(&Effects::of((first..first + 500).map(event).collect())).await;
     }
+}
+
+/// Events per second that the relay takes from a full outbox to the bus.
+async fn published(name: &str, store: Arc<dyn Store>, bus: Arc<dyn Bus>, raw: Option<f64>) {
+    fill(&store).await;
+    let (token, outbox) = (CancellationToken::new(), store.outbox());
+    let relay = Relay::new(store.outbox(), bus, clock::system());
+    let started = Instant::now();
+    let relaying = TaskTracker::new().spawn(relay.run(token.clone()));
+    while outbox.depth().await.unwrap().count > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("{name}: outbox to bus {}", compared(rate(EVENTS, started.elapsed()), raw, "raw publishing"));
+    token.cancel();
+    relaying.await.unwrap().unwrap();
+}
+
+/// Events per second whose receipt the database takes by itself, as many at a time as a consumer handles.
+async fn receipts(store: &Arc<dyn Store>) -> f64 {
+    let started = Instant::now();
+    let receive = |_| async move {
+        let receipt = Receipt { consumer: "alone", event_id: uuid::Uuid::new_v4() };
+        let _ = store.record(&Effects::default().caused_by(receipt)).await;
+    };
+    stream::iter(0..EVENTS).for_each_concurrent(Policy::default().max_in_flight, receive).await;
+    rate(EVENTS, started.elapsed())
+}
+
+/// Events per second from a full outbox until all are applied; then recorded while they are carried and applied, as
+/// many as go; then the delays at half of that.
+async fn through(name: &str, store: Arc<dyn Store>, bus: Arc<dyn Bus>, raw: Option<f64>) {
+    let alone = receipts(&store).await;
+    fill(&store).await;
     let started = Instant::now();
     let running = start(&store, &bus);
     running.applied(EVENTS).await;
     let full = rate(EVENTS, started.elapsed());
-    let ratio = raw.map(|raw| format!(", {:.2} of raw publishing ({raw:.0}/s)", full / raw)).unwrap_or_default();
-    println!("{name}: outbox to applied {full:.0} events/s{ratio}");
+    println!("{name}: outbox to applied {}", compared(full, raw, "raw publishing"));
+    println!("{name}: outbox to applied {}", compared(full, Some(alone), "receipts in the database alone"));
+
+    let started = Instant::now();
+    let (carried, kept) = (&running, &store);
+    let record = |number| async move { carried.record(kept, event(number)).await };
+    stream::iter(0..EVENTS / 2).for_each_concurrent(WRITERS, record).await;
+    running.applied(EVENTS + EVENTS / 2).await;
+    let sustained = rate(EVENTS / 2, started.elapsed());
+    println!("{name}: recorded, carried and applied at the same time {sustained:.0} events/s");
 
     running.inbox.delays.lock().unwrap().clear();
     let (mut number, started) = (0, Instant::now());
     while started.elapsed() < PACED {
-        let due = started.elapsed().as_secs_f64() * full / 2.0;
-        let batch = stream::iter(std::iter::from_fn(|| {
+        let due = started.elapsed().as_secs_f64() * sustained / 2.0;
+        let now = std::iter::from_fn(|| {
             (f64::from(u32::try_from(number).unwrap()) < due).then(|| {
                 number += 1;
-                event(number)
+                number
             })
-        }));
-        batch
-            .for_each_concurrent(8, |event| async {
-                let _ = store.record(&Effects::of(vec![event])).await;
-            })
-            .await;
-        running.wake.poke();
+        });
+        stream::iter(now).for_each_concurrent(WRITERS, record).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    running.applied(EVENTS + number).await;
+    running.applied(EVENTS + EVENTS / 2 + number).await;
     let paced = rate(number, started.elapsed());
     let mut delays = std::mem::take(&mut *running.inbox.delays.lock().unwrap());
     delays.sort_unstable();
     let at = |share: usize| delays[(delays.len() - 1) * share / 100];
     println!("{name}: at {paced:.0} events/s, from recording to applied: median {:.1?}, p99 {:.1?}", at(50), at(99));
     running.stop().await;
+}
+
+fn compared(rate: f64, other: Option<f64>, what: &str) -> String {
+    let ratio = other.map(|other| format!(", {:.2} of {what} ({other:.0}/s)", rate / other)).unwrap_or_default();
+    format!("{rate:.0} events/s{ratio}")
 }
 
 /// What a relay pays for a batch while so many rows wait.
@@ -194,7 +243,7 @@ async fn claim(store: &Arc<dyn Store>, waiting: usize) -> Duration {
         depth += 1_000;
     }
     let mut times = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..40 {
         let started = Instant::now();
         let rows = outbox.claim("bench", BATCH).await.unwrap();
         outbox.confirm(&rows).await.unwrap();
@@ -206,10 +255,10 @@ async fn claim(store: &Arc<dyn Store>, waiting: usize) -> Duration {
 }
 
 async fn deep(name: &str, store: Arc<dyn Store>) {
-    let (few, many) = (claim(&store, 5_000).await, claim(&store, 100_000).await);
+    let (few, many) = (claim(&store, 20_000).await, claim(&store, 110_000).await);
     let ratio = many.as_secs_f64() / few.as_secs_f64();
     println!(
-        "{name}: claim and confirm {BATCH} rows: {few:.1?} of 5,000 waiting, {many:.1?} of 100,000 ({ratio:.2} times)"
+        "{name}: claim and confirm {BATCH} rows: {few:.1?} of 20,000 waiting, {many:.1?} of 110,000 ({ratio:.2} times)"
     );
 }
 
@@ -230,8 +279,13 @@ async fn main() {
         let pool = postgres::open(&server.database().await, "bench", &NOTHING, true).await.unwrap();
         Arc::new(OnPostgres(pool)) as Arc<dyn Store>
     };
-    let raw = raw(nats.url()).await;
-    let bus = NatsBus::open(&nats.fresh(), clock::system()).await.unwrap();
-    through("PostgreSQL and NATS", store().await, Arc::new(bus), Some(raw)).await;
+    let (one, many) = (raw(nats.url(), 1).await, raw(nats.url(), WINDOW).await);
+    println!(
+        "raw JetStream: {one:.0} events/s one after the other, {many:.0} with {WINDOW} acknowledgements under way"
+    );
+    let bus = Arc::new(NatsBus::open(&nats.fresh(), clock::system()).await.unwrap());
+    published("PostgreSQL and NATS", store().await, bus, Some(many)).await;
+    let bus = Arc::new(NatsBus::open(&nats.fresh(), clock::system()).await.unwrap());
+    through("PostgreSQL and NATS", store().await, bus, Some(many)).await;
     deep("PostgreSQL", store().await).await;
 }

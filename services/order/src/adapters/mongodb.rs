@@ -1,8 +1,8 @@
 //! Orders, products and closing accounts on MongoDB, without transactions.
 //!
 //! An order is one document with its events inside, so a change of an order and what it causes are one update. Only
-//! stock is another document's: [`stock`] changes it exactly once however often it is tried, [`placing`] and
-//! [`returning`] say in the order's document what is under way, so that whoever comes next can finish it.
+//! stock is another document's: `stock` changes it exactly once however often it is tried, `placing` and
+//! `returning` say in the order's document what is under way, so that whoever comes next can finish it.
 //! Why it is so stands in docs/adr/0008-orders-without-transactions.md.
 
 mod accounts;
