@@ -32,7 +32,7 @@ pub enum Error {
     #[error("lock backend did not answer within {0:?}")]
     TimedOut(Duration),
     /// `lock.url` names no backend.
-    #[error("unknown lock scheme {0:?}: known is memory:")]
+    #[error("unknown lock scheme {0:?}: known are memory:, redis:// and redis+cluster://")]
     UnknownScheme(String),
 }
 

@@ -46,6 +46,10 @@ pub(crate) fn nats() -> Option<PathBuf> {
     if is_program(&installed) { Some(installed) } else { on_path("nats-server", is_program) }
 }
 
+pub(crate) fn redis() -> Option<PathBuf> {
+    on_path("redis-server", is_program)
+}
+
 /// Whether it is the server itself: a script of that name, as some package managers put on the path, starts another
 /// process, which a signal to the script would not reach.
 fn is_program(path: &Path) -> bool {

@@ -31,11 +31,13 @@ pub enum Server {
     MongoDb,
     /// NATS with `JetStream`.
     Nats,
+    /// Redis.
+    Redis,
 }
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Postgres, Self::MongoDb, Self::Nats];
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::MongoDb, Self::Nats, Self::Redis];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Server {
             Self::Postgres => "PostgreSQL",
             Self::MongoDb => "MongoDB",
             Self::Nats => "NATS",
+            Self::Redis => "Redis",
         }
     }
 
@@ -52,6 +55,7 @@ impl Server {
             Self::Postgres => "postgres",
             Self::MongoDb => "mongodb",
             Self::Nats => "nats",
+            Self::Redis => "redis",
         }
     }
 
@@ -63,6 +67,8 @@ impl Server {
             Self::MongoDb => format!("mongodb://127.0.0.1:{port}"),
             Self::Nats if password.is_empty() => format!("nats://127.0.0.1:{port}"),
             Self::Nats => format!("nats://{NATS_USER}{password}@127.0.0.1:{port}"),
+            Self::Redis if password.is_empty() => format!("redis://127.0.0.1:{port}"),
+            Self::Redis => format!("redis://{password}@127.0.0.1:{port}"),
         }
     }
 }
@@ -85,12 +91,15 @@ enum How {
     /// The program `java` and the folder that holds `lib` and `out`.
     StandIn(PathBuf, PathBuf),
     Nats(PathBuf),
+    Redis(PathBuf),
 }
 
 /// Who may connect to a NATS that has a password.
 const NATS_USER: &str = "trireme";
 /// The file with its password.
 const NATS_SETTINGS: &str = "nats.conf";
+/// The file with the password of a Redis that has one.
+const REDIS_SETTINGS: &str = "redis.conf";
 /// The class of the stand-in for MongoDB; .ci/mongodb holds its source.
 const STAND_IN: &str = "de.bwaldvogel.mongo.backend.h2.MongoStandIn";
 
@@ -104,6 +113,7 @@ impl Installed {
                 Some(How::StandIn(java, folder))
             }),
             Server::Nats => find::nats().map(How::Nats),
+            Server::Redis => find::redis().map(How::Redis),
         }
         .map(Self)
     }
@@ -115,6 +125,7 @@ impl Installed {
             How::Mongod(_) => "MongoDB",
             How::StandIn(..) => "a stand-in that speaks MongoDB's protocol",
             How::Nats(_) => "NATS",
+            How::Redis(_) => "Redis",
         }
     }
 
@@ -131,6 +142,9 @@ impl Installed {
         if let (How::Nats(_), Some(password)) = (&self.0, password) {
             let settings = format!("authorization {{ user: {NATS_USER}, password: \"{password}\" }}\n");
             private(&folder.join(NATS_SETTINGS), &settings)?;
+        }
+        if let (How::Redis(_), Some(password)) = (&self.0, password) {
+            private(&folder.join(REDIS_SETTINGS), &format!("requirepass {password}\n"))?;
         }
         data_folder(folder)
     }
@@ -160,6 +174,17 @@ impl Installed {
                 if settings.exists() {
                     command.arg("-c").arg(settings);
                 }
+                command
+            }
+            How::Redis(program) => {
+                let mut command = Command::new(program);
+                let settings = folder.join(REDIS_SETTINGS);
+                if settings.exists() {
+                    command.arg(settings);
+                }
+                // What is written survives the process; a machine that dies may lose the last second.
+                command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "yes", "--dir"]);
+                command.arg(data);
                 command
             }
         }

@@ -1,11 +1,14 @@
 //! Real servers for tests: on a free loopback port, in a folder of their own, gone when the test process is.
 //!
-//! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`) where that is set,
-//! else from an installed program. Where there is none its tests are left out and say so; with `TEST_ALL=1` that is a
+//! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`,
+//! `TEST_REDIS_URL`) where that is set, else from an installed program. Where there is none its tests are left out and say so; with `TEST_ALL=1` that is a
 //! failure.
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
+mod cluster;
 mod own;
+
+pub use cluster::RedisCluster;
 
 use std::{
     env,
@@ -17,7 +20,7 @@ use own::Own;
 use servers::{Installed, Server};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
 use uuid::Uuid;
@@ -43,7 +46,8 @@ impl Running {
             missing(server, Some(variable));
             return None;
         };
-        let own = Own::start(server, installed).unwrap_or_else(|error| panic!("{server} does not start: {error}"));
+        let own = Own::start(server, installed, crate::free_port(), &[])
+            .unwrap_or_else(|error| panic!("{server} does not start: {error}"));
         Some(Self { server, url: server.url(own.port, None), own: Some(Mutex::new(own)) })
     }
 
@@ -67,13 +71,25 @@ impl Running {
             Server::Postgres => PgConnection::connect(&format!("{}/postgres", self.url)).await.is_ok(),
             Server::MongoDb => TcpStream::connect(address()).await.is_ok(),
             // It greets.
-            Server::Nats => {
-                let Ok(stream) = TcpStream::connect(address()).await else { return false };
-                let mut line = String::new();
-                BufReader::new(stream).read_line(&mut line).await.is_ok() && line.starts_with("INFO ")
+            Server::Nats => first_line(address(), "").await.is_ok_and(|line| line.starts_with("INFO ")),
+            Server::Redis => {
+                let host = address().split(['?', '/']).next().unwrap_or_default();
+                // One with a password refuses the command, and answers.
+                first_line(host, "PING\r\n")
+                    .await
+                    .is_ok_and(|line| line.starts_with(['+', '-']) && !line.contains("LOADING"))
             }
         }
     }
+}
+
+/// What a server says first to `words`.
+async fn first_line(address: &str, words: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(words.as_bytes()).await?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).await?;
+    Ok(line)
 }
 
 /// What is the same for every kind of server.
@@ -167,6 +183,11 @@ server! {
     Nats, "TEST_NATS_URL"
 }
 
+server! {
+    /// A Redis server.
+    Redis, "TEST_REDIS_URL"
+}
+
 impl Postgres {
     /// Makes an empty database and returns its address.
     pub async fn database(&self) -> String {
@@ -190,6 +211,22 @@ impl Nats {
     /// An address under which the names of streams are new.
     pub fn fresh(&self) -> String {
         format!("{}?prefix={}", self.url(), fresh_name())
+    }
+}
+
+impl Redis {
+    /// An address under which the names of keys are new.
+    pub fn fresh(&self) -> String {
+        format!("{}?prefix={}", self.url(), fresh_name())
+    }
+
+    /// Makes it forget everything.
+    ///
+    /// # Panics
+    /// The server is not [`Self::alone`].
+    pub fn flush(&self) {
+        let port = self.0.own().port.to_string();
+        cluster::cli(&["-p", &port, "FLUSHALL"]);
     }
 }
 

@@ -168,7 +168,7 @@ fn scheme(url: &str) -> &str {
 
 async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &Tasks) -> Result<App> {
     let keys = KeyRing::open(Arc::clone(&store.keys), clock.clone(), config.tokens.rotation()).await?;
-    let cache = cache::open(&config.cache.url, &tasks.tracker()).context("cache.url")?;
+    let cache = cache::open(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
     let policy = cache::Policy { ttl: config.cache.ttl, ..cache::Policy::default() };
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
     let order = Http::new(&config.order.url, config.order.client.clone(), Some(credential), "order");

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use lock::{Acquired, Backend, BoxError, Error, Locks, Memory, Owner, Policy, Request, Turn};
 use tokio::time::{Instant, advance};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod contract {
     use super::{Arc, Backend, Memory};
@@ -15,6 +15,8 @@ mod contract {
         => || async { Arc::new(Memory::new(clock::system())) as Arc<dyn Backend> }
     );
 }
+
+mod redis;
 
 fn memory() -> (Arc<Memory>, Locks, TaskTracker) {
     let (memory, tracker) = (Arc::new(Memory::new(clock::system())), TaskTracker::new());
@@ -121,8 +123,11 @@ async fn fences_rise_over_a_restart() {
 
 #[test]
 fn only_known_schemes_open() {
-    assert!(lock::open("memory:").is_ok());
-    for unknown in ["memory", "memory:x", "redis://localhost", ""] {
-        assert!(matches!(lock::open(unknown), Err(Error::UnknownScheme(_))), "{unknown}");
+    let open = |url| lock::open(url, &TaskTracker::new(), &CancellationToken::new());
+    assert!(open("memory:").is_ok());
+    for unknown in ["memory", "memory:x", "redis:", "etcd://localhost", ""] {
+        assert!(open(unknown).is_err(), "{unknown}");
     }
+    assert!(matches!(open("etcd://localhost"), Err(Error::UnknownScheme(_))));
+    assert!(matches!(open("redis://localhost?poool=1"), Err(Error::Unavailable(_))));
 }

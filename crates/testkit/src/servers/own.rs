@@ -9,24 +9,25 @@ use std::{
 
 use servers::{Installed, Server};
 
-use crate::free_port;
-
 #[derive(Debug)]
 pub(super) struct Own {
     server: Server,
     installed: Installed,
+    options: Vec<String>,
     folder: PathBuf,
     pub(super) port: u16,
     running: Option<(Child, Watch)>,
 }
 
 impl Own {
-    pub(super) fn start(server: Server, installed: Installed) -> io::Result<Self> {
+    /// Starts it on `port`, with `options` after those that it has anyway.
+    pub(super) fn start(server: Server, installed: Installed, port: u16, options: &[&str]) -> io::Result<Self> {
         let folder = crate::temp_dir().keep();
         // PostgreSQL has another user when this is root.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
         installed.prepare(&folder, None)?;
-        let mut own = Self { server, installed, folder, port: free_port(), running: None };
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut own = Self { server, installed, options, folder, port, running: None };
         own.run()?;
         Ok(own)
     }
@@ -38,10 +39,14 @@ impl Own {
             // What is written survives the process; the machine's death is not tested.
             command.args(["-c", "fsync=off"]);
         }
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let child = command.args(&self.options).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let watch = Watch::over(child.id(), &self.folder)?;
         self.running = Some((child, watch));
         Ok(())
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        self.running.is_some()
     }
 
     pub(super) fn kill(&mut self) {

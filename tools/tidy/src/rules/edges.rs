@@ -5,20 +5,21 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("auth", &["clock", "error"]),
-    ("cache", &["clock"]),
+    ("cache", &["clock", "redis"]),
     ("chassis", &["config", "error", "telemetry"]),
     ("client", &["auth", "config", "error", "telemetry"]),
     ("clock", &[]),
     ("config", &[]),
     ("error", &[]),
-    ("lock", &["clock"]),
+    ("lock", &["clock", "redis"]),
     ("messaging", &["clock", "mongo", "postgres", "sqlite", "telemetry"]),
     ("mongo", &[]),
     ("money", &[]),
     ("postgres", &[]),
     ("proto", &[]),
+    ("redis", &[]),
     ("servers", &[]),
     ("sqlite", &[]),
     ("telemetry", &["config", "error"]),

@@ -52,9 +52,9 @@ const FOREIGN: [(&str, &[&str]); 4] = [
             "tracing",
         ],
     ),
-    ("app", &["axum", "chassis", "http", "hyper", "mongo", "mongodb", "postgres", "proto", "sqlite", "sqlx", "tonic"]),
-    ("api", &["mongo", "mongodb", "postgres", "sqlite", "sqlx"]),
-    ("config", &["axum", "mongo", "mongodb", "postgres", "sqlite", "sqlx", "tonic"]),
+    ("app", &["axum", "chassis", "http", "hyper", "mongo", "mongodb", "postgres", "proto", "redis", "sqlite", "sqlx", "tonic"]),
+    ("api", &["mongo", "mongodb", "postgres", "redis", "sqlite", "sqlx"]),
+    ("config", &["axum", "mongo", "mongodb", "postgres", "redis", "sqlite", "sqlx", "tonic"]),
 ];
 
 /// The layer of a service's file: `services/user/src/app/ports.rs` and `services/user/src/app.rs` are in `app`.

@@ -1,0 +1,5 @@
+-- Ends the lease without a value.    ARGV  token, feed, name
+if e.lt == ARGV[1] then
+    end_lease(ARGV[2], ARGV[3])
+end
+return { '1' }

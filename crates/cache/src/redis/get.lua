@@ -1,0 +1,5 @@
+-- A fresh value.
+if fresh then
+    return entry('fresh')
+end
+return { 'none' }

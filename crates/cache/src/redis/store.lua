@@ -1,0 +1,36 @@
+-- Stores what was loaded under the lease, or what was written.
+-- ARGV  fill|put, token or source, value, data version or '', soft, hard, cost in ms, feed, name
+local put = ARGV[1] == 'put'
+local version = tonumber(ARGV[4])
+if put then
+    if e.dv and number('dv') >= version then
+        return { 'refused' }
+    end
+elseif e.lt ~= ARGV[2] or version and e.dv and version < number('dv') then
+    return { 'refused' }
+end
+
+local generation = next_generation()
+local kept = now + memory
+redis.call('HSET', key, 'g', generation, 'k', text(kept))
+if version then
+    redis.call('HSET', key, 'dv', text(math.max(version, number('dv'))))
+end
+end_lease(ARGV[8], ARGV[9])
+if put then
+    redis.call('PUBLISH', ARGV[8], table.concat({ 'I', ARGV[2], generation, ARGV[9] }, ' '))
+    if number('u') > now then
+        -- The data may be older than what was invalidated just before.
+        redis.call('HDEL', key, 'v', 's', 'h', 'd')
+        keep(kept, number('u'))
+        return { 'removed', generation }
+    end
+end
+local hard = now + ARGV[6]
+local cost = put and e.d or ARGV[7]
+redis.call('HSET', key, 'v', ARGV[3], 's', text(now + ARGV[5]), 'h', text(hard), 'd', cost)
+if version then
+    redis.call('HDEL', key, 'u')
+end
+keep(kept, hard, version and 0 or number('u'))
+return { 'stored', generation }
