@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
@@ -34,6 +34,7 @@ pub(crate) struct Inner<V> {
     pub(crate) policy: Policy,
     pub(crate) metrics: Metrics,
     flights: Arc<Flights<V>>,
+    pub(crate) bulkhead: Semaphore,
 }
 
 impl<K, V> Cache<K, V>
@@ -46,7 +47,8 @@ where
         let flights = Arc::new(Flights::new());
         let listener: Weak<dyn Listener> = Arc::<Flights<V>>::downgrade(&flights);
         store.listen(listener);
-        Self { inner: Arc::new(Inner { name, store, policy, metrics: Metrics::new(name), flights }), keys: PhantomData }
+        let (metrics, bulkhead) = (Metrics::new(name), Semaphore::new(policy.bulkhead.max(1)));
+        Self { inner: Arc::new(Inner { name, store, policy, metrics, flights, bulkhead }), keys: PhantomData }
     }
 
     /// The value, if it is cached and fresh.
@@ -106,7 +108,7 @@ where
                     Some(None) | None => continue,
                 },
             };
-            let span = tracing::info_span!("cache.get", cache.key = key, cache.hit = Empty);
+            let span = tracing::info_span!("redis.get", cache.key = key, cache.hit = Empty);
             let (result, outcome) = Load::new(inner, &key, early, version_of).run(fetch).instrument(span.clone()).await;
             span.record("cache.hit", outcome.is_hit());
             leader.land(result.clone().map_err(|error| Failure::of(&error)));
@@ -121,7 +123,7 @@ where
     pub async fn put(&self, key: &K, value: Option<&V>, data_version: u64) {
         let (key, inner) = (self.key(key), &*self.inner);
         let _poison = Poison { flights: &inner.flights, key: &key };
-        let span = tracing::info_span!("cache.set", cache.key = key);
+        let span = tracing::info_span!("redis.set", cache.key = key);
         async {
             match inner.fill_of(value, Some(data_version)) {
                 Some(fill) => _ = inner.call("put", &key, inner.store.put(&key, fill, data_version)).await,
@@ -146,7 +148,7 @@ where
     async fn invalidate_up_to(&self, key: &K, reach: Reach) {
         let (key, inner) = (self.key(key), &*self.inner);
         let _poison = Poison { flights: &inner.flights, key: &key };
-        let span = tracing::info_span!("cache.delete", cache.key = key);
+        let span = tracing::info_span!("redis.delete", cache.key = key);
         inner.call("invalidate", &key, inner.store.invalidate(&key, reach)).instrument(span).await;
     }
 

@@ -10,8 +10,11 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// `cache.url` names no store.
-    #[error("unknown cache scheme {0:?}: known is memory:")]
+    #[error("unknown cache scheme {0:?}: known are memory:, redis:// and redis+cluster://")]
     UnknownScheme(String),
+    /// `cache.url` cannot be read. The text holds no password.
+    #[error("the cache's address")]
+    Address(#[source] BoxError),
 }
 
 /// A value was neither cached nor loaded.

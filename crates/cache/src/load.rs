@@ -57,9 +57,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
             Plan::Load(fallback) => self.load_and_fill(lease, fallback, fetch).await,
             Plan::LoadUnstored => {
                 // An answer that was lost may have given the lease: it is abandoned with the guard.
-                let loaded = self.load(fetch).await;
-                let outcome = if loaded.is_ok() { Outcome::Miss } else { Outcome::Error };
-                (loaded, outcome)
+                self.load_behind_the_bulkhead(fetch).await
             }
         }
     }
@@ -123,6 +121,26 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
                 (Ok(stale), Outcome::Stale)
             }
             (Err(error), Err(Missing)) => (Err(error), Outcome::Error),
+        }
+    }
+
+    /// Without the store, so that nothing is shared between processes and nothing is stored.
+    async fn load_behind_the_bulkhead<E, F, Fut>(&self, fetch: F) -> Answer<V, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<V>, E>>,
+    {
+        let limit = self.cache.policy.load_timeout;
+        let loaded = match timeout(limit, self.cache.bulkhead.acquire()).await {
+            Ok(_place) => self.load(fetch).await,
+            Err(_) => Err(LoadError::TimedOut(limit)),
+        };
+        match loaded {
+            Ok(value) => (Ok(value), Outcome::Miss),
+            Err(error) => {
+                let last = self.cache.store.last_known(self.key).and_then(|entry| self.cache.decode(&entry).ok());
+                last.map_or((Err(error), Outcome::Error), |value| (Ok(value), Outcome::Stale))
+            }
         }
     }
 

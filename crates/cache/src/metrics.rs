@@ -85,3 +85,29 @@ impl Metrics {
         self.unreadable.add(1, std::slice::from_ref(&self.cache));
     }
 }
+
+/// What a store beyond this process meets.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    heard: Counter<u64>,
+    broke: Counter<u64>,
+}
+
+impl Remote {
+    pub(crate) fn new() -> Self {
+        let meter = opentelemetry::global::meter("cache");
+        let counter = |name, text| meter.u64_counter(name).with_description(text).build();
+        Self {
+            heard: counter("cache.backplane.received", "Writes by other processes that were heard of."),
+            broke: counter("cache.backplane.broken", "How often words of writes may have been missed."),
+        }
+    }
+
+    pub(crate) fn heard(&self) {
+        self.heard.add(1, &[]);
+    }
+
+    pub(crate) fn broke(&self) {
+        self.broke.add(1, &[]);
+    }
+}

@@ -21,6 +21,8 @@ pub struct Policy {
     pub load_timeout: Duration,
     /// The limit of one call to the store.
     pub store_timeout: Duration,
+    /// How many loads run at the same time while the store is down, so that what it protects is not flattened.
+    pub bulkhead: usize,
     /// How eagerly a value is refreshed before it is stale, in costs of its load (beta of `XFetch`); 0 is never.
     pub early: f64,
     /// Raise it when the meaning of stored values changes: values of another schema are not found.
@@ -29,6 +31,7 @@ pub struct Policy {
 
 impl Default for Policy {
     /// Five minutes fresh and five more stale, a lease of 3 s, 5 s to load, half a second for the store.
+    /// 32 loads at a time without it.
     fn default() -> Self {
         Self {
             ttl: Duration::from_mins(5),
@@ -39,6 +42,7 @@ impl Default for Policy {
             lease: Duration::from_secs(3),
             load_timeout: Duration::from_secs(5),
             store_timeout: Duration::from_millis(500),
+            bulkhead: 32,
             early: 1.0,
             schema: 0,
         }

@@ -16,6 +16,11 @@ impl Token {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    /// Reads what [`Display`](fmt::Display) has written.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        u128::from_str_radix(text, 16).ok().map(Self)
+    }
 }
 
 impl fmt::Display for Token {
@@ -117,6 +122,11 @@ pub trait Listener: Send + Sync {
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A fresh value that is at hand without waiting, no older than the last invalidation told to the listeners.
     fn near(&self, _key: &str) -> Option<Entry> {
+        None
+    }
+
+    /// The last value that is known at hand, however old: for when neither the store nor the loader answers.
+    fn last_known(&self, _key: &str) -> Option<Entry> {
         None
     }
 

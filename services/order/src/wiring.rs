@@ -56,7 +56,11 @@ pub async fn service(config: &Config) -> Result<chassis::App> {
     let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let (follow_ups, worker) = follow_up::queue();
     let app = Arc::new(use_cases(config, clock.clone(), &store, follow_ups, &tasks)?);
-    let locks = Locks::new(lock::open(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?, tasks.tracker(), lock::Policy::default());
+    let locks = Locks::new(
+        lock::open(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
+        tasks.tracker(),
+        lock::Policy::default(),
+    );
     start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
     let keys = JwksClient::new(&config.auth.jwks_url, client::Config::default());
     let secret = config.service.credential_file.expose();

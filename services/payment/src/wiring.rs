@@ -45,7 +45,11 @@ pub async fn app(config: &Config) -> Result<App> {
     let store = open_store(config, &clock, &wake, config.database.migrate).await?;
     let sandbox = open_provider(&config.provider.url).await?;
     let bus = messaging::open(&config.bus.url, Arc::clone(&clock)).await.context("bus.url")?;
-    let locks = Locks::new(lock::open(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?, tasks.tracker(), Policy::default());
+    let locks = Locks::new(
+        lock::open(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
+        tasks.tracker(),
+        Policy::default(),
+    );
 
     let outbox = store.outbox;
     let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), Arc::clone(&clock)).woken_by(wake);

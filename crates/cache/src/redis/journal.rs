@@ -1,7 +1,7 @@
 //! Writes that Redis was not told of: nothing is read of a key before Redis knows that it was written.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,8 +13,12 @@ pub(super) struct Journal(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    keys: HashSet<String>,
-    overflown: bool,
+    /// Keys, each with the number of the last write of it that failed.
+    keys: HashMap<String, u64>,
+    failed: u64,
+    /// How many writes had no place, and of how many of them it is known that all was given up since.
+    lost: u64,
+    given_up: u64,
 }
 
 /// A write under way: dropped before [`Write::done`], it is in the journal.
@@ -32,30 +36,38 @@ impl Journal {
         Write { journal: self, key: Some(key) }
     }
 
-    pub(super) fn holds(&self, key: &str) -> bool {
-        self.state().keys.contains(key)
+    /// The number of the key's last failed write.
+    pub(super) fn failed(&self, key: &str) -> Option<u64> {
+        self.state().keys.get(key).copied()
     }
 
-    /// Whether there was more than could be kept.
-    pub(super) fn is_overflown(&self) -> bool {
-        self.state().overflown
+    /// All keys with their numbers.
+    pub(super) fn all(&self) -> Vec<(String, u64)> {
+        self.state().keys.iter().map(|(key, number)| (key.clone(), *number)).collect()
     }
 
+    /// Redis knows of the key's writes up to this one.
+    pub(super) fn told(&self, key: &str, number: u64) {
+        let mut state = self.state();
+        if state.keys.get(key).is_some_and(|last| *last <= number) {
+            state.keys.remove(key);
+        }
+    }
+
+    /// How many writes had no place, if that is more than have been given up.
+    pub(super) fn overflow(&self) -> Option<u64> {
+        let state = self.state();
+        (state.lost > state.given_up).then_some(state.lost)
+    }
+
+    /// All that was stored when so many had been lost has been given up.
+    pub(super) fn given_up(&self, lost: u64) {
+        self.state().given_up = lost;
+    }
+
+    /// How many keys wait.
     pub(super) fn len(&self) -> usize {
         self.state().keys.len()
-    }
-
-    pub(super) fn keys(&self) -> Vec<String> {
-        self.state().keys.iter().cloned().collect()
-    }
-
-    pub(super) fn told(&self, key: &str) {
-        self.state().keys.remove(key);
-    }
-
-    /// All that was stored before has been given up.
-    pub(super) fn given_up(&self) {
-        *self.state() = State::default();
     }
 }
 
@@ -68,11 +80,15 @@ impl Write<'_> {
 impl Drop for Write<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        let mut state = self.journal.state();
-        if state.keys.len() < MOST {
-            state.keys.insert(key.to_owned());
+        let mut guard = self.journal.state();
+        let state = &mut *guard;
+        state.failed += 1;
+        if let Some(number) = state.keys.get_mut(key) {
+            *number = state.failed;
+        } else if state.keys.len() < MOST {
+            state.keys.insert(key.to_owned(), state.failed);
         } else {
-            state.overflown = true;
+            state.lost += 1;
         }
     }
 }

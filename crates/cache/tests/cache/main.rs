@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache::{Ask, BoxError, Cache, Entry, Fill, Found, Listener, LoadError, Memory, Policy, Reach, Store, Token};
 use tokio::time::{Instant, sleep};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+mod redis;
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(Memory::new(clock::system()))
@@ -155,9 +157,10 @@ async fn a_store_that_is_down_costs_time_and_nothing_else() {
 
 #[tokio::test]
 async fn only_known_schemes_open() {
-    let tracker = TaskTracker::new();
-    assert!(cache::open("memory:", &tracker).is_ok());
-    for unknown in ["memory", "memory:x", "redis://localhost", ""] {
-        assert!(cache::open(unknown, &tracker).unwrap_err().to_string().contains("memory:"));
+    let open = |url| cache::open(url, &TaskTracker::new(), &CancellationToken::new());
+    assert!(open("memory:").is_ok());
+    for unknown in ["memory", "memory:x", "memcached://localhost", ""] {
+        assert!(open(unknown).unwrap_err().to_string().contains("memory:"));
     }
+    assert!(open("redis://localhost?poool=1").is_err());
 }

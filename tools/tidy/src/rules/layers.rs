@@ -52,7 +52,13 @@ const FOREIGN: [(&str, &[&str]); 4] = [
             "tracing",
         ],
     ),
-    ("app", &["axum", "chassis", "http", "hyper", "mongo", "mongodb", "postgres", "proto", "redis", "sqlite", "sqlx", "tonic"]),
+    (
+        "app",
+        &[
+            "axum", "chassis", "http", "hyper", "mongo", "mongodb", "postgres", "proto", "redis", "sqlite", "sqlx",
+            "tonic",
+        ],
+    ),
     ("api", &["mongo", "mongodb", "postgres", "redis", "sqlite", "sqlx"]),
     ("config", &["axum", "mongo", "mongodb", "postgres", "redis", "sqlite", "sqlx", "tonic"]),
 ];

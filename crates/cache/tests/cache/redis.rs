@@ -1,0 +1,98 @@
+//! The contract suite over Redis and Redis Cluster, and what only holds there.
+
+use std::{sync::Arc, time::Duration};
+
+use cache::{Cache, Policy, Redis, Store};
+use testkit::servers::{Redis as Server, RedisCluster};
+use tokio::time::sleep;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+fn open(url: &str) -> Arc<dyn Store> {
+    Arc::new(Redis::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap())
+}
+
+macro_rules! contract {
+    ($name:ident, $server:ty) => {
+        mod $name {
+            use super::*;
+
+            cache::suite!(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                => || async {
+                    match <$server>::shared().await {
+                        Some(server) => open(&server.fresh()),
+                        // What is missing has been said; the suite runs over what is there.
+                        None => super::super::memory(),
+                    }
+                }
+            );
+        }
+    };
+}
+
+contract!(single, Server);
+contract!(cluster, RedisCluster);
+
+fn cache(url: &str) -> Cache<u64, u64> {
+    Cache::new("test", open(url), Policy { early: 0.0, ..Policy::default() })
+}
+
+async fn read(cache: &Cache<u64, u64>, value: u64) -> u64 {
+    cache.get_or_load(&1, |version| *version, || async { Ok::<_, std::io::Error>(Some(value)) }).await.unwrap().unwrap()
+}
+
+/// Two processes: what one writes is soon not near at hand in the other any more.
+#[tokio::test]
+async fn a_write_here_is_read_there() {
+    let Some(server) = Server::shared().await else { return };
+    let url = server.fresh();
+    let (here, there) = (cache(&url), cache(&url));
+    sleep(Duration::from_millis(500)).await; // both hear
+    for version in 1..=20 {
+        assert_eq!(read(&there, version).await, version);
+        assert_eq!(there.get(&1).await, Some(version), "near");
+        if version % 2 == 0 {
+            here.invalidate(&1).await;
+            testkit::eventually!(there.get(&1).await.is_none());
+        } else {
+            here.put(&1, Some(&(version + 1)), version + 1).await;
+            testkit::eventually!(there.get(&1).await == Some(version + 1));
+            here.invalidate(&1).await;
+            testkit::eventually!(there.get(&1).await.is_none());
+        }
+    }
+}
+
+/// While Redis is away loaders answer; what was written meanwhile is not undone by what it kept.
+#[tokio::test]
+async fn writes_while_redis_is_away_count_when_it_is_back() {
+    let Some(server) = Server::alone().await else { return };
+    let url = server.fresh();
+    let (here, there) = (cache(&url), cache(&url));
+    assert_eq!(read(&here, 1).await, 1);
+    assert_eq!(read(&there, 9).await, 1, "shared");
+    sleep(Duration::from_millis(1_200)).await; // on disk
+    server.kill();
+    here.put(&1, Some(&2), 2).await;
+    assert_eq!(read(&here, 2).await, 2, "not what was near");
+    server.restart().await;
+    testkit::eventually!(read(&here, 2).await == 2 && read(&there, 2).await == 2);
+    for _ in 0..50 {
+        assert_eq!((read(&here, 2).await, read(&there, 2).await), (2, 2), "and never the old one again");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The last that is known near at hand serves when neither Redis nor the loader answers.
+#[tokio::test]
+async fn the_last_known_value_serves_when_nobody_answers() {
+    let Some(server) = Server::alone().await else { return };
+    let cache = cache(&server.fresh());
+    assert_eq!(read(&cache, 1).await, 1);
+    server.kill();
+    sleep(Duration::from_secs(8)).await; // longer than what is near is trusted
+    let failed = || async { Err::<Option<u64>, _>(std::io::Error::other("down")) };
+    assert_eq!(cache.get_or_load(&1, |version| *version, failed).await.unwrap(), Some(1));
+    assert!(cache.get_or_load(&2, |version| *version, failed).await.is_err(), "of another nothing is known");
+    assert_eq!(read(&cache, 3).await, 3, "the loader is asked first");
+}
