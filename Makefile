@@ -16,7 +16,7 @@ demo: build ## Start all three services and tell a real order's story (ONCE=1: v
 up: build ## Start all three services on embedded defaults and keep them up
 	@$(TARGET)/debug/trireme up --data $(DATA)
 
-up-servers: build ## The same on the installed PostgreSQL, MongoDB and NATS (make servers)
+up-servers: build ## The same on the installed PostgreSQL, MongoDB, NATS and Redis (make servers)
 	@$(TARGET)/debug/trireme up --servers --data $(DATA)
 
 .PHONY: build

@@ -57,7 +57,7 @@ impl Cluster {
         Self::up(&["up", "--detach"])
     }
 
-    /// The same on PostgreSQL, MongoDB and NATS.
+    /// The same on PostgreSQL, MongoDB, NATS and Redis.
     pub fn start_on_servers() -> Result<Self> {
         Self::up(&["up", "--detach", "--servers"])
     }

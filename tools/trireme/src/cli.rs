@@ -23,8 +23,8 @@ pub struct Arguments {
 enum Command {
     /// Start all three services and keep them running, on embedded defaults or on real servers.
     Up {
-        /// Start the installed PostgreSQL, MongoDB and NATS too, and run the services on them; `make servers` installs
-        /// them. Their data is kept apart from that of the embedded defaults.
+        /// Start the installed PostgreSQL, MongoDB, NATS and Redis too, and run the services on them; `make servers`
+        /// installs them. Their data is kept apart from that of the embedded defaults.
         #[arg(long)]
         servers: bool,
         /// Run in the background; logs go to files in the data directory.

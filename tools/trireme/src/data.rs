@@ -135,6 +135,16 @@ impl Data {
         }
     }
 
+    /// The address of the cache and the locks, where the services run on servers.
+    ///
+    /// # Errors
+    ///
+    /// The servers' password cannot be read.
+    pub(crate) fn redis(&self, state: &State) -> Result<Option<String>> {
+        let Some(port) = state.server_port(Server::Redis) else { return Ok(None) };
+        Ok(Some(Server::Redis.url(port, Some(&self.password()?))))
+    }
+
     /// The address of a service's database.
     ///
     /// # Errors

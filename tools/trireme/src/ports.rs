@@ -9,15 +9,20 @@ use anyhow::{Context as _, Result};
 const FIRST: u16 = 20_000;
 const LAST: u16 = 32_000;
 
-/// Picks three ports that nobody listens on and that `taken` does not have.
+/// Picks a service's three ports: nobody listens on them, and `taken` does not have them.
 pub(crate) fn pick(taken: &[u16]) -> Result<[u16; 3]> {
-    let mut picked = Vec::with_capacity(3);
+    pick_some(taken)
+}
+
+/// Picks ports that nobody listens on and that `taken` does not have.
+pub(crate) fn pick_some<const N: usize>(taken: &[u16]) -> Result<[u16; N]> {
+    let mut picked = Vec::with_capacity(N);
     for _ in 0..1000 {
         let port = rand::random_range(FIRST..=LAST);
         if !taken.contains(&port) && !picked.contains(&port) && is_free(port) {
             picked.push(port);
         }
-        if let Ok(ports) = <[u16; 3]>::try_from(picked.as_slice()) {
+        if let Ok(ports) = <[u16; N]>::try_from(picked.as_slice()) {
             return Ok(ports);
         }
     }

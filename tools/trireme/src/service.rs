@@ -66,6 +66,10 @@ impl Service {
         all.extend(keys.into_iter().zip(own).map(|(key, port)| (key, port.to_string())));
         let hosts = ["TRIREME_HTTP__HOST", "TRIREME_GRPC__HOST", "TRIREME_ADMIN__HOST"];
         all.extend(hosts.map(|key| (key, "127.0.0.1".to_owned())));
+        if let Some(url) = data.redis(state)? {
+            all.extend((self != Self::Payment).then(|| ("TRIREME_CACHE__URL", url.clone())));
+            all.extend((self != Self::User).then_some(("TRIREME_LOCK__URL", url)));
+        }
         match self {
             Self::User => all.push(("TRIREME_ORDER__URL", order.http.clone())),
             Self::Order => {

@@ -33,7 +33,7 @@ pub struct Options {
     pub data: Data,
     /// The folder with the services' binaries ([`binaries`](crate::binaries)).
     pub binaries: PathBuf,
-    /// Whether PostgreSQL, MongoDB and NATS are started too and the services run on them.
+    /// Whether PostgreSQL, MongoDB, NATS and Redis are started too and the services run on them.
     pub servers: bool,
     /// Where the services' logs go.
     pub logs: Logs,

@@ -83,7 +83,7 @@ impl Shop {
         let outbox = SqliteOutbox::open(database.clone(), clock.shared()).await.unwrap();
         let store = Arc::new(SqliteStore::new(database, Wake::default()));
         let (follow_ups, worker) = follow_up::queue();
-        let cache = cache::open("memory:", &tracker).unwrap();
+        let cache = Arc::new(cache::Memory::new(clock::system()));
         let app = Arc::new(App {
             orders: store.clone(),
             products: store.clone(),

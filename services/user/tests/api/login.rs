@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use cache::Cache;
 use messaging::{Wake, sqlite::SqliteOutbox};
 use time::{Duration, OffsetDateTime};
-use tokio_util::task::TaskTracker;
 use user::{
     adapters::sqlite::{MIGRATIONS, SqliteStore},
     app::{
@@ -56,7 +55,7 @@ async fn app(passwords: Arc<Noted>) -> App {
         passwords,
         orders: Arc::new(NeverSettled),
         keys: Arc::new(KeyRing::open(store, clock.clone(), rotation).await.unwrap()),
-        cache: Cache::new("user", cache::open("memory:", &TaskTracker::new()).unwrap(), cache::Policy::default()),
+        cache: Cache::new("user", Arc::new(cache::Memory::new(clock::system())), cache::Policy::default()),
         clock,
         session: SessionPolicy { access: short, refresh: short },
         closing: ClosingPolicy { at_once: short, backoff_min: short, backoff_max: short, poll: short },

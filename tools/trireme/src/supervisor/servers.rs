@@ -50,7 +50,8 @@ pub(super) fn pick_ports(state: &mut State, wanted: bool) -> Result<()> {
         return Ok(());
     }
     let taken: Vec<u16> = state.services.iter().filter_map(|service| service.addresses.ports()).flatten().collect();
-    for (server, fresh) in Server::ALL.into_iter().zip(ports::pick(&taken)?) {
+    let fresh: [u16; Server::ALL.len()] = ports::pick_some(&taken)?;
+    for (server, fresh) in Server::ALL.into_iter().zip(fresh) {
         let before = kept.iter().find(|state| state.name == server.slug()).map(|state| state.port);
         let port = before.filter(|port| ports::is_free(*port) && !taken.contains(port)).unwrap_or(fresh);
         let name = server.slug().to_owned();
@@ -67,7 +68,7 @@ impl Servers {
             return Ok(started);
         }
         let installed = find()?;
-        let _waiting = shared.output().wait("starting PostgreSQL, MongoDB and NATS");
+        let _waiting = shared.output().wait("starting PostgreSQL, MongoDB, NATS and Redis");
         for (server, installed) in Server::ALL.into_iter().zip(installed) {
             let folder = folder(shared, server)?;
             let password = shared.options.data.password()?;
@@ -77,7 +78,7 @@ impl Servers {
         }
         let outcome = tokio::select! {
             outcome = timeout(READY, answering(shared)) => {
-                outcome.unwrap_or_else(|_| bail!("PostgreSQL, MongoDB and NATS are not ready within {READY:?}"))
+                outcome.unwrap_or_else(|_| bail!("PostgreSQL, MongoDB, NATS and Redis are not ready within {READY:?}"))
             }
             failure = shared.failed() => Err(anyhow::Error::msg(failure)),
         };
