@@ -19,7 +19,11 @@ use std::{
 use ::redis::{Ear, Feed, Redis as Server, Script};
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{breaker::Breaker, journal::Journal, near::Near};
@@ -28,6 +32,9 @@ use crate::{
     metrics::Remote,
     store::{Ask, Entry, Fill, Found, Listener, Reach, Store, Token},
 };
+
+/// The pause before Redis is told again of what it could not be told.
+const LATE: Duration = Duration::from_millis(200);
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
@@ -91,7 +98,21 @@ impl Redis {
         });
         let ear: Weak<dyn Ear> = Arc::<Shared>::downgrade(&shared);
         let feed = Feed::start(&shared.server, vec![shared.feed.clone()], ear, tracker, stop);
+        let _detached = tracker.spawn(stop.clone().run_until_cancelled_owned(tell_late(Arc::downgrade(&shared))));
         Ok(Self { shared, _feed: Arc::new(feed) })
+    }
+}
+
+/// Tells Redis of the writes that it was not told of, as soon as it listens.
+async fn tell_late(shared: Weak<Shared>) {
+    while let Some(shared) = shared.upgrade() {
+        // Looks now and then whether anybody still uses the store.
+        if timeout(LATE * 5, shared.journal.filled()).await.is_ok()
+            && let Err(error) = shared.catch_up_with_all().await
+        {
+            tracing::debug!(error, "redis does not know of all writes yet");
+            sleep(LATE).await;
+        }
     }
 }
 
@@ -258,14 +279,18 @@ impl Shared {
         waiter
     }
 
-    /// Catches up with what went on while words of it may have been missed.
+    async fn catch_up_with_all(&self) -> Result<(), BoxError> {
+        for (key, _) in self.journal.all() {
+            self.catch_up(&key).await?;
+        }
+        self.catch_up("").await
+    }
+
+    /// Finds out the epoch, whose beginning may have been missed, and trusts what is near from then on.
     async fn recover(&self) -> Result<(), BoxError> {
         let key = self.epoch_key();
         self.near.begin(self.server.eval(&EPOCH, &[&key], &[]).await?);
         self.near.whole();
-        for (key, _) in self.journal.all() {
-            self.catch_up(&key).await?;
-        }
         Ok(())
     }
 
@@ -304,8 +329,9 @@ impl Ear for Shared {
         self.wake_all();
         let Some(shared) = self.itself.upgrade() else { return };
         self.in_background(async move {
+            // Until then what is near counts for little.
             if let Err(error) = shared.recover().await {
-                tracing::debug!(error, waiting = shared.journal.len(), "redis was not told of all writes yet");
+                tracing::debug!(error, "the epoch is not known yet");
             }
         });
     }

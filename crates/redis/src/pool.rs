@@ -101,7 +101,8 @@ impl Pool {
     ) -> Result<T, Error> {
         let mut attempt = 0;
         loop {
-            let error = match self.once(command, whole).await {
+            // On the heap, or it makes the future of every caller large.
+            let error = match Box::pin(self.once(command, whole)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

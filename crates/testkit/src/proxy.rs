@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback that loses an answer.
+//! A TCP proxy on loopback that loses an answer, or all of them for a while.
 #![allow(clippy::expect_used, reason = "a test that cannot be set up has to stop, and this crate is for tests only")]
 
 use std::{
@@ -22,7 +22,16 @@ const CHUNK: usize = 16 * 1024;
 pub struct Proxy {
     address: SocketAddr,
     trap: Arc<Mutex<Trap>>,
+    line: Arc<Mutex<Line>>,
     _stop: DropGuard,
+}
+
+/// Whether connections pass.
+#[derive(Debug, Default)]
+struct Line {
+    cut: bool,
+    /// Ends those that were made before the last cut.
+    connected: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -42,17 +51,28 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (trap, stop, tasks) = (Arc::<Mutex<Trap>>::default(), CancellationToken::new(), TaskTracker::new());
-        let (server, shared, token, connections) = (server.to_owned(), Arc::clone(&trap), stop.clone(), tasks.clone());
+        let (server, shared, connections) = (server.to_owned(), Arc::clone(&trap), tasks.clone());
+        let line = Arc::<Mutex<Line>>::default();
+        let (state, every) = (Arc::clone(&line), stop.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (server, trap) = (server.clone(), Arc::clone(&shared));
+                let (cut, token) = {
+                    let line = locked(&state);
+                    (line.cut, line.connected.clone())
+                };
+                if cut {
+                    continue; // and hangs up
+                }
+                let every = every.clone();
                 // A connection that breaks is what its client has to deal with.
-                connections.spawn(token.clone().run_until_cancelled_owned(async move {
-                    drop(pass(client, &server, &trap).await);
-                }));
+                connections.spawn(async move {
+                    let passing = token.run_until_cancelled(pass(client, &server, &trap));
+                    drop(every.run_until_cancelled(passing).await);
+                });
             }
         }));
-        Self { address, trap, _stop: stop.drop_guard() }
+        Self { address, trap, line, _stop: stop.drop_guard() }
     }
 
     /// Where clients connect.
@@ -66,14 +86,26 @@ impl Proxy {
         locked(&self.trap).marker = Some((marker, nth));
     }
 
+    /// Ends all connections, and each new one at once, until [`Self::mend`].
+    pub fn cut(&self) {
+        let mut line = locked(&self.line);
+        line.cut = true;
+        std::mem::take(&mut line.connected).cancel();
+    }
+
+    /// Lets connections pass again.
+    pub fn mend(&self) {
+        locked(&self.line).cut = false;
+    }
+
     /// How many answers have been lost.
     pub fn lost(&self) -> usize {
         locked(&self.trap).lost
     }
 }
 
-fn locked(trap: &Mutex<Trap>) -> MutexGuard<'_, Trap> {
-    trap.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Trap {

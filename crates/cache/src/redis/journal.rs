@@ -5,11 +5,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Notify;
+
 /// With more keys than this, all that is stored is given up instead.
 const MOST: usize = 10_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Journal(Mutex<State>);
+pub(super) struct Journal {
+    state: Mutex<State>,
+    filled: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -29,7 +34,7 @@ pub(super) struct Write<'a> {
 
 impl Journal {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn write<'a>(&'a self, key: &'a str) -> Write<'a> {
@@ -65,9 +70,11 @@ impl Journal {
         self.state().given_up = lost;
     }
 
-    /// How many keys wait.
-    pub(super) fn len(&self) -> usize {
-        self.state().keys.len()
+    /// Returns once there is something that Redis has to be told of.
+    pub(super) async fn filled(&self) {
+        while self.overflow().is_none() && self.state().keys.is_empty() {
+            self.filled.notified().await;
+        }
     }
 }
 
@@ -90,5 +97,7 @@ impl Drop for Write<'_> {
         } else {
             state.lost += 1;
         }
+        drop(guard);
+        self.journal.filled.notify_one();
     }
 }

@@ -12,6 +12,8 @@ use cache::{Ask, BoxError, Cache, Entry, Fill, Found, Listener, LoadError, Memor
 use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+mod fuzz;
+mod processes;
 mod redis;
 
 fn memory() -> Arc<dyn Store> {

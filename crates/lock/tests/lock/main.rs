@@ -16,6 +16,7 @@ mod contract {
     );
 }
 
+mod processes;
 mod redis;
 
 fn memory() -> (Arc<Memory>, Locks, TaskTracker) {

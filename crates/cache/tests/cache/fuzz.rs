@@ -1,0 +1,185 @@
+//! Ten thousand seeded schedules over three nodes that share nothing but Redis, which each of them loses now and then.
+//!
+//! The same schedules break the cache that everybody writes first, which shows that they are worth something.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ::redis::{Redis as Plain, Script};
+use cache::{Cache, Policy, Redis};
+use futures::{StreamExt as _, stream};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use testkit::{Proxy, servers::Redis as Server};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+const SCHEDULES: u64 = 10_000;
+const AT_ONCE: usize = 200;
+const NODES: usize = 3;
+const STEPS: usize = 10;
+/// The longest pause between two steps, and of a load.
+const PAUSE: Duration = Duration::from_millis(6);
+
+static GET: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('GET', KEYS[1]) or '0'"));
+static SET: LazyLock<Script> =
+    LazyLock::new(|| Script::new("redis.call('SET', KEYS[1], ARGV[1], 'EX', 600) return ARGV[1]"));
+static DEL: LazyLock<Script> = LazyLock::new(|| Script::new("redis.call('DEL', KEYS[1]) return '0'"));
+
+/// A node of ours, or one that gets, else loads and sets; and on a write sets or deletes.
+enum Node {
+    Ours(Cache<u64, u64>),
+    Naive(Plain),
+}
+
+impl Node {
+    async fn read(&self, key: u64, load: impl AsyncFnOnce() -> u64) -> Option<u64> {
+        match self {
+            Self::Ours(cache) => {
+                let load = || async { Ok::<_, ()>(Some(load().await)) };
+                cache.get_or_load(&key, |version| *version, load).await.ok()?
+            }
+            Self::Naive(redis) => {
+                let stored = self.peek(key).await.unwrap_or_default();
+                if stored > 0 {
+                    return Some(stored);
+                }
+                let loaded = load().await;
+                // What fails is left out, as it is in most programs.
+                let _: Result<u64, _> = redis.eval(&SET, &[&key.to_string()], &[loaded.to_string().as_bytes()]).await;
+                Some(loaded)
+            }
+        }
+    }
+
+    async fn peek(&self, key: u64) -> Option<u64> {
+        match self {
+            Self::Ours(cache) => cache.get(&key).await,
+            Self::Naive(redis) => redis.eval(&GET, &[&key.to_string()], &[]).await.ok().filter(|stored| *stored > 0),
+        }
+    }
+
+    async fn wrote(&self, key: u64, version: u64, put: bool) {
+        match self {
+            Self::Ours(cache) if put => cache.put(&key, Some(&version), version).await,
+            Self::Ours(cache) => cache.invalidate(&key).await,
+            Self::Naive(redis) => {
+                let text = version.to_string();
+                let (script, args): (_, &[&[u8]]) = if put { (&SET, &[text.as_bytes()]) } else { (&DEL, &[]) };
+                let _: Result<u64, _> = redis.eval(script, &[&key.to_string()], args).await;
+            }
+        }
+    }
+}
+
+/// One key, its row in the database, and what is done with both at the same time.
+async fn schedule(nodes: &[Node], number: u64, seed: u64) -> AtomicU64 {
+    let row = AtomicU64::new(1);
+    let actor = async |actor: u64| {
+        let mut random = SmallRng::seed_from_u64(seed ^ (number * 64 + actor));
+        for _ in 0..STEPS {
+            sleep(PAUSE.mul_f64(random.random_range(0.0..1.0))).await;
+            let node = &nodes[random.random_range(0..NODES)];
+            let pause = PAUSE.mul_f64(random.random_range(0.0..1.0));
+            match random.random_range(0..10) {
+                0..5 => {
+                    let load = async || {
+                        let version = row.load(Ordering::SeqCst);
+                        sleep(pause).await; // the slow reader that caches are afraid of
+                        version
+                    };
+                    if random.random_bool(0.1) {
+                        let _ = timeout(pause, node.read(number, load)).await;
+                    } else {
+                        let _ = node.read(number, load).await;
+                    }
+                }
+                5 => _ = node.peek(number).await,
+                kind => {
+                    let version = row.fetch_add(1, Ordering::SeqCst) + 1;
+                    sleep(pause).await;
+                    node.wrote(number, version, kind % 2 == 0).await;
+                }
+            }
+        }
+    };
+    futures::join!(actor(0), actor(1), actor(2));
+    row
+}
+
+/// Takes Redis away from one node after the other, for a while each.
+async fn lose(lines: &[Proxy], seed: u64, over: &AtomicBool) {
+    let mut random = SmallRng::seed_from_u64(seed);
+    while !over.load(Ordering::SeqCst) {
+        sleep(Duration::from_millis(random.random_range(300..1500))).await;
+        let line = &lines[random.random_range(0..lines.len())];
+        line.cut();
+        sleep(Duration::from_millis(random.random_range(20..800))).await;
+        line.mend();
+    }
+}
+
+/// Runs the schedules and returns, of each key, the nodes that know something older than the database at rest.
+async fn stale(nodes: &[Node], lines: &[Proxy], schedules: u64, seed: u64) -> Vec<String> {
+    let over = AtomicBool::new(false);
+    let running = async {
+        let rows: Vec<(u64, AtomicU64)> = stream::iter(0..schedules)
+            .map(|number| async move { (number, schedule(nodes, number, seed).await) })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        over.store(true, Ordering::SeqCst);
+        rows
+    };
+    let (rows, ()) = tokio::join!(running, lose(lines, seed, &over));
+    sleep(Duration::from_secs(4)).await; // until each node has been told, and has told
+    let check = |(number, row): &(u64, AtomicU64)| {
+        let (number, now) = (*number, row.load(Ordering::SeqCst));
+        async move {
+            let mut faults = Vec::new();
+            for (place, node) in nodes.iter().enumerate() {
+                if let Some(known) = node.peek(number).await.filter(|known| *known != now) {
+                    faults.push(format!("key {number}: node {place} knows {known}, the database {now}"));
+                }
+            }
+            faults
+        }
+    };
+    let faults: Vec<Vec<String>> = stream::iter(&rows).map(check).buffer_unordered(AT_ONCE).collect().await;
+    faults.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_schedules_over_three_nodes_leave_nothing_stale() {
+    let Some(server) = Server::shared().await else { return };
+    let seed = std::env::var("TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let address = server.url().trim_start_matches("redis://").to_owned();
+    let url = server.fresh();
+    let prefix = url.rsplit_once('=').unwrap().1;
+    let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (mut lines, mut ours, mut naive) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..NODES {
+        let line = Proxy::to(&address).await;
+        let url = format!("redis://{}?prefix={prefix}", line.address());
+        let policy = Policy {
+            lease: Duration::from_millis(100),
+            store_timeout: Duration::from_millis(300),
+            ..Policy::default()
+        };
+        let store = Redis::open(&url, &tracker, &stop).unwrap();
+        ours.push(Node::Ours(Cache::new("fuzz", Arc::new(store), policy)));
+        naive.push(Node::Naive(Plain::open(&format!("redis://{}", line.address())).unwrap()));
+        lines.push(line);
+    }
+    let started = Instant::now();
+    let faults = stale(&ours, &lines, SCHEDULES, seed).await;
+    println!("seed {seed}: {SCHEDULES} schedules of ours in {:.1?}: {} faults", started.elapsed(), faults.len());
+    let known = stale(&naive, &lines, SCHEDULES / 20, seed).await;
+    println!("{} schedules of the naive cache: {} faults", SCHEDULES / 20, known.len());
+    assert_eq!(faults, Vec::<String>::new(), "seed {seed}");
+    assert!(!known.is_empty(), "the schedules are too tame to prove anything");
+}
