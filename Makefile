@@ -5,7 +5,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up up-servers test test-all servers bench bench-messaging lint fmt deny doc ci clean
+.PHONY: help demo up up-servers test test-all servers bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ build:
 test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-test-all: ## The same and insist on every real server that a test can use: PostgreSQL, MongoDB, NATS
+test-all: ## The same and insist on every real server that a test can use: PostgreSQL, MongoDB, NATS, Redis
 	TEST_ALL=1 $(MAKE) test
 
 bench: ## Measure the release binaries: size, memory, time to ready, orders per second
@@ -35,6 +35,12 @@ bench: ## Measure the release binaries: size, memory, time to ready, orders per 
 
 bench-messaging: ## Measure events from outbox to applied, beside raw JetStream (PostgreSQL and NATS installed)
 	$(CARGO) run --locked --release -p trireme-messaging --example bench
+
+bench-cache: ## Measure the cache beside moka and a raw pooled GET (Redis installed)
+	$(CARGO) run --locked --release -p trireme-cache --example bench
+
+bench-lock: ## Measure the lock beside its two raw round trips (Redis installed)
+	$(CARGO) run --locked --release -p trireme-lock --example bench
 
 lint: ## Formatting, clippy and the dependency rules
 	$(CARGO) fmt --all --check

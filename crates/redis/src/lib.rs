@@ -78,6 +78,17 @@ impl Redis {
         self.0.pool.run(&script.by_hash(keys, args), Some(&|| script.whole(keys, args))).await
     }
 
+    /// The bytes under a key.
+    ///
+    /// # Errors
+    ///
+    /// Returns what keeps Redis from answering.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        let mut command = redis_rs::cmd("GET");
+        command.arg(key);
+        self.0.pool.run(&command, None).await
+    }
+
     async fn publish(&self, channel: &str, message: &[u8]) -> Result<(), Error> {
         let mut command = redis_rs::cmd("PUBLISH");
         command.arg(channel).arg(message);

@@ -57,8 +57,7 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
     let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let tasks = Tasks::new();
     let app = use_cases(config, clock.clone(), &store, &tasks).await?;
-    let consumer = consumer(&app, Arc::clone(&bus));
-    start(&tasks, relay, consumer, &app);
+    start(&tasks, relay, consumers(&app, &bus), &app);
     let api = Api {
         verifier: Verifier::new(app.keys().clone(), clock),
         callers: Callers::new(config.service.credential_file.expose(), &CALLERS),
@@ -186,16 +185,23 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
     }))
 }
 
-fn consumer(app: &App, bus: Arc<dyn Bus>) -> Consumer {
-    let handler = Arc::new(events::OrderEvents::new(app.clone()));
-    Consumer::new(bus, events::GROUP, events::KINDS, handler, Policy::default())
+fn consumers(app: &App, bus: &Arc<dyn Bus>) -> [(&'static str, Consumer); 2] {
+    let orders = Arc::new(events::OrderEvents::new(app.clone()));
+    let copies = Arc::new(events::Copies::new(app.clone()));
+    let consumer = |group, kinds, handler| Consumer::new(Arc::clone(bus), group, kinds, handler, Policy::default());
+    [
+        ("consumer", consumer(events::GROUP, events::KINDS, orders)),
+        ("copies", consumer(events::COPIES, events::CHANGES, copies)),
+    ]
 }
 
-fn start(tasks: &Tasks, relay: Relay, consumer: Consumer, app: &App) {
+fn start(tasks: &Tasks, relay: Relay, consumers: [(&'static str, Consumer); 2], app: &App) {
     let token = tasks.token();
     tasks.spawn("relay", async move { Ok(relay.run(token).await?) });
-    let (token, tracker) = (tasks.token(), tasks.tracker());
-    tasks.spawn("consumer", async move { Ok(consumer.run(token, tracker).await?) });
+    for (name, consumer) in consumers {
+        let (token, tracker) = (tasks.token(), tasks.tracker());
+        tasks.spawn(name, async move { Ok(consumer.run(token, tracker).await?) });
+    }
     let (token, closings) = (tasks.token(), app.clone());
     tasks.spawn("closings", async move {
         closings.run_closings(token).await;

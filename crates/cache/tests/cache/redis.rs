@@ -1,10 +1,17 @@
 //! The contract suite over Redis and Redis Cluster, and what only holds there.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use cache::{Cache, Policy, Redis, Store};
+use futures::future::join_all;
 use testkit::servers::{Redis as Server, RedisCluster};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 fn open(url: &str) -> Arc<dyn Store> {
@@ -95,4 +102,82 @@ async fn the_last_known_value_serves_when_nobody_answers() {
     assert_eq!(cache.get_or_load(&1, |version| *version, failed).await.unwrap(), Some(1));
     assert!(cache.get_or_load(&2, |version| *version, failed).await.is_err(), "of another nothing is known");
     assert_eq!(read(&cache, 3).await, 3, "the loader is asked first");
+}
+
+/// One row with its version, and the version that was current a while ago.
+#[derive(Default)]
+struct Row {
+    version: AtomicU64,
+    loading: AtomicUsize,
+    most_loading: AtomicUsize,
+}
+
+impl Row {
+    async fn load(&self) -> u64 {
+        let loading = self.loading.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_loading.fetch_max(loading, Ordering::SeqCst);
+        let version = self.version.load(Ordering::SeqCst);
+        sleep(Duration::from_millis(20)).await;
+        self.loading.fetch_sub(1, Ordering::SeqCst);
+        version
+    }
+}
+
+/// Redis is away for ten seconds while 64 callers of two nodes read 40 keys, and somebody writes one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_fails_while_redis_is_away_under_load() {
+    const BOUND: Duration = Duration::from_secs(6); // what is near is trusted for 5 s
+    let Some(server) = Server::alone().await else { return };
+    let url = server.fresh();
+    let policy = Policy { bulkhead: 4, ..Policy::default() };
+    let nodes = [0, 1].map(|_| Cache::<u64, u64>::new("load", open(&url), policy));
+    let (row, over, reads) = (Row::default(), AtomicBool::new(false), AtomicUsize::new(0));
+    // When each version of key 0 became current.
+    let written = Mutex::new(vec![Instant::now()]);
+    let reader = async |caller: u64| {
+        let node = &nodes[usize::from(caller.is_multiple_of(2))];
+        for round in 0.. {
+            if over.load(Ordering::SeqCst) {
+                break;
+            }
+            let key = (caller * 7 + round) % 40;
+            let asked = Instant::now();
+            let value =
+                node.get_or_load(&key, |version| *version, || async { Ok::<_, ()>(Some(row.load().await)) }).await;
+            let value = value.expect("the loader works").expect("a value");
+            reads.fetch_add(1, Ordering::SeqCst);
+            if key == 0 {
+                // The one that is written: its successor was not current for longer than the bound.
+                let next = written.lock().unwrap().get(usize::try_from(value).unwrap() + 1).copied();
+                assert!(next.is_none_or(|since| since + BOUND > asked), "version {value} is too old");
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let writer = async {
+        while !over.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(100)).await;
+            let version = row.version.fetch_add(1, Ordering::SeqCst) + 1;
+            written.lock().unwrap().push(Instant::now());
+            nodes[0].put(&0, Some(&version), version).await;
+        }
+    };
+    let outage = async {
+        sleep(Duration::from_secs(2)).await;
+        server.kill();
+        row.most_loading.store(0, Ordering::SeqCst);
+        sleep(Duration::from_secs(10)).await;
+        let most = row.most_loading.load(Ordering::SeqCst);
+        server.restart().await;
+        sleep(BOUND).await;
+        over.store(true, Ordering::SeqCst);
+        most
+    };
+    let (_, (), most) = tokio::join!(join_all((0..64).map(reader)), writer, outage);
+    println!("{} reads, at most {most} loads at a time while Redis was away", reads.load(Ordering::SeqCst));
+    assert!(most <= 2 * policy.bulkhead, "{most} loads at a time, of two nodes");
+    let now = row.version.load(Ordering::SeqCst);
+    for node in &nodes {
+        assert!(node.get(&0).await.is_none_or(|version| version == now));
+    }
 }

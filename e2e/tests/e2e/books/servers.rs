@@ -16,7 +16,7 @@ use servers::Server;
 use super::Told;
 
 /// Every consumer group there is.
-const GROUPS: [&str; 3] = ["user", "order", "payment"];
+const GROUPS: [&str; 4] = ["user", "user-copies", "order", "payment"];
 
 pub(crate) struct Servers {
     orders: mongodb::Collection<Document>,

@@ -1,4 +1,4 @@
-//! The events of order that concern accounts.
+//! The events of order that concern accounts, and those of accounts that concern copies of them.
 
 use async_trait::async_trait;
 use error::{HasKind as _, Kind};
@@ -45,5 +45,32 @@ impl Handler for OrderEvents {
             Kind::NotFound => Failure::Permanent(error.into()),
             _ => Failure::Transient(error.into()),
         })
+    }
+}
+
+/// The consumer group that looks after copies of accounts.
+pub const COPIES: &str = "user-copies";
+/// What makes a copy old.
+pub const CHANGES: &[&str] = &["user.updated.v1", "user.closed.v1"];
+
+/// Drops the copy of an account once more when its change is told: a process that was killed between its commit and
+/// the cache leaves no old copy behind.
+pub struct Copies {
+    app: App,
+}
+
+impl Copies {
+    /// Drops the copies of `app`.
+    pub fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+#[async_trait]
+impl Handler for Copies {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+        let user = Uuid::try_parse(&event.key).map_err(|error| Failure::Permanent(error.into()))?;
+        self.app.forget(UserId(user)).await;
+        Ok(())
     }
 }

@@ -43,7 +43,7 @@ impl App {
     }
 
     /// Drops the copy of an account.
-    pub(super) async fn forget(&self, id: UserId) {
+    pub async fn forget(&self, id: UserId) {
         self.parts.cache.invalidate(&id).await;
     }
 
