@@ -64,6 +64,10 @@ impl Policy {
     /// Early expiration with probability `exp(-fresh_for / (beta * cost))`:
     /// Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015.
     pub(crate) fn is_early(&self, cost: Duration, fresh_for: Duration) -> bool {
+        // A chance below 2^-53 is not drawn: its logarithm is above -37.
+        if fresh_for.as_secs_f64() > 37.0 * cost.as_secs_f64() * self.early {
+            return false;
+        }
         let chance: f64 = rand::random_range(f64::MIN_POSITIVE..1.0);
         cost.as_secs_f64() * self.early * -chance.ln() >= fresh_for.as_secs_f64()
     }

@@ -5,7 +5,9 @@
 //! sure to hear of each, it asks Redis. What Redis could not be told of is kept in a journal, and nothing is read of
 //! those keys until it has been told.
 
+mod answer;
 mod breaker;
+mod ear;
 mod journal;
 mod near;
 
@@ -18,7 +20,6 @@ use std::{
 
 use ::redis::{Ear, Feed, Redis as Server, Script};
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -26,7 +27,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{breaker::Breaker, journal::Journal, near::Near};
+use self::{
+    answer::{Answer, Unreadable},
+    breaker::Breaker,
+    journal::Journal,
+    near::Near,
+};
 use crate::{
     error::BoxError,
     metrics::Remote,
@@ -37,19 +43,21 @@ use crate::{
 const LATE: Duration = Duration::from_millis(200);
 
 macro_rules! script {
-    ($name:ident, $file:literal) => {
-        static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!(include_str!("redis/common.lua"), include_str!($file))));
+    ($name:ident, $($file:literal),+) => {
+        static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!($file)),+)));
+    };
+    ($name:ident: $file:literal) => {
+        script!($name, "redis/common.lua", $file);
     };
 }
-script!(ASK, "redis/ask.lua");
-script!(GET, "redis/get.lua");
-script!(RENEW, "redis/renew.lua");
-script!(STORE, "redis/store.lua");
-script!(EXTEND, "redis/extend.lua");
-script!(ABANDON, "redis/abandon.lua");
-script!(HELD, "redis/held.lua");
-script!(INVALIDATE, "redis/invalidate.lua");
+script!(ASK, "redis/fresh.lua", "redis/common.lua", "redis/ask.lua");
+script!(GET, "redis/fresh.lua", "redis/get.lua");
+script!(RENEW: "redis/renew.lua");
+script!(STORE: "redis/store.lua");
+script!(EXTEND: "redis/extend.lua");
+script!(ABANDON: "redis/abandon.lua");
+script!(HELD: "redis/held.lua");
+script!(INVALIDATE: "redis/invalidate.lua");
 static CLEAR: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/clear.lua")));
 static EPOCH: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('GET', KEYS[1]) or '0'"));
 
@@ -128,41 +136,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn millis(time: Duration) -> String {
     time.as_millis().max(1).to_string()
-}
-
-/// A script answered something else than it can.
-#[derive(Debug, thiserror::Error)]
-#[error("redis answered what cannot be read")]
-struct Unreadable;
-
-/// What a script answers: a word, and what belongs to it.
-struct Answer(Vec<Vec<u8>>);
-
-impl Answer {
-    fn word(&self) -> &[u8] {
-        self.0.first().map_or(b"", Vec::as_slice)
-    }
-
-    fn is(&self, word: &str) -> bool {
-        self.word() == word.as_bytes()
-    }
-
-    fn number(&self, place: usize) -> Result<u64, BoxError> {
-        let text = self.0.get(place).ok_or(Unreadable)?;
-        Ok(std::str::from_utf8(text)?.parse()?)
-    }
-
-    fn token(&self) -> Result<Token, BoxError> {
-        let text = self.0.get(1).and_then(|text| std::str::from_utf8(text).ok());
-        Ok(text.and_then(Token::parse).ok_or(Unreadable)?)
-    }
-
-    fn entry(mut self) -> Result<Entry, BoxError> {
-        let millis = |place| Ok::<_, BoxError>(Duration::from_millis(self.number(place)?));
-        let (generation, fresh_for, cost) = (self.number(2)?, millis(3)?, millis(4)?);
-        let value = Bytes::from(self.0.swap_remove(1));
-        Ok(Entry { value, generation, fresh_for, cost })
-    }
 }
 
 impl Shared {
@@ -299,47 +272,6 @@ impl Shared {
         if let Ok(runtime) = Handle::try_current() {
             let _detached = self.tracker.spawn_on(work, &runtime);
         }
-    }
-}
-
-impl Ear for Shared {
-    fn hears(&self, _: &str, message: &[u8]) {
-        let text = String::from_utf8_lossy(message);
-        let mut words = text.splitn(2, ' ');
-        match (words.next(), words.next()) {
-            (Some("I"), Some(rest)) => {
-                let mut words = rest.splitn(3, ' ');
-                let (Some(source), Some(generation), Some(key)) = (words.next(), words.next(), words.next()) else {
-                    return;
-                };
-                if source != self.source {
-                    self.metrics.heard();
-                    self.tell(key, generation.parse().unwrap_or(u64::MAX));
-                }
-            }
-            (Some("F"), Some(key)) => self.wake(key),
-            (Some("E"), Some(epoch)) => self.near.begin(epoch.parse().unwrap_or_default()),
-            _ => {}
-        }
-    }
-
-    fn begins(&self) {
-        self.breaker.close();
-        self.listeners(|listener| listener.feed_lost());
-        self.wake_all();
-        let Some(shared) = self.itself.upgrade() else { return };
-        self.in_background(async move {
-            // Until then what is near counts for little.
-            if let Err(error) = shared.recover().await {
-                tracing::debug!(error, "the epoch is not known yet");
-            }
-        });
-    }
-
-    fn breaks(&self) {
-        self.near.alone();
-        self.metrics.broke();
-        self.listeners(|listener| listener.feed_lost());
     }
 }
 

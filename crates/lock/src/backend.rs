@@ -97,6 +97,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Gives up all that the owner has under the name, lease or place, and wakes the next.
     ///
     /// Answers whether the owner held the lock. Never frees what another owner holds.
+    /// An owner is released for good: an acquisition that was sent before and comes later takes nothing.
     ///
     /// # Errors
     ///

@@ -66,7 +66,7 @@ struct Keys([String; 5]);
 impl Keys {
     fn of(server: &Server, name: &str) -> Self {
         let key = |part| format!("{{{}:lock:{name}}}{part}", server.prefix());
-        Self(["", ":fence", ":line", ":others", ":waiters"].map(key))
+        Self(["", ":line", ":others", ":waiters", ":gone"].map(key))
     }
 
     fn all(&self) -> [&str; 5] {

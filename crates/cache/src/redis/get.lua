@@ -1,5 +1,1 @@
--- A fresh value.
-if fresh then
-    return entry('fresh')
-end
 return { 'none' }

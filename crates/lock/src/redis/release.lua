@@ -1,28 +1,40 @@
 -- Gives up all that the owner has, and wakes the next.
--- KEYS  lock, last fence, line, others, waiters    ARGV  owner
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZREM', KEYS[4], ARGV[1])
-redis.call('HDEL', KEYS[5], ARGV[1])
-local held = redis.call('HGET', KEYS[1], 'o') == ARGV[1]
+-- KEYS  lock, line, others, waiters, gone    ARGV  owner
+local lock = redis.call('HMGET', KEYS[1], 'o', 'u')
+local held = lock[1] == ARGV[1]
 if held then
-    redis.call('DEL', KEYS[1])
-end
-if redis.call('EXISTS', KEYS[1]) == 1 then
-    return held and 1 or 0
+    redis.call('HDEL', KEYS[1], 'o', 'u')
 end
 local time = redis.call('TIME')
 local ms = math.floor((time[1] * 1000000 + time[2]) / 1000)
-for key = 3, 4 do
+if not held and not redis.call('HGET', KEYS[4], ARGV[1]) then
+    -- What it is to undo may be still to come.
+    redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', ms)
+    redis.call('ZADD', KEYS[5], ms + 10000, ARGV[1])
+    redis.call('PEXPIRE', KEYS[5], 10000)
+end
+-- Held by this owner, to the end.
+local was = held and lock[2] - ms > 0 and 1 or 0
+if redis.call('EXISTS', KEYS[4]) == 0 then
+    return was
+end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('HDEL', KEYS[4], ARGV[1])
+if lock[1] and not held and lock[2] - ms > 0 then
+    return 0
+end
+for key = 2, 3 do
     local first = redis.call('ZRANGE', KEYS[key], 0, 0)[1]
     while first do
-        local until_ms, channel = string.match(redis.call('HGET', KEYS[5], first) or '0 ', '^(%d+) (.*)$')
+        local until_ms, channel = string.match(redis.call('HGET', KEYS[4], first) or '0 ', '^(%d+) (.*)$')
         if tonumber(until_ms) > ms then
             redis.call('PUBLISH', channel, first)
-            return held and 1 or 0
+            return was
         end
         redis.call('ZREM', KEYS[key], first)
-        redis.call('HDEL', KEYS[5], first)
+        redis.call('HDEL', KEYS[4], first)
         first = redis.call('ZRANGE', KEYS[key], 0, 0)[1]
     end
 end
-return held and 1 or 0
+return was

@@ -1,7 +1,11 @@
 -- Starts the owner's lease anew.
 -- KEYS  lock    ARGV  owner, lease in ms
-if redis.call('HGET', KEYS[1], 'o') ~= ARGV[1] then
+local time = redis.call('TIME')
+local ms = math.floor((time[1] * 1000000 + time[2]) / 1000)
+local lock = redis.call('HMGET', KEYS[1], 'o', 'u')
+if lock[1] ~= ARGV[1] or lock[2] - ms <= 0 then
     return 0
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('HSET', KEYS[1], 'u', string.format('%.0f', ms + ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], math.max(ARGV[2] * 2, 3600000))
 return 1

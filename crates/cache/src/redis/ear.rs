@@ -1,0 +1,49 @@
+//! What a process does about the writes that it hears of, and when it may have missed some.
+//!
+//! Messages: `I SOURCE GENERATION KEY`, a value was written; `F KEY`, a lease that somebody waits for has ended;
+//! `E EPOCH`, all that was stored before is given up.
+
+use ::redis::Ear;
+
+use super::Shared;
+
+impl Ear for Shared {
+    fn hears(&self, _: &str, message: &[u8]) {
+        let text = String::from_utf8_lossy(message);
+        let mut words = text.splitn(2, ' ');
+        match (words.next(), words.next()) {
+            (Some("I"), Some(rest)) => {
+                let mut words = rest.splitn(3, ' ');
+                let (Some(source), Some(generation), Some(key)) = (words.next(), words.next(), words.next()) else {
+                    return;
+                };
+                if source != self.source {
+                    self.metrics.heard();
+                    self.tell(key, generation.parse().unwrap_or(u64::MAX));
+                }
+            }
+            (Some("F"), Some(key)) => self.wake(key),
+            (Some("E"), Some(epoch)) => self.near.begin(epoch.parse().unwrap_or_default()),
+            _ => {}
+        }
+    }
+
+    fn begins(&self) {
+        self.breaker.close();
+        self.listeners(|listener| listener.feed_lost());
+        self.wake_all();
+        let Some(shared) = self.itself.upgrade() else { return };
+        self.in_background(async move {
+            // Until then what is near counts for little.
+            if let Err(error) = shared.recover().await {
+                tracing::debug!(error, "the epoch is not known yet");
+            }
+        });
+    }
+
+    fn breaks(&self) {
+        self.near.alone();
+        self.metrics.broke();
+        self.listeners(|listener| listener.feed_lost());
+    }
+}
