@@ -372,7 +372,7 @@ impl Store for Redis {
     async fn put(&self, key: &str, fill: Fill, data_version: u64) -> Result<bool, BoxError> {
         let shared = &*self.shared;
         // Whatever becomes of the call: what is near may be older than what was written.
-        let _evict = Evict { shared, key };
+        let _evict = shared.near.evict_after(key);
         let write = shared.journal.write(key);
         shared.catch_up(key).await?;
         let answer = shared.stored(key, (b"put", &shared.source), &fill, Some(data_version)).await?;
@@ -386,7 +386,7 @@ impl Store for Redis {
 
     async fn invalidate(&self, key: &str, reach: Reach) -> Result<u64, BoxError> {
         let shared = &*self.shared;
-        let _evict = Evict { shared, key };
+        let _evict = shared.near.evict_after(key);
         let write = shared.journal.write(key);
         let generation = shared.invalidated(key, reach).await?;
         write.done();
@@ -396,17 +396,5 @@ impl Store for Redis {
 
     fn listen(&self, listener: Weak<dyn Listener>) {
         locked(&self.shared.listeners).push(listener);
-    }
-}
-
-/// Takes what is near away when a write ends, however it ends.
-struct Evict<'a> {
-    shared: &'a Shared,
-    key: &'a str,
-}
-
-impl Drop for Evict<'_> {
-    fn drop(&mut self) {
-        self.shared.near.written(self.key, u64::MAX);
     }
 }

@@ -43,6 +43,18 @@ struct Kept {
     at: Instant,
 }
 
+/// A write under way.
+pub(super) struct Evict<'a> {
+    near: &'a Near,
+    key: &'a str,
+}
+
+impl Drop for Evict<'_> {
+    fn drop(&mut self) {
+        self.near.written(self.key, u64::MAX);
+    }
+}
+
 /// Says that no write has been heard of since it was made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket {
@@ -94,6 +106,11 @@ impl Near {
         if self.values.get(key).is_some_and(|kept| kept.generation < generation) {
             self.values.invalidate(key);
         }
+    }
+
+    /// Takes the key away when a write of it ends, however it ends.
+    pub(super) fn evict_after<'a>(&'a self, key: &'a str) -> Evict<'a> {
+        Evict { near: self, key }
     }
 
     /// A fresh value, no older than the last write that this process has heard of.

@@ -10,6 +10,13 @@ fn open(url: &str) -> Arc<dyn Backend> {
     Arc::new(Redis::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap())
 }
 
+/// With connections that this runtime has opened: those of the runtime that one case freezes would freeze with it.
+async fn warm(url: &str) -> Arc<dyn Backend> {
+    let backend = open(url);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    backend
+}
+
 fn locks(url: &str) -> Locks {
     Locks::new(open(url), TaskTracker::new(), Policy::default())
 }
@@ -23,7 +30,7 @@ macro_rules! contract {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 => || async {
                     match <$server>::shared().await {
-                        Some(server) => open(&server.fresh()),
+                        Some(server) => warm(&server.fresh()).await,
                         // What is missing has been said; the suite runs over what is there.
                         None => Arc::new(lock::Memory::new(clock::system())) as Arc<dyn Backend>,
                     }
