@@ -10,6 +10,7 @@ mod breaker;
 mod ear;
 mod journal;
 mod near;
+mod quarantine;
 
 use std::{
     collections::HashMap,
@@ -20,11 +21,7 @@ use std::{
 
 use ::redis::{Ear, Feed, Redis as Server, Script};
 use async_trait::async_trait;
-use tokio::{
-    runtime::Handle,
-    sync::Notify,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -32,15 +29,13 @@ use self::{
     breaker::Breaker,
     journal::Journal,
     near::Near,
+    quarantine::{Quarantine, Quarantined},
 };
 use crate::{
     error::BoxError,
     metrics::Remote,
     store::{Ask, Entry, Fill, Found, Listener, Reach, Store, Token},
 };
-
-/// The pause before Redis is told again of what it could not be told.
-const LATE: Duration = Duration::from_millis(200);
 
 macro_rules! script {
     ($name:ident, $($file:literal),+) => {
@@ -59,7 +54,7 @@ script!(ABANDON: "redis/abandon.lua");
 script!(HELD: "redis/held.lua");
 script!(INVALIDATE: "redis/invalidate.lua");
 static CLEAR: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/clear.lua")));
-static EPOCH: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('GET', KEYS[1]) or '0'"));
+static EPOCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/epoch.lua")));
 
 /// A store on one Redis or on a cluster. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +71,7 @@ struct Shared {
     near: Near,
     breaker: Breaker,
     journal: Journal,
+    quarantine: Quarantine,
     waiters: Mutex<HashMap<String, Weak<Notify>>>,
     listeners: Mutex<Vec<Weak<dyn Listener>>>,
     tracker: TaskTracker,
@@ -97,6 +93,7 @@ impl Redis {
             near: Near::new(),
             breaker: Breaker::default(),
             journal: Journal::default(),
+            quarantine: Quarantine::default(),
             waiters: Mutex::default(),
             listeners: Mutex::default(),
             tracker: tracker.clone(),
@@ -106,21 +103,8 @@ impl Redis {
         });
         let ear: Weak<dyn Ear> = Arc::<Shared>::downgrade(&shared);
         let feed = Feed::start(&shared.server, vec![shared.feed.clone()], ear, tracker, stop);
-        let _detached = tracker.spawn(stop.clone().run_until_cancelled_owned(tell_late(Arc::downgrade(&shared))));
+        let _detached = tracker.spawn(stop.clone().run_until_cancelled_owned(ear::tell_late(Arc::downgrade(&shared))));
         Ok(Self { shared, _feed: Arc::new(feed) })
-    }
-}
-
-/// Tells Redis of the writes that it was not told of, as soon as it listens.
-async fn tell_late(shared: Weak<Shared>) {
-    while let Some(shared) = shared.upgrade() {
-        // Looks now and then whether anybody still uses the store.
-        if timeout(LATE * 5, shared.journal.filled()).await.is_ok()
-            && let Err(error) = shared.catch_up_with_all().await
-        {
-            tracing::debug!(error, "redis does not know of all writes yet");
-            sleep(LATE).await;
-        }
     }
 }
 
@@ -262,7 +246,9 @@ impl Shared {
     /// Finds out the epoch, whose beginning may have been missed, and trusts what is near from then on.
     async fn recover(&self) -> Result<(), BoxError> {
         let key = self.epoch_key();
-        self.near.begin(self.server.eval(&EPOCH, &[&key], &[]).await?);
+        let (epoch, now) = self.server.eval(&EPOCH, &[&key], &[]).await?;
+        self.near.begin(epoch);
+        self.quarantine.end(now);
         self.near.whole();
         Ok(())
     }
@@ -294,6 +280,9 @@ impl Store for Redis {
             return Ok(None);
         }
         let entry = answer.entry()?;
+        if !shared.quarantine.trusts(entry.generation) {
+            return Ok(None);
+        }
         shared.near.keep(key, ticket, &entry);
         Ok(Some(entry))
     }
@@ -303,8 +292,15 @@ impl Store for Redis {
         shared.catch_up(key).await?;
         let ticket = shared.near.ticket(key);
         let (token, lease) = (ask.token.to_string(), millis(ask.lease));
-        let early: &[u8] = if ask.early { b"1" } else { b"0" };
-        let answer = shared.run(&ASK, key, &[token.as_bytes(), lease.as_bytes(), early]).await?;
+        let run = async |early: &[u8]| shared.run(&ASK, key, &[token.as_bytes(), lease.as_bytes(), early]).await;
+        let mut answer = run(if ask.early { b"1" } else { b"0" }).await?;
+        if answer.is("fresh") && !shared.quarantine.trusts(answer.number(2)?) {
+            // One loads anew, under the lease; who comes meanwhile loads for itself.
+            answer = run(b"1").await?;
+            if answer.is("fresh") && !shared.quarantine.trusts(answer.number(2)?) {
+                return Err(Quarantined.into());
+            }
+        }
         Ok(match answer.word() {
             b"fresh" => {
                 let entry = answer.entry()?;

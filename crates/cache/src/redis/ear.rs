@@ -3,9 +3,28 @@
 //! Messages: `I SOURCE GENERATION KEY`, a value was written; `F KEY`, a lease that somebody waits for has ended;
 //! `E EPOCH`, all that was stored before is given up.
 
+use std::{sync::Weak, time::Duration};
+
 use ::redis::Ear;
+use tokio::time::{sleep, timeout};
 
 use super::Shared;
+
+/// The pause before Redis is told again of what it could not be told.
+const LATE: Duration = Duration::from_millis(200);
+
+/// Tells Redis of the writes that it was not told of, as soon as it listens.
+pub(super) async fn tell_late(shared: Weak<Shared>) {
+    while let Some(shared) = shared.upgrade() {
+        // Looks now and then whether anybody still uses the store.
+        if timeout(LATE * 5, shared.journal.filled()).await.is_ok()
+            && let Err(error) = shared.catch_up_with_all().await
+        {
+            tracing::debug!(error, "redis does not know of all writes yet");
+            sleep(LATE).await;
+        }
+    }
+}
 
 impl Ear for Shared {
     fn hears(&self, _: &str, message: &[u8]) {
@@ -43,6 +62,7 @@ impl Ear for Shared {
 
     fn breaks(&self) {
         self.near.alone();
+        self.quarantine.begin();
         self.metrics.broke();
         self.listeners(|listener| listener.feed_lost());
     }
