@@ -166,3 +166,54 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(generation: u64) -> Entry {
+        let long = Duration::from_mins(5);
+        Entry { value: Bytes::from_static(b"one"), generation, fresh_for: long, cost: Duration::ZERO }
+    }
+
+    #[tokio::test]
+    async fn an_answer_from_before_a_write_is_not_kept() {
+        let near = Near::new();
+        let ticket = near.ticket("key");
+        near.written("key", 2);
+        near.keep("key", ticket, &entry(1));
+        assert_eq!(near.get("key"), None);
+        near.keep("key", near.ticket("key"), &entry(2));
+        assert_eq!(near.get("key").unwrap().generation, 2);
+        near.written("key", 2);
+        assert!(near.get("key").is_some(), "it is that write's own value");
+        near.written("key", 3);
+        assert_eq!(near.get("key"), None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_from_before_a_break_or_an_epoch_is_not_kept() {
+        let near = Near::new();
+        for forget in [|near: &Near| near.whole(), |near: &Near| near.begin(7)] {
+            near.keep("key", near.ticket("key"), &entry(1));
+            let ticket = near.ticket("key");
+            forget(&near);
+            assert_eq!(near.get("key"), None);
+            near.keep("key", ticket, &entry(1));
+            assert_eq!(near.get("key"), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_near_is_trusted_for_a_while_when_writes_may_be_missed() {
+        let near = Near::new();
+        near.whole();
+        near.keep("key", near.ticket("key"), &entry(1));
+        near.alone();
+        tokio::time::advance(ALONE / 2).await;
+        assert!(near.get("key").is_some());
+        tokio::time::advance(ALONE / 2 + Duration::from_millis(1)).await;
+        assert_eq!(near.get("key"), None);
+        assert!(near.last("key").is_some(), "for when nobody else knows");
+    }
+}
