@@ -1,4 +1,5 @@
-//! The bytes of a stored value: `"TC"`, wire version, flags, schema (big endian), JSON.
+//! The bytes of a stored value: `"TC"`, wire version, flags, schema; if it has tags, their number in a byte and their
+//! stamps in eight each; JSON. Numbers are big endian.
 //!
 //! What cannot be read, because it has another wire version or schema, is a miss and not an error,
 //! so that two releases may share a store.
@@ -9,15 +10,23 @@ use serde::{Serialize, de::DeserializeOwned};
 const MAGIC: [u8; 2] = *b"TC";
 const WIRE: u8 = 1;
 const NEGATIVE: u8 = 1;
+const TAGGED: u8 = 2;
 const HEAD: usize = 8;
 
-/// Writes a value, or that there is none.
-pub(crate) fn encode<V: Serialize>(schema: u32, value: Option<&V>) -> Result<Bytes, serde_json::Error> {
+/// Writes a value, or that there is none, with the stamps of its tags (255 at most).
+pub(crate) fn encode<V: Serialize>(schema: u32, stamps: &[u64], value: Option<&V>) -> Result<Bytes, serde_json::Error> {
     let mut bytes = BytesMut::with_capacity(256);
     bytes.put_slice(&MAGIC);
     bytes.put_u8(WIRE);
-    bytes.put_u8(if value.is_some() { 0 } else { NEGATIVE });
+    let negative = if value.is_some() { 0 } else { NEGATIVE };
+    bytes.put_u8(negative | if stamps.is_empty() { 0 } else { TAGGED });
     bytes.put_u32(schema);
+    if !stamps.is_empty() {
+        bytes.put_u8(u8::try_from(stamps.len()).unwrap_or(u8::MAX));
+        for stamp in stamps {
+            bytes.put_u64(*stamp);
+        }
+    }
     let mut writer = bytes.writer();
     if let Some(value) = value {
         serde_json::to_writer(&mut writer, value)?;
@@ -29,14 +38,30 @@ pub(crate) fn encode<V: Serialize>(schema: u32, value: Option<&V>) -> Result<Byt
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missing;
 
+/// Whether a value bears these stamps and no others.
+pub(crate) fn bears(bytes: &[u8], stamps: &[u64]) -> bool {
+    borne(bytes).is_some_and(|(borne, _)| borne.iter().copied().eq(stamps.iter().map(|stamp| stamp.to_be_bytes())))
+}
+
+/// The stamps and what comes after them.
+fn borne(bytes: &[u8]) -> Option<(&[[u8; 8]], &[u8])> {
+    let (head, rest) = bytes.split_at_checked(HEAD)?;
+    if head[3] & TAGGED == 0 {
+        return Some((&[], rest));
+    }
+    let (number, rest) = rest.split_first()?;
+    let (stamps, payload) = rest.split_at_checked(usize::from(*number) * 8)?;
+    Some((stamps.as_chunks().0, payload))
+}
+
 /// Reads what [`encode`] wrote under the same schema.
 pub(crate) fn decode<V: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<Option<V>, Missing> {
-    let (head, payload) = bytes.split_at_checked(HEAD).ok_or(Missing)?;
-    let (magic, rest) = head.split_at(MAGIC.len());
+    let (_, payload) = borne(bytes).ok_or(Missing)?;
+    let (magic, rest) = bytes[..HEAD].split_at(MAGIC.len());
     if magic != MAGIC || rest[0] != WIRE || rest[2..] != schema.to_be_bytes() {
         return Err(Missing);
     }
-    match rest[1] {
+    match rest[1] & !TAGGED {
         0 => serde_json::from_slice(payload).map(Some).map_err(|_| Missing),
         NEGATIVE if payload.is_empty() => Ok(None),
         _ => Err(Missing),
@@ -52,15 +77,28 @@ mod tests {
 
     #[test]
     fn the_wire_stays_as_it_is() {
-        assert_eq!(encode(7, Some(&(1, "one"))).unwrap(), GOLDEN);
+        assert_eq!(encode(7, &[], Some(&(1, "one"))).unwrap(), GOLDEN);
         assert_eq!(decode::<(u8, String)>(7, GOLDEN), Ok(Some((1, "one".to_owned()))));
-        assert_eq!(encode::<u8>(7, None).unwrap(), b"TC\x01\x01\x00\x00\x00\x07".as_slice());
+        assert_eq!(encode::<u8>(7, &[], None).unwrap(), b"TC\x01\x01\x00\x00\x00\x07".as_slice());
         assert_eq!(decode::<u8>(7, b"TC\x01\x01\x00\x00\x00\x07"), Ok(None));
     }
 
     #[test]
+    fn stamps_are_borne() {
+        let tagged = encode(7, &[1, 2], Some(&(1, "one"))).unwrap();
+        let golden = b"TC\x01\x02\x00\x00\x00\x07\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02[1,\"one\"]";
+        assert_eq!(tagged, golden.as_slice());
+        assert_eq!(decode::<(u8, String)>(7, &tagged), Ok(Some((1, "one".to_owned()))));
+        assert!(bears(&tagged, &[1, 2]) && bears(GOLDEN, &[]));
+        for other in [&[][..], &[1], &[1, 3], &[1, 2, 3]] {
+            assert!(!bears(&tagged, other), "{other:?}");
+        }
+        assert!(!bears(GOLDEN, &[1]) && !bears(&tagged[..20], &[1, 2]), "cut");
+    }
+
+    #[test]
     fn null_is_a_value() {
-        let stored = encode(0, Some(&None::<u8>)).unwrap();
+        let stored = encode(0, &[], Some(&None::<u8>)).unwrap();
         assert_eq!(decode::<Option<u8>>(0, &stored), Ok(Some(None)));
     }
 

@@ -18,7 +18,14 @@ use crate::{error::LoadError, store::Listener};
 #[derive(Debug)]
 pub(crate) struct Flights<V>(Mutex<HashMap<String, Flight<V>>>);
 
-type Flight<V> = Arc<watch::Sender<State<V>>>;
+type Flight<V> = Arc<Under<V>>;
+
+/// A load under way, and the stamps that its value will bear.
+#[derive(Debug)]
+struct Under<V> {
+    stamps: Box<[u64]>,
+    state: watch::Sender<State<V>>,
+}
 
 #[derive(Clone, Debug)]
 enum State<V> {
@@ -66,13 +73,13 @@ impl<V> Flights<V> {
         Self(Mutex::default())
     }
 
-    /// Joins the flight under way, or begins one.
-    pub(crate) fn join<'a>(&'a self, key: &'a str) -> Seat<'a, V> {
+    /// Joins the flight under way, or begins one; one with other stamps takes no newcomers any more.
+    pub(crate) fn join<'a>(&'a self, key: &'a str, stamps: &[u64]) -> Seat<'a, V> {
         let mut flights = self.locked();
-        if let Some(flight) = flights.get(key) {
-            return Seat::Follower(Follower(flight.subscribe()));
+        if let Some(flight) = flights.get(key).filter(|flight| *flight.stamps == *stamps) {
+            return Seat::Follower(Follower(flight.state.subscribe()));
         }
-        let flight = Arc::new(watch::Sender::new(State::Loading));
+        let flight = Arc::new(Under { stamps: stamps.into(), state: watch::Sender::new(State::Loading) });
         flights.insert(key.to_owned(), Arc::clone(&flight));
         Seat::Leader(Leader { flights: self, key, flight })
     }
@@ -103,7 +110,7 @@ impl<V> Leader<'_, V> {
     /// Gives all followers the result.
     pub(crate) fn land(self, result: Shared<V>) {
         self.leave();
-        self.flight.send_replace(State::Landed(result));
+        self.flight.state.send_replace(State::Landed(result));
     }
 
     /// Takes the flight away from newcomers, unless an invalidation already has.
@@ -118,7 +125,7 @@ impl<V> Leader<'_, V> {
 impl<V> Drop for Leader<'_, V> {
     fn drop(&mut self) {
         self.leave();
-        self.flight.send_if_modified(|state| {
+        self.flight.state.send_if_modified(|state| {
             let loading = matches!(state, State::Loading);
             if loading {
                 *state = State::Abandoned;

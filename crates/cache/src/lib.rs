@@ -19,6 +19,8 @@ mod redis;
 mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod tags;
+mod values;
 
 pub use self::redis::Redis;
 pub use cache::Cache;

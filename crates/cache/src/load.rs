@@ -7,22 +7,23 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use crate::{
-    cache::Inner,
     codec::Missing,
     error::LoadError,
-    metrics::Outcome,
+    metrics::{Level, Outcome},
     store::{Ask, Found, Store, Token},
+    values::Values,
 };
 
 /// How long to wait at most for word of somebody else's load before asking again.
 const POLL: Duration = Duration::from_millis(250);
 
-type Answer<V, E> = (Result<Option<V>, LoadError<E>>, Outcome);
+type Answer<V, E> = (Result<Option<V>, LoadError<E>>, (Level, Outcome));
 
 /// One leader's way to a value.
 pub(crate) struct Load<'a, V> {
-    cache: &'a Inner<V>,
+    cache: &'a Values<V>,
     key: &'a str,
+    stamps: &'a [u64],
     token: Token,
     early: bool,
     version_of: fn(&V) -> u64,
@@ -38,8 +39,14 @@ enum Plan<V> {
 }
 
 impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
-    pub(crate) fn new(cache: &'a Inner<V>, key: &'a str, early: bool, version_of: fn(&V) -> u64) -> Self {
-        Self { cache, key, token: Token::random(), early, version_of }
+    pub(crate) fn new(
+        cache: &'a Values<V>,
+        key: &'a str,
+        stamps: &'a [u64],
+        early: bool,
+        version_of: fn(&V) -> u64,
+    ) -> Self {
+        Self { cache, key, stamps, token: Token::random(), early, version_of }
     }
 
     /// Loads with `fetch` unless the store or another node has the value.
@@ -52,7 +59,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
         match self.plan().await {
             Plan::Return(value, outcome) => {
                 lease.end();
-                (Ok(value), outcome)
+                (Ok(value), (Level::Store, outcome))
             }
             Plan::Load(fallback) => self.load_and_fill(lease, fallback, fetch).await,
             Plan::LoadUnstored => {
@@ -70,8 +77,8 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
             let Some(found) = asked.await else { return Plan::LoadUnstored };
             match found {
                 Found::Load => return Plan::Load(Err(Missing)),
-                Found::Refresh(entry) => return Plan::Load(self.cache.decode(&entry)),
-                Found::Fresh(entry) => match self.cache.decode(&entry) {
+                Found::Refresh(entry) => return Plan::Load(self.cache.decode(&entry, self.stamps)),
+                Found::Fresh(entry) => match self.cache.decode(&entry, self.stamps) {
                     Ok(value) => {
                         let outcome = Outcome::hit(value.as_ref());
                         return Plan::Return(value, outcome);
@@ -81,7 +88,10 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
                     Err(Missing) => self.early = true,
                 },
                 Found::Stale(entry) => {
-                    return self.cache.decode(&entry).map_or(Plan::LoadUnstored, |v| Plan::Return(v, Outcome::Stale));
+                    return self
+                        .cache
+                        .decode(&entry, self.stamps)
+                        .map_or(Plan::LoadUnstored, |v| Plan::Return(v, Outcome::Stale));
                 }
                 Found::Wait { holder, left } => {
                     let patience = self.cache.policy.load_timeout.saturating_sub(start.elapsed());
@@ -109,7 +119,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
         match (self.keeping_the_lease(self.load(fetch)).await, fallback) {
             (Ok(value), _) => {
                 self.fill(lease, value.as_ref(), start.elapsed()).await;
-                (Ok(value), Outcome::Miss)
+                (Ok(value), (Level::Loader, Outcome::Miss))
             }
             (Err(_), Ok(stale)) => {
                 tracing::warn!(cache.key = self.key, "the value could not be loaded: a stale one serves");
@@ -118,9 +128,9 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
                 if self.cache.call("extend", self.key, extended).await.is_some() {
                     lease.end();
                 }
-                (Ok(stale), Outcome::Stale)
+                (Ok(stale), (Level::Loader, Outcome::Stale))
             }
-            (Err(error), Err(Missing)) => (Err(error), Outcome::Error),
+            (Err(error), Err(Missing)) => (Err(error), (Level::Loader, Outcome::Error)),
         }
     }
 
@@ -136,10 +146,12 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
             Err(_) => Err(LoadError::TimedOut(limit)),
         };
         match loaded {
-            Ok(value) => (Ok(value), Outcome::Miss),
+            Ok(value) => (Ok(value), (Level::Loader, Outcome::Miss)),
             Err(error) => {
-                let last = self.cache.store.last_known(self.key).and_then(|entry| self.cache.decode(&entry).ok());
-                last.map_or((Err(error), Outcome::Error), |value| (Ok(value), Outcome::Stale))
+                let last = self.cache.store.last_known(self.key).and_then(|entry| self.cache.decode_any(&entry).ok());
+                last.map_or((Err(error), (Level::Loader, Outcome::Error)), |value| {
+                    (Ok(value), (Level::Loader, Outcome::Stale))
+                })
             }
         }
     }
@@ -181,7 +193,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
     }
 
     async fn fill(&self, lease: Leased<'_>, value: Option<&V>, cost: Duration) {
-        let Some(mut fill) = self.cache.fill_of(value, value.map(self.version_of)) else { return };
+        let Some(mut fill) = self.cache.fill_of(value, self.stamps, value.map(self.version_of)) else { return };
         fill.cost = cost;
         match self.cache.call("fill", self.key, self.cache.store.fill(self.key, self.token, fill)).await {
             Some(true) => lease.end(),

@@ -7,6 +7,27 @@ use opentelemetry::{
     metrics::{Counter, Histogram},
 };
 
+/// What answered a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Level {
+    Near,
+    Store,
+    Loader,
+}
+
+impl Level {
+    /// All of them, in the order of their numbers.
+    const ALL: [Self; 3] = [Self::Near, Self::Store, Self::Loader];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Near => "l1",
+            Self::Store => "l2",
+            Self::Loader => "loader",
+        }
+    }
+}
+
 /// How a request was answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
@@ -46,8 +67,8 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     cache: KeyValue,
-    /// The attributes of each outcome, made once.
-    outcomes: [[KeyValue; 2]; Outcome::ALL.len()],
+    /// The attributes of each outcome on each level, made once.
+    outcomes: [[[KeyValue; 3]; Outcome::ALL.len()]; Level::ALL.len()],
     requests: Counter<u64>,
     loads: Histogram<f64>,
     refused: Counter<u64>,
@@ -56,14 +77,19 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(cache: &'static str) -> Self {
+    pub(crate) fn new(cache: &str) -> Self {
         let meter = opentelemetry::global::meter("cache");
         let counter = |name, text| meter.u64_counter(name).with_description(text).build();
         let loads = meter.f64_histogram("cache.load.duration").with_unit("s");
         Self {
-            outcomes: Outcome::ALL
-                .map(|outcome| [KeyValue::new("cache", cache), KeyValue::new("outcome", outcome.name())]),
-            cache: KeyValue::new("cache", cache),
+            outcomes: Level::ALL.map(|level| {
+                Outcome::ALL.map(|outcome| {
+                    let how = [("cache", cache.to_owned()), ("level", level.name().to_owned())];
+                    let [cache, level] = how.map(|(key, value)| KeyValue::new(key, value));
+                    [cache, level, KeyValue::new("outcome", outcome.name())]
+                })
+            }),
+            cache: KeyValue::new("cache", cache.to_owned()),
             requests: counter("cache.requests", "Requests by how they were answered."),
             loads: loads.with_description("Time a load took.").build(),
             refused: counter("cache.fill.refused", "Loaded values not stored because they may be stale."),
@@ -72,8 +98,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn answered(&self, outcome: Outcome) {
-        self.requests.add(1, &self.outcomes[outcome as usize]);
+    pub(crate) fn answered(&self, level: Level, outcome: Outcome) {
+        self.requests.add(1, &self.outcomes[level as usize][outcome as usize]);
     }
 
     pub(crate) fn loaded(&self, time: Duration) {
@@ -98,6 +124,8 @@ impl Metrics {
 pub(crate) struct Remote {
     heard: Counter<u64>,
     broke: Counter<u64>,
+    sent: Counter<u64>,
+    lag: Histogram<f64>,
 }
 
 impl Remote {
@@ -107,14 +135,40 @@ impl Remote {
         Self {
             heard: counter("cache.backplane.received", "Writes by other processes that were heard of."),
             broke: counter("cache.backplane.broken", "How often words of writes may have been missed."),
+            sent: counter("cache.backplane.sent", "Writes that the other processes were told of."),
+            lag: meter
+                .f64_histogram("cache.backplane.lag")
+                .with_unit("s")
+                .with_description("From a write to its being heard of, by the server's clock.")
+                .build(),
         }
     }
 
-    pub(crate) fn heard(&self) {
+    pub(crate) fn heard(&self, lag: Duration) {
         self.heard.add(1, &[]);
+        self.lag.record(lag.as_secs_f64(), &[]);
+    }
+
+    pub(crate) fn sent(&self) {
+        self.sent.add(1, &[]);
     }
 
     pub(crate) fn broke(&self) {
         self.broke.add(1, &[]);
     }
+}
+
+/// Reports what `read` says, as long as it says anything.
+pub(crate) fn observe(
+    name: &'static str,
+    description: &'static str,
+    read: impl Fn() -> Option<u64> + Send + Sync + 'static,
+) {
+    let meter = opentelemetry::global::meter("cache");
+    let gauge = meter.u64_observable_gauge(name).with_description(description).with_callback(move |observer| {
+        if let Some(value) = read() {
+            observer.observe(value, &[]);
+        }
+    });
+    let _registered = gauge.build();
 }

@@ -8,6 +8,7 @@ mod flight;
 mod fuzz;
 mod port;
 mod reading;
+mod tagging;
 
 use std::{
     fmt,
@@ -38,6 +39,11 @@ pub use reading::{
     stale_value_serves_when_loading_fails, writes_of_older_data_lose,
 };
 
+pub use tagging::{
+    tag_invalidates_its_keys_and_no_others, tag_refuses_the_fill_and_newcomers, tagged_put_only_removes,
+    tags_reach_the_other_node,
+};
+
 /// Instantiates the contract suite: `test attribute => closure that makes a store`.
 #[macro_export]
 macro_rules! suite {
@@ -60,7 +66,8 @@ macro_rules! suite {
             invalidated_flight_serves_no_newcomer, lone_cancelled_leader_leaves_no_lease, two_nodes_load_once,
             absence_is_remembered, errors_are_shared_and_not_stored, other_schema_is_a_miss, put_is_read_back,
             stale_value_serves_when_loading_fails, writes_of_older_data_lose,
-            no_schedule_leaves_stale_values,
+            tag_invalidates_its_keys_and_no_others, tag_refuses_the_fill_and_newcomers, tagged_put_only_removes,
+            tags_reach_the_other_node, no_schedule_leaves_stale_values,
         );
     };
 }

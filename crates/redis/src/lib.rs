@@ -89,6 +89,17 @@ impl Redis {
         self.0.pool.run(&command, None).await
     }
 
+    /// Fields of the hash under a key, each present or not.
+    ///
+    /// # Errors
+    ///
+    /// Returns what keeps Redis from answering, or that it is something else than asked for.
+    pub async fn hash<T: FromRedisValue>(&self, key: &str, fields: &[&str]) -> Result<T, Error> {
+        let mut command = redis_rs::cmd("HMGET");
+        command.arg(key).arg(fields);
+        self.0.pool.run(&command, None).await
+    }
+
     async fn publish(&self, channel: &str, message: &[u8]) -> Result<(), Error> {
         let mut command = redis_rs::cmd("PUBLISH");
         command.arg(channel).arg(message);

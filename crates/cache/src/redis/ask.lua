@@ -1,7 +1,7 @@
 -- A value, or the lease to load it.    ARGV  token, lease in ms, early (1|0)
 -- A value that is fresh has been answered, unless it is to be refreshed early.
 local other = e.lt and e.lt ~= ARGV[1] and number('lu') > now
-if fresh and (ARGV[3] == '0' or other) then
+if fresh and other then
     return entry('fresh')
 end
 if other then

@@ -13,7 +13,7 @@ use super::Shared;
 /// The pause before Redis is told again of what it could not be told.
 const LATE: Duration = Duration::from_millis(200);
 
-/// Tells Redis of the writes that it was not told of, as soon as it listens.
+/// Tells Redis of the writes that it was not told of, as soon as it listens, and follows its clock.
 pub(super) async fn tell_late(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         // Looks now and then whether anybody still uses the store.
@@ -22,6 +22,10 @@ pub(super) async fn tell_late(shared: Weak<Shared>) {
         {
             tracing::debug!(error, "redis does not know of all writes yet");
             sleep(LATE).await;
+        }
+        if shared.clock.is_old() {
+            // Until then the old time serves, less exactly.
+            let _ = shared.read_clock().await;
         }
     }
 }
@@ -37,8 +41,10 @@ impl Ear for Shared {
                     return;
                 };
                 if source != self.source {
-                    self.metrics.heard();
-                    self.tell(key, generation.parse().unwrap_or(u64::MAX));
+                    let generation = generation.parse().unwrap_or(u64::MAX);
+                    let lag = self.clock.about().unwrap_or_default().saturating_sub(generation);
+                    self.metrics.heard(Duration::from_micros(lag));
+                    self.tell(key, generation);
                 }
             }
             (Some("F"), Some(key)) => self.wake(key),
@@ -62,7 +68,9 @@ impl Ear for Shared {
 
     fn breaks(&self) {
         self.near.alone();
-        self.quarantine.begin();
+        if let Some(now) = self.clock.at_most() {
+            self.quarantine.begin(now);
+        }
         self.metrics.broke();
         self.listeners(|listener| listener.feed_lost());
     }

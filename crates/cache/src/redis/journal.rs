@@ -51,6 +51,11 @@ impl Journal {
         self.state().keys.iter().map(|(key, number)| (key.clone(), *number)).collect()
     }
 
+    pub(super) fn len(&self) -> u64 {
+        let state = self.state();
+        state.keys.len() as u64 + state.lost.saturating_sub(state.given_up)
+    }
+
     /// Redis knows of the key's writes up to this one.
     pub(super) fn told(&self, key: &str, number: u64) {
         let mut state = self.state();

@@ -42,7 +42,13 @@ pub async fn no_schedule_leaves_stale_values(store: Arc<dyn Store>) {
         let ours = run(schedule, |pauses| {
             let slow = Arc::new(Slow { inner: Arc::clone(&store), pauses });
             let brief = Policy { ttl: schedule.pause * 10, lease: schedule.pause * 20, ..Policy::default() };
-            Nodes([0, 1].map(|_| Cache::new("fuzz", Arc::clone(&slow) as Arc<dyn Store>, brief)))
+            let tags = |key: &String| vec![key.clone()];
+            let node = || Cache::new("fuzz", Arc::clone(&slow) as Arc<dyn Store>, brief);
+            // Every other schedule invalidates by tags.
+            if seed % 2 == 0 {
+                return Nodes([node(), node()], By::Key);
+            }
+            Nodes([node().with_tags(tags), node().with_tags(tags)], By::Tag)
         });
         assert_eq!(ours.await, Vec::<String>::new(), "{schedule:?}");
         let naive = run(schedule, |pauses| Naive { pauses, values: Mutex::default() });
@@ -82,7 +88,14 @@ trait Subject {
 type Loader<'a> = Box<dyn FnOnce() -> LocalBoxFuture<'a, Result<Option<u64>, ()>> + 'a>;
 
 /// Two nodes with this crate's cache on one store.
-struct Nodes([Cache<String, u64>; 2]);
+struct Nodes([Cache<String, u64>; 2], By);
+
+/// How what is written is invalidated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Key,
+    Tag,
+}
 
 impl Subject for Nodes {
     fn read<'a>(&'a self, node: usize, key: &'a str, load: Loader<'a>) -> LocalBoxFuture<'a, Result<Option<u64>, ()>> {
@@ -98,6 +111,7 @@ impl Subject for Nodes {
         Box::pin(async move {
             match put {
                 Some(version) => self.0[node].put(&key.to_owned(), Some(&version), version).await,
+                None if self.1 == By::Tag => self.0[node].invalidate_tag(key).await,
                 None => self.0[node].invalidate(&key.to_owned()).await,
             }
         })
