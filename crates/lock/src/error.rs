@@ -25,6 +25,14 @@ pub enum Error {
         /// The fence that is void now.
         fence: i64,
     },
+    /// A write under the lock was refused, because somebody with a higher fence has written since.
+    #[error("lock {name}: somebody with a higher fence than {fence} has written since")]
+    Stale {
+        /// The lock's name.
+        name: String,
+        /// The fence that was too low.
+        fence: i64,
+    },
     /// The backend did not do what it was asked.
     #[error("lock backend failed")]
     Unavailable(#[source] BoxError),

@@ -1,6 +1,6 @@
 //! The lock's instruments, on the process' meter.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use opentelemetry::{
     KeyValue,
@@ -64,4 +64,14 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.add(-1, &[]);
     }
+}
+
+/// Counts a write that was refused because its fence was overtaken.
+pub(crate) fn rejected() {
+    static REJECTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+        let meter = opentelemetry::global::meter("lock");
+        let counter = meter.u64_counter("lock.fence.rejected");
+        counter.with_description("Writes refused because their fence was overtaken.").build()
+    });
+    REJECTED.add(1, &[]);
 }

@@ -19,12 +19,14 @@ pub mod ports;
 pub mod published;
 pub mod restock_product;
 pub mod seed;
+pub mod shelf;
 pub mod sweep;
 pub mod tokens;
 
 pub use error::Error;
 use follow_up::FollowUps;
 use ports::{Accounts, Audit, Orders, Payments, Products};
+use shelf::Shelf;
 use tokens::Tokens;
 
 /// How long things may take.
@@ -42,6 +44,8 @@ pub struct App {
     pub orders: Arc<dyn Orders>,
     /// The catalogue and its stock.
     pub products: Arc<dyn Products>,
+    /// Products that were looked at lately.
+    pub shelf: Shelf,
     /// Accounts that are closing.
     pub accounts: Arc<dyn Accounts>,
     /// Sums over everything stored.

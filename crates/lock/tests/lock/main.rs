@@ -16,6 +16,7 @@ mod contract {
     );
 }
 
+mod postgres;
 mod processes;
 mod redis;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ::redis::{Redis as Plain, Script};
-use lock::{Locks, Policy, Redis};
+use lock::{Error, Fenced, Locks, Policy, Redis};
 use testkit::servers::{Redis as Server, RedisCluster};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -26,14 +26,6 @@ static GET: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('
 static SET: LazyLock<Script> = LazyLock::new(|| Script::new("redis.call('SET', KEYS[1], ARGV[1]) return 1"));
 static PUSH: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('RPUSH', KEYS[1], ARGV[1])"));
 static ALL: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('LRANGE', KEYS[1], 0, -1)"));
-/// A write that carries its fence: the lower one is refused.
-static FENCED: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if tonumber(redis.call('HGET', KEYS[1], 'fence') or '0') > tonumber(ARGV[1]) then return 0 end \
-         redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'value', ARGV[2]) return 1",
-    )
-});
-static VALUE: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('HGET', KEYS[1], 'value')"));
 /// The lock that everybody writes first.
 static NAIVE: LazyLock<Script> =
     LazyLock::new(|| Script::new("return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) and 1 or 0"));
@@ -52,7 +44,7 @@ async fn child() {
     let plain = Plain::open(&url).unwrap();
     match std::env::var("WORKER_ROLE").unwrap().as_str() {
         "count" => count(&locks(&url), &plain).await,
-        "pause" => pause(&locks(&url), &plain).await,
+        "pause" => pause(&locks(&url), &Fenced::open(&url).unwrap()).await,
         _ => pause_naively(&plain).await,
     }
 }
@@ -70,12 +62,14 @@ async fn count(locks: &Locks, plain: &Plain) {
 }
 
 /// Says that it is inside, is stopped from outside, and writes as soon as it goes on.
-async fn pause(locks: &Locks, plain: &Plain) {
+async fn pause(locks: &Locks, register: &Fenced) {
     let guard = locks.lock("register", TTL).await.unwrap();
-    let fence = guard.fence().to_string();
     println!("\ninside");
     sleep(TTL / 2).await; // and is stopped
-    let written: bool = plain.eval(&FENCED, &["register"], &[fence.as_bytes(), b"paused"]).await.unwrap();
+    let written = match register.write(&guard.lease(), "value", b"paused").await {
+        Err(Error::Stale { .. }) => false,
+        written => written.is_ok(),
+    };
     println!("\nwritten={written} lost={}", guard.check().is_err());
 }
 
@@ -159,15 +153,13 @@ async fn a_stopped_process_is_fenced_out_and_told_where_a_naive_lock_lets_it_wri
     let Some(server) = Server::shared().await else { return };
     let url = server.fresh();
     let plain = Plain::open(&url).unwrap();
-    let (locks, writer) = (locks(&url), plain.clone());
+    let (locks, register, writer) = (locks(&url), Fenced::open(&url).unwrap(), plain.clone());
     let fenced = stop_and_go_on(&url, "pause", async {
         let guard = locks.lock("register", TTL).await.expect("its lease has run out");
-        let fence = guard.fence().to_string();
-        assert!(writer.eval::<bool>(&FENCED, &["register"], &[fence.as_bytes(), b"live"]).await.unwrap());
+        register.write(&guard.lease(), "value", b"live").await.unwrap();
     });
     assert_eq!(fenced.await, "written=false lost=true");
-    let value: String = plain.eval(&VALUE, &["register"], &[]).await.unwrap();
-    assert_eq!(value, "live");
+    assert_eq!(register.read("value").await.unwrap().as_deref(), Some(&b"live"[..]));
 
     let ttl = TTL.as_millis().to_string();
     let naive = stop_and_go_on(&url, "naive", async {

@@ -132,7 +132,11 @@ impl App {
         receipt: Option<Receipt>,
     ) -> Result<Saved, Error> {
         let effects = effects(order, moved.event, receipt, self.clock.now())?;
-        let saved = self.orders.save(order, expected, moved.release_stock, effects).await?;
+        let saved = self.orders.save(order, expected, moved.release_stock, effects).await;
+        if moved.release_stock {
+            self.shelf.drop_ordered(order).await;
+        }
+        let saved = saved?;
         if saved == Saved::Stored {
             tracing::info!(order.id = %order.id, order.status = order.status.name(), "order moved");
         }

@@ -13,10 +13,10 @@ use crate::domain::{
 const ROUNDS: usize = 32;
 
 impl App {
-    /// The product with that id.
+    /// The product with that id, as it was a moment ago.
     #[instrument(skip_all, fields(product.id = %id))]
     pub async fn product(&self, id: ProductId) -> Result<Product, Error> {
-        let product = self.products.get(id).await?;
+        let product = self.shelf.look(id, &*self.products).await?;
         product.ok_or(Error::NotFound("product"))
     }
 
@@ -40,12 +40,18 @@ impl App {
         expected: impl Fn(u64) -> bool,
     ) -> Result<Product, Error> {
         for _ in 0..ROUNDS {
-            let mut product = self.product(id).await?;
+            let mut product = self.products.get(id).await?.ok_or(Error::NotFound("product"))?;
             let version = product.version;
             if !expected(version) {
                 return Err(Error::Stale);
             }
-            if !product.change(change.clone(), self.clock.now()) || self.products.update(&product, version).await? {
+            if !product.change(change.clone(), self.clock.now()) {
+                return Ok(product);
+            }
+            let updated = self.products.update(&product, version).await;
+            // Whatever became of it: it may have been stored.
+            self.shelf.drop_copy(id).await;
+            if updated? {
                 return Ok(product);
             }
         }

@@ -51,7 +51,10 @@ impl App {
     pub async fn create_product(&self, new: NewProduct, key: &Key) -> Result<(Product, bool), Error> {
         let product = new.at(self.clock.now());
         match self.products.create(&product, Some(key)).await? {
-            Keyed::Done(product) => Ok((*product, false)),
+            Keyed::Done(product) => {
+                self.shelf.drop_copy(product.id).await;
+                Ok((*product, false))
+            }
             Keyed::Replayed(product) => Ok((*product, true)),
             Keyed::Refused => Err(Error::SkuTaken),
             Keyed::OtherBody => Err(Error::OtherBody),

@@ -89,7 +89,9 @@ impl App {
         };
         let (order, moved) = Order::place(draft, self.times.wait + GRACE, now);
         let effects = effects(&order, moved.event, None, now)?;
-        match self.orders.place(&order, effects).await? {
+        let placed = self.orders.place(&order, effects).await;
+        self.shelf.drop_ordered(&order).await;
+        match placed? {
             Placed::Stored => Ok((order, false)),
             Placed::Existing(order) => Ok((*order, true)),
             Placed::Shortage(lines) => Err(Error::Shortage(lines)),

@@ -17,7 +17,9 @@ impl App {
         delivery: Delivery,
         key: &Key,
     ) -> Result<(Product, bool), Error> {
-        match self.products.restock(id, delivery, key).await? {
+        let restocked = self.products.restock(id, delivery, key).await;
+        self.shelf.drop_copy(id).await;
+        match restocked? {
             Keyed::Done(product) => Ok((*product, false)),
             Keyed::Replayed(product) => Ok((*product, true)),
             Keyed::Refused => Err(Error::StockFull),

@@ -152,3 +152,33 @@ async fn seeding_adds_what_is_missing() {
     let audit = shop.get("/internal/v1/audit").by_service("trireme").send().await;
     assert_eq!(audit.body["stock"], json!({ "products": count, "violations": [] }));
 }
+
+#[tokio::test]
+async fn a_look_at_a_product_is_remembered_until_the_product_changes() {
+    let shop = Shop::open().await;
+    let (operator, ada) = (shop.operator(), shop.customer());
+    let id = shop.product("mug", 1000, 5).await;
+    assert_eq!(shop.available(&id).await, 5);
+    // Past the use cases, as nobody should.
+    let key = order::app::ports::Key {
+        user: order::domain::ids::UserId(Uuid::nil()),
+        command: "test".into(),
+        key: "k".into(),
+        digest: [0; 32],
+        at: shop.app.clock.now(),
+    };
+    let behind = order::domain::ids::ProductId(id.parse().unwrap());
+    shop.app.products.restock(behind, order::domain::values::Delivery::parse(10).unwrap(), &key).await.unwrap();
+    assert_eq!(shop.available(&id).await, 5, "not asked of the store again");
+
+    shop.order(&ada, "one", &id, 2).send().await;
+    assert_eq!(shop.available(&id).await, 13, "sold");
+    let restock = shop.post(&format!("/v1/products/{id}/restock")).by(&operator).key("more");
+    restock.json(&json!({"quantity": 1})).send().await;
+    assert_eq!(shop.available(&id).await, 14, "delivered");
+    let path = format!("/v1/products/{id}");
+    shop.ask(Method::PATCH, &path).by(&operator).header("if-match", "*").json(&json!({"name": "Cup"})).send().await;
+    assert_eq!(shop.get(&path).send().await.text("name"), "Cup");
+    shop.order_by(&ada, "two", &id, 3, "tok_declined").send().await;
+    assert_eq!(shop.available(&id).await, 14, "a declined order gives its pieces back");
+}

@@ -13,7 +13,7 @@ use order::{
         sqlite::{SqliteStore, open},
     },
     api,
-    app::{App, Times, follow_up, tokens::Tokens},
+    app::{App, Times, follow_up, shelf::Shelf, tokens::Tokens},
 };
 use serde_json::{Value, json};
 use testkit::ManualClock;
@@ -83,14 +83,15 @@ impl Shop {
         let outbox = SqliteOutbox::open(database.clone(), clock.shared()).await.unwrap();
         let store = Arc::new(SqliteStore::new(database, Wake::default()));
         let (follow_ups, worker) = follow_up::queue();
-        let cache = Arc::new(cache::Memory::new(clock::system()));
+        let cache: Arc<dyn cache::Store> = Arc::new(cache::Memory::new(clock::system()));
         let app = Arc::new(App {
             orders: store.clone(),
             products: store.clone(),
             accounts: store.clone(),
             audit: store,
             payments: Arc::new(PaymentClient::new(grpc)),
-            tokens: Tokens::new(cache::Cache::new("tokens", cache, cache::Policy::default())),
+            tokens: Tokens::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
+            shelf: Shelf::new(cache::Cache::new("product", cache, Shelf::policy())),
             follow_ups,
             clock: clock.shared(),
             times: Times { wait, patience: Duration::from_mins(15) },

@@ -68,3 +68,17 @@ fn every_event_has_a_schema() {
         assert_eq!(schema["properties"].as_object().unwrap().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn an_old_copy_goes_with_the_event_of_its_change() {
+    let service = Service::start().await;
+    let ada = service.person("ada@example.com").await;
+    let before = service.me(&ada).await.body["name"].clone();
+    // As a process does that is killed between its commit and the cache.
+    let database = sqlite::open(&service.config.database.url, &user::adapters::sqlite::MIGRATIONS).await.unwrap();
+    sqlx::query("UPDATE users SET name = 'Lovelace', revision = revision + 1").execute(&database.write).await.unwrap();
+    assert_eq!(service.me(&ada).await.body["name"], before, "a copy");
+    let event = messaging::Event::new("user.updated.v1", "user", &ada.id, clock::system().now(), &json!({})).unwrap();
+    service.bus.publish(&[event]).await.unwrap();
+    testkit::eventually!(service.me(&ada).await.body["name"] == "Lovelace");
+}
