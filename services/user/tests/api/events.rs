@@ -78,7 +78,7 @@ async fn an_old_copy_goes_with_the_event_of_its_change() {
     let database = sqlite::open(&service.config.database.url, &user::adapters::sqlite::MIGRATIONS).await.unwrap();
     sqlx::query("UPDATE users SET name = 'Lovelace', revision = revision + 1").execute(&database.write).await.unwrap();
     assert_eq!(service.me(&ada).await.body["name"], before, "a copy");
-    let event = messaging::Event::new("user.updated.v1", "user", &ada.id, clock::system().now(), &json!({})).unwrap();
+    let event = messaging::Event::new("user.updated.v1", "user", &ada.id, clock::system().now(), json!({})).unwrap();
     service.bus.publish(&[event]).await.unwrap();
     testkit::eventually!(service.me(&ada).await.body["name"] == "Lovelace");
 }
