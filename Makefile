@@ -5,7 +5,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up up-servers test test-all servers bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
+.PHONY: help demo up up-servers test test-all test-deploy servers bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ build:
 
 test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+test-deploy: build ## Render the Helm chart and compare it with the binaries (helm installed)
+	TEST_ALL=1 $(CARGO) test --locked -p trireme-e2e --test chart
 
 test-all: ## The same and insist on every real server that a test can use: PostgreSQL, MongoDB, NATS, Redis
 	TEST_ALL=1 $(MAKE) test

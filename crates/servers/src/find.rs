@@ -12,6 +12,12 @@ fn installed() -> PathBuf {
     folder("SERVERS_DIR").or_else(|| Some(cache()?.join("trireme/servers"))).unwrap_or_default()
 }
 
+/// A program that `make servers` installed, or that is on the path.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let installed = installed().join(name);
+    if installed.is_file() { Some(installed) } else { on_path(name, Path::is_file) }
+}
+
 fn on_path(program: &str, is_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| is_it(path))
 }

@@ -12,6 +12,8 @@
 #![warn(missing_docs)]
 
 mod find;
+
+pub use find::program;
 mod postgres;
 
 use std::{

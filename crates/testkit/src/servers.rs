@@ -1,8 +1,8 @@
 //! Real servers for tests: on a free loopback port, in a folder of their own, gone when the test process is.
 //!
-//! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`,
-//! `TEST_REDIS_URL`) where that is set, else from an installed program. Where there is none its tests are left out and say so; with `TEST_ALL=1` that is a
-//! failure.
+//! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`, `TEST_REDIS_URL`)
+//! where that is set, else from an installed program. Where there is none its tests are left out and say so; with
+//! `TEST_ALL=1` that is a failure.
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
 mod cluster;
@@ -12,6 +12,8 @@ pub use cluster::RedisCluster;
 
 use std::{
     env,
+    fmt::Display,
+    path::PathBuf,
     sync::{Mutex, OnceLock},
     time::Duration,
 };
@@ -241,8 +243,17 @@ pub fn all_installed() -> bool {
     lost.inspect(|server| missing(**server, None)).is_none()
 }
 
-/// Says loudly that a server is missing.
-fn missing(server: Server, variable: Option<&str>) {
+/// A program that a test needs; where it is not installed, says so as for a server.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let found = servers::program(name);
+    if found.is_none() {
+        missing(name, None);
+    }
+    found
+}
+
+/// Says loudly that a server or program is missing.
+fn missing(server: impl Display, variable: Option<&str>) {
     let variable = variable.map(|name| format!(" and {name} is not set")).unwrap_or_default();
     assert!(
         env::var_os("TEST_ALL").is_none_or(|value| value != "1"),

@@ -1,0 +1,100 @@
+{{- define "trireme.image" -}}
+{{- $image := .root.Values.image -}}
+{{- $digest := .digest | default $image.digest -}}
+{{ $image.repository }}/{{ .root.Values.service }}
+{{- if $digest }}@{{ $digest }}{{ else }}:{{ .tag | default $image.tag }}{{ end }}
+{{- end }}
+
+{{- define "trireme.labels" -}}
+app: {{ .Values.service }}
+app.kubernetes.io/name: {{ .Values.service }}
+app.kubernetes.io/part-of: trireme
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- /* NAME: "value" for each setting of a nested map. */ -}}
+{{- define "trireme.settings" -}}
+{{- $path := .path -}}
+{{- range $key, $value := .map }}
+{{- $name := ternary (upper $key) (printf "%s__%s" $path (upper $key)) (eq $path "") }}
+{{- if kindIs "map" $value }}
+{{- include "trireme.settings" (dict "path" $name "map" $value) }}
+{{- else }}
+TRIREME_{{ $name }}: {{ $value | toString | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "trireme.variable" -}}
+TRIREME_{{ upper . | replace "." "__" }}
+{{- end }}
+
+{{- /* Variables that are no secret. */ -}}
+{{- define "trireme.plain" -}}
+{{- include "trireme.settings" (dict "path" "" "map" .Values.config) }}
+{{- if .Values.migration.enabled }}
+TRIREME_DATABASE__MIGRATE: "false"
+{{- end }}
+{{- range $name, $value := .Values.otel }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+OTEL_SERVICE_NAME: {{ .Values.service }}
+{{- end }}
+
+{{- /* Variables that come from Secrets, and where secret files are. */ -}}
+{{- define "trireme.secret" -}}
+{{- range $setting, $from := .Values.secretConfig }}
+- name: {{ include "trireme.variable" $setting }}
+  valueFrom:
+    secretKeyRef: { name: {{ $from.secret }}, key: {{ $from.key }} }
+{{- end }}
+{{- range $setting, $from := .Values.secretFiles }}
+- name: {{ include "trireme.variable" $setting }}
+  value: /etc/trireme/secrets/{{ $from.secret }}/{{ $from.key }}
+{{- end }}
+{{- end }}
+
+{{- define "trireme.mounts" -}}
+{{- range $secret := include "trireme.secrets" . | fromJsonArray }}
+- { name: secret-{{ $secret }}, mountPath: /etc/trireme/secrets/{{ $secret }}, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "trireme.volumes" -}}
+{{- $files := .Values.secretFiles }}
+{{- range $secret := include "trireme.secrets" . | fromJsonArray }}
+- name: secret-{{ $secret }}
+  secret:
+    secretName: {{ $secret }}
+    defaultMode: 0440
+    items:
+      {{- range $from := $files }}
+      {{- if eq $from.secret $secret }}
+      - { key: {{ $from.key }}, path: {{ $from.key }} }
+      {{- end }}
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The names of the Secrets that hold files. */ -}}
+{{- define "trireme.secrets" -}}
+{{- $names := list }}
+{{- range .Values.secretFiles }}{{ $names = append $names .secret }}{{ end }}
+{{- uniq $names | toJson }}
+{{- end }}
+
+{{- define "trireme.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "trireme.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
