@@ -6,7 +6,7 @@ use std::{
     net::TcpStream,
 };
 
-use e2e::cluster::Cluster;
+use e2e::Cluster;
 use serde_json::{Value, json};
 
 use crate::render::{all, manifests, of_kind, pods};
@@ -82,7 +82,8 @@ fn probes_ask_what_the_binaries_answer() {
         for deployment in of_kind(&manifests, "Deployment") {
             let container = &deployment["spec"]["template"]["spec"]["containers"][0];
             let ports = container["ports"].as_array().unwrap();
-            let number = |name: &Value| ports.iter().find(|port| port["name"] == *name).unwrap()["containerPort"].clone();
+            let number =
+                |name: &Value| ports.iter().find(|port| port["name"] == *name).unwrap()["containerPort"].clone();
             for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
                 let get = &container[probe]["httpGet"];
                 assert_eq!(number(&get["port"]), 9464, "{service}: the admin port by default");
@@ -101,7 +102,10 @@ fn a_canary_is_a_deployment_of_its_own_behind_the_same_name() {
         .iter()
         .map(|deployment| {
             let template = &deployment["spec"]["template"];
-            assert_eq!(deployment["spec"]["selector"]["matchLabels"]["version"], template["metadata"]["labels"]["version"]);
+            assert_eq!(
+                deployment["spec"]["selector"]["matchLabels"]["version"],
+                template["metadata"]["labels"]["version"]
+            );
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             (text(&template["metadata"]["labels"]["version"]), text(&template["spec"]["containers"][0]["image"]))
         })

@@ -59,10 +59,7 @@ pub(crate) fn pods(manifests: &[Value]) -> Vec<(String, &Value)> {
         Some("Pod") => Some("/spec"),
         _ => None,
     };
-    manifests
-        .iter()
-        .filter_map(|manifest| Some((name(manifest), manifest.pointer(pod(manifest)?).unwrap())))
-        .collect()
+    manifests.iter().filter_map(|manifest| Some((name(manifest), manifest.pointer(pod(manifest)?).unwrap()))).collect()
 }
 
 #[test]

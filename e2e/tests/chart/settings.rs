@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use e2e::cluster::binary;
+use e2e::binary;
 
 use crate::render::{all, of_kind};
 
