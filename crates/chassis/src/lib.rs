@@ -19,6 +19,7 @@ mod health;
 pub mod http;
 pub mod json;
 mod layers;
+mod probe;
 mod runtime;
 mod serve;
 mod tasks;
@@ -28,6 +29,7 @@ pub use self::{
     config::{Config, Cors, Limits, Listen, Shutdown},
     health::Health,
     layers::layers,
+    probe::probe,
     runtime::runtime,
     tasks::Tasks,
 };

@@ -37,6 +37,8 @@ pub enum Command {
         /// A JSON array of products; without it the ones that come along.
         file: Option<PathBuf>,
     },
+    /// Asks the service with this configuration whether it is ready; for health checks of containers.
+    Health,
     /// Prints version and commit.
     Version,
 }
@@ -64,6 +66,7 @@ impl Cli {
     pub async fn run(&self, config: &Config) -> Result<()> {
         match &self.command {
             None | Some(Command::Serve) => chassis::run(config.chassis(), async || wiring::service(config).await).await,
+            Some(Command::Health) => chassis::probe(&config.admin).await,
             Some(Command::Migrate) => wiring::migrate(config).await,
             Some(Command::Seed { file }) => seed(config, file.as_ref()).await,
             Some(Command::Config | Command::Version) => Ok(()),

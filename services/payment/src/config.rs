@@ -30,6 +30,8 @@ pub enum Command {
     Config,
     /// Brings the databases' schemas up to date.
     Migrate,
+    /// Asks the service with this configuration whether it is ready; for health checks of containers.
+    Health,
     /// Prints version and commit.
     Version,
 }

@@ -31,6 +31,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => chassis::runtime()?.block_on(serve(&loaded.value)),
         Command::Migrate => chassis::runtime()?.block_on(wiring::migrate(&loaded.value)),
+        Command::Health => chassis::runtime()?.block_on(chassis::probe(&loaded.value.admin)),
         Command::Config | Command::Version => Ok(loaded.print(&mut stdout(), stdout().is_terminal())?),
     }
 }

@@ -44,6 +44,8 @@ enum Command {
         /// `operator` or `customer`.
         role: Role,
     },
+    /// Ask the service with this configuration whether it is ready; for health checks of containers.
+    Health,
     /// Print version and commit.
     Version,
 }
@@ -68,6 +70,7 @@ impl Args {
         let runtime = chassis::runtime().context("cannot start the runtime")?;
         runtime.block_on(async {
             match self.command {
+                Some(Command::Health) => chassis::probe(&config.admin).await,
                 Some(Command::Migrate) => wiring::migrate(&config).await,
                 Some(Command::Grant { email, role }) => {
                     let email = Email::parse(&email).context("EMAIL")?;

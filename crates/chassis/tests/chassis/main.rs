@@ -3,6 +3,7 @@
 
 mod calls;
 mod limits;
+mod probe;
 mod problems;
 mod stop;
 mod support;
