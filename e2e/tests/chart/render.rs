@@ -1,6 +1,7 @@
 //! Rendering with the real helm.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -32,12 +33,25 @@ pub(crate) fn helm(arguments: &[&str]) -> Option<Output> {
 /// What is applied for a service; nothing where helm is not installed.
 pub(crate) fn manifests(service: &str, set: &[&str]) -> Vec<Value> {
     let (values, set) = (format!("values/{service}.yaml"), set.join(","));
-    let output = helm(&["template", service, "trireme", "-n", "shop", "-f", &values, "--set", &set]);
-    let Some(output) = output else { return Vec::new() };
+    template(&[service, "trireme", "-f", &values, "--set", &set])
+}
+
+/// What is applied for all three at once.
+pub(crate) fn shop(arguments: &[&str]) -> Vec<Value> {
+    template(&[&["shop", "shop"], arguments].concat())
+}
+
+fn template(arguments: &[&str]) -> Vec<Value> {
+    let Some(output) = helm(&[&["template", "-n", "shop"], arguments].concat()) else { return Vec::new() };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let all = serde_norway::Deserializer::from_str(&text).map(|one| Value::deserialize(one).unwrap());
     all.filter(|manifest| !manifest.is_null()).collect()
+}
+
+/// A file of values.
+pub(crate) fn values(file: &str) -> Value {
+    serde_norway::from_str(&std::fs::read_to_string(helm_folder().join(file)).unwrap()).unwrap()
 }
 
 /// For each service without and with the switches.
@@ -69,6 +83,24 @@ fn charts_are_clean() {
         let Some(output) = helm(&["lint", "--strict", "trireme", "-f", &values]) else { return };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
+    for values in ["shop/values.yaml", "shop/embedded.yaml"] {
+        let Some(output) = helm(&["lint", "--strict", "shop", "-f", values]) else { return };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn all_three_at_once_are_the_three_one_by_one() {
+    let mut whole = values("shop/values.yaml");
+    whole.as_object_mut().unwrap().remove("nats");
+    let each = SERVICES.map(|service| (service.to_owned(), values(&format!("values/{service}.yaml"))));
+    assert_eq!(whole, Value::Object(each.into_iter().collect()));
+    let told = |manifests: &[Value]| -> BTreeSet<String> {
+        let name = |manifest: &Value| format!("{} {}", manifest["kind"], manifest["metadata"]["name"]);
+        manifests.iter().map(name).collect()
+    };
+    let each: Vec<_> = SERVICES.into_iter().flat_map(|service| manifests(service, &[])).collect();
+    assert_eq!(told(&shop(&[])), told(&each));
 }
 
 #[test]

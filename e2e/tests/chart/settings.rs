@@ -4,42 +4,57 @@ use std::{fs, process::Command};
 
 use e2e::binary;
 
-use crate::render::{all, of_kind};
+use serde_json::Value;
+
+use crate::render::{SERVICES, all, of_kind, shop};
+
+#[test]
+fn each_binary_takes_what_the_embedded_shop_gives() {
+    let manifests = shop(&["-f", "shop/embedded.yaml"]);
+    for service in SERVICES {
+        let of_service = |manifest: &&Value| manifest["metadata"]["name"] == service;
+        takes(service, &manifests.iter().filter(of_service).cloned().collect::<Vec<_>>());
+    }
+}
 
 #[test]
 fn each_binary_takes_what_its_release_gives() {
+    for (service, manifests) in all() {
+        takes(service, &manifests);
+    }
+}
+
+fn takes(service: &str, manifests: &[Value]) {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     fs::write(&secret, "0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
-    for (service, manifests) in all() {
-        let mut command = Command::new(binary(service).unwrap());
-        command.arg("config").env_clear().current_dir(folder.path());
-        for config in of_kind(&manifests, "ConfigMap") {
-            let data = config["data"].as_object().unwrap();
-            command.envs(data.iter().map(|(name, value)| (name, value.as_str().unwrap())));
-        }
-        let Some(deployment) = of_kind(&manifests, "Deployment").first().copied() else { return };
-        let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
-        for variable in variables {
-            let name = variable["name"].as_str().unwrap();
-            match &variable["value"] {
-                // A secret's file is not here; a file that is serves.
-                serde_json::Value::String(path) if path.starts_with("/etc/trireme/secrets/") => {
-                    command.env(name, &secret);
-                }
-                serde_json::Value::String(value) => {
-                    command.env(name, value);
-                }
-                _ => {
-                    command.env(name, "postgres://u:p@h/d");
-                }
+    let mut command = Command::new(binary(service).unwrap());
+    command.arg("config").env_clear().current_dir(folder.path());
+    for config in of_kind(manifests, "ConfigMap") {
+        let data = config["data"].as_object().unwrap();
+        command.envs(data.iter().map(|(name, value)| (name, value.as_str().unwrap())));
+    }
+    let Some(deployment) = of_kind(manifests, "Deployment").first().copied() else { return };
+    let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    for variable in variables {
+        let name = variable["name"].as_str().unwrap();
+        match &variable["value"] {
+            // A secret's file is not here; a file that is serves.
+            Value::String(path) if path.starts_with("/etc/trireme/secrets/") => {
+                command.env(name, &secret);
+            }
+            Value::String(value) => {
+                command.env(name, value);
+            }
+            _ => {
+                command.env(name, "postgres://u:p@h/d");
             }
         }
-        let output = command.output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{service}: {}", String::from_utf8_lossy(&output.stderr));
-        let from_release = told.lines().filter(|line| line.contains("# TRIREME_")).count();
-        let given = of_kind(&manifests, "ConfigMap")[0]["data"].as_object().unwrap().len();
-        assert!(from_release >= given - 2, "{service}: {from_release} of {given} took effect:\n{told}");
     }
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{service}: {}", String::from_utf8_lossy(&output.stderr));
+    let from_release = told.lines().filter(|line| line.contains("# TRIREME_")).count();
+    let given = of_kind(manifests, "ConfigMap")[0]["data"].as_object().unwrap().len();
+    assert!(from_release >= given - 2, "{service}: {from_release} of {given} took effect:\n{told}");
 }

@@ -11,7 +11,7 @@ app.kubernetes.io/name: {{ .Values.service }}
 app.kubernetes.io/part-of: trireme
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+helm.sh/chart: trireme-{{ .Chart.Version }}
 {{- end }}
 
 {{- /* NAME: "value" for each setting of a nested map. */ -}}
@@ -46,6 +46,7 @@ OTEL_SERVICE_NAME: {{ .Values.service }}
 {{- /* Variables that come from Secrets, and where secret files are. */ -}}
 {{- define "trireme.secret" -}}
 {{- range $setting, $from := .Values.secretConfig }}
+{{- if not $from }}{{ continue }}{{ end }}
 - name: {{ include "trireme.variable" $setting }}
   valueFrom:
     secretKeyRef: { name: {{ $from.secret }}, key: {{ $from.key }} }
