@@ -57,12 +57,18 @@ impl Feed {
 async fn follow(redis: Redis, channels: Vec<String>, ear: Weak<dyn Ear>) {
     redis.warm_up().await;
     let beat = format!("{}:beat:{:032x}", redis.prefix(), rand::random::<u128>());
-    let (mut pause, mut tries) = (PAUSE.0, 0);
+    let (mut pause, mut tries, mut said) = (PAUSE.0, 0, false);
     loop {
         let heard = match connect(&redis, &channels, &beat, tries).await {
             Ok(feed) => hear(&redis, feed, &beat, &ear).await,
             Err(error) => {
-                tracing::debug!(%error, "no feed from redis");
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                if said {
+                    tracing::debug!(%error, cause, "no feed from redis");
+                } else {
+                    tracing::warn!(%error, cause, "no feed from redis; it is tried again and again");
+                }
+                said = true;
                 false
             }
         };
@@ -70,6 +76,7 @@ async fn follow(redis: Redis, channels: Vec<String>, ear: Weak<dyn Ear>) {
             return;
         }
         tries += 1;
+        said &= !heard;
         pause = if heard { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
         sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
     }
