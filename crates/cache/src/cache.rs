@@ -34,7 +34,7 @@ where
     }
 
     /// Gives each key tags, by which many values are invalidated at once:
-    /// the pages of a list that belong to one user, say, or all there are.
+    /// the pages of a list that belong to one user, say, or all there are. A key with more than 255 is never found.
     #[must_use]
     pub fn with_tags(mut self, of: fn(&K) -> Vec<String>) -> Self {
         self.tags = Tags::new(of, &self.values);

@@ -106,6 +106,7 @@ fn a_canary_is_a_deployment_of_its_own_behind_the_same_name() {
                 deployment["spec"]["selector"]["matchLabels"]["version"],
                 template["metadata"]["labels"]["version"]
             );
+            assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/component"], "server");
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             (text(&template["metadata"]["labels"]["version"]), text(&template["spec"]["containers"][0]["image"]))
         })
@@ -116,6 +117,7 @@ fn a_canary_is_a_deployment_of_its_own_behind_the_same_name() {
     let image = |tag| format!("ghcr.io/trireme/order:{tag}");
     assert_eq!(told, [("v1".to_owned(), image("0.1.0")), ("v2".to_owned(), image("0.2.0"))].into());
     for service in of_kind(&manifests, "Service") {
-        assert_eq!(service["spec"]["selector"], json!({"app": "order"}), "of both versions");
+        let serving = json!({"app": "order", "app.kubernetes.io/component": "server"});
+        assert_eq!(service["spec"]["selector"], serving, "of both versions");
     }
 }

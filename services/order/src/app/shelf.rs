@@ -22,7 +22,7 @@ const WIDTH: usize = 8;
 /// Copies of products, for those who only look. Who orders or changes one asks the store.
 ///
 /// A copy is dropped by whatever changes its product, so that who looks afterwards sees the change; it lives for ten
-/// seconds in case a process was killed before it could drop it. While the store does not answer an old one serves.
+/// seconds in case a process was killed, or a request given up, before it could drop it. While the store does not answer an old one serves.
 pub struct Shelf(Cache<ProductId, Copy>);
 
 /// A product as it is cached.
