@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS pending (
     grp        INTEGER NOT NULL,
     place      INTEGER NOT NULL,           -- in the log
     key        TEXT    NOT NULL,
-    head       INTEGER NOT NULL,
+    head       INTEGER NOT NULL,           -- 1: it is the head of its key; 2: and marked for the canary; 0: it waits
     visible_at INTEGER NOT NULL,           -- when it may be delivered: later while it is leased or waits for a retry
     attempts   INTEGER NOT NULL DEFAULT 0,
     fence      INTEGER NOT NULL DEFAULT 0, -- goes up with each delivery, retry and release: old holders do not match
@@ -45,12 +45,22 @@ CREATE TABLE IF NOT EXISTS pending (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS pending_key ON pending (grp, key);
 CREATE INDEX IF NOT EXISTS pending_ready ON pending (grp, visible_at) WHERE head = 1;
+CREATE INDEX IF NOT EXISTS pending_marked ON pending (grp, visible_at) WHERE head = 2;
 
--- Whatever removes a head makes the next row of its key the head.
-CREATE TRIGGER IF NOT EXISTS pending_next AFTER DELETE ON pending WHEN OLD.head = 1 BEGIN
-    UPDATE pending SET head = 1
+-- Whatever removes a head makes the next row of its key the head. (The first trigger of this kind knew no marks.)
+DROP TRIGGER IF EXISTS pending_next;
+CREATE TRIGGER IF NOT EXISTS pending_next_head AFTER DELETE ON pending WHEN OLD.head > 0 BEGIN
+    UPDATE pending SET head = 1 + (SELECT canary FROM log WHERE log.place = pending.place)
     WHERE seq = (SELECT min(seq) FROM pending WHERE grp = OLD.grp AND key = OLD.key);
 END;
+
+-- The canaries of a group, each for as long as it shows signs of life: until then marked heads are theirs alone.
+CREATE TABLE IF NOT EXISTS canaries (
+    grp    INTEGER NOT NULL,
+    member BLOB    NOT NULL, -- uuid, 16 bytes
+    until  INTEGER NOT NULL,
+    PRIMARY KEY (grp, member)
+) STRICT, WITHOUT ROWID;
 
 -- What a group has given up.
 CREATE TABLE IF NOT EXISTS dead (

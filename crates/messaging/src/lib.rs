@@ -22,11 +22,13 @@ mod relay;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod track;
 
 pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Tag};
 pub use consumer::{Consumer, Failure, Handler, Policy};
 pub use error::Error;
 pub use event::{Effects, Event, Receipt};
-pub use open::open;
+pub use open::{Config, open};
 pub use outbox::{Depth, Outbox, OutboxRow, Recorded};
 pub use relay::{Relay, Wake};
+pub use track::Track;

@@ -5,6 +5,7 @@ mod bus;
 mod claim;
 mod dead;
 mod outbox;
+mod presence;
 mod prune;
 mod record;
 mod rows;

@@ -19,6 +19,7 @@
 )]
 
 pub mod bus;
+pub mod canary;
 pub mod consumer;
 pub mod inbox;
 pub mod letters;
@@ -32,7 +33,7 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{Bus, Delivery, Effects, Event, Outbox, Recorded, Subscription};
+use crate::{Bus, Delivery, Effects, Event, Outbox, Recorded, Subscription, Track};
 
 /// A lease that no case waits for.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -47,7 +48,12 @@ const QUIET: Duration = Duration::from_millis(150);
 #[async_trait]
 pub trait Broker: Send + Sync {
     /// Opens a bus as another process would have it: nothing shared but the broker.
-    async fn open(&self, lease: Duration) -> Arc<dyn Bus>;
+    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus>;
+
+    /// The same for a process of the stable version.
+    async fn open(&self, lease: Duration) -> Arc<dyn Bus> {
+        self.open_on(lease, Track::Stable).await
+    }
 }
 
 /// A store with an outbox and an inbox, which several processes open.
@@ -182,6 +188,10 @@ macro_rules! bus_suite {
         $crate::suite_cases!(letters, $broker,
             a_dead_letter_has_its_reason_and_frees_its_key a_replay_comes_once_and_to_its_group
             a_replay_comes_after_what_waits two_replays_at_once_are_one a_letter_may_die_again);
+        $crate::suite_cases!(canary, $broker,
+            marked_events_are_the_canarys without_a_canary_the_stable_version_has_all
+            unmarked_events_wait_for_the_stable_version a_canary_that_leaves_hands_over a_dead_canary_is_replaced
+            a_marked_letter_is_replayed_to_the_canary canaries_come_and_go);
     };
 }
 

@@ -17,7 +17,7 @@ pub struct Config {
     /// Where products and orders are.
     pub database: Database,
     /// Where events go and come from.
-    pub bus: Url,
+    pub bus: messaging::Config,
     /// What is remembered for a while.
     pub cache: Url,
     /// Who does what only one should do.

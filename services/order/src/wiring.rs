@@ -53,7 +53,7 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 pub async fn service(config: &Config) -> Result<chassis::App> {
     let (clock, wake, tasks) = (clock::system(), Wake::default(), Tasks::new());
     let store = store(config, &clock, &wake, config.database.migrate).await?;
-    let bus = messaging::open(&config.bus.url, clock.clone()).await.context("bus.url")?;
+    let bus = messaging::open(&config.bus.url, config.bus.track(), clock.clone()).await.context("bus.url")?;
     let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let (follow_ups, worker) = follow_up::queue();
     let app = Arc::new(use_cases(config, clock.clone(), &store, follow_ups, &tasks)?);

@@ -43,7 +43,7 @@ pub struct Config {
     /// Where payments and ledger are kept.
     pub database: Database,
     /// Where events go and come from.
-    pub bus: Address,
+    pub bus: messaging::Config,
     /// Where locks are taken.
     pub lock: Address,
     /// Who moves the money.

@@ -21,7 +21,7 @@ pub struct Config {
     /// Where accounts are kept.
     pub database: Database,
     /// Where events go.
-    pub bus: Address,
+    pub bus: messaging::Config,
     /// Where copies are kept.
     pub cache: Cache,
     /// Where HTTP is served.

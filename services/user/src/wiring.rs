@@ -53,7 +53,7 @@ const PRUNED: u32 = 1000;
 pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let wake = Wake::default();
     let store = store(config, &clock, &wake, config.database.migrate).await?;
-    let bus = messaging::open(&config.bus.url, clock.clone()).await.context("bus.url")?;
+    let bus = messaging::open(&config.bus.url, config.bus.track(), clock.clone()).await.context("bus.url")?;
     let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let tasks = Tasks::new();
     let app = use_cases(config, clock.clone(), &store, &tasks).await?;

@@ -26,11 +26,11 @@ use super::{
     deaths,
     entry::{Entry, REPLAY},
     message,
-    names::{Names, PARTS, is_subject, part_key},
+    names::{Names, PARTS, is_subject, part_key, part_of},
     reader::filters,
     subscription::NatsSubscription,
 };
-use crate::{Bus, DeadLetter, Error, Event, Subscription, part};
+use crate::{Bus, DeadLetter, Error, Event, Subscription, Track};
 
 /// How long a member keeps its parts without a sign of life, and a delivery without [`Subscription::extend`].
 const LEASE: Duration = Duration::from_secs(5);
@@ -48,6 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct NatsBus {
     shared: Arc<Shared>,
     lease: Duration,
+    track: Track,
 }
 
 /// What the bus and its subscriptions use.
@@ -83,12 +84,18 @@ impl NatsBus {
             .build(client.clone());
         let streams = OnceCell::new();
         let shared = Shared { client, names: options.names, clock, js, replicas: options.replicas, streams };
-        Ok(Self { shared: Arc::new(shared), lease: LEASE })
+        Ok(Self { shared: Arc::new(shared), lease: LEASE, track: Track::Stable })
     }
 
     /// Sets how long members keep what they do not renew; 5 s where this is not called.
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// The same handle for another version of its service: what subscribes here is on that track.
+    pub fn on_track(mut self, track: Track) -> Self {
+        self.track = track;
         self
     }
 }
@@ -146,7 +153,7 @@ impl Shared {
             return Err(Error::Rejected { id: event.id, reason: "a kind is words with dots between".to_owned() });
         }
         let headers = message::headers(event, &event.id.to_string())?;
-        let subject = self.names.event(Some(part::of(&event.key, PARTS)), &event.kind);
+        let subject = self.names.event(Some(part_of(event)), &event.kind);
         self.store(subject, event, headers).await
     }
 
@@ -239,8 +246,9 @@ impl Bus for NatsBus {
         });
         try_join_all(make).await?;
         let kinds = kinds.iter().copied().chain([REPLAY]).map(str::to_owned).collect();
-        let subscription = NatsSubscription::new(Arc::clone(&self.shared), streams, group, kinds, self.lease).await?;
-        Ok(Arc::new(subscription))
+        let (track, lease) = (self.track, self.lease);
+        let member = NatsSubscription::new(Arc::clone(&self.shared), streams, group, kinds, (track, lease)).await?;
+        Ok(Arc::new(member))
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {

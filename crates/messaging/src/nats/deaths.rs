@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::{
     bus::{Shared, Streams},
     message,
-    names::PARTS,
+    names::part_of,
 };
-use crate::{Cause, DeadLetter, Error, Event, Reason, part};
+use crate::{Cause, DeadLetter, Error, Event, Reason};
 
 const GROUP: &str = "dead-group";
 const ATTEMPTS: &str = "dead-attempts";
@@ -99,8 +99,8 @@ pub(super) async fn replay(shared: &Shared, streams: &Streams, group: &str, id: 
     // Known to the server under this name for a while, so that two who replay at once publish once.
     let mut headers = message::headers(&letter.event, &format!("{id}.{group}.{replays}"))?;
     message::set_replays(&mut headers, replays);
-    let part = part::of(&letter.event.key, PARTS);
-    shared.store(shared.names.replay(Some(part), group), &letter.event, headers).await?;
+    let again = shared.names.replay(Some(part_of(&letter.event)), group);
+    shared.store(again, &letter.event, headers).await?;
     match streams.dead.delete_message(found.sequence).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(none()),

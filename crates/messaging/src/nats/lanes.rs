@@ -173,28 +173,35 @@ impl Lanes {
 
     /// Forgets what waits of a part; what is in hand stays until it is settled.
     pub(super) fn drain(&mut self, part: u16) {
-        self.by_key.retain(|_, lane| {
-            if lane.queue.front().is_none_or(|first| first.part != part) {
-                return true;
-            }
-            let keep = usize::from(matches!(lane.head, Head::Held { .. }));
-            self.len -= lane.queue.len() - keep;
-            lane.queue.truncate(keep);
-            keep == 1
-        });
+        self.retain(part, true);
     }
 
     /// Forgets everything of a part.
     pub(super) fn forget(&mut self, part: u16) {
-        self.by_key.retain(|_, lane| {
-            let other = lane.queue.front().is_none_or(|first| first.part != part);
-            if !other {
-                self.len -= lane.queue.len();
+        self.retain(part, false);
+    }
+
+    /// Takes the events of a part out of their lanes, without those in hand where `keep_held`. A lane may have events
+    /// of a key's other part as well, that of marked ones.
+    fn retain(&mut self, part: u16, keep_held: bool) {
+        self.by_key.retain(|key, lane| {
+            let before = lane.queue.len();
+            let held = matches!(lane.head, Head::Held { .. });
+            let keep_first = held && keep_held;
+            let first_goes = lane.queue.front().is_some_and(|first| first.part == part) && !keep_first;
+            let mut place = 0..;
+            lane.queue.retain(|waiting| place.next() == Some(0) && keep_first || waiting.part != part);
+            self.len -= before - lane.queue.len();
+            if first_goes {
                 if let Head::Held { fence, .. } = lane.head {
                     self.held.remove(&fence);
                 }
+                if lane.head != Head::Ready && !lane.queue.is_empty() {
+                    self.ready.push_back(key.clone());
+                }
+                lane.head = Head::Ready;
             }
-            other
+            !lane.queue.is_empty()
         });
     }
 
@@ -207,13 +214,12 @@ impl Lanes {
 
     /// How all events of a part have been tried.
     pub(super) fn tried(&self, part: u16) -> impl Iterator<Item = (u64, Tried)> {
-        let of_part = move |lane: &&Lane| lane.queue.front().is_some_and(|first| first.part == part);
-        self.by_key.values().filter(of_part).flat_map(|lane| {
+        self.by_key.values().flat_map(move |lane| {
             let held = matches!(lane.head, Head::Held { .. });
             let tried = move |(n, waiting): (usize, &Waiting)| {
                 (waiting.place, Tried { attempts: waiting.attempts, held: held && n == 0 })
             };
-            lane.queue.iter().enumerate().map(tried)
+            lane.queue.iter().enumerate().filter(move |(_, waiting)| waiting.part == part).map(tried)
         })
     }
 }

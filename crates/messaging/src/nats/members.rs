@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
     time::Duration,
 };
 
@@ -12,8 +13,8 @@ use async_nats::jetstream::kv::{Store, UpdateErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::names::{PARTS, members_key};
-use crate::Error;
+use super::names::{KEYS, PARTS, members_key};
+use crate::{Error, Track};
 
 /// Tries to write the list while others write it too.
 const TRIES: u32 = 20;
@@ -28,6 +29,8 @@ struct Member {
     lease: u64, // ms
     kinds: BTreeSet<String>,
     leaving: bool,
+    #[serde(default)]
+    canary: bool,
 }
 
 impl List {
@@ -35,17 +38,25 @@ impl List {
         self.0.contains_key(id)
     }
 
-    /// The parts of a member: those who know every kind of the group share all of them evenly.
+    /// The parts of a member: the stable ones share those of unmarked events, and the canaries those of marked ones;
+    /// where there is no canary, the stable ones share them too.
     pub(super) fn share(&self, id: &str) -> BTreeSet<u16> {
-        let staying = || self.0.iter().filter(|(_, member)| !member.leaving);
+        let (stable, canaries) = (self.owners(false), self.owners(true));
+        let marked = if canaries.is_empty() { &stable } else { &canaries };
+        let share = |owners: &[&String], parts: Range<u16>| {
+            let (count, place) = (owners.len(), owners.iter().position(|owner| *owner == id));
+            parts.filter(move |part| place.is_some_and(|place| usize::from(*part) % count == place))
+        };
+        share(&stable, 0..KEYS).chain(share(marked, KEYS..PARTS)).collect()
+    }
+
+    /// Who reads on one track: those who know every kind that is asked for there, or all where nobody does.
+    fn owners(&self, canary: bool) -> Vec<&String> {
+        let staying = || self.0.iter().filter(|(_, member)| !member.leaving && member.canary == canary);
         let all: BTreeSet<&String> = staying().flat_map(|(_, member)| &member.kinds).collect();
         let knows_all = |member: &Member| all.iter().all(|kind| member.kinds.contains(*kind));
-        let mut owners: Vec<&String> = staying().filter(|(_, m)| knows_all(m)).map(|(id, _)| id).collect();
-        if owners.is_empty() {
-            owners = staying().map(|(id, _)| id).collect();
-        }
-        let Some(place) = owners.iter().position(|owner| *owner == id) else { return BTreeSet::new() };
-        (0..PARTS).filter(|part| usize::from(*part) % owners.len() == place).collect()
+        let owners: Vec<&String> = staying().filter(|(_, m)| knows_all(m)).map(|(id, _)| id).collect();
+        if owners.is_empty() { staying().map(|(id, _)| id).collect() } else { owners }
     }
 }
 
@@ -56,15 +67,22 @@ pub(super) struct Members {
     key: String,
     id: String,
     kinds: BTreeSet<String>,
+    track: Track,
     lease: Duration,
     /// The last beat of each member and when it was new to us.
     seen: HashMap<String, (u64, Instant)>,
 }
 
 impl Members {
-    pub(super) fn new(bucket: Store, group: &str, id: &str, kinds: &[String], lease: Duration) -> Self {
+    pub(super) fn new(
+        bucket: Store,
+        group: &str,
+        id: &str,
+        kinds: &[String],
+        (track, lease): (Track, Duration),
+    ) -> Self {
         let kinds = kinds.iter().cloned().collect();
-        Self { bucket, key: members_key(group), id: id.to_owned(), kinds, lease, seen: HashMap::new() }
+        Self { bucket, key: members_key(group), id: id.to_owned(), kinds, track, lease, seen: HashMap::new() }
     }
 
     /// Says that this member lives, drops the dead, and returns who is left. `leaving` members get no new parts.
@@ -90,7 +108,13 @@ impl Members {
             };
             self.drop_dead(&mut list);
             let lease = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
-            let me = Member { beat: 0, lease, kinds: self.kinds.clone(), leaving: false };
+            let me = Member {
+                beat: 0,
+                lease,
+                kinds: self.kinds.clone(),
+                leaving: false,
+                canary: self.track == Track::Canary,
+            };
             change(&mut list, &self.id, me);
             let value = serde_json::to_vec(&list).map_err(Error::Encode)?;
             match self.bucket.update(&self.key, value.into(), revision).await {
@@ -125,6 +149,7 @@ mod tests {
             lease: 1,
             kinds: kinds.iter().map(ToString::to_string).collect(),
             leaving,
+            canary: false,
         };
         List(members.iter().map(|(id, kinds, leaving)| ((*id).to_owned(), member(kinds, *leaving))).collect())
     }
@@ -133,11 +158,30 @@ mod tests {
     fn parts_are_shared_by_those_who_know_all_kinds() {
         let three = list(&[("a", &["x"], false), ("b", &["x"], false), ("c", &["x"], true)]);
         let (a, b) = (three.share("a"), three.share("b"));
-        assert_eq!((a.len(), b.len(), three.share("c").len()), (8, 8, 0));
+        assert_eq!((a.len(), b.len(), three.share("c").len()), (16, 16, 0));
         assert!(a.is_disjoint(&b));
         let updating = list(&[("new", &["x", "y"], false), ("old", &["x"], false)]);
-        assert_eq!((updating.share("new").len(), updating.share("old").len()), (16, 0));
+        assert_eq!((updating.share("new").len(), updating.share("old").len()), (32, 0));
         let split = list(&[("a", &["x"], false), ("b", &["y"], false)]);
-        assert_eq!(split.share("a").len() + split.share("b").len(), 16);
+        assert_eq!(split.share("a").len() + split.share("b").len(), 32);
+    }
+
+    #[test]
+    fn marked_parts_are_the_canarys_while_there_is_one() {
+        let mut list = list(&[("a", &["x"], false), ("b", &["x"], false), ("c", &["x", "y"], false)]);
+        let canary = |list: &mut List, leaving| {
+            let member = list.0.get_mut("c").unwrap();
+            (member.canary, member.leaving) = (true, leaving);
+        };
+        canary(&mut list, false);
+        let (a, b) = (list.share("a"), list.share("b"));
+        assert_eq!(a.union(&b).copied().collect::<Vec<_>>(), (0..KEYS).collect::<Vec<_>>());
+        assert_eq!((a.len(), b.len()), (8, 8), "a kind that only the canary knows changes nothing");
+        assert_eq!(list.share("c"), (KEYS..PARTS).collect());
+        canary(&mut list, true);
+        assert_eq!((list.share("a").len(), list.share("b").len(), list.share("c").len()), (16, 16, 0));
+        list.0.retain(|id, _| id == "c");
+        canary(&mut list, false);
+        assert_eq!(list.share("c"), (KEYS..PARTS).collect(), "unmarked events wait for the stable version");
     }
 }

@@ -1,10 +1,17 @@
 //! What things are called on the server.
 
-use crate::Error;
+use crate::{Error, Event, part};
 
 /// Parts of the keys, each read by one member of a group at a time: so at most as many members of a group work at the
 /// same time. Fixed for the life of a stream; the work inside a part is not serial, only that of a key is.
-pub(super) const PARTS: u16 = 16;
+pub(super) const KEYS: u16 = 16;
+/// All parts: events that are marked for the canary have parts of their own, which come after those of the others.
+pub(super) const PARTS: u16 = 2 * KEYS;
+
+/// The part of an event.
+pub(super) fn part_of(event: &Event) -> u16 {
+    part::of(&event.key, KEYS) + if event.carrier.canary { KEYS } else { 0 }
+}
 
 /// Names under a prefix, so that several systems can share a server.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ use super::{
     reader::{Extent, Reader},
     state::State,
 };
-use crate::{Delivery, Error, Reason, Subscription, Tag};
+use crate::{Delivery, Error, Reason, Subscription, Tag, Track};
 
 /// Events that a member reads ahead. Where so many wait behind events that fail, the rest waits in the log.
 const AHEAD: usize = 8_192;
@@ -64,11 +64,11 @@ impl NatsSubscription {
         streams: &Streams,
         group: &str,
         kinds: Vec<String>,
-        lease: Duration,
+        (track, lease): (Track, Duration),
     ) -> Result<Self, Error> {
         let id = Uuid::now_v7().to_string();
         let signal = shared.client.subscribe(shared.names.signal(group)).await.map_err(Error::bus)?;
-        let members = Members::new(streams.groups.clone(), group, &id, &kinds, lease);
+        let members = Members::new(streams.groups.clone(), group, &id, &kinds, (track, lease));
         let driver = Driver { reader: None, signal, next: Instant::now(), joined: false };
         Ok(Self {
             shared,

@@ -18,7 +18,7 @@ use super::acks::Acks;
 use super::signal::Signals;
 use super::subscription::SqliteSubscription;
 use super::{dead, prune, rows};
-use crate::{Bus, DeadLetter, Error, Event, Subscription};
+use crate::{Bus, DeadLetter, Error, Event, Subscription, Track};
 
 const SCHEMA: &str = include_str!("../../migrations/bus.sql");
 /// The schema is applied by [`SqliteBus::open`] itself, so there is nothing to migrate.
@@ -54,6 +54,7 @@ const LEASE: Duration = Duration::from_secs(5);
 pub struct SqliteBus {
     shared: Arc<Shared>,
     lease: Duration,
+    track: Track,
 }
 
 /// What the handle and its subscriptions have in common.
@@ -84,12 +85,22 @@ impl SqliteBus {
         let signals = Signals::new(database.read.clone(), !url.contains(":memory:"));
         let next_prune = AtomicI64::new(0);
         let acks = Acks::default();
-        Ok(Self { shared: Arc::new(Shared { database, clock, signals, acks, next_prune }), lease: LEASE })
+        Ok(Self {
+            shared: Arc::new(Shared { database, clock, signals, acks, next_prune }),
+            lease: LEASE,
+            track: Track::Stable,
+        })
     }
 
     /// The same handle with another lease on what its consumers take; 5 s where this is not called.
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// The same handle for another version of its service: what subscribes here is on that track.
+    pub fn on_track(mut self, track: Track) -> Self {
+        self.track = track;
         self
     }
 
@@ -151,7 +162,7 @@ impl Bus for SqliteBus {
 
     async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
         let id = join(&self.shared.database, group, kinds).await.map_err(Error::bus)?;
-        Ok(Arc::new(SqliteSubscription::new(Arc::clone(&self.shared), id, self.lease)))
+        Ok(Arc::new(SqliteSubscription::join(Arc::clone(&self.shared), id, self.track, self.lease).await?))
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {

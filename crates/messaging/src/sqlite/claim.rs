@@ -9,20 +9,73 @@ use sqlx::{FromRow, Row};
 use super::acks::{self, Ack};
 use super::bus::Shared;
 use super::rows;
-use crate::{Delivery, Error, Event, Tag};
+use crate::{Delivery, Error, Event, Tag, Track};
 
 /// Rows of the log looked at in one take-over.
 const WINDOW: i64 = 256;
 
-/// When the next head is due, and whether the log has something new; both are looked up in an index.
-const READY: &str = "SELECT (SELECT min(visible_at) FROM pending WHERE grp = ?1 AND head = 1) AS due,
-    EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.grp = ?1
-            AND EXISTS (SELECT 1 FROM log AS l WHERE l.kind = s.kind AND l.place > s.cursor)) AS fresh";
+/// The two statements that differ by the member's track.
+struct Statements {
+    /// When the next head is due, and whether the log has something new; both are looked up in an index.
+    ready: &'static str,
+    lease: &'static str,
+}
 
-const LEASE: &str = "UPDATE pending SET visible_at = ?4, attempts = attempts + 1, fence = fence + 1
-    WHERE seq IN (SELECT seq FROM pending WHERE grp = ?1 AND head = 1 AND visible_at <= ?2
-                  ORDER BY visible_at, seq LIMIT ?3)
-    RETURNING seq, place, attempts, fence";
+/// Whether the log has rows that the group has not taken over.
+macro_rules! ready {
+    ($due:literal) => {
+        concat!(
+            "SELECT (",
+            $due,
+            ") AS due,
+            EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.grp = ?1
+                    AND EXISTS (SELECT 1 FROM log AS l WHERE l.kind = s.kind AND l.place > s.cursor)) AS fresh"
+        )
+    };
+}
+
+macro_rules! lease {
+    ($heads:literal) => {
+        concat!(
+            "UPDATE pending SET visible_at = ?4, attempts = attempts + 1, fence = fence + 1
+            WHERE seq IN (SELECT seq FROM (",
+            $heads,
+            ") ORDER BY visible_at, seq LIMIT ?3)
+            RETURNING seq, place, attempts, fence"
+        )
+    };
+}
+
+/// Marked heads are ours only while no canary lives; each arm is read in the order of its index.
+const STABLE: Statements = Statements {
+    ready: ready!(
+        "SELECT min(at) FROM (
+            SELECT min(visible_at) AS at FROM pending WHERE grp = ?1 AND head = 1
+            UNION ALL
+            SELECT max(min(visible_at), coalesce((SELECT max(until) FROM canaries WHERE grp = ?1), 0))
+            FROM pending WHERE grp = ?1 AND head = 2)"
+    ),
+    lease: lease!(
+        "SELECT seq, visible_at FROM pending WHERE grp = ?1 AND head = 1 AND visible_at <= ?2
+        UNION ALL
+        SELECT seq, visible_at FROM pending WHERE grp = ?1 AND head = 2 AND visible_at <= ?2
+            AND NOT EXISTS (SELECT 1 FROM canaries WHERE grp = ?1 AND until > ?2)"
+    ),
+};
+
+const CANARY: Statements = Statements {
+    ready: ready!("SELECT min(visible_at) FROM pending WHERE grp = ?1 AND head = 2"),
+    lease: lease!("SELECT seq, visible_at FROM pending WHERE grp = ?1 AND head = 2 AND visible_at <= ?2"),
+};
+
+impl Statements {
+    fn of(track: Track) -> &'static Self {
+        match track {
+            Track::Stable => &STABLE,
+            Track::Canary => &CANARY,
+        }
+    }
+}
 
 /// From the first new row on, the part of the log that is taken over now.
 const BOUNDS: &str = "WITH f (first) AS (
@@ -33,8 +86,10 @@ const BOUNDS: &str = "WITH f (first) AS (
 
 const TAKE_OVER: &str = "INSERT INTO pending (grp, place, key, head, visible_at)
     SELECT ?1, n.place, n.key,
-           n.turn = 1 AND NOT EXISTS (SELECT 1 FROM pending AS p WHERE p.grp = ?1 AND p.key = n.key), ?4
-    FROM (SELECT l.place, l.key, row_number() OVER (PARTITION BY l.key ORDER BY l.place) AS turn
+           CASE WHEN n.turn > 1 OR EXISTS (SELECT 1 FROM pending AS p WHERE p.grp = ?1 AND p.key = n.key) THEN 0
+                ELSE 1 + n.canary END,
+           ?4
+    FROM (SELECT l.place, l.key, l.canary, row_number() OVER (PARTITION BY l.key ORDER BY l.place) AS turn
           FROM log AS l CROSS JOIN subscriptions AS s ON s.grp = ?1 AND s.kind = l.kind AND s.cursor < l.place
           WHERE l.place BETWEEN ?2 AND ?3) AS n
     ORDER BY n.place";
@@ -65,14 +120,15 @@ struct Leased {
 }
 
 /// Looks without writing.
-pub(super) async fn ready(shared: &Shared, group: i64) -> Result<Ready, Error> {
-    sqlx::query_as(READY).bind(group).fetch_one(&shared.database.read).await.map_err(Error::bus)
+pub(super) async fn ready(shared: &Shared, group: i64, track: Track) -> Result<Ready, Error> {
+    sqlx::query_as(Statements::of(track).ready).bind(group).fetch_one(&shared.database.read).await.map_err(Error::bus)
 }
 
 /// What a member asks for.
 pub(super) struct Claim<'a> {
     pub(super) shared: &'a Shared,
     pub(super) group: i64,
+    pub(super) track: Track,
     pub(super) lease: Duration,
     pub(super) max: usize,
 }
@@ -98,7 +154,8 @@ impl Claim<'_> {
         let mut tx = self.shared.database.begin().await?;
         let now = self.shared.now();
         let done = if acks.is_empty() { HashSet::new() } else { acks::write(acks, &mut *tx).await? };
-        let take = Take { group: self.group, now, until: now.saturating_add(rows::micros(self.lease)) };
+        let take =
+            Take { group: self.group, track: self.track, now, until: now.saturating_add(rows::micros(self.lease)) };
         let mut leased = Vec::new();
         if !acks.is_empty() || found.due.is_some_and(|due| due <= now) {
             leased = take.lease(&mut tx, self.max).await?;
@@ -117,13 +174,14 @@ type Taken = (HashSet<i64>, Result<Vec<Delivery>, Error>);
 
 struct Take {
     group: i64,
+    track: Track,
     now: i64,
     until: i64,
 }
 
 impl Take {
     async fn lease(&self, tx: &mut SqliteConnection, max: usize) -> Result<Vec<Leased>, sqlx::Error> {
-        sqlx::query_as(LEASE)
+        sqlx::query_as(Statements::of(self.track).lease)
             .bind(self.group)
             .bind(self.now)
             .bind(rows::limit(max))

@@ -20,7 +20,10 @@ const RAISE: &str = "DELETE FROM dead
     RETURNING grp, place, key, replays";
 
 const REQUEUE: &str = "INSERT INTO pending (grp, place, key, head, visible_at, replays)
-    VALUES (?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM pending WHERE grp = ?1 AND key = ?3), ?4, ?5 + 1)";
+    VALUES (?1, ?2, ?3,
+            CASE WHEN EXISTS (SELECT 1 FROM pending WHERE grp = ?1 AND key = ?3) THEN 0
+                 ELSE (SELECT 1 + canary FROM log WHERE place = ?2) END,
+            ?4, ?5 + 1)";
 
 /// Moves a delivery to the dead letters; false when it is not the caller's any more.
 pub(super) async fn bury(database: &Database, tag: Tag, reason: &Reason, now: i64) -> Result<bool, sqlx::Error> {

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::bus::Shared;
+use super::presence::Presence;
 use super::signal::TICK;
 use super::{claim, dead, rows};
-use crate::{Delivery, Error, Reason, Subscription, Tag};
+use crate::{Delivery, Error, Reason, Subscription, Tag, Track};
 
 /// A look at the tables is due after this long, whatever the signals say.
 const CHECK: Duration = Duration::from_secs(1);
@@ -23,15 +24,29 @@ const MOVE: &str = "UPDATE pending SET visible_at = ?3, fence = fence + 1, attem
 pub(super) struct SqliteSubscription {
     shared: Arc<Shared>,
     group: i64,
+    track: Track,
+    /// Where it is the canary.
+    presence: Option<Presence>,
     lease: Duration,
     signal: watch::Receiver<u64>,
     closed: AtomicBool,
 }
 
 impl SqliteSubscription {
-    pub(super) fn new(shared: Arc<Shared>, group: i64, lease: Duration) -> Self {
+    pub(super) async fn join(shared: Arc<Shared>, group: i64, track: Track, lease: Duration) -> Result<Self, Error> {
         let signal = shared.signals.subscribe(group);
-        Self { shared, group, lease, signal, closed: AtomicBool::new(false) }
+        let presence = (track == Track::Canary).then(|| Presence::new(group, lease));
+        let member = Self { shared, group, track, presence, lease, signal, closed: AtomicBool::new(false) };
+        member.show_life().await?;
+        Ok(member)
+    }
+
+    /// Says that the canary lives, where this is one and it is time.
+    async fn show_life(&self) -> Result<(), Error> {
+        match &self.presence {
+            Some(presence) => presence.renew(&self.shared).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits for a signal, for what is due next, or for the time to look again.
@@ -78,16 +93,18 @@ impl Subscription for SqliteSubscription {
             if self.closed.load(Ordering::Acquire) {
                 return Ok(Vec::new());
             }
-            let found = claim::ready(&self.shared, self.group).await?;
+            self.show_life().await?;
+            let found = claim::ready(&self.shared, self.group, self.track).await?;
             if found.at(self.shared.now()) {
-                let deliveries = claim::Claim { shared: &self.shared, group: self.group, lease: self.lease, max }
-                    .run(&found)
-                    .await?;
+                let Self { shared, group, track, lease, .. } = self;
+                let claim = claim::Claim { shared, group: *group, track: *track, lease: *lease, max };
+                let deliveries = claim.run(&found).await?;
                 if !deliveries.is_empty() {
                     return Ok(deliveries);
                 }
             } else {
-                self.wait(&mut signal, found.due).await;
+                let renewal = self.presence.as_ref().map(Presence::due);
+                self.wait(&mut signal, found.due.into_iter().chain(renewal).min()).await;
             }
         }
     }
@@ -107,6 +124,8 @@ impl Subscription for SqliteSubscription {
     }
 
     async fn extend(&self, delivery: &Delivery) -> Result<(), Error> {
+        // With its hands full, a canary does not fetch.
+        self.show_life().await?;
         let done = sqlx::query("UPDATE pending SET visible_at = ?3 WHERE seq = ?1 AND fence = ?2")
             .bind(delivery.tag.position)
             .bind(delivery.tag.fence)
@@ -130,6 +149,9 @@ impl Subscription for SqliteSubscription {
 
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        if let Some(presence) = &self.presence {
+            presence.end(&self.shared).await;
+        }
         self.shared.signals.wake(self.group);
     }
 }

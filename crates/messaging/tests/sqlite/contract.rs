@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messaging::sqlite::{SqliteBus, SqliteOutbox, record};
 use messaging::suite::{Broker, Open, Store, Stores};
-use messaging::{Bus, Effects, Outbox, Recorded};
+use messaging::{Bus, Effects, Outbox, Recorded, Track};
 use sqlx::migrate::Migrator;
 use sqlx::{Sqlite, Transaction};
 use testkit::TempDir;
@@ -24,9 +24,9 @@ impl Files {
 
 #[async_trait]
 impl Broker for Files {
-    async fn open(&self, lease: Duration) -> Arc<dyn Bus> {
+    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
         let url = testkit::sqlite_url(&self.0, "bus.db");
-        Arc::new(SqliteBus::open(&url, clock::system()).await.unwrap().with_lease(lease))
+        Arc::new(SqliteBus::open(&url, clock::system()).await.unwrap().with_lease(lease).on_track(track))
     }
 }
 
@@ -82,8 +82,8 @@ impl Memory {
 
 #[async_trait]
 impl Broker for Memory {
-    async fn open(&self, lease: Duration) -> Arc<dyn Bus> {
-        Arc::new(self.0.clone().with_lease(lease))
+    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
+        Arc::new(self.0.clone().with_lease(lease).on_track(track))
     }
 }
 

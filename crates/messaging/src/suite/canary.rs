@@ -1,0 +1,216 @@
+//! Two versions side by side: who is given the events that are marked for the canary.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::select_all;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Broker, LONG, PATIENCE, SHORT, event, finish, join, number, numbers, one, publish, silence};
+use crate::{Bus, Cause, Event, Reason, Subscription, Track};
+
+/// Enough keys to meet every part of an adapter that spreads them.
+const KEYS: u64 = 64;
+
+fn marked(key: impl ToString, number: u64) -> Event {
+    let mut event = event(key, number);
+    event.carrier.canary = true;
+    event
+}
+
+/// Takes and acknowledges so many from whoever is given them; says who had which.
+async fn collect(members: &[(Track, &Arc<dyn Subscription>)], count: u64) -> Vec<(Track, u64)> {
+    let (mut all, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    while (all.len() as u64) < count {
+        assert!(Instant::now() < deadline, "{} of {count} in time", all.len());
+        let fetches =
+            members.iter().map(|(track, member)| Box::pin(async move { (*track, *member, member.fetch(32).await) }));
+        let (track, member, fetched) = timeout(PATIENCE, select_all(fetches)).await.expect("a delivery in time").0;
+        for delivery in fetched.unwrap() {
+            member.ack(&delivery).await.unwrap();
+            all.push((track, number(&delivery.event)));
+        }
+    }
+    all
+}
+
+/// A group with a member on each track, whose canary is known to the other.
+struct Pair {
+    bus: Arc<dyn Bus>,
+    stable: Arc<dyn Subscription>,
+    canary: Arc<dyn Subscription>,
+}
+
+impl Pair {
+    async fn start(broker: &dyn Broker, canarys_lease: Duration) -> Self {
+        let bus = broker.open(LONG).await;
+        let stable = join(&bus, "group").await;
+        let canary = join(&broker.open_on(canarys_lease, Track::Canary).await, "group").await;
+        let pair = Self { bus, stable, canary };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let probes: Vec<Event> = (0..KEYS).map(|n| marked(format!("probe {n}"), n)).collect();
+            publish(&pair.bus, &probes).await;
+            if pair.collect(KEYS).await.iter().all(|(track, _)| *track == Track::Canary) {
+                return pair;
+            }
+            assert!(Instant::now() < deadline, "marked events do not come to the canary");
+        }
+    }
+
+    async fn collect(&self, count: u64) -> Vec<(Track, u64)> {
+        collect(&[(Track::Stable, &self.stable), (Track::Canary, &self.canary)], count).await
+    }
+}
+
+/// While a canary lives, marked events are its alone, and it has no others.
+pub async fn marked_events_are_the_canarys(broker: &dyn Broker) {
+    let pair = Pair::start(broker, LONG).await;
+    let events: Vec<Event> = (0..4 * KEYS).map(|n| if n % 2 == 0 { marked(n, n) } else { event(n, n) }).collect();
+    publish(&pair.bus, &events).await;
+    for (track, number) in pair.collect(4 * KEYS).await {
+        assert_eq!(track, if number % 2 == 0 { Track::Canary } else { Track::Stable }, "{number}");
+    }
+}
+
+/// Without a canary the mark changes nothing, not even the order of a key.
+pub async fn without_a_canary_the_stable_version_has_all(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let stable = join(&bus, "group").await;
+    let events: Vec<Event> = (0..20).map(|n| if n % 3 == 0 { marked("key", n) } else { event("key", n) }).collect();
+    publish(&bus, &events).await;
+    assert_eq!(numbers(&finish(&stable, 20).await), (0..20).collect::<Vec<_>>());
+}
+
+/// A canary alone takes nothing that it is not meant for.
+pub async fn unmarked_events_wait_for_the_stable_version(broker: &dyn Broker) {
+    let bus = broker.open_on(LONG, Track::Canary).await;
+    let canary = join(&bus, "group").await;
+    publish(&bus, &[event("a", 1), marked("b", 2), event("c", 3)]).await;
+    assert_eq!(numbers(&finish(&canary, 1).await), [2]);
+    silence(&canary).await;
+    let stable = join(&broker.open(LONG).await, "group").await;
+    let mut others = numbers(&finish(&stable, 2).await);
+    others.sort_unstable();
+    assert_eq!(others, [1, 3]);
+}
+
+/// What a canary leaves behind goes to the stable version without waiting for a lease.
+pub async fn a_canary_that_leaves_hands_over(broker: &dyn Broker) {
+    let Pair { bus, stable, canary } = Pair::start(broker, LONG).await;
+    publish(&bus, &[marked("key", 1), marked("key", 2), marked("other", 3)]).await;
+    let held = one(&canary).await;
+    canary.close().await;
+    canary.ack(&held).await.unwrap();
+    let rest = timeout(LONG / 2, collect(&[(Track::Stable, &stable)], 2)).await.expect("before any lease ends");
+    assert!(rest.iter().all(|(_, n)| *n != number(&held.event)), "{rest:?}");
+}
+
+/// What a dead canary held comes back, counted, when its lease ends; then the stable version has the rest.
+pub async fn a_dead_canary_is_replaced(broker: &dyn Broker) {
+    let Pair { bus, stable, canary } = Pair::start(broker, SHORT).await;
+    publish(&bus, &[marked("key", 1), marked("key", 2)]).await;
+    assert_eq!(number(&one(&canary).await.event), 1);
+    drop(canary);
+    let again = one(&stable).await;
+    assert_eq!((number(&again.event), again.attempt), (1, 2));
+    stable.ack(&again).await.unwrap();
+    assert_eq!(numbers(&finish(&stable, 1).await), [2]);
+}
+
+/// A replay goes where its event would.
+pub async fn a_marked_letter_is_replayed_to_the_canary(broker: &dyn Broker) {
+    let pair = Pair::start(broker, LONG).await;
+    publish(&pair.bus, &[marked("key", 7)]).await;
+    let bad = one(&pair.canary).await;
+    let reason = Reason { cause: Cause::Permanent, detail: "a fault of version 2".to_owned() };
+    pair.canary.dead_letter(&bad, reason).await.unwrap();
+    pair.bus.replay("group", bad.event.id).await.unwrap();
+    assert_eq!(pair.collect(1).await, [(Track::Canary, 7)]);
+}
+
+/// Who has settled what, in order.
+#[derive(Default)]
+struct Settled(Mutex<Vec<(Track, Event)>>);
+
+impl Settled {
+    fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// Works until it is told to end; then leaves, or dies with what it holds.
+    async fn work(&self, track: Track, member: Arc<dyn Subscription>, end: &CancellationToken, dies: bool) {
+        loop {
+            let fetched = tokio::select! {
+                () = end.cancelled() => break,
+                fetched = member.fetch(4) => fetched.unwrap(),
+            };
+            if dies && end.is_cancelled() {
+                return;
+            }
+            for delivery in fetched {
+                if member.ack(&delivery).await.is_ok() {
+                    self.0.lock().unwrap().push((track, delivery.event));
+                }
+            }
+        }
+        if !dies {
+            member.close().await;
+        }
+    }
+}
+
+/// Canaries come, leave and die; every event is settled once, marked or not, and those of a key and mark in order.
+pub async fn canaries_come_and_go(broker: &dyn Broker) {
+    const EVENTS: u64 = 400;
+    let mut random = StdRng::seed_from_u64(7);
+    let (settled, done) = (Arc::new(Settled::default()), CancellationToken::new());
+    let bus = broker.open(SHORT).await;
+    let stable = [join(&bus, "group").await, join(&broker.open(SHORT).await, "group").await];
+    let stable = stable.map(|member| {
+        let (settled, done) = (Arc::clone(&settled), done.clone());
+        tokio::spawn(async move { settled.work(Track::Stable, member, &done, false).await })
+    });
+    let publisher = tokio::spawn(async move {
+        for n in 0..EVENTS {
+            let key = n % 20;
+            publish(&bus, &[if n % 3 == 0 { marked(key, n) } else { event(key, n) }]).await;
+            sleep(Duration::from_millis(4)).await;
+        }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while settled.count() < usize::try_from(EVENTS).unwrap() {
+        assert!(Instant::now() < deadline, "{} of {EVENTS} settled", settled.count());
+        let canary = join(&broker.open_on(SHORT, Track::Canary).await, "group").await;
+        let (end, dies) = (CancellationToken::new(), random.random_bool(0.5));
+        let life = sleep(Duration::from_millis(random.random_range(50..500)));
+        tokio::join!(settled.work(Track::Canary, canary, &end, dies), async {
+            life.await;
+            end.cancel();
+        });
+    }
+    publisher.await.unwrap();
+    done.cancel();
+    for member in stable {
+        member.await.unwrap();
+    }
+    assert_settled_once(&settled.0.lock().unwrap(), EVENTS);
+}
+
+fn assert_settled_once(settled: &[(Track, Event)], events: u64) {
+    let mut times: HashMap<u64, u32> = HashMap::new();
+    let mut last: HashMap<(&str, bool), u64> = HashMap::new();
+    for (track, event) in settled {
+        let (n, canary) = (number(event), event.carrier.canary);
+        *times.entry(n).or_default() += 1;
+        assert!(canary || *track == Track::Stable, "{n} is not for the canary");
+        let before = last.insert((&event.key, canary), n);
+        assert!(before.is_none_or(|before| before < n), "{n} after {before:?}");
+    }
+    assert!((0..events).all(|n| times.get(&n) == Some(&1)), "{times:?}");
+    assert!(settled.iter().any(|(track, _)| *track == Track::Canary), "the canary had none");
+}
