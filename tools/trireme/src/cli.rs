@@ -50,6 +50,29 @@ enum Command {
     },
     /// Ask the running services to prove that stock, orders and money add up.
     Verify,
+    /// Place an order through a gateway and take it back, to see that a deployment works.
+    ///
+    /// A new customer signs up, orders one piece of the first product that is there, sees the order confirmed and
+    /// counted, cancels it, and sees it cancelled and the payment voided. Ends with 0, or says what went wrong.
+    Smoke {
+        /// Where the public interface of all three is.
+        #[arg(default_value = "http://127.0.0.1:8080", env = "TRIREME_URL")]
+        url: String,
+        /// Mark each request for the canary: `x-canary: true`.
+        #[arg(long)]
+        canary: bool,
+    },
+    /// Compare version 2 of a service with version 1 by what Prometheus knows: go on with it, or take it back.
+    ///
+    /// Asks for requests, their errors (HTTP 5xx; gRPC INTERNAL, UNKNOWN, `DATA_LOSS`, UNAVAILABLE) and the 99th
+    /// percentile of their durations, by the label `version` (v1, v2) of the service's job.
+    /// Ends with 0 for go, 1 for no-go, and 2 where version 2 had too few requests to tell.
+    Canary {
+        /// user, order or payment.
+        service: String,
+        #[command(flatten)]
+        question: commands::canary::Question,
+    },
     /// Give an account a role, from its next log-in on.
     Grant {
         /// The account's e-mail address.
@@ -127,6 +150,8 @@ impl Arguments {
             Command::Status { json } => commands::status::run(&data, json),
             Command::Dlq { bus, what } => commands::dlq::run(&data, bus, what).await,
             Command::Verify => commands::verify::run(&data).await,
+            Command::Smoke { url, canary } => commands::smoke::run(&url, canary).await,
+            Command::Canary { service, question } => commands::canary::run(&service, &question).await,
             Command::Grant { email, role } => {
                 let role = if matches!(role, Role::Operator) { "operator" } else { "customer" };
                 commands::grant::run(&data, &email, role).await

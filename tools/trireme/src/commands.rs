@@ -1,9 +1,11 @@
 //! The subcommands, one a file.
 
+pub(crate) mod canary;
 pub(crate) mod demo;
 pub(crate) mod dlq;
 pub(crate) mod down;
 pub(crate) mod grant;
+pub(crate) mod smoke;
 pub(crate) mod status;
 pub(crate) mod up;
 pub(crate) mod verify;

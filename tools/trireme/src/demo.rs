@@ -1,6 +1,5 @@
 //! The story that `trireme demo` tells, over the public HTTP interface and nothing else.
 
-mod shop;
 mod story;
 
 pub(crate) use story::Story;

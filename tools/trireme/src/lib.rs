@@ -16,6 +16,7 @@ mod output;
 mod ports;
 mod process;
 mod service;
+mod shop;
 mod signals;
 mod state;
 mod supervisor;

@@ -168,36 +168,32 @@ impl Settled {
 pub async fn canaries_come_and_go(broker: &dyn Broker) {
     const EVENTS: u64 = 400;
     let mut random = StdRng::seed_from_u64(7);
-    let (settled, done) = (Arc::new(Settled::default()), CancellationToken::new());
+    let (settled, done) = (Settled::default(), CancellationToken::new());
     let bus = broker.open(SHORT).await;
-    let stable = [join(&bus, "group").await, join(&broker.open(SHORT).await, "group").await];
-    let stable = stable.map(|member| {
-        let (settled, done) = (Arc::clone(&settled), done.clone());
-        tokio::spawn(async move { settled.work(Track::Stable, member, &done, false).await })
-    });
-    let publisher = tokio::spawn(async move {
+    let (a, b) = (join(&bus, "group").await, join(&broker.open(SHORT).await, "group").await);
+    let publisher = async {
         for n in 0..EVENTS {
             let key = n % 20;
             publish(&bus, &[if n % 3 == 0 { marked(key, n) } else { event(key, n) }]).await;
             sleep(Duration::from_millis(4)).await;
         }
-    });
-    let deadline = Instant::now() + PATIENCE;
-    while settled.count() < usize::try_from(EVENTS).unwrap() {
-        assert!(Instant::now() < deadline, "{} of {EVENTS} settled", settled.count());
-        let canary = join(&broker.open_on(SHORT, Track::Canary).await, "group").await;
-        let (end, dies) = (CancellationToken::new(), random.random_bool(0.5));
-        let life = sleep(Duration::from_millis(random.random_range(50..500)));
-        tokio::join!(settled.work(Track::Canary, canary, &end, dies), async {
-            life.await;
-            end.cancel();
-        });
-    }
-    publisher.await.unwrap();
-    done.cancel();
-    for member in stable {
-        member.await.unwrap();
-    }
+    };
+    let canaries = async {
+        let deadline = Instant::now() + PATIENCE;
+        while settled.count() < usize::try_from(EVENTS).unwrap() {
+            assert!(Instant::now() < deadline, "{} of {EVENTS} settled", settled.count());
+            let canary = join(&broker.open_on(SHORT, Track::Canary).await, "group").await;
+            let (end, dies) = (CancellationToken::new(), random.random_bool(0.5));
+            let life = Duration::from_millis(random.random_range(50..500));
+            tokio::join!(settled.work(Track::Canary, canary, &end, dies), async {
+                sleep(life).await;
+                end.cancel();
+            });
+        }
+        done.cancel();
+    };
+    let stable = |member| settled.work(Track::Stable, member, &done, false);
+    tokio::join!(stable(a), stable(b), publisher, canaries);
     assert_settled_once(&settled.0.lock().unwrap(), EVENTS);
 }
 

@@ -1,23 +1,17 @@
 //! Ada buys two mugs. Each step is a real request; each outcome is checked.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::shop::{Person, Product, Shop};
 use crate::{
     commands::demo::grant,
     data::Data,
     output::{Output, bold, dim, mark},
+    service::Service,
+    shop::{Person, Product, Shop},
     state::State,
 };
-
-/// How long a state may take that follows from events.
-const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK: Duration = Duration::from_millis(20);
 
 /// One telling.
 #[derive(Debug)]
@@ -30,7 +24,8 @@ pub(crate) struct Story<'a> {
 
 impl<'a> Story<'a> {
     pub(crate) fn new(data: &'a Data, state: &'a State, output: &'a Output) -> Self {
-        Self { data, state, output, shop: Shop::new(state) }
+        let http = |name| state.service(name).map(|service| service.addresses.http.as_str()).unwrap_or_default();
+        Self { data, state, output, shop: Shop::new(http(Service::User), http(Service::Order), false) }
     }
 
     /// Tells it from the beginning to the end.
@@ -125,16 +120,9 @@ impl<'a> Story<'a> {
 
     /// The user service counts confirmed orders from events.
     async fn count(&self, ada: &Person) -> Result<()> {
-        let start = Instant::now();
-        loop {
-            let placed = self.shop.account(ada).await?["orders_placed"].clone();
-            if placed == 2 {
-                self.done("her account counts 2 orders", "from events, through outbox, bus and inbox");
-                return Ok(());
-            }
-            ensure!(start.elapsed() < PATIENCE, "her account counts {placed} orders, not 2");
-            sleep(LOOK).await;
-        }
+        self.shop.until_counted(ada, 2).await?;
+        self.done("her account counts 2 orders", "from events, through outbox, bus and inbox");
+        Ok(())
     }
 
     async fn stock(&self, mug: &Product, mugs: i64, pot: &Product, pots: i64) -> Result<()> {
@@ -151,25 +139,11 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Watches an order, and shows each state that it sees, until it has the one that is expected.
+    /// Shows each state that an order is seen in, until it has the one that is expected.
     async fn until(&self, person: &Person, id: &str, expected: &str) -> Result<Value> {
-        let (start, mut seen) = (Instant::now(), Vec::<String>::new());
-        loop {
-            let order = self.shop.order(person, id).await?;
-            let status = order["status"].as_str().unwrap_or_default();
-            if seen.last().is_none_or(|last| last != status) {
-                seen.push(status.to_owned());
-            }
-            if status == expected {
-                let path = seen.join(" → ");
-                self.output.line(&format!("      order {} {}", dim(id), bold(&path)));
-                return Ok(order);
-            }
-            if start.elapsed() > PATIENCE {
-                bail!("order {id} should be {expected} by now, and is {status}: {order}");
-            }
-            sleep(LOOK).await;
-        }
+        let (order, seen) = self.shop.until(person, id, expected).await?;
+        self.output.line(&format!("      order {} {}", dim(id), bold(&seen.join(" → "))));
+        Ok(order)
     }
 
     fn tell_payment(&self, order: &Value, expected: &str, meaning: &str) -> Result<()> {

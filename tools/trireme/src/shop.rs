@@ -1,0 +1,172 @@
+//! Calls of the public HTTP interface, as a customer's or an operator's client would make them.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::http::{Answer, Http};
+
+const PASSWORD: &str = "correct horse battery staple";
+/// How long a state may take that follows from events.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Where the services are.
+#[derive(Debug)]
+pub(crate) struct Shop {
+    http: Http,
+    user: String,
+    order: String,
+    canary: bool,
+}
+
+/// Somebody who has logged in.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) email: String,
+    token: String,
+}
+
+/// A product, as it is listed.
+#[derive(Debug)]
+pub(crate) struct Product {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) available: i64,
+    pub(crate) currency: String,
+}
+
+impl Shop {
+    /// By the base URLs of the two services; requests are marked for the canary where `canary` is set.
+    pub(crate) fn new(user: &str, order: &str, canary: bool) -> Self {
+        Self { http: Http::new(), user: user.to_owned(), order: order.to_owned(), canary }
+    }
+
+    pub(crate) async fn sign_up(&self, name: &str) -> Result<Person> {
+        let email = format!("{}.{}@example.org", name.to_lowercase(), Uuid::new_v4().simple());
+        let body = json!({"email": email, "name": name, "password": PASSWORD});
+        let url = format!("{}/v1/users", self.user);
+        self.send(Method::POST, &url, &[], Some(&body)).await?.expect(&[201], "signing up")?;
+        self.log_in(email).await
+    }
+
+    pub(crate) async fn log_in(&self, email: String) -> Result<Person> {
+        let body = json!({"email": email, "password": PASSWORD});
+        let url = format!("{}/v1/sessions", self.user);
+        let session = self.send(Method::POST, &url, &[], Some(&body)).await?.expect(&[200], "logging in")?;
+        Ok(Person { email, token: session.text("access_token").to_owned() })
+    }
+
+    /// The account, as its owner sees it.
+    pub(crate) async fn account(&self, person: &Person) -> Result<Value> {
+        let url = format!("{}/v1/users/me", self.user);
+        Ok(self.authorized(Method::GET, &url, person, &[], None).await?.expect(&[200], "reading the account")?.body)
+    }
+
+    pub(crate) async fn products(&self, query: &str) -> Result<Vec<Product>> {
+        let query = if query.is_empty() { String::new() } else { format!("&query={query}") };
+        let url = format!("{}/v1/products?limit=100{query}", self.order);
+        let list = self.send(Method::GET, &url, &[], None).await?.expect(&[200], "listing products")?.body;
+        list["items"].as_array().context("no list of products")?.iter().map(Product::read).collect()
+    }
+
+    pub(crate) async fn product(&self, id: &str) -> Result<Product> {
+        let url = format!("{}/v1/products/{id}", self.order);
+        Product::read(&self.send(Method::GET, &url, &[], None).await?.expect(&[200], "reading a product")?.body)
+    }
+
+    /// Places an order; the same `key` again is the same order.
+    pub(crate) async fn place(
+        &self,
+        person: &Person,
+        lines: &[(&Product, u32)],
+        payment_token: &str,
+        key: &str,
+    ) -> Result<Answer> {
+        let items = lines.iter().map(|(product, quantity)| json!({"product_id": product.id, "quantity": quantity}));
+        let body = json!({"items": items.collect::<Vec<_>>(), "payment_token": payment_token});
+        let url = format!("{}/v1/orders", self.order);
+        let key = [("idempotency-key", key)];
+        self.authorized(Method::POST, &url, person, &key, Some(&body)).await?.expect(&[200, 201, 202], "ordering")
+    }
+
+    pub(crate) async fn order(&self, person: &Person, id: &str) -> Result<Value> {
+        let url = format!("{}/v1/orders/{id}", self.order);
+        Ok(self.authorized(Method::GET, &url, person, &[], None).await?.expect(&[200], "reading an order")?.body)
+    }
+
+    /// `cancel` or `fulfil`.
+    pub(crate) async fn command(&self, person: &Person, id: &str, verb: &str) -> Result<Answer> {
+        let url = format!("{}/v1/orders/{id}/{verb}", self.order);
+        self.authorized(Method::POST, &url, person, &[], None).await?.expect(&[200, 202], verb)
+    }
+
+    /// Looks at an order until it has a status; returns it with every status that it was seen to have.
+    pub(crate) async fn until(&self, person: &Person, id: &str, expected: &str) -> Result<(Value, Vec<String>)> {
+        let (start, mut seen) = (Instant::now(), Vec::<String>::new());
+        loop {
+            let order = self.order(person, id).await?;
+            let status = order["status"].as_str().unwrap_or_default();
+            if seen.last().is_none_or(|last| last != status) {
+                seen.push(status.to_owned());
+            }
+            if status == expected {
+                return Ok((order, seen));
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("order {id} should be {expected} by now, and is {status}: {order}");
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Looks at the account until it counts so many orders, which it learns from events.
+    pub(crate) async fn until_counted(&self, person: &Person, orders: u64) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let placed = self.account(person).await?["orders_placed"].clone();
+            if placed == orders {
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("the account counts {placed} orders, not {orders}");
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn authorized(
+        &self,
+        method: Method,
+        url: &str,
+        person: &Person,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        let bearer = format!("Bearer {}", person.token);
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend(headers);
+        self.send(method, url, &all, body).await
+    }
+
+    async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+        if !self.canary {
+            return self.http.send(method, url, headers, body).await;
+        }
+        self.http.send(method, url, &[headers, &[("x-canary", "true")]].concat(), body).await
+    }
+}
+
+impl Product {
+    fn read(value: &Value) -> Result<Self> {
+        let text =
+            |name: &str| value[name].as_str().map(str::to_owned).with_context(|| format!("a product has no {name}"));
+        let available = value["available"].as_i64().context("a product has no stock")?;
+        let currency = value["price"]["currency"].as_str().context("a product has no price")?.to_owned();
+        Ok(Self { id: text("id")?, name: text("name")?, available, currency })
+    }
+}
