@@ -1,0 +1,84 @@
+//! The description fits the services: what is public is let through, and nothing else.
+
+use std::time::Duration;
+
+use crate::routes::{described, file};
+
+const SERVICES: [&str; 3] = ["user", "order", "payment"];
+
+/// The addresses in a service's router.
+fn addresses(service: &str) -> Vec<String> {
+    let router = file(&format!("services/{service}/src/api/http.rs"));
+    let paths = router.split(r#".route(""#).skip(1).map(|rest| rest.split('"').next().unwrap().replace(['{', '}'], ""));
+    let paths: Vec<_> = paths.collect();
+    assert!(!paths.is_empty(), "{service} has no routes");
+    paths
+}
+
+/// The upstreams of the routes that take a path.
+fn takers(path: &str) -> Vec<String> {
+    described().routes.into_iter().filter(|route| route.takes(path)).map(|route| route.upstream).collect()
+}
+
+#[test]
+fn each_public_address_goes_to_its_service() {
+    for service in SERVICES {
+        for path in addresses(service) {
+            let expected = if path.starts_with("/internal/") { vec![] } else { vec![format!("http {service}:8080")] };
+            assert_eq!(takers(&path), expected, "{path}");
+        }
+    }
+}
+
+/// What only a service may call is not for people.
+#[test]
+fn each_public_method_goes_to_its_service() {
+    let proto = file("proto/user/v1/user.proto");
+    let methods: Vec<_> =
+        proto.lines().filter_map(|line| line.trim().strip_prefix("rpc ")?.split('(').next()).collect();
+    assert!(methods.contains(&"BatchGetUsers"));
+    for method in methods {
+        let expected = if method == "BatchGetUsers" { vec![] } else { vec!["grpc user:9090".to_owned()] };
+        assert_eq!(takers(&format!("/user.v1.UserService/{method}")), expected, "{method}");
+    }
+}
+
+#[test]
+fn nothing_else_is_let_through() {
+    for path in ["/", "/internal", "/internal/v1/audit", "/metrics", "/healthz/ready", "/v1/usersx", "/v1", "/v2/users"]
+    {
+        assert_eq!(takers(path), [""; 0], "{path}");
+    }
+    for path in ["/payment.v1.PaymentService/Authorize", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
+        assert_eq!(takers(path), [""; 0], "{path}");
+    }
+}
+
+#[test]
+fn addresses_that_change_something_need_a_token() {
+    let open = described().routes.into_iter().filter(|route| route.token == "none").map(|route| route.path);
+    let expected = [
+        "/.well-known/jwks.json",
+        "/openapi.json",
+        "/user.v1.UserService/Authenticate",
+        "/user.v1.UserService/CreateUser",
+        "/v1/sessions",
+        "/v1/sessions/refresh",
+        "/v1/users",
+        "/v1/webhooks/*",
+    ];
+    assert_eq!(open.collect::<Vec<_>>(), expected);
+    assert!(described().routes.iter().all(|route| ["none", "writes", "required"].contains(&&*route.token)));
+}
+
+#[test]
+fn a_gateway_waits_longer_than_a_service_works() {
+    for service in SERVICES {
+        let config = file(&format!("services/{service}/config.default.toml"));
+        let seconds = config.split("request_timeout = \"").nth(1).unwrap().split("s\"").next().unwrap();
+        let longest = Duration::from_secs(seconds.parse::<u64>().unwrap() + 1);
+        for route in described().routes {
+            assert_eq!(Duration::from_millis(route.answer_ms), longest, "{service} {}", route.path);
+        }
+    }
+}
