@@ -149,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_the_providers_url_is_not_shown() {
+        let url = "sandbox+postgres://payment:never-shown@db/payment?sslmode=verify-full";
+        let loaded = load_with(&[("TRIREME_PROVIDER__URL", url)]).unwrap();
+        assert_eq!(loaded.value.provider.url, url);
+        let mut shown = Vec::new();
+        loaded.print(&mut shown, false).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("sandbox+postgres://payment:") && !shown.contains("never-shown"), "{shown}");
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = load_with(&[("TRIREME_DATABASE__URI", "x")]).unwrap_err();
         assert!(error.to_string().contains("uri"), "{error}");

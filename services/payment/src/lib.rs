@@ -6,7 +6,7 @@
 //!
 //! - [`domain`]: the payment's state machine and what it books
 //! - [`app`]: the use cases and their ports
-//! - [`adapters`]: `SQLite` and the sandbox provider
+//! - [`adapters`]: `SQLite`, `PostgreSQL` and the sandbox provider
 //! - [`api`]: gRPC, the provider's webhook, events
 //! - [`config`], [`wiring`]: what is configured, and how it is put together
 

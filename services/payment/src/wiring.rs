@@ -43,7 +43,7 @@ pub async fn app(config: &Config) -> Result<App> {
     let tasks = Tasks::new();
     let wake = Wake::default();
     let store = open_store(config, &clock, &wake, config.database.migrate).await?;
-    let sandbox = open_provider(&config.provider.url).await?;
+    let sandbox = open_provider(&config.provider.url, config.database.migrate).await?;
     let bus = messaging::open(&config.bus.url, config.bus.track(), Arc::clone(&clock)).await.context("bus.url")?;
     let locks = Locks::new(
         lock::open(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
@@ -80,7 +80,7 @@ pub async fn app(config: &Config) -> Result<App> {
 /// A URL names no adapter, or what it names cannot be opened.
 pub async fn migrate(config: &Config) -> Result<()> {
     open_store(config, &clock::system(), &Wake::default(), true).await?.close.await;
-    open_provider(&config.provider.url).await?.close().await;
+    open_provider(&config.provider.url, true).await?.close().await;
     Ok(())
 }
 
@@ -152,11 +152,15 @@ async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool)
     })
 }
 
-/// `sandbox://PATH` and `sandbox::memory:` are the sandbox on the `SQLite` database of that name.
-async fn open_provider(url: &str) -> Result<Sandbox> {
-    match url.split_once(':') {
-        Some(("sandbox", place)) => Sandbox::open(&format!("sqlite:{place}")).await.context("provider.url"),
-        _ => bail!("provider.url: unknown scheme `{}`; known is sandbox:", scheme(url)),
+/// `sandbox:` is the sandbox on the `SQLite` database of that name, `sandbox+postgres:` the one on `PostgreSQL`.
+async fn open_provider(url: &str, migrate: bool) -> Result<Sandbox> {
+    let (scheme, place) = url.split_once(':').unwrap_or((url, ""));
+    match scheme {
+        "sandbox" => Sandbox::on_sqlite(&format!("sqlite:{place}")).await.context("provider.url"),
+        "sandbox+postgres" | "sandbox+postgresql" => {
+            Sandbox::on_postgres(&format!("postgres:{place}"), migrate).await.context("provider.url")
+        }
+        other => bail!("provider.url: unknown scheme `{other}`; known are sandbox:, sandbox+postgres:"),
     }
 }
 

@@ -3,22 +3,21 @@
 //! It forgets nothing when payment is killed, answers a repeated key as it did the first time,
 //! and counts what it did, so that an audit can see whether anybody was charged twice.
 
-use std::time::Duration;
+mod postgres;
+mod sqlite;
 
-use ::sqlite::Database;
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
 use async_trait::async_trait;
 use money::Money;
-use sqlx::{Row as _, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
-use uuid::Uuid;
+use postgres::Postgres;
+use sqlite::Sqlite;
 
-use super::{sqlite::rows, words};
+use super::words;
 use crate::{
     app::ports::{Cause, Charge, Instruction, Key, Provider, ProviderError, StoreError, Target},
     domain::{ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken, Reference},
 };
-
-/// The schema of the sandbox's own database.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox");
 
 /// How long `tok_slow` takes to answer.
 const SLOW: Duration = Duration::from_secs(2);
@@ -29,7 +28,40 @@ const REFUSALS: i64 = 2;
 /// The sandbox provider.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    database: Database,
+    storage: Arc<dyn Storage>,
+}
+
+/// What the sandbox remembers. Each call is atomic, whoever else uses the same database.
+#[async_trait]
+trait Storage: Debug + Send + Sync {
+    /// The answer that was given under a key.
+    async fn answered(&self, key: Key) -> Result<Option<Outcome>, ProviderError>;
+
+    /// Does a deed and remembers its answer under the key; where there is one already, gives that and does nothing.
+    async fn settle(&self, key: Key, deed: Deed<'_>) -> Result<Outcome, ProviderError>;
+
+    /// Counts a call for an order; returns how many there have been.
+    async fn count_call(&self, order: OrderId) -> Result<i64, ProviderError>;
+
+    /// Every charge of an order.
+    async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError>;
+
+    /// Orders with more than one approved authorization, capture or refund.
+    async fn charged_twice(&self) -> Result<i64, ProviderError>;
+
+    /// Closes the database.
+    async fn close(&self);
+}
+
+/// What is done under a key.
+#[derive(Debug, Clone, Copy)]
+enum Deed<'a> {
+    /// A new charge.
+    Charge(Money),
+    /// No charge.
+    Decline(DeclineReason),
+    /// Another state of a charge that is in the first one.
+    Change(&'a Reference, ChargeState, ChargeState),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,36 +88,42 @@ impl Behaviour {
 }
 
 impl Sandbox {
-    /// Opens the provider's database: a `sqlite:` URL.
+    /// Opens the provider's database on this machine: a `sqlite:` URL.
     ///
     /// # Errors
     /// The file cannot be opened or made.
-    pub async fn open(url: &str) -> Result<Self, ::sqlite::Error> {
-        Ok(Self { database: ::sqlite::open(url, &MIGRATIONS).await? })
+    pub async fn on_sqlite(url: &str) -> Result<Self, ::sqlite::Error> {
+        Ok(Self { storage: Arc::new(Sqlite::open(url).await?) })
+    }
+
+    /// Opens the provider's schema in a database that any number of processes share: a `postgres:` URL.
+    /// Brings it up to date where `migrate`, and otherwise makes sure that it is.
+    ///
+    /// # Errors
+    /// The database cannot be used, or its schema is too old.
+    pub async fn on_postgres(url: &str, migrate: bool) -> Result<Self, ::postgres::Error> {
+        Ok(Self { storage: Arc::new(Postgres::open(url, migrate).await?) })
     }
 
     /// Closes the database.
     pub async fn close(&self) {
-        self.database.close().await;
+        self.storage.close().await;
     }
 
     async fn authorize(&self, instruction: &Instruction, token: &PaymentToken) -> Result<Outcome, ProviderError> {
         let behaviour = Behaviour::of(token).ok_or_else(|| refused("unknown payment token"))?;
         let Instruction { key, amount, .. } = instruction;
-        let mut tx = self.database.begin().await?;
-        if let Some(outcome) = answered(&mut tx, *key).await? {
+        if let Some(outcome) = self.storage.answered(*key).await? {
             return Ok(outcome);
         }
-        if behaviour == Behaviour::RefuseTwice && refuses(&mut tx, key.order_id).await? {
-            tx.commit().await?;
+        if behaviour == Behaviour::RefuseTwice && self.storage.count_call(key.order_id).await? <= REFUSALS {
             return Err(refused("the sandbox refuses the first calls for this token"));
         }
-        let outcome = match behaviour {
-            Behaviour::Decline(reason) => Outcome::Declined(reason),
-            _ => Outcome::Approved(charge(&mut tx, key.order_id, *amount).await?),
+        let deed = match behaviour {
+            Behaviour::Decline(reason) => Deed::Decline(reason),
+            _ => Deed::Charge(*amount),
         };
-        answer(&mut tx, *key, &outcome).await?;
-        tx.commit().await?;
+        let outcome = self.storage.settle(*key, deed).await?;
         match behaviour {
             Behaviour::LoseAnswer => Err(ProviderError::Unknown(None)),
             Behaviour::Slow => {
@@ -94,33 +132,6 @@ impl Sandbox {
             }
             _ => Ok(outcome),
         }
-    }
-
-    async fn change(
-        &self,
-        key: Key,
-        reference: &Reference,
-        (from, to): (ChargeState, ChargeState),
-    ) -> Result<Outcome, ProviderError> {
-        let mut tx = self.database.begin().await?;
-        if let Some(outcome) = answered(&mut tx, key).await? {
-            return Ok(outcome);
-        }
-        let changed =
-            sqlx::query("UPDATE charges SET state = ?4 WHERE reference = ?1 AND order_id = ?2 AND state = ?3")
-                .bind(reference.as_str().to_owned())
-                .bind(blob(key.order_id))
-                .bind(state_name(from))
-                .bind(state_name(to))
-                .execute(&mut *tx)
-                .await?;
-        if changed.rows_affected() == 0 {
-            return Ok(Outcome::Conflict);
-        }
-        let outcome = Outcome::Approved(reference.clone());
-        answer(&mut tx, key, &outcome).await?;
-        tx.commit().await?;
-        Ok(outcome)
     }
 }
 
@@ -133,113 +144,60 @@ impl Provider for Sandbox {
     async fn execute(&self, instruction: &Instruction) -> Result<Outcome, ProviderError> {
         use ChargeState::{Authorized, Captured, Refunded, Voided};
         let key = instruction.key;
-        match (key.operation, &instruction.target) {
-            (Operation::Authorize, Target::Token(token)) => self.authorize(instruction, token).await,
-            (Operation::Capture, Target::Charge(charge)) => self.change(key, charge, (Authorized, Captured)).await,
-            (Operation::Void, Target::Charge(charge)) => self.change(key, charge, (Authorized, Voided)).await,
-            (Operation::Refund, Target::Charge(charge)) => self.change(key, charge, (Captured, Refunded)).await,
+        let deed = match (key.operation, &instruction.target) {
+            (Operation::Authorize, Target::Token(token)) => return self.authorize(instruction, token).await,
+            (Operation::Capture, Target::Charge(charge)) => Deed::Change(charge, Authorized, Captured),
+            (Operation::Void, Target::Charge(charge)) => Deed::Change(charge, Authorized, Voided),
+            (Operation::Refund, Target::Charge(charge)) => Deed::Change(charge, Captured, Refunded),
             (Operation::Authorize, Target::Charge(_)) | (_, Target::Token(_)) => {
-                Err(refused("the instruction makes no sense"))
+                return Err(refused("the instruction makes no sense"));
             }
-        }
+        };
+        self.storage.settle(key, deed).await
     }
 
     async fn find(&self, key: Key) -> Result<Option<Outcome>, ProviderError> {
-        let mut connection = self.database.read.acquire().await?;
-        answered(&mut connection, key).await
+        self.storage.answered(key).await
     }
 
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
-        let rows = sqlx::query(
-            "SELECT reference, amount, currency, state FROM charges WHERE order_id = ?1 ORDER BY reference",
-        )
-        .bind(blob(order))
-        .fetch_all(&self.database.read)
-        .await?;
-        rows.iter().map(read_charge).collect()
+        self.storage.charges(order).await
     }
 
     async fn charged_twice(&self) -> Result<u64, ProviderError> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(DISTINCT order_id) FROM (SELECT order_id FROM answers \
-             WHERE reference IS NOT NULL AND operation <> 'void' \
-             GROUP BY order_id, operation HAVING count(*) > 1)",
-        )
-        .fetch_one(&self.database.read)
-        .await?;
-        Ok(u64::try_from(count).unwrap_or_default())
+        Ok(u64::try_from(self.storage.charged_twice().await?).unwrap_or_default())
     }
 }
 
-/// The answer that was given under a key.
-async fn answered(tx: &mut SqliteConnection, key: Key) -> Result<Option<Outcome>, ProviderError> {
-    let row = sqlx::query("SELECT reference, decline_reason FROM answers WHERE key = ?1")
-        .bind(key.to_string())
-        .fetch_optional(tx)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    if let Some(reference) = row.try_get::<Option<String>, _>("reference")? {
-        return Ok(Some(Outcome::Approved(Reference::new(reference))));
+/// A stored answer: the reference of a charge, or why there is none.
+type Answer = (Option<String>, Option<String>);
+
+fn read_answer((reference, reason): Answer) -> Result<Outcome, ProviderError> {
+    match (reference, reason) {
+        (Some(reference), _) => Ok(Outcome::Approved(Reference::new(reference))),
+        (None, Some(reason)) => Ok(Outcome::Declined(words::reason(&reason)?)),
+        (None, None) => Err(words::unreadable("answer").into()),
     }
-    Ok(Some(Outcome::Declined(words::reason(row.try_get("decline_reason")?)?)))
 }
 
-async fn answer(tx: &mut SqliteConnection, key: Key, outcome: &Outcome) -> Result<(), ProviderError> {
-    let (reference, reason) = match outcome {
-        Outcome::Approved(reference) => (Some(reference.as_str().to_owned()), None),
-        Outcome::Declined(reason) => (None, Some(reason.name())),
-        Outcome::Conflict => return Ok(()),
-    };
-    sqlx::query(
-        "INSERT INTO answers (key, order_id, operation, reference, decline_reason) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )
-    .bind(key.to_string())
-    .bind(blob(key.order_id))
-    .bind(key.operation.name())
-    .bind(reference)
-    .bind(reason)
-    .execute(tx)
-    .await?;
-    Ok(())
+/// The answer to store; a conflict is none, so that the key stays free.
+fn answer_of(outcome: &Outcome) -> Option<Answer> {
+    match outcome {
+        Outcome::Approved(reference) => Some((Some(reference.as_str().to_owned()), None)),
+        Outcome::Declined(reason) => Some((None, Some(reason.name().to_owned()))),
+        Outcome::Conflict => None,
+    }
 }
 
-async fn charge(tx: &mut SqliteConnection, order: OrderId, amount: Money) -> Result<Reference, ProviderError> {
-    let reference = format!("ch_{}", Uuid::now_v7().simple());
-    sqlx::query(
-        "INSERT INTO charges (reference, order_id, amount, currency, state) VALUES (?1, ?2, ?3, ?4, 'authorized')",
-    )
-    .bind(reference.clone())
-    .bind(blob(order))
-    .bind(amount.amount)
-    .bind(amount.currency.code())
-    .execute(tx)
-    .await?;
-    Ok(Reference::new(reference))
-}
+/// A stored charge: reference, amount, currency, state.
+type Row = (String, i64, String, String);
 
-/// Counts a call; whether it is one of those that are refused.
-async fn refuses(tx: &mut SqliteConnection, order: OrderId) -> Result<bool, ProviderError> {
-    let calls: i64 = sqlx::query_scalar(
-        "INSERT INTO refusals (order_id, calls) VALUES (?1, 1) \
-         ON CONFLICT (order_id) DO UPDATE SET calls = calls + 1 RETURNING calls",
-    )
-    .bind(blob(order))
-    .fetch_one(tx)
-    .await?;
-    Ok(calls <= REFUSALS)
-}
-
-fn read_charge(row: &SqliteRow) -> Result<Charge, ProviderError> {
-    let name: &str = row.try_get("state")?;
+fn read_charge((reference, amount, currency, state): Row) -> Result<Charge, ProviderError> {
     let state = [ChargeState::Authorized, ChargeState::Captured, ChargeState::Voided, ChargeState::Refunded]
         .into_iter()
-        .find(|state| state_name(*state) == name)
+        .find(|known| state_name(*known) == state)
         .ok_or_else(|| words::unreadable("state"))?;
-    Ok(Charge {
-        reference: Reference::new(row.try_get::<String, _>("reference")?),
-        amount: rows::money(row, "amount")?,
-        state,
-    })
+    Ok(Charge { reference: Reference::new(reference), amount: words::money(amount, &currency)?, state })
 }
 
 const fn state_name(state: ChargeState) -> &'static str {
@@ -251,8 +209,9 @@ const fn state_name(state: ChargeState) -> &'static str {
     }
 }
 
-fn blob(order: OrderId) -> Vec<u8> {
-    order.uuid().as_bytes().to_vec()
+/// A name for a new charge.
+fn new_reference() -> Reference {
+    Reference::new(format!("ch_{}", uuid::Uuid::now_v7().simple()))
 }
 
 fn refused(why: &'static str) -> ProviderError {

@@ -62,7 +62,7 @@ impl Service {
         let clock = ManualClock::at_now();
         let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
         let outbox = SqliteOutbox::open(database.clone(), clock.shared()).await.unwrap();
-        let provider = Arc::new(Faulty::new(Sandbox::open("sqlite::memory:").await.unwrap()));
+        let provider = Arc::new(Faulty::new(Sandbox::on_sqlite("sqlite::memory:").await.unwrap()));
         let cashier = cashier(&database, &outbox, &provider, clock.shared());
         let router = http::router(cashier.clone(), WEBHOOK_SECRET, clock.shared());
         let (channel, stop) = serve(cashier.clone()).await;

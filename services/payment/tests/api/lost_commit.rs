@@ -33,7 +33,8 @@ async fn insist(operation: impl AsyncFn() -> Result<Payment, Failure>) -> Paymen
     operation().await.unwrap()
 }
 
-/// Authorizes and captures an order while the `nth` commit's answer gets lost; `false` when there were fewer.
+/// Authorizes and captures an order while the answer to the `nth` commit, payment's or the provider's, gets lost; `false`
+/// when there were fewer.
 async fn one_effect(database: &str, nth: usize) -> bool {
     let (server, name) = database.rsplit_once('/').unwrap();
     let proxy = Proxy::to(server.rsplit(['@', '/']).next().unwrap()).await;
@@ -41,7 +42,7 @@ async fn one_effect(database: &str, nth: usize) -> bool {
     let pool = messaging::postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
     let outbox = PostgresOutbox::new(pool.clone(), clock::system());
     let payments = Arc::new(PostgresPayments::new(pool, Wake::default()));
-    let provider = Arc::new(Sandbox::open("sqlite::memory:").await.unwrap());
+    let provider = Arc::new(Sandbox::on_postgres(&url, true).await.unwrap());
     let locks = Locks::new(Arc::new(Memory::new(clock::system())), TaskTracker::new(), Policy::default());
     let cashier = Cashier::new(payments, provider.clone(), Arc::new(outbox), locks, clock::system());
 
@@ -72,5 +73,5 @@ async fn a_lost_commit_has_one_effect() {
         nth += 1;
     }
     eprintln!("{} commits were lost, one after the other", nth - 1);
-    assert!(nth > 3);
+    assert!(nth > 5);
 }

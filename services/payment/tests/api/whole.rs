@@ -1,14 +1,20 @@
 //! The whole service as it is wired, on real ports and a bus in a file.
 
+use std::sync::Arc;
+
 use auth::{CREDENTIAL_HEADER, Credential};
 use chassis::Listeners;
 use messaging::{Bus as _, Event, sqlite::SqliteBus};
-use payment::{config::DEFAULTS, wiring};
+use payment::{
+    config::{Config, DEFAULTS},
+    wiring,
+};
 use proto::payment::v1::{
-    AuthorizeResponse, ListPaymentsByOrderRequest, Status, payment_service_client::PaymentServiceClient,
+    AuditRequest, AuthorizeResponse, CaptureRequest, ListPaymentsByOrderRequest, Payment, Status,
+    payment_service_client::PaymentServiceClient,
 };
 use serde_json::{Value, json};
-use testkit::TempDir;
+use testkit::{TempDir, servers::Postgres};
 use time::OffsetDateTime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, transport::Channel};
@@ -18,7 +24,7 @@ use crate::harness::{SECRET, request};
 
 /// The service, until its folder goes.
 struct Whole {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     grpc: PaymentServiceClient<Channel>,
     http: std::net::SocketAddr,
     stop: CancellationToken,
@@ -27,22 +33,15 @@ struct Whole {
 
 impl Whole {
     async fn start() -> Self {
-        let folder = testkit::temp_dir();
-        let secret = folder.path().join("secret");
-        std::fs::write(&secret, SECRET).unwrap();
+        let folder = Arc::new(testkit::temp_dir());
         let url = |name| testkit::sqlite_url(&folder, name);
-        let env = [
-            ("DATABASE__URL", url("payment.db")),
-            ("BUS__URL", url("bus.db")),
-            ("PROVIDER__URL", url("provider.db").replace("sqlite:", "sandbox:")),
-            ("SERVICE__CREDENTIAL_FILE", secret.to_str().unwrap().to_owned()),
-            ("WEBHOOK__SECRET_FILE", secret.to_str().unwrap().to_owned()),
-            ("HTTP__PORT", "0".to_owned()),
-            ("GRPC__PORT", "0".to_owned()),
-            ("ADMIN__PORT", "0".to_owned()),
-        ];
-        let env = env.map(|(key, value)| (format!("TRIREME_{key}"), value));
-        let config: payment::config::Config = config::load_from("payment", DEFAULTS, None, env).unwrap().value;
+        let provider = url("provider.db").replace("sqlite:", "sandbox:");
+        Self::on(&folder, url("payment.db"), provider).await
+    }
+
+    /// The service on a database and a provider, with its bus in the folder.
+    async fn on(folder: &Arc<TempDir>, database: String, provider: String) -> Self {
+        let config = config(folder, database, provider);
         let listeners = Listeners::bind(&config.chassis()).await.unwrap();
         let [http, grpc, _] = listeners.addresses().unwrap();
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
@@ -52,7 +51,7 @@ impl Whole {
         running.spawn(async move { served.await.unwrap() });
         running.close();
         let channel = Channel::from_shared(format!("http://{grpc}")).unwrap().connect_lazy();
-        Self { folder, grpc: PaymentServiceClient::new(channel), http, stop, running }
+        Self { folder: Arc::clone(folder), grpc: PaymentServiceClient::new(channel), http, stop, running }
     }
 
     async fn stop(self) {
@@ -60,11 +59,38 @@ impl Whole {
         self.running.wait().await;
     }
 
+    async fn authorize(&self, order: Uuid) -> Result<Payment, tonic::Status> {
+        let answer = self.grpc.clone().authorize(shown(request(order, "tok_ok"))).await?;
+        Ok(answer.into_inner().payment.unwrap())
+    }
+
+    async fn capture(&self, order: Uuid) -> Result<Payment, tonic::Status> {
+        let request = shown(CaptureRequest { order_id: order.to_string() });
+        Ok(self.grpc.clone().capture(request).await?.into_inner().payment.unwrap())
+    }
+
     async fn status(&self, order: Uuid) -> Status {
         let request = shown(ListPaymentsByOrderRequest { order_id: order.to_string() });
         let payments = self.grpc.clone().list_payments_by_order(request).await.unwrap();
         payments.into_inner().payments[0].status()
     }
+}
+
+fn config(folder: &TempDir, database: String, provider: String) -> Config {
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let env = [
+        ("DATABASE__URL", database),
+        ("BUS__URL", testkit::sqlite_url(folder, "bus.db")),
+        ("PROVIDER__URL", provider),
+        ("SERVICE__CREDENTIAL_FILE", secret.to_str().unwrap().to_owned()),
+        ("WEBHOOK__SECRET_FILE", secret.to_str().unwrap().to_owned()),
+        ("HTTP__PORT", "0".to_owned()),
+        ("GRPC__PORT", "0".to_owned()),
+        ("ADMIN__PORT", "0".to_owned()),
+    ];
+    let env = env.map(|(key, value)| (format!("TRIREME_{key}"), value));
+    config::load_from("payment", DEFAULTS, None, env).unwrap().value
 }
 
 fn shown<T>(message: T) -> Request<T> {
@@ -115,6 +141,52 @@ async fn refusals_over_http_are_problem_documents() {
     assert!(problem["instance"].as_str().unwrap().starts_with("urn:trace:"));
     assert!(post(whole.http, "/v1/webhooks/sandbox/").await.starts_with("HTTP/1.1 404"));
     whole.stop().await;
+}
+
+/// Two replicas on one PostgreSQL, the provider's world beside payment's own; each takes locks of its own only.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_share_the_work_and_charge_once() {
+    let Some(server) = Postgres::shared().await else { return };
+    let (folder, url) = (Arc::new(testkit::temp_dir()), server.database().await);
+    let replica = || Whole::on(&folder, url.clone(), format!("sandbox+{url}"));
+    let (one, other) = tokio::join!(replica(), replica());
+    for _ in 0..10 {
+        let order = Uuid::now_v7();
+        let calls = tokio::join!(one.authorize(order), other.authorize(order));
+        assert!(calls.0.is_ok() || calls.1.is_ok(), "{calls:?}");
+        let captured = tokio::join!(one.capture(order), other.capture(order));
+        assert!(captured.0.is_ok() || captured.1.is_ok(), "{captured:?}");
+        assert_eq!((one.status(order).await, other.status(order).await), (Status::Captured, Status::Captured));
+    }
+    let audit = one.grpc.clone().audit(shown(AuditRequest {})).await.unwrap().into_inner();
+    assert_eq!((audit.payments, audit.charged_twice, audit.unbalanced, audit.unresolved), (10, 0, 0, 0));
+    assert_eq!(audit.captured[0].amount, 10 * 1_299);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_provider_is_refused_with_those_that_are_known() {
+    let folder = testkit::temp_dir();
+    let config = config(&folder, testkit::sqlite_url(&folder, "payment.db"), "bank://account".to_owned());
+    let refused = format!("{:#}", wiring::migrate(&config).await.unwrap_err());
+    for word in ["provider.url", "`bank`", "sandbox:", "sandbox+postgres:"] {
+        assert!(refused.contains(word), "{refused}");
+    }
+}
+
+/// `database.migrate` holds for the provider's schema too, and `payment migrate` makes it.
+#[tokio::test]
+async fn the_provider_is_migrated_as_the_database_is() {
+    let Some(server) = Postgres::shared().await else { return };
+    let folder = testkit::temp_dir();
+    let provider = format!("sandbox+{}", server.database().await);
+    let mut config = config(&folder, testkit::sqlite_url(&folder, "payment.db"), provider);
+    config.database.migrate = false;
+    let refused = format!("{:#}", wiring::app(&config).await.err().unwrap());
+    assert!(refused.contains("provider.url") && refused.contains("`migrate`"), "{refused}");
+    wiring::migrate(&config).await.unwrap();
+    assert!(wiring::app(&config).await.is_ok());
 }
 
 /// Posts an empty object, by hand: one request does not need a client.

@@ -5,10 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use payment::{
     app::ports::{Charge, Instruction, Key, Provider, ProviderError, Target},
     domain::{ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken, Reference},
 };
+use testkit::TempDir;
 
 use crate::{euros, new_id};
 
@@ -26,18 +28,27 @@ macro_rules! suite {
             a_charge_is_captured_and_refunded,
             a_charge_is_voided,
             what_does_not_fit_is_a_conflict_and_does_nothing,
+            a_process_knows_what_another_did,
+            the_same_calls_in_two_processes_have_one_effect,
+            of_two_changes_at_once_one_happens,
         );
     };
     (@ $factory:expr; $($case:ident,)*) => {
         $(#[tokio::test]
         async fn $case() {
-            $crate::provider::$case($factory.await).await;
+            let Some(fixture) = $factory.await else { return };
+            $crate::provider::$case(fixture).await;
         })*
     };
 }
 pub(crate) use suite;
 
-type Fixture = Arc<dyn Provider>;
+pub(crate) struct Fixture {
+    pub(crate) provider: Arc<dyn Provider>,
+    /// The same one, as another process has it.
+    pub(crate) another: Arc<dyn Provider>,
+    pub(crate) _folder: Option<TempDir>,
+}
 
 pub(crate) fn authorization(order_id: OrderId, token: &str) -> Instruction {
     Instruction {
@@ -64,7 +75,7 @@ async fn only_charge(provider: &dyn Provider, order: OrderId) -> Charge {
     charges.remove(0)
 }
 
-pub(crate) async fn it_knows_its_tokens(provider: Fixture) {
+pub(crate) async fn it_knows_its_tokens(Fixture { provider, .. }: Fixture) {
     for (token, known) in [
         ("tok_ok", true),
         ("tok_declined", true),
@@ -80,7 +91,7 @@ pub(crate) async fn it_knows_its_tokens(provider: Fixture) {
     }
 }
 
-pub(crate) async fn nothing_is_found_before_it_is_done(provider: Fixture) {
+pub(crate) async fn nothing_is_found_before_it_is_done(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     for operation in Operation::ALL {
         assert_eq!(provider.find(Key { order_id: order, operation }).await.unwrap(), None);
@@ -88,7 +99,7 @@ pub(crate) async fn nothing_is_found_before_it_is_done(provider: Fixture) {
     assert!(provider.charges(order).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_key_is_carried_out_once(provider: Fixture) {
+pub(crate) async fn a_key_is_carried_out_once(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     let first = provider.execute(&authorization(order, "tok_ok")).await.unwrap();
     let again = provider.execute(&authorization(order, "tok_ok")).await.unwrap();
@@ -99,16 +110,16 @@ pub(crate) async fn a_key_is_carried_out_once(provider: Fixture) {
     assert_eq!(provider.charged_twice().await.unwrap(), 0);
 }
 
-pub(crate) async fn concurrent_calls_with_a_key_charge_once(provider: Fixture) {
+pub(crate) async fn concurrent_calls_with_a_key_charge_once(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     let instruction = authorization(order, "tok_ok");
-    let answers = futures::future::join_all((0..8).map(|_| provider.execute(&instruction))).await;
+    let answers = join_all((0..8).map(|_| provider.execute(&instruction))).await;
     let first = answers[0].as_ref().unwrap();
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == first));
     only_charge(&*provider, order).await;
 }
 
-pub(crate) async fn declines_have_their_reason(provider: Fixture) {
+pub(crate) async fn declines_have_their_reason(Fixture { provider, .. }: Fixture) {
     for (token, reason) in
         [("tok_declined", DeclineReason::Declined), ("tok_insufficient_funds", DeclineReason::InsufficientFunds)]
     {
@@ -121,7 +132,7 @@ pub(crate) async fn declines_have_their_reason(provider: Fixture) {
     }
 }
 
-pub(crate) async fn unavailable_twice_and_then_works(provider: Fixture) {
+pub(crate) async fn unavailable_twice_and_then_works(Fixture { provider, .. }: Fixture) {
     for order in [new_id(), new_id()] {
         let instruction = authorization(order, "tok_unavailable");
         for _ in 0..2 {
@@ -134,7 +145,7 @@ pub(crate) async fn unavailable_twice_and_then_works(provider: Fixture) {
     }
 }
 
-pub(crate) async fn a_lost_answer_is_found_by_key(provider: Fixture) {
+pub(crate) async fn a_lost_answer_is_found_by_key(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     let instruction = authorization(order, "tok_unknown");
     let lost = provider.execute(&instruction).await;
@@ -145,7 +156,7 @@ pub(crate) async fn a_lost_answer_is_found_by_key(provider: Fixture) {
     only_charge(&*provider, order).await;
 }
 
-pub(crate) async fn slow_takes_two_seconds(provider: Fixture) {
+pub(crate) async fn slow_takes_two_seconds(Fixture { provider, .. }: Fixture) {
     let started = Instant::now();
     let answer = provider.execute(&authorization(new_id(), "tok_slow")).await;
     assert!(matches!(answer, Ok(Outcome::Approved(_))));
@@ -153,7 +164,7 @@ pub(crate) async fn slow_takes_two_seconds(provider: Fixture) {
     assert!((Duration::from_secs(2)..Duration::from_secs(4)).contains(&took), "{took:?}");
 }
 
-pub(crate) async fn a_charge_is_captured_and_refunded(provider: Fixture) {
+pub(crate) async fn a_charge_is_captured_and_refunded(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     let charge = charge(&*provider, order).await;
     for (operation, state) in [(Operation::Capture, ChargeState::Captured), (Operation::Refund, ChargeState::Refunded)]
@@ -166,7 +177,7 @@ pub(crate) async fn a_charge_is_captured_and_refunded(provider: Fixture) {
     }
 }
 
-pub(crate) async fn a_charge_is_voided(provider: Fixture) {
+pub(crate) async fn a_charge_is_voided(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     let charge = charge(&*provider, order).await;
     let void = change(order, Operation::Void, &charge);
@@ -174,7 +185,7 @@ pub(crate) async fn a_charge_is_voided(provider: Fixture) {
     assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Voided);
 }
 
-pub(crate) async fn what_does_not_fit_is_a_conflict_and_does_nothing(provider: Fixture) {
+pub(crate) async fn what_does_not_fit_is_a_conflict_and_does_nothing(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     let charge = charge(&*provider, order).await;
     let refund = change(order, Operation::Refund, &charge);
@@ -186,4 +197,63 @@ pub(crate) async fn what_does_not_fit_is_a_conflict_and_does_nothing(provider: F
     let foreign = change(new_id(), Operation::Capture, &charge);
     assert_eq!(provider.execute(&foreign).await.unwrap(), Outcome::Conflict);
     assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Voided);
+}
+
+pub(crate) async fn a_process_knows_what_another_did(Fixture { provider, another, .. }: Fixture) {
+    let order = new_id();
+    let charge = charge(&*provider, order).await;
+    assert_eq!(another.execute(&authorization(order, "tok_ok")).await.unwrap(), Outcome::Approved(charge.clone()));
+    let capture = change(order, Operation::Capture, &charge);
+    assert_eq!(another.execute(&capture).await.unwrap(), Outcome::Approved(charge.clone()));
+    assert_eq!(provider.find(capture.key).await.unwrap(), Some(Outcome::Approved(charge)));
+    assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Captured);
+
+    let refused = authorization(new_id(), "tok_unavailable");
+    assert!(provider.execute(&refused).await.is_err());
+    assert!(another.execute(&refused).await.is_err());
+    assert!(matches!(provider.execute(&refused).await, Ok(Outcome::Approved(_))), "refused twice, wherever");
+}
+
+/// Calls of one instruction at once, four in each process.
+async fn everywhere(fixture: &Fixture, instruction: &Instruction) -> Vec<Result<Outcome, ProviderError>> {
+    let processes = [&fixture.provider, &fixture.another];
+    join_all((0..8).map(|call| processes[call % 2].execute(instruction))).await
+}
+
+pub(crate) async fn the_same_calls_in_two_processes_have_one_effect(fixture: Fixture) {
+    for _ in 0..10 {
+        let order = new_id();
+        let mut charge = None;
+        for operation in [Operation::Authorize, Operation::Capture, Operation::Refund] {
+            let instruction = match &charge {
+                None => authorization(order, "tok_ok"),
+                Some(charge) => change(order, operation, charge),
+            };
+            for answer in everywhere(&fixture, &instruction).await {
+                let Ok(Outcome::Approved(reference)) = answer else { panic!("{operation:?}: {answer:?}") };
+                assert_eq!(*charge.get_or_insert_with(|| reference.clone()), reference, "{operation:?}");
+            }
+        }
+        assert_eq!(only_charge(&*fixture.provider, order).await.state, ChargeState::Refunded);
+
+        let declined = everywhere(&fixture, &authorization(new_id(), "tok_declined")).await;
+        let no = Outcome::Declined(DeclineReason::Declined);
+        assert!(declined.iter().all(|answer| answer.as_ref().is_ok_and(|answer| *answer == no)), "{declined:?}");
+    }
+    assert_eq!(fixture.provider.charged_twice().await.unwrap(), 0);
+}
+
+pub(crate) async fn of_two_changes_at_once_one_happens(Fixture { provider, another, .. }: Fixture) {
+    for _ in 0..20 {
+        let order = new_id();
+        let charge = charge(&*provider, order).await;
+        let (capture, void) = (change(order, Operation::Capture, &charge), change(order, Operation::Void, &charge));
+        let (captured, voided) = tokio::join!(provider.execute(&capture), another.execute(&void));
+        let state = match (captured.unwrap(), voided.unwrap()) {
+            (Outcome::Approved(_), Outcome::Conflict) => ChargeState::Captured,
+            (Outcome::Conflict, Outcome::Approved(_)) => ChargeState::Voided,
+            both => panic!("{both:?}"),
+        };
+        assert_eq!(only_charge(&*provider, order).await.state, state);
+    }
 }

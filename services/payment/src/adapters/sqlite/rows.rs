@@ -35,13 +35,13 @@ pub(super) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
 }
 
 /// Reads an id of 16 bytes.
-pub(in crate::adapters) fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
+pub(super) fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
     let bytes: &[u8] = row.try_get(column)?;
     Uuid::from_slice(bytes).map_err(|_| unreadable("id"))
 }
 
 /// Reads an amount beside its currency.
-pub(in crate::adapters) fn money(row: &SqliteRow, amount: &str) -> Result<Money, StoreError> {
+pub(super) fn money(row: &SqliteRow, amount: &str) -> Result<Money, StoreError> {
     words::money(row.try_get(amount)?, row.try_get("currency")?)
 }
 

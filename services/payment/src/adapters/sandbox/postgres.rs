@@ -1,0 +1,167 @@
+//! The sandbox's world in a schema of its own on `PostgreSQL`: any number of processes share it.
+//!
+//! Tables are named with their schema, so that nothing depends on a session's `search_path`.
+
+use async_trait::async_trait;
+use money::Money;
+use sqlx::{
+    PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+};
+
+use super::{Answer, Deed, Row, Storage, answer_of, new_reference, read_answer, read_charge, state_name};
+use crate::{
+    app::ports::{Charge, Key, ProviderError},
+    domain::{ChargeState, OrderId, Outcome, Reference},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox-postgres");
+
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pool: PgPool,
+}
+
+impl Postgres {
+    pub(super) async fn open(url: &str, migrate: bool) -> Result<Self, ::postgres::Error> {
+        let pool = ::postgres::connect(url, "sandbox").await?;
+        if migrate {
+            bring_up_to_date(&pool).await.map_err(::postgres::Error::Migrate)?;
+        } else if !is_up_to_date(&pool).await {
+            return Err(::postgres::Error::Behind);
+        }
+        Ok(Self { pool })
+    }
+}
+
+/// As `postgres::migrate` does, in the sandbox's schema.
+async fn bring_up_to_date(pool: &PgPool) -> Result<(), MigrateError> {
+    let mut own = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    own.create_schema("sandbox");
+    own.dangerous_set_table_name("sandbox._sqlx_migrations");
+    own.set_ignore_missing(true).run(pool).await
+}
+
+/// As `postgres::check` does, in the sandbox's schema.
+async fn is_up_to_date(pool: &PgPool) -> bool {
+    let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
+    let applied: Result<Option<i64>, _> =
+        sqlx::query_scalar("SELECT max(version) FROM sandbox._sqlx_migrations WHERE success").fetch_one(pool).await;
+    applied.is_ok_and(|applied| applied >= newest)
+}
+
+#[async_trait]
+impl Storage for Postgres {
+    async fn answered(&self, key: Key) -> Result<Option<Outcome>, ProviderError> {
+        let answer: Option<Answer> =
+            sqlx::query_as("SELECT reference, decline_reason FROM sandbox.answers WHERE key = $1")
+                .bind(key.to_string())
+                .fetch_optional(&self.pool)
+                .await?;
+        answer.map(read_answer).transpose()
+    }
+
+    async fn settle(&self, key: Key, deed: Deed<'_>) -> Result<Outcome, ProviderError> {
+        let mut tx = self.pool.begin().await?;
+        let outcome = match deed {
+            Deed::Charge(amount) => charge(&mut tx, key.order_id, amount).await?,
+            Deed::Decline(reason) => Outcome::Declined(reason),
+            Deed::Change(charge, from, to) => change(&mut tx, key.order_id, charge, from, to).await?,
+        };
+        if answer(&mut tx, key, &outcome).await? {
+            tx.commit().await?;
+            return Ok(outcome);
+        }
+        // Nothing fits, or somebody was first: what was done here never happened.
+        tx.rollback().await?;
+        Ok(self.answered(key).await?.unwrap_or(Outcome::Conflict))
+    }
+
+    async fn count_call(&self, order: OrderId) -> Result<i64, ProviderError> {
+        let calls = sqlx::query_scalar(
+            "INSERT INTO sandbox.refusals AS kept (order_id, calls) VALUES ($1, 1) \
+             ON CONFLICT (order_id) DO UPDATE SET calls = kept.calls + 1 RETURNING calls",
+        )
+        .bind(order.uuid())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(calls)
+    }
+
+    async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT reference, amount, currency, state FROM sandbox.charges WHERE order_id = $1 ORDER BY reference",
+        )
+        .bind(order.uuid())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(read_charge).collect()
+    }
+
+    async fn charged_twice(&self) -> Result<i64, ProviderError> {
+        let count = sqlx::query_scalar(
+            "SELECT count(DISTINCT order_id) FROM (SELECT order_id FROM sandbox.answers \
+             WHERE reference IS NOT NULL AND operation <> 'void' \
+             GROUP BY order_id, operation HAVING count(*) > 1) AS twice",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count)
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn charge(tx: &mut PgConnection, order: OrderId, amount: Money) -> Result<Outcome, sqlx::Error> {
+    let reference = new_reference();
+    sqlx::query(
+        "INSERT INTO sandbox.charges (reference, order_id, amount, currency, state) VALUES ($1, $2, $3, $4, 'authorized')",
+    )
+    .bind(reference.as_str())
+    .bind(order.uuid())
+    .bind(amount.amount)
+    .bind(amount.currency.code())
+    .execute(tx)
+    .await?;
+    Ok(Outcome::Approved(reference))
+}
+
+/// A conflict where the order has no such charge in the state that it leaves.
+async fn change(
+    tx: &mut PgConnection,
+    order: OrderId,
+    charge: &Reference,
+    from: ChargeState,
+    to: ChargeState,
+) -> Result<Outcome, sqlx::Error> {
+    let changed =
+        sqlx::query("UPDATE sandbox.charges SET state = $4 WHERE reference = $1 AND order_id = $2 AND state = $3")
+            .bind(charge.as_str())
+            .bind(order.uuid())
+            .bind(state_name(from))
+            .bind(state_name(to))
+            .execute(tx)
+            .await?;
+    Ok(if changed.rows_affected() == 1 { Outcome::Approved(charge.clone()) } else { Outcome::Conflict })
+}
+
+/// Remembers an answer; `false` when there is none to remember, or the key has one.
+///
+/// Waits for another transaction that is about to answer the same key.
+async fn answer(tx: &mut PgConnection, key: Key, outcome: &Outcome) -> Result<bool, sqlx::Error> {
+    let Some((reference, reason)) = answer_of(outcome) else { return Ok(false) };
+    let inserted = sqlx::query(
+        "INSERT INTO sandbox.answers (key, order_id, operation, reference, decline_reason) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(key.to_string())
+    .bind(key.order_id.uuid())
+    .bind(key.operation.name())
+    .bind(reference)
+    .bind(reason)
+    .execute(tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}

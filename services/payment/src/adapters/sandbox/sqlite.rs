@@ -1,0 +1,137 @@
+//! The sandbox's world in an `SQLite` database: a file that one machine has, or memory.
+
+use ::sqlite::Database;
+use async_trait::async_trait;
+use money::Money;
+use sqlx::{SqliteConnection, migrate::Migrator};
+
+use super::{Answer, Deed, Row, Storage, answer_of, new_reference, read_answer, read_charge, state_name};
+use crate::{
+    app::ports::{Charge, Key, ProviderError},
+    domain::{ChargeState, OrderId, Outcome, Reference},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox-sqlite");
+
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    database: Database,
+}
+
+impl Sqlite {
+    pub(super) async fn open(url: &str) -> Result<Self, ::sqlite::Error> {
+        Ok(Self { database: ::sqlite::open(url, &MIGRATIONS).await? })
+    }
+}
+
+#[async_trait]
+impl Storage for Sqlite {
+    async fn answered(&self, key: Key) -> Result<Option<Outcome>, ProviderError> {
+        let answer: Option<Answer> = sqlx::query_as("SELECT reference, decline_reason FROM answers WHERE key = ?1")
+            .bind(key.to_string())
+            .fetch_optional(&self.database.read)
+            .await?;
+        answer.map(read_answer).transpose()
+    }
+
+    async fn settle(&self, key: Key, deed: Deed<'_>) -> Result<Outcome, ProviderError> {
+        let mut tx = self.database.begin().await?;
+        let outcome = match deed {
+            Deed::Charge(amount) => charge(&mut tx, key.order_id, amount).await?,
+            Deed::Decline(reason) => Outcome::Declined(reason),
+            Deed::Change(charge, from, to) => change(&mut tx, key.order_id, charge, from, to).await?,
+        };
+        if answer(&mut tx, key, &outcome).await? {
+            tx.commit().await?;
+            return Ok(outcome);
+        }
+        // Nothing fits, or somebody was first: what was done here never happened.
+        tx.rollback().await?;
+        Ok(self.answered(key).await?.unwrap_or(Outcome::Conflict))
+    }
+
+    async fn count_call(&self, order: OrderId) -> Result<i64, ProviderError> {
+        let calls = sqlx::query_scalar(
+            "INSERT INTO refusals (order_id, calls) VALUES (?1, 1) \
+             ON CONFLICT (order_id) DO UPDATE SET calls = calls + 1 RETURNING calls",
+        )
+        .bind(order.uuid())
+        .fetch_one(&self.database.write)
+        .await?;
+        Ok(calls)
+    }
+
+    async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT reference, amount, currency, state FROM charges WHERE order_id = ?1 ORDER BY reference",
+        )
+        .bind(order.uuid())
+        .fetch_all(&self.database.read)
+        .await?;
+        rows.into_iter().map(read_charge).collect()
+    }
+
+    async fn charged_twice(&self) -> Result<i64, ProviderError> {
+        let count = sqlx::query_scalar(
+            "SELECT count(DISTINCT order_id) FROM (SELECT order_id FROM answers \
+             WHERE reference IS NOT NULL AND operation <> 'void' \
+             GROUP BY order_id, operation HAVING count(*) > 1)",
+        )
+        .fetch_one(&self.database.read)
+        .await?;
+        Ok(count)
+    }
+
+    async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+async fn charge(tx: &mut SqliteConnection, order: OrderId, amount: Money) -> Result<Outcome, sqlx::Error> {
+    let reference = new_reference();
+    sqlx::query(
+        "INSERT INTO charges (reference, order_id, amount, currency, state) VALUES (?1, ?2, ?3, ?4, 'authorized')",
+    )
+    .bind(reference.as_str())
+    .bind(order.uuid())
+    .bind(amount.amount)
+    .bind(amount.currency.code())
+    .execute(tx)
+    .await?;
+    Ok(Outcome::Approved(reference))
+}
+
+/// A conflict where the order has no such charge in the state that it leaves.
+async fn change(
+    tx: &mut SqliteConnection,
+    order: OrderId,
+    charge: &Reference,
+    from: ChargeState,
+    to: ChargeState,
+) -> Result<Outcome, sqlx::Error> {
+    let changed = sqlx::query("UPDATE charges SET state = ?4 WHERE reference = ?1 AND order_id = ?2 AND state = ?3")
+        .bind(charge.as_str())
+        .bind(order.uuid())
+        .bind(state_name(from))
+        .bind(state_name(to))
+        .execute(tx)
+        .await?;
+    Ok(if changed.rows_affected() == 1 { Outcome::Approved(charge.clone()) } else { Outcome::Conflict })
+}
+
+/// Remembers an answer; `false` when there is none to remember, or the key has one.
+async fn answer(tx: &mut SqliteConnection, key: Key, outcome: &Outcome) -> Result<bool, sqlx::Error> {
+    let Some((reference, reason)) = answer_of(outcome) else { return Ok(false) };
+    let inserted = sqlx::query(
+        "INSERT INTO answers (key, order_id, operation, reference, decline_reason) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(key.to_string())
+    .bind(key.order_id.uuid())
+    .bind(key.operation.name())
+    .bind(reference)
+    .bind(reason)
+    .execute(tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
