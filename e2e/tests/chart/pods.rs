@@ -4,17 +4,19 @@ use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
     net::TcpStream,
+    process::Command,
 };
 
-use e2e::Cluster;
+use e2e::{Cluster, binary};
 use serde_json::{Value, json};
 
-use crate::render::{all, manifests, of_kind, pods};
+use crate::render::{SERVICES, all, every, manifests, named, of_kind, pods};
 
 #[test]
 fn no_pod_may_more_than_it_needs() {
-    for (service, manifests) in all() {
+    for (service, manifests) in every() {
         for (name, pod) in pods(&manifests) {
+            let pod = &pod["spec"];
             let (name, security) = (format!("{service}: {name}"), &pod["securityContext"]);
             assert_eq!((&security["runAsNonRoot"], &security["runAsUser"]), (&json!(true), &json!(65532)), "{name}");
             assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault", "{name}");
@@ -63,12 +65,12 @@ fn a_pod_outlives_its_drain() {
 }
 
 /// Asks as the kubelet does.
-fn status(base: &str, path: &str) -> String {
+pub(crate) fn ask(base: &str, path: &str) -> String {
     let mut connection = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
     write!(connection, "GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).unwrap().to_owned()
+    answer
 }
 
 /// The paths and ports of the probes, asked of the running binaries.
@@ -88,8 +90,54 @@ fn probes_ask_what_the_binaries_answer() {
                 let get = &container[probe]["httpGet"];
                 assert_eq!(number(&get["port"]), 9464, "{service}: the admin port by default");
                 let admin = cluster.process(service).unwrap().admin;
-                assert_eq!(status(&admin, get["path"].as_str().unwrap()), "200", "{service}: {probe}");
+                let answer = ask(&admin, get["path"].as_str().unwrap());
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{service}: {probe}: {answer}");
             }
+        }
+    }
+}
+
+/// What `helm test` runs in each service's pod, run here: it succeeds beside the service and fails without.
+#[test]
+fn the_test_of_a_release_asks_the_service_that_runs() {
+    if manifests("order", &[]).is_empty() {
+        return;
+    }
+    let cluster = Cluster::start().unwrap();
+    let mut secret = tempfile::NamedTempFile::new().unwrap();
+    secret.write_all(b"0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
+    for service in SERVICES {
+        let manifests = manifests(service, &[]);
+        let pod = &named(&manifests, "Pod", &format!("{service}-test"))["spec"];
+        let container = &pod["containers"][0];
+        let variables = container["env"].as_array().unwrap();
+        let host = variables.iter().find(|one| one["name"] == "TRIREME_ADMIN__HOST").unwrap();
+        let asked = named(&manifests, "Service", host["value"].as_str().unwrap());
+        assert_eq!(asked["spec"]["ports"][0]["port"], 9464, "{service}: the admin port by default");
+        let admin = cluster.process(service).unwrap().admin;
+        let (_, port) = admin.rsplit_once(':').unwrap();
+        let free = testkit::free_port().to_string();
+        for (port, succeeds) in [(port, true), (&*free, false)] {
+            let mut command = Command::new(binary(service).unwrap());
+            for argument in container["args"].as_array().unwrap() {
+                command.arg(argument.as_str().unwrap());
+            }
+            for file in variables.iter().filter(|one| one["name"].as_str().unwrap().ends_with("_FILE")) {
+                command.env(file["name"].as_str().unwrap(), secret.path());
+            }
+            command.env("TRIREME_ADMIN__HOST", "127.0.0.1").env("TRIREME_ADMIN__PORT", port);
+            let output = command.output().unwrap();
+            assert_eq!(output.status.success(), succeeds, "{service}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn a_budget_counts_the_pods_of_both_versions() {
+    for (service, manifests) in all() {
+        for budget in of_kind(&manifests, "PodDisruptionBudget") {
+            let labels = &budget["spec"]["selector"]["matchLabels"];
+            assert_eq!(*labels, json!({"app": service, "app.kubernetes.io/component": "server"}));
         }
     }
 }
@@ -108,7 +156,14 @@ fn a_canary_is_a_deployment_of_its_own_behind_the_same_name() {
             );
             assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/component"], "server");
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            (text(&template["metadata"]["labels"]["version"]), text(&template["spec"]["containers"][0]["image"]))
+            let container = &template["spec"]["containers"][0];
+            let takes_marked =
+                container["env"].as_array().unwrap().iter().any(|one| one["name"] == "TRIREME_BUS__CANARY");
+            let version = &template["metadata"]["labels"]["version"];
+            assert_eq!(takes_marked, version == "v2", "behind the broker, too");
+            let spread = template["spec"]["topologySpreadConstraints"].as_array().unwrap();
+            assert!(spread.iter().all(|one| one["labelSelector"]["matchLabels"]["version"] == *version));
+            (text(&template["metadata"]["labels"]["version"]), text(&container["image"]))
         })
         .collect();
     if manifests.is_empty() {
@@ -116,8 +171,20 @@ fn a_canary_is_a_deployment_of_its_own_behind_the_same_name() {
     }
     let image = |tag| format!("ghcr.io/trireme/order:{tag}");
     assert_eq!(told, [("v1".to_owned(), image("0.1.0")), ("v2".to_owned(), image("0.2.0"))].into());
-    for service in of_kind(&manifests, "Service") {
+}
+
+/// The whole of a service's load must not be shared out to a version on trial by who cannot see the header.
+#[test]
+fn without_a_mesh_the_service_leads_to_version_1_alone() {
+    for (mesh, version) in [("istio.enabled=true", Value::Null), ("istio.enabled=false", json!("v1"))] {
+        let manifests = manifests("order", &["canary.enabled=true,canary.tag=0.2.0", mesh]);
+        if manifests.is_empty() {
+            return;
+        }
+        let selector = |name| named(&manifests, "Service", name)["spec"]["selector"].clone();
+        assert_eq!(selector("order")["version"], version, "{mesh}");
+        assert_eq!(selector("order")["app.kubernetes.io/component"], "server");
         let serving = json!({"app": "order", "app.kubernetes.io/component": "server"});
-        assert_eq!(service["spec"]["selector"], serving, "of both versions");
+        assert_eq!(selector("order-admin"), serving, "metrics are of both versions");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -11,27 +12,50 @@ use serde_json::Value;
 
 pub(crate) const SERVICES: [&str; 3] = ["user", "order", "payment"];
 
-/// Everything on, as far as a service can have it.
-pub(crate) fn switches(service: &str) -> Vec<&'static str> {
-    let mut all = vec!["istio.enabled=true", "metrics.serviceMonitor=true", "istio.jwksUri=http://user:8080/keys"];
-    if service != "payment" {
-        all.extend(["canary.enabled=true", "canary.tag=0.2.0", "autoscaling.requestsPerSecond=200"]);
-    }
-    all
-}
+/// One pod with SQLite on a volume.
+pub(crate) const EMBEDDED: &str = "data.enabled=true,replicas=1,autoscaling.enabled=false,canary.enabled=false";
 
-fn helm_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("helm")
+/// Everything on that can be on together.
+pub(crate) const ALL: [&str; 9] = [
+    "istio.enabled=true,istio.host=shop.example.org",
+    "istio.canaryKey=0123456789abcdef0123456789abcdef",
+    "istio.jwksUri=https://shop.example.org/.well-known/jwks.json",
+    "canary.enabled=true,canary.tag=0.2.0,canary.weight=5",
+    "metrics.serviceMonitor=true",
+    "autoscaling.callsPerSecond=200",
+    "image.pullSecrets={registry}",
+    "gatewayApi.enabled=true,gatewayApi.parent.name=public,gatewayApi.parent.namespace=gateway",
+    // A store outside of the cluster.
+    "network.egress[4].host=nats.example.org,network.egress[4].port=4222,network.egress[4].cidr=10.1.2.0/24",
+];
+
+/// What can be switched by itself.
+const SWITCHES: [&str; 10] = [
+    "istio.enabled=true",
+    "istio.enabled=true,istio.host=shop.example.org",
+    "canary.enabled=true,canary.tag=0.2.0",
+    "gatewayApi.enabled=true,gatewayApi.parent.name=public",
+    "metrics.serviceMonitor=true",
+    "autoscaling.enabled=false",
+    "autoscaling.callsPerSecond=200",
+    "network.policy=false",
+    "migration.enabled=false",
+    EMBEDDED,
+];
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Runs helm in its folder of the repository; `None` where it is not installed.
 pub(crate) fn helm(arguments: &[&str]) -> Option<Output> {
     let program = testkit::servers::program("helm")?;
-    Some(Command::new(program).args(arguments).current_dir(helm_folder()).output().unwrap())
+    Some(Command::new(program).args(arguments).current_dir(root().join("helm")).output().unwrap())
 }
 
 /// What is applied for a service; nothing where helm is not installed.
 pub(crate) fn manifests(service: &str, set: &[&str]) -> Vec<Value> {
+    let set: Vec<_> = set.iter().copied().filter(|set| !set.is_empty()).collect();
     let (values, set) = (format!("values/{service}.yaml"), set.join(","));
     template(&[service, "trireme", "-f", &values, "--set", &set])
 }
@@ -43,34 +67,63 @@ pub(crate) fn shop(arguments: &[&str]) -> Vec<Value> {
 
 fn template(arguments: &[&str]) -> Vec<Value> {
     let Some(output) = helm(&[&["template", "-n", "shop"], arguments].concat()) else { return Vec::new() };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let all = serde_norway::Deserializer::from_str(&text).map(|one| Value::deserialize(one).unwrap());
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    documents(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// The documents of a YAML text.
+pub(crate) fn documents(text: &str) -> Vec<Value> {
+    let all = serde_norway::Deserializer::from_str(text).map(|one| Value::deserialize(one).unwrap());
     all.filter(|manifest| !manifest.is_null()).collect()
 }
 
-/// A file of values.
-pub(crate) fn values(file: &str) -> Value {
-    serde_norway::from_str(&std::fs::read_to_string(helm_folder().join(file)).unwrap()).unwrap()
+/// A YAML file of the repository.
+pub(crate) fn yaml(file: &str) -> Value {
+    documents(&fs::read_to_string(root().join(file)).unwrap()).remove(0)
 }
 
 /// For each service without and with the switches.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Vec<Value>)> {
-    SERVICES.into_iter().flat_map(|service| {
-        [Vec::new(), switches(service)].into_iter().map(move |set| (service, manifests(service, &set)))
-    })
+    SERVICES
+        .into_iter()
+        .flat_map(|service| [&[][..], &ALL[..]].into_iter().map(move |set| (service, manifests(service, set))))
+}
+
+/// Whatever is worth a look: each service and the shop, with each switch and with all of them.
+pub(crate) fn every() -> Vec<(String, Vec<Value>)> {
+    let mut every = Vec::new();
+    for service in SERVICES {
+        every.push((service.to_owned(), manifests(service, &[])));
+        every.push((format!("{service} with all"), manifests(service, &ALL)));
+    }
+    for set in SWITCHES {
+        every.push((format!("order {set}"), manifests("order", &[set])));
+    }
+    // The shop's list of stores is replaced, not added to.
+    let all = ALL.join(",").replace("egress[4]", "egress[0]").replace(',', ",SERVICE.");
+    let all = SERVICES.map(|service| format!("SERVICE.{all}").replace("SERVICE", service)).join(",");
+    let smoke = "smoke.url=http://gateway.gateway:9080";
+    every.push(("shop".to_owned(), shop(&["--set", smoke])));
+    every.push(("shop embedded".to_owned(), shop(&["-f", "shop/embedded.yaml"])));
+    every.push(("shop with all".to_owned(), shop(&["--set", smoke, "--set", &all])));
+    every
 }
 
 pub(crate) fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
     manifests.iter().filter(|manifest| manifest["kind"] == kind).collect()
 }
 
-/// The pods that a service's manifests make, with the names of what makes them.
+pub(crate) fn named<'a>(manifests: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = of_kind(manifests, kind).into_iter().find(|manifest| manifest["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+/// The templates of the pods that manifests make, with the names of what makes them.
 pub(crate) fn pods(manifests: &[Value]) -> Vec<(String, &Value)> {
     let name = |manifest: &Value| format!("{} {}", manifest["kind"], manifest["metadata"]["name"]);
     let pod = |manifest: &'_ Value| match manifest["kind"].as_str() {
-        Some("Deployment" | "Job") => Some("/spec/template/spec"),
-        Some("Pod") => Some("/spec"),
+        Some("Deployment" | "Job") => Some("/spec/template"),
+        Some("Pod") => Some(""),
         _ => None,
     };
     manifests.iter().filter_map(|manifest| Some((name(manifest), manifest.pointer(pod(manifest)?).unwrap()))).collect()
@@ -91,26 +144,31 @@ fn charts_are_clean() {
 
 #[test]
 fn all_three_at_once_are_the_three_one_by_one() {
-    let mut whole = values("shop/values.yaml");
-    whole.as_object_mut().unwrap().remove("nats");
-    let each = SERVICES.map(|service| (service.to_owned(), values(&format!("values/{service}.yaml"))));
+    let mut whole = yaml("helm/shop/values.yaml");
+    whole.as_object_mut().unwrap().retain(|name, _| SERVICES.contains(&name.as_str()));
+    let each = SERVICES.map(|service| (service.to_owned(), yaml(&format!("helm/values/{service}.yaml"))));
     assert_eq!(whole, Value::Object(each.into_iter().collect()));
     let told = |manifests: &[Value]| -> BTreeSet<String> {
         let name = |manifest: &Value| format!("{} {}", manifest["kind"], manifest["metadata"]["name"]);
         manifests.iter().map(name).collect()
     };
     let each: Vec<_> = SERVICES.into_iter().flat_map(|service| manifests(service, &[])).collect();
-    assert_eq!(told(&shop(&[])), told(&each));
+    assert_eq!(told(&shop(&["--set", "network.denyAll=false"])), told(&each));
 }
 
 #[test]
 fn wrong_values_are_refused() {
     for (wrong, said) in [
         ("nonsense=1", "nonsense"),
-        ("canary.weight=5", "weight"),
+        ("istio.nonsense=1", "nonsense"),
+        ("canary.weight=101", "weight"),
         ("service=basket", "/service"),
         ("drainSeconds=-1", "drainSeconds"),
+        ("istio.canaryKey=guessed", "canaryKey"),
+        ("config.limits.request_timeout=1m", "request_timeout"),
+        ("config.database.url=postgres://order:secret@host/order", "holds a password"),
         ("data.enabled=true", "data.enabled keeps SQLite on one volume"),
+        ("global.tag=1", "global"),
     ] {
         let arguments = ["template", "order", "trireme", "-f", "values/order.yaml", "--set", wrong];
         let Some(output) = helm(&arguments) else { return };

@@ -6,7 +6,7 @@ use e2e::binary;
 
 use serde_json::Value;
 
-use crate::render::{SERVICES, all, of_kind, shop};
+use crate::render::{SERVICES, all, manifests, of_kind, shop};
 
 #[test]
 fn each_binary_takes_what_the_embedded_shop_gives() {
@@ -24,7 +24,29 @@ fn each_binary_takes_what_its_release_gives() {
     }
 }
 
+/// A bus with a password: its URL comes from a Secret, and the values' own is taken out.
+#[test]
+fn what_is_null_is_left_to_a_secret() {
+    let secret = "secretConfig.bus\\.url.secret=order,secretConfig.bus\\.url.key=bus-url";
+    let manifests = manifests("order", &["config.bus=null", secret]);
+    for config in of_kind(&manifests, "ConfigMap") {
+        assert!(config["data"]["TRIREME_BUS__URL"].is_null() && config["data"]["TRIREME_BUS"].is_null());
+    }
+    let set = "order.config.bus=null,".to_owned() + "order." + &secret.replace(',', ",order.");
+    for config in of_kind(&shop(&["--set", &set]), "ConfigMap").iter().filter(|one| one["metadata"]["name"] == "order")
+    {
+        assert!(config["data"]["TRIREME_BUS__URL"].is_null() && config["data"]["TRIREME_BUS"].is_null());
+    }
+    takes("order", &manifests);
+}
+
 fn takes(service: &str, manifests: &[Value]) {
+    for deployment in of_kind(manifests, "Deployment") {
+        takes_in(service, manifests, deployment);
+    }
+}
+
+fn takes_in(service: &str, manifests: &[Value], deployment: &Value) {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     fs::write(&secret, "0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
@@ -34,7 +56,6 @@ fn takes(service: &str, manifests: &[Value]) {
         let data = config["data"].as_object().unwrap();
         command.envs(data.iter().map(|(name, value)| (name, value.as_str().unwrap())));
     }
-    let Some(deployment) = of_kind(manifests, "Deployment").first().copied() else { return };
     let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
     for variable in variables {
         let name = variable["name"].as_str().unwrap();

@@ -150,7 +150,7 @@ impl Fleet {
                 .env("TRIREME_AUTH__JWKS_URL", format!("{}/.well-known/jwks.json", self.listeners.url(8081)))
                 .env("TRIREME_PAYMENT__URL", self.listeners.url(9090)),
             Service::Payment => command
-                .env("TRIREME_PROVIDER__URL", format!("sandbox://{}", self.folder().join("provider.db").display()))
+                .env("TRIREME_PROVIDER__URL", format!("sandbox+{payment}"))
                 .env("TRIREME_WEBHOOK__SECRET_FILE", &secret),
         };
         if service != Service::Payment {

@@ -18,13 +18,22 @@ helm.sh/chart: trireme-{{ .Chart.Version }}
 {{- define "trireme.settings" -}}
 {{- $path := .path -}}
 {{- range $key, $value := .map }}
+{{- if kindIs "invalid" $value }}{{ continue }}{{ end }}
 {{- $name := ternary (upper $key) (printf "%s__%s" $path (upper $key)) (eq $path "") }}
 {{- if kindIs "map" $value }}
 {{- include "trireme.settings" (dict "path" $name "map" $value) }}
 {{- else }}
+{{- if regexMatch "://[^/@]*:[^/@]+@" ($value | toString) }}
+{{- fail (printf "config %s holds a password: name a Secret in secretConfig" ($name | replace "__" "." | lower)) }}
+{{- end }}
 TRIREME_{{ $name }}: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* Seconds from a pod's end being wanted to its service's end. */ -}}
+{{- define "trireme.stops" -}}
+{{ trimSuffix "s" .Values.config.shutdown.deadline | int | add .Values.drainSeconds }}
 {{- end }}
 
 {{- define "trireme.variable" -}}
@@ -69,7 +78,8 @@ OTEL_SERVICE_NAME: {{ .Values.service }}
 - name: secret-{{ $secret }}
   secret:
     secretName: {{ $secret }}
-    defaultMode: 0440
+    # 0440; not every reader of YAML takes that for octal.
+    defaultMode: 288
     items:
       {{- range $from := $files }}
       {{- if eq $from.secret $secret }}
@@ -98,4 +108,51 @@ seccompProfile: { type: RuntimeDefault }
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- /* Longer than the service's own limit, so that it is the service that answers. */ -}}
+{{- define "trireme.timeout" -}}
+{{ dig "limits" "request_timeout" "10s" .Values.config | trimSuffix "s" | int | add 1 }}s
+{{- end }}
+
+{{- /* Where requests without the header go: version 1, and as much to version 2 as it is given. */ -}}
+{{- define "trireme.stable" -}}
+{{- $weight := ternary .Values.canary.weight 0 .Values.canary.enabled | int -}}
+- destination: { host: {{ .Values.service }}, subset: v1{{ if .port }}, port: { number: {{ .port }} }{{ end }} }
+{{- if $weight }}
+  weight: {{ sub 100 $weight }}
+- destination: { host: {{ .Values.service }}, subset: v2{{ if .port }}, port: { number: {{ .port }} }{{ end }} }
+  weight: {{ $weight }}
+{{- end }}
+{{- end }}
+
+{{- /* Where a pod may go outside of the three services: names, and what is in network.egress. */ -}}
+{{- define "trireme.outside" -}}
+- to:
+    - namespaceSelector:
+        matchLabels: { kubernetes.io/metadata.name: kube-system }
+  ports: [{ port: 53, protocol: UDP }, { port: 53, protocol: TCP }]
+{{- range .Values.network.egress }}
+- to:
+    {{- if .cidr }}
+    - ipBlock: { cidr: {{ .cidr }} }
+    {{- else }}
+    - podSelector:
+        matchLabels: {{ toJson .podLabels }}
+      {{- with .namespace }}
+      namespaceSelector:
+        matchLabels: { kubernetes.io/metadata.name: {{ . }} }
+      {{- end }}
+    {{- end }}
+  ports: [{ port: {{ .port }} }]
+{{- end }}
+{{- end }}
+
+{{- define "trireme.pull" -}}
+{{- with .Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
 {{- end }}
