@@ -5,7 +5,8 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up up-servers test test-all test-deploy servers bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
+.PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
+	deploy-tools bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,10 +14,10 @@ help: ## List the commands
 demo: build ## Start all three services and tell a real order's story (ONCE=1: verify it and end)
 	@$(TARGET)/debug/trireme demo --data $(DATA) $(if $(ONCE),--once)
 
-up: build ## Start all three services on embedded defaults and keep them up
+run: build ## Start all three services on embedded defaults and keep them up
 	@$(TARGET)/debug/trireme up --data $(DATA)
 
-up-servers: build ## The same on the installed PostgreSQL, MongoDB, NATS and Redis (make servers)
+run-servers: build ## The same on the installed PostgreSQL, MongoDB, NATS and Redis (make servers)
 	@$(TARGET)/debug/trireme up --servers --data $(DATA)
 
 .PHONY: build
@@ -26,8 +27,10 @@ build:
 test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-test-deploy: build ## Render the Helm chart and compare it with the binaries (helm installed)
-	TEST_ALL=1 $(CARGO) test --locked -p trireme-e2e --test chart
+test-deploy: build ## Charts, gateways, workflows, and two versions behind a real Envoy (make servers deploy-tools)
+	TEST_ALL=1 $(CARGO) test --locked -p trireme-e2e --test chart --test gateway --test mesh
+	deploy/checks/workflows.py
+	deploy/checks/release_test.sh
 
 test-all: ## The same and insist on every real server that a test can use: PostgreSQL, MongoDB, NATS, Redis
 	TEST_ALL=1 $(MAKE) test
@@ -64,7 +67,12 @@ doc: ## Build the documentation; a broken link is an error
 servers: ## Install the real servers that tests can use
 	@.ci/servers
 
+deploy-tools: ## Install what checks the deployment
+	@.ci/deploy-tools
+
 ci: lint doc test-all ## What runs before a change lands
+	deploy/checks/workflows.py
+	deploy/checks/release_test.sh
 
 clean: ## Remove build output and the demo's data
 	$(CARGO) clean

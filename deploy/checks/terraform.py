@@ -15,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 
-import yaml
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "deploy/terraform"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 SERVERS = pathlib.Path(os.environ.get("SERVERS_DIR") or CACHE / "trireme/servers")
+# .ci/deploy-tools puts PyYAML there.
+sys.path.append(str(SERVERS / "python"))
+import yaml  # noqa: E402
+
 # What the stand-in plays.
 PROVIDERS = {"helm": "3.1.1", "kubernetes": "2.38.0", "random": "3.7.2"}
 EXTERNAL = {

@@ -29,7 +29,7 @@ const SORTS: [(Ask, usize); 4] =
 /// At once.
 const CLIENTS: usize = 8;
 /// Whatever follows from a request has happened by then.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What an order's trace has to show, in order, payment and user: requests, and the events behind the broker.
 const HOPS_OF_AN_ORDER: [(&str, &str); 4] = [
@@ -68,7 +68,9 @@ async fn marked_requests_and_their_events_meet_version_2_alone() -> Result<()> {
     assert!(upstreams.keys().all(|(canary, upstream)| upstream.ends_with(version(*canary))), "{upstreams:?}");
     println!("hops by mark, version and service: {:?}", hops(&collector, &asked).await?);
 
-    judge(&prometheus).await?;
+    if let Some(prometheus) = &prometheus {
+        judge(prometheus).await?;
+    }
     smoke(&way_in).await?;
     version_2_dies(&mut fleet, &customer, &product, &collector).await
 }
@@ -160,8 +162,7 @@ fn told(output: &Output) -> String {
 }
 
 /// `trireme canary` on what has just happened: nothing failed, so version 2 is good; with too few requests it says so.
-async fn judge(prometheus: &Option<Prometheus>) -> Result<()> {
-    let Some(prometheus) = prometheus else { return Ok(()) };
+async fn judge(prometheus: &Prometheus) -> Result<()> {
     let give_up = Instant::now() + PATIENCE;
     for service in ["user", "order", "payment"] {
         let ask = ["canary", service, "--prometheus", &prometheus.url, "--window", "2m", "--slower", "300"];

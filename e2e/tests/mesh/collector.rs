@@ -18,6 +18,7 @@ use opentelemetry_proto::tonic::{
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+use uuid::Uuid;
 
 /// A request or an event that a process took in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +69,7 @@ impl TraceService for Collector {
             let (service, version) = (name("service.name"), name("service.version"));
             for span in of_process.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 if matches!(span.kind(), SpanKind::Server | SpanKind::Consumer) {
-                    let id = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+                    let id = Uuid::from_slice(&span.trace_id).unwrap_or_default().simple().to_string();
                     let hop = Hop { service: service.clone(), version: version.clone(), what: span.name };
                     traces.entry(id).or_default().insert(hop);
                 }

@@ -27,9 +27,9 @@ async fn collect(members: &[(Track, &Arc<dyn Subscription>)], count: u64) -> Vec
     let (mut all, deadline) = (Vec::new(), Instant::now() + PATIENCE);
     while (all.len() as u64) < count {
         assert!(Instant::now() < deadline, "{} of {count} in time", all.len());
-        let fetches =
+        let waiting =
             members.iter().map(|(track, member)| Box::pin(async move { (*track, *member, member.fetch(32).await) }));
-        let (track, member, fetched) = timeout(PATIENCE, select_all(fetches)).await.expect("a delivery in time").0;
+        let (track, member, fetched) = timeout(PATIENCE, select_all(waiting)).await.expect("a delivery in time").0;
         for delivery in fetched.unwrap() {
             member.ack(&delivery).await.unwrap();
             all.push((track, number(&delivery.event)));
