@@ -3,6 +3,11 @@
 CARGO  ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
+# Images and containers: TAG names the images, WITH the profiles (WITH="mesh canary").
+TAG      ?= dev
+WITH     ?=
+PROGRAMS := user order payment trireme
+COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildcard $(WITH:%=deploy/compose/%.env)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
@@ -23,6 +28,26 @@ run-servers: build ## The same on the installed PostgreSQL, MongoDB, NATS and Re
 .PHONY: build
 build:
 	@$(CARGO) build --locked --workspace --bins
+
+images: ## Build the images of the services and of the tool (TAG=dev)
+	@for program in $(PROGRAMS); do \
+	docker build -f deploy/Dockerfile -t "ghcr.io/trireme/$$program:$(TAG)" --build-arg SERVICE="$$program" \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" \
+		--build-arg TRIREME_COMMIT="$$(git rev-parse HEAD)" \
+		--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" . || exit 1; done
+
+images-check: ## Look at the images and run each of them (TAG=dev)
+	deploy/images/check.sh $(TAG)
+
+up: images ## Start the whole system in containers (WITH="mesh canary cluster observability")
+	TAG=$(TAG) $(COMPOSE) up --no-build --detach --wait
+	@echo "the shop: http://127.0.0.1:$${GATEWAY_PORT:-8080}/v1/products"
+
+down: ## Stop it; its data stays (docker compose down -v)
+	docker compose --profile '*' down
+
+smoke: ## Place an order in it and take it back (VIA=http://envoy:8080)
+	TAG=$(TAG) SMOKE_URL=$(VIA) docker compose run --rm smoke
 
 test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
@@ -63,6 +88,13 @@ fmt: ## Format the code
 
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --all-features
+
+test-platform: build images ## What takes long or needs Docker: images, the stack, istioctl, Terraform (.ci/deploy-tools --all)
+	deploy/images/check.sh $(TAG)
+	deploy/compose/try.sh
+	TEST_ALL=1 TEST_PLATFORM=1 $(CARGO) test --locked -p trireme-e2e --test chart
+	deploy/gateway/check.sh
+	TEST_ALL=1 deploy/checks/terraform.py
 
 servers: ## Install the real servers that tests can use
 	@.ci/servers

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS log (
     logged_at   INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS log_kind ON log (kind);
+CREATE INDEX IF NOT EXISTS log_marked ON log (kind) WHERE canary = 1;
 
 CREATE TABLE IF NOT EXISTS groups (
     id   INTEGER PRIMARY KEY,
@@ -50,7 +51,7 @@ CREATE INDEX IF NOT EXISTS pending_marked ON pending (grp, visible_at) WHERE hea
 -- Whatever removes a head makes the next row of its key the head. (The first trigger of this kind knew no marks.)
 DROP TRIGGER IF EXISTS pending_next;
 CREATE TRIGGER IF NOT EXISTS pending_next_head AFTER DELETE ON pending WHEN OLD.head > 0 BEGIN
-    UPDATE pending SET head = 1 + (SELECT canary FROM log WHERE log.place = pending.place)
+    UPDATE pending SET head = 1 + coalesce((SELECT canary FROM log WHERE log.place = pending.place), 0)
     WHERE seq = (SELECT min(seq) FROM pending WHERE grp = OLD.grp AND key = OLD.key);
 END;
 

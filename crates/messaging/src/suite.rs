@@ -190,7 +190,8 @@ macro_rules! bus_suite {
             a_replay_comes_after_what_waits two_replays_at_once_are_one a_letter_may_die_again);
         $crate::suite_cases!(canary, $broker,
             marked_events_are_the_canarys without_a_canary_the_stable_version_has_all
-            unmarked_events_wait_for_the_stable_version a_canary_that_leaves_hands_over a_dead_canary_is_replaced
+            without_a_canary_members_share_keys_not_marks unmarked_events_wait_for_the_stable_version
+            a_canary_that_leaves_hands_over a_canary_that_drains_holds_nobody_up a_dead_canary_is_replaced
             a_marked_letter_is_replayed_to_the_canary canaries_come_and_go);
     };
 }

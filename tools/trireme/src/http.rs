@@ -1,15 +1,18 @@
-//! A small HTTP client: one request, one JSON answer, a limit on both.
+//! A small HTTP client: one request, one JSON answer, a limit on both. `https` trusts whom the system trusts, or the
+//! authorities in the file that `SSL_CERT_FILE` names.
 
-use std::time::Duration;
+use std::{io, sync::LazyLock, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rustls::crypto::aws_lc_rs;
 use serde_json::Value;
 
 const LIMIT: usize = 4 << 20;
@@ -17,7 +20,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keeps connections. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Http(Client<HttpConnector, Full<Bytes>>);
+pub struct Http(Transport);
+
+/// Without authorities to trust there is no `https`, and all the rest works.
+#[derive(Clone, Debug)]
+enum Transport {
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Plain(Client<HttpConnector, Full<Bytes>>),
+}
+
+/// Reading the authorities takes some milliseconds: once is enough.
+static TLS: LazyLock<io::Result<HttpsConnector<HttpConnector>>> = LazyLock::new(|| {
+    let mut tcp = tcp();
+    tcp.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(aws_lc_rs::default_provider())?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
+});
+
+fn tcp() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(Duration::from_secs(1)));
+    connector.set_nodelay(true);
+    connector
+}
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
@@ -33,10 +58,11 @@ pub struct Answer {
 impl Http {
     /// A client with its own connections.
     pub fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(Duration::from_secs(1)));
-        connector.set_nodelay(true);
-        Self(Client::builder(TokioExecutor::new()).build(connector))
+        let builder = Client::builder(TokioExecutor::new());
+        Self(match &*TLS {
+            Ok(tls) => Transport::Tls(builder.build(tls.clone())),
+            Err(_) => Transport::Plain(builder.build(tcp())),
+        })
     }
 
     /// Sends a GET.
@@ -62,7 +88,11 @@ impl Http {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::from(body))?;
         let exchange = async {
-            let (head, body) = self.0.request(request).await?.into_parts();
+            let sent = match &self.0 {
+                Transport::Tls(client) => client.request(request),
+                Transport::Plain(client) => client.request(request),
+            };
+            let (head, body) = sent.await?.into_parts();
             let body = Limited::new(body, LIMIT).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
             let body = serde_json::from_slice(&body).unwrap_or_default();
             anyhow::Ok(Answer { status: head.status, headers: head.headers, body })

@@ -59,9 +59,9 @@ impl Lanes {
         self.len
     }
 
-    /// Whether no event of this key is here.
-    pub(super) fn is_free(&self, key: &str) -> bool {
-        !self.by_key.contains_key(key)
+    /// Whether no event of this part and key is here.
+    pub(super) fn is_free(&self, part: u16, key: &str) -> bool {
+        self.by_key.get(key).is_none_or(|lane| lane.queue.iter().all(|waiting| waiting.part != part))
     }
 
     /// Adds an event that was read behind all others of its key.

@@ -39,13 +39,13 @@ impl List {
     }
 
     /// The parts of a member: the stable ones share those of unmarked events, and the canaries those of marked ones;
-    /// where there is no canary, the stable ones share them too.
+    /// where there is no canary, the stable ones share them too, each those of the same keys.
     pub(super) fn share(&self, id: &str) -> BTreeSet<u16> {
         let (stable, canaries) = (self.owners(false), self.owners(true));
         let marked = if canaries.is_empty() { &stable } else { &canaries };
         let share = |owners: &[&String], parts: Range<u16>| {
             let (count, place) = (owners.len(), owners.iter().position(|owner| *owner == id));
-            parts.filter(move |part| place.is_some_and(|place| usize::from(*part) % count == place))
+            parts.filter(move |part| place.is_some_and(|place| usize::from(*part % KEYS) % count == place))
         };
         share(&stable, 0..KEYS).chain(share(marked, KEYS..PARTS)).collect()
     }
@@ -164,6 +164,19 @@ mod tests {
         assert_eq!((updating.share("new").len(), updating.share("old").len()), (32, 0));
         let split = list(&[("a", &["x"], false), ("b", &["y"], false)]);
         assert_eq!(split.share("a").len() + split.share("b").len(), 32);
+    }
+
+    #[test]
+    fn without_a_canary_both_parts_of_a_key_are_in_the_same_hands() {
+        let names: Vec<String> = (0..16).map(|n| format!("{n:02}")).collect();
+        for count in 1..=names.len() {
+            let members: Vec<_> = names[..count].iter().map(|name| (name.as_str(), &["x"][..], false)).collect();
+            let list = list(&members);
+            for name in &names[..count] {
+                let share = list.share(name);
+                assert!((0..KEYS).all(|part| share.contains(&part) == share.contains(&(part + KEYS))), "{count}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::entry::{Entry, Tried};
 
+/// How much further than the bucket says a part is read before its place is written down, though nothing of it was
+/// settled: a part of marked events may have none for days.
+const BEHIND: u64 = 4_096;
+
 /// What this member knows of a part that it reads.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -23,12 +27,27 @@ pub(super) struct Part {
     /// Counts changes, and which of them is written.
     pub(super) changes: u64,
     pub(super) written: u64,
+    /// The place that is written.
+    kept: u64,
 }
 
 impl Part {
     pub(super) fn taken(loaded: Entry, revision: u64, died: bool, end: u64) -> Self {
         let suspicion = died.then(|| (end, HashSet::new()));
-        Self { revision, loaded, read: 0, open: BTreeMap::new(), suspicion, leaving: false, changes: 0, written: 0 }
+        let (read, open) = (0, BTreeMap::new());
+        let kept = loaded.read.values().copied().min().unwrap_or_default();
+        Self { revision, loaded, read, open, suspicion, leaving: false, changes: 0, written: 0, kept }
+    }
+
+    /// Whether the bucket should be told how far this part is read.
+    pub(super) fn is_behind(&self) -> bool {
+        self.read > self.kept + BEHIND
+    }
+
+    /// Notes that an entry was written.
+    pub(super) fn wrote(&mut self, entry: &Entry, revision: u64, changes: u64) {
+        (self.revision, self.written) = (revision, changes);
+        self.kept = entry.read.values().copied().min().unwrap_or_default();
     }
 
     /// Where to read on.
@@ -103,6 +122,19 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_that_nothing_settles_is_written_now_and_then() {
+        let kinds = ["a".to_owned()];
+        let mut part = Part::taken(Entry::unread(["a"]), 1, false, 0);
+        part.passed(BEHIND);
+        assert!(!part.is_behind());
+        part.passed(BEHIND + 1);
+        assert!(part.is_behind());
+        part.wrote(&part.entry("me", &kinds), 2, 0);
+        assert!(!part.is_behind());
+        assert_eq!(Part::taken(part.entry("me", &kinds), 2, true, 0).next(&kinds), BEHIND + 2);
+    }
 
     #[test]
     fn what_a_dead_member_may_have_held_counts_as_tried() {

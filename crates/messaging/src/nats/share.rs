@@ -35,7 +35,15 @@ impl NatsSubscription {
             let ends = (state.first_sequence, state.last_sequence);
             try_join_all(missing.into_iter().map(|part| self.take(part, &list, ends))).await?;
         }
-        self.read_on(driver).await
+        self.read_on(driver).await?;
+        let behind = self.inner().behind();
+        for part in behind {
+            match self.commit(part).await {
+                Ok(()) | Err(Error::Lost) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Says that we live. After a pause in which others may have taken us for dead, looks at what is still ours.

@@ -51,7 +51,7 @@ impl State {
     pub(super) fn accept(&mut self, number: Option<u16>, place: u64, kind: &str, replays: u32, event: crate::Event) {
         let Some(number) = number else { return };
         let Some(part) = self.parts.get_mut(&number).filter(|part| !part.leaving) else { return };
-        let free = self.lanes.is_free(&event.key);
+        let free = self.lanes.is_free(number, &event.key);
         if let Some((tried, suspect)) = part.accept(kind, place, &event.key, free) {
             self.lanes.push(Waiting { part: number, place, attempts: tried.attempts, replays, suspect, event });
         }
@@ -63,6 +63,11 @@ impl State {
                 part.passed(place);
             }
         }
+    }
+
+    /// Parts that were read much further than the bucket says: whoever takes them after a crash would read all that again.
+    pub(super) fn behind(&self) -> Vec<u16> {
+        self.parts.iter().filter(|(_, part)| !part.leaving && part.is_behind()).map(|(number, _)| *number).collect()
     }
 
     pub(super) fn snapshot(&mut self, number: u16, owner: &str, kinds: &[String]) -> Option<(Entry, u64, u64)> {

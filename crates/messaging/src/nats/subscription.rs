@@ -108,12 +108,14 @@ impl NatsSubscription {
         Ok(())
     }
 
-    /// Puts what was read into its lanes.
+    /// Puts what was read into its lanes. All parts were read together, in the order of the log.
     fn accept(&self, messages: Vec<Message>, parts: &BTreeSet<u16>) {
         let mut inner = self.inner();
+        let mut last = 0;
         for message in messages {
             let Ok(info) = message.info() else { continue };
-            let (place, pending) = (info.stream_sequence, info.pending);
+            let place = info.stream_sequence;
+            last = last.max(place);
             let replays = message::replays(message.headers.as_ref());
             let part = self.shared.names.part(&message.subject);
             match message::event(message.headers.as_ref(), message.payload.clone()) {
@@ -125,14 +127,12 @@ impl NatsSubscription {
                     tracing::error!(place, subject = %message.subject, %error, "a message on the bus is no event");
                 }
             }
-            if pending == 0 {
-                inner.passed(parts, place);
-            }
         }
+        inner.passed(parts, last);
     }
 
     /// Writes down what has changed in a part; of several who want that at once, one does it for all.
-    async fn commit(&self, part: u16) -> Result<(), Error> {
+    pub(super) async fn commit(&self, part: u16) -> Result<(), Error> {
         let change = {
             let mut inner = self.inner();
             let part = inner.parts.get_mut(&part).ok_or(Error::Lost)?;
@@ -155,7 +155,7 @@ impl NatsSubscription {
             match groups.update(part_key(&self.group, number), entry.to_bytes()?, revision).await {
                 Ok(revision) => {
                     if let Some(part) = self.inner().parts.get_mut(&number) {
-                        (part.revision, part.written) = (revision, changes);
+                        part.wrote(&entry, revision, changes);
                     }
                     return Ok(());
                 }

@@ -16,57 +16,57 @@ const WINDOW: i64 = 256;
 
 /// The two statements that differ by the member's track.
 struct Statements {
-    /// When the next head is due, and whether the log has something new; both are looked up in an index.
+    /// When the next head is due, and whether the log has something new; each is looked up in an index.
     ready: &'static str,
     lease: &'static str,
 }
 
-/// Whether the log has rows that the group has not taken over.
-macro_rules! ready {
-    ($due:literal) => {
-        concat!(
-            "SELECT (",
-            $due,
-            ") AS due,
-            EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.grp = ?1
-                    AND EXISTS (SELECT 1 FROM log AS l WHERE l.kind = s.kind AND l.place > s.cursor)) AS fresh"
-        )
+/// What the statements have in common.
+macro_rules! statements {
+    (due: $due:literal, new: $new:literal, heads: $heads:literal) => {
+        Statements {
+            ready: concat!(
+                "SELECT (",
+                $due,
+                ") AS due, EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.grp = ?1 AND EXISTS ",
+                "(SELECT 1 FROM log AS l WHERE l.kind = s.kind AND l.place > s.cursor",
+                $new,
+                ")) AS fresh"
+            ),
+            lease: concat!(
+                "UPDATE pending SET visible_at = ?4, attempts = attempts + 1, fence = fence + 1 ",
+                "WHERE seq IN (SELECT seq FROM (",
+                $heads,
+                ") ORDER BY visible_at, seq LIMIT ?3) ",
+                "RETURNING seq, place, attempts, fence"
+            ),
+        }
     };
 }
 
-macro_rules! lease {
-    ($heads:literal) => {
-        concat!(
-            "UPDATE pending SET visible_at = ?4, attempts = attempts + 1, fence = fence + 1
-            WHERE seq IN (SELECT seq FROM (",
-            $heads,
-            ") ORDER BY visible_at, seq LIMIT ?3)
-            RETURNING seq, place, attempts, fence"
-        )
-    };
-}
-
-/// Marked heads are ours only while no canary lives; each arm is read in the order of its index.
-const STABLE: Statements = Statements {
-    ready: ready!(
-        "SELECT min(at) FROM (
+/// Marked heads are for the stable version only while no canary lives. Each arm takes no more than can be leased, so
+/// that there is nothing to sort, however much is due.
+const STABLE: Statements = statements!(
+    due: "SELECT min(at) FROM (
             SELECT min(visible_at) AS at FROM pending WHERE grp = ?1 AND head = 1
             UNION ALL
             SELECT max(min(visible_at), coalesce((SELECT max(until) FROM canaries WHERE grp = ?1), 0))
-            FROM pending WHERE grp = ?1 AND head = 2)"
-    ),
-    lease: lease!(
-        "SELECT seq, visible_at FROM pending WHERE grp = ?1 AND head = 1 AND visible_at <= ?2
-        UNION ALL
-        SELECT seq, visible_at FROM pending WHERE grp = ?1 AND head = 2 AND visible_at <= ?2
-            AND NOT EXISTS (SELECT 1 FROM canaries WHERE grp = ?1 AND until > ?2)"
-    ),
-};
+            FROM pending WHERE grp = ?1 AND head = 2)",
+    new: "",
+    heads: "SELECT seq, visible_at FROM (SELECT seq, visible_at FROM pending
+                WHERE grp = ?1 AND head = 1 AND visible_at <= ?2 ORDER BY visible_at, seq LIMIT ?3)
+            UNION ALL
+            SELECT seq, visible_at FROM (SELECT seq, visible_at FROM pending
+                WHERE grp = ?1 AND head = 2 AND visible_at <= ?2 ORDER BY visible_at, seq
+                LIMIT CASE WHEN EXISTS (SELECT 1 FROM canaries WHERE grp = ?1 AND until > ?2) THEN 0 ELSE ?3 END)"
+);
 
-const CANARY: Statements = Statements {
-    ready: ready!("SELECT min(visible_at) FROM pending WHERE grp = ?1 AND head = 2"),
-    lease: lease!("SELECT seq, visible_at FROM pending WHERE grp = ?1 AND head = 2 AND visible_at <= ?2"),
-};
+/// A canary takes rows of the log over only to get at marked ones.
+const CANARY: Statements = statements!(
+    due: "SELECT min(visible_at) FROM pending WHERE grp = ?1 AND head = 2",
+    new: " AND l.canary = 1",
+    heads: "SELECT seq, visible_at FROM pending WHERE grp = ?1 AND head = 2 AND visible_at <= ?2"
+);
 
 impl Statements {
     fn of(track: Track) -> &'static Self {
@@ -101,7 +101,7 @@ const EVENTS: &str = "SELECT * FROM log WHERE place IN (SELECT value FROM json_e
 pub(super) struct Ready {
     /// When the next head may be delivered.
     pub(super) due: Option<i64>,
-    /// Whether the log has rows that the group has not taken over.
+    /// Whether the log has rows for this track that the group has not taken over.
     pub(super) fresh: bool,
 }
 

@@ -22,7 +22,7 @@ const RAISE: &str = "DELETE FROM dead
 const REQUEUE: &str = "INSERT INTO pending (grp, place, key, head, visible_at, replays)
     VALUES (?1, ?2, ?3,
             CASE WHEN EXISTS (SELECT 1 FROM pending WHERE grp = ?1 AND key = ?3) THEN 0
-                 ELSE (SELECT 1 + canary FROM log WHERE place = ?2) END,
+                 ELSE 1 + coalesce((SELECT canary FROM log WHERE place = ?2), 0) END,
             ?4, ?5 + 1)";
 
 /// Moves a delivery to the dead letters; false when it is not the caller's any more.

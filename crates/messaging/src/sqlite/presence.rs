@@ -1,6 +1,6 @@
 //! A canary's sign of life: while it lasts, marked events are the canary's alone.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -19,11 +19,13 @@ pub(super) struct Presence {
     lease: Duration,
     /// When it has to be renewed.
     due: AtomicI64,
+    /// Never again: what is still in hand is finished without it.
+    ended: AtomicBool,
 }
 
 impl Presence {
     pub(super) fn new(group: i64, lease: Duration) -> Self {
-        Self { group, member: Uuid::new_v4(), lease, due: AtomicI64::new(i64::MIN) }
+        Self { group, member: Uuid::new_v4(), lease, due: AtomicI64::new(i64::MIN), ended: AtomicBool::new(false) }
     }
 
     /// When to call [`Self::renew`] next.
@@ -31,31 +33,37 @@ impl Presence {
         self.due.load(Ordering::Relaxed)
     }
 
-    /// Renews the lease where a third of it has passed; forgets canaries that are gone.
+    /// Renews the lease where a third of it has passed; of several who come at once, one does. Forgets canaries that are
+    /// gone.
     pub(super) async fn renew(&self, shared: &Shared) -> Result<(), Error> {
-        let now = shared.now();
-        if now < self.due() {
+        let (now, due) = (shared.now(), self.due());
+        let next = now.saturating_add(rows::micros(self.lease / 3));
+        if now < due || self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return Ok(());
+        }
+        let renewed = self.write(shared, now).await;
+        if renewed.is_err() {
+            self.due.store(now, Ordering::Relaxed);
+        }
+        renewed.map_err(Error::bus)
+    }
+
+    async fn write(&self, shared: &Shared, now: i64) -> Result<(), sqlx::Error> {
+        let mut tx = shared.database.begin().await?;
+        // Asked while nobody else can write: the end comes before this, and is seen, or after, and takes it back.
+        if self.ended.load(Ordering::Acquire) {
             return Ok(());
         }
         let until = now.saturating_add(rows::micros(self.lease));
-        let renewed = async {
-            let mut tx = shared.database.begin().await?;
-            sqlx::query("DELETE FROM canaries WHERE until < ?1").bind(now).execute(&mut *tx).await?;
-            sqlx::query(RENEW)
-                .bind(self.group)
-                .bind(self.member.as_bytes().as_slice())
-                .bind(until)
-                .execute(&mut *tx)
-                .await?;
-            tx.commit().await
-        };
-        renewed.await.map_err(Error::bus)?;
-        self.due.store(now.saturating_add(rows::micros(self.lease / 3)), Ordering::Relaxed);
-        Ok(())
+        let member = self.member.as_bytes().as_slice();
+        sqlx::query("DELETE FROM canaries WHERE until < ?1").bind(now).execute(&mut *tx).await?;
+        sqlx::query(RENEW).bind(self.group).bind(member).bind(until).execute(&mut *tx).await?;
+        tx.commit().await
     }
 
     /// Leaves marked events to others at once.
     pub(super) async fn end(&self, shared: &Shared) {
+        self.ended.store(true, Ordering::Release);
         let gone = sqlx::query("DELETE FROM canaries WHERE grp = ?1 AND member = ?2")
             .bind(self.group)
             .bind(self.member.as_bytes().as_slice())

@@ -124,8 +124,6 @@ impl Subscription for SqliteSubscription {
     }
 
     async fn extend(&self, delivery: &Delivery) -> Result<(), Error> {
-        // With its hands full, a canary does not fetch.
-        self.show_life().await?;
         let done = sqlx::query("UPDATE pending SET visible_at = ?3 WHERE seq = ?1 AND fence = ?2")
             .bind(delivery.tag.position)
             .bind(delivery.tag.fence)
@@ -133,6 +131,10 @@ impl Subscription for SqliteSubscription {
             .execute(&self.shared.database.write)
             .await
             .map_err(Error::bus)?;
+        // With its hands full, a canary does not fetch.
+        if let Err(error) = self.show_life().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a canary could not show that it lives");
+        }
         still_ours(done.rows_affected() == 1)
     }
 

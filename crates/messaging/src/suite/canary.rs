@@ -86,6 +86,24 @@ pub async fn without_a_canary_the_stable_version_has_all(broker: &dyn Broker) {
     assert_eq!(numbers(&finish(&stable, 20).await), (0..20).collect::<Vec<_>>());
 }
 
+/// Nor with several members: both kinds of a key's events are in the same hands.
+pub async fn without_a_canary_members_share_keys_not_marks(broker: &dyn Broker) {
+    let mut members = Vec::new();
+    for _ in 0..3 {
+        members.push(join(&broker.open(LONG).await, "group").await);
+    }
+    // Until everybody has found a share: from then on nothing moves.
+    futures::future::join_all(members.iter().map(silence)).await;
+    let events = (0..4 * KEYS).map(|n| if n % 2 == 0 { marked(n / 4, n) } else { event(n / 4, n) });
+    publish(&broker.open(LONG).await, &events.collect::<Vec<_>>()).await;
+    let members: Vec<_> = members.iter().map(|member| (Track::Stable, member)).collect();
+    let mut last: HashMap<u64, u64> = HashMap::new();
+    for (_, n) in collect(&members, 4 * KEYS).await {
+        let before = last.insert(n / 4, n);
+        assert!(before.is_none_or(|before| before < n), "{n} after {before:?}");
+    }
+}
+
 /// A canary alone takes nothing that it is not meant for.
 pub async fn unmarked_events_wait_for_the_stable_version(broker: &dyn Broker) {
     let bus = broker.open_on(LONG, Track::Canary).await;
@@ -108,6 +126,31 @@ pub async fn a_canary_that_leaves_hands_over(broker: &dyn Broker) {
     canary.ack(&held).await.unwrap();
     let rest = timeout(LONG / 2, collect(&[(Track::Stable, &stable)], 2)).await.expect("before any lease ends");
     assert!(rest.iter().all(|(_, n)| *n != number(&held.event)), "{rest:?}");
+}
+
+/// What it still works on it keeps, and nothing else.
+pub async fn a_canary_that_drains_holds_nobody_up(broker: &dyn Broker) {
+    let Pair { bus, stable, canary } = Pair::start(broker, SHORT).await;
+    publish(&bus, &[marked("held", KEYS)]).await;
+    let held = one(&canary).await;
+    canary.close().await;
+    let drain = async {
+        loop {
+            canary.extend(&held).await.unwrap();
+            sleep(SHORT / 4).await;
+        }
+    };
+    let others = async {
+        sleep(SHORT).await;
+        publish(&bus, &(0..KEYS).map(|n| marked(n, n)).collect::<Vec<_>>()).await;
+        // An adapter that spreads keys may keep those beside the held one.
+        collect(&[(Track::Stable, &stable)], KEYS / 2).await
+    };
+    tokio::select! {
+        () = drain => {}
+        others = timeout(LONG / 2, others) => drop(others.expect("what comes meanwhile is not for it")),
+    }
+    canary.ack(&held).await.unwrap();
 }
 
 /// What a dead canary held comes back, counted, when its lease ends; then the stable version has the rest.

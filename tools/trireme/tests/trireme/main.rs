@@ -3,5 +3,6 @@
 
 mod cli;
 mod dlq;
+mod https;
 mod stand_in;
 mod supervising;
