@@ -47,13 +47,10 @@ pub(crate) fn check_runtime() -> Result<(), Error> {
 
 /// Who sends: name, version and instance, and whatever `OTEL_RESOURCE_ATTRIBUTES` says.
 pub(crate) fn resource(service: &'static str, version: &'static str) -> Resource {
-    let instance = KeyValue::new("service.instance.id", format!("{:032x}", rand::random::<u128>()));
-    let mut resource = Resource::builder().with_attribute(instance);
-    // Attributes that are set here would hide those of the environment.
-    let told = env::var("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    if !told.split(',').any(|attribute| attribute.trim_start().starts_with("service.version=")) {
-        resource = resource.with_attribute(KeyValue::new("service.version", version));
-    }
+    let mut resource = Resource::builder().with_attributes([
+        KeyValue::new("service.version", version),
+        KeyValue::new("service.instance.id", format!("{:032x}", rand::random::<u128>())),
+    ]);
     if env::var_os("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_service_name(service);
     }

@@ -1,7 +1,23 @@
 //! Folders and ports that belong to one test.
 #![allow(clippy::expect_used, reason = "a test that cannot be set up has to stop, and this crate is for tests only")]
 
+use std::{
+    net::TcpListener,
+    process,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
 use tempfile::TempDir;
+
+/// Below the ports that a system gives to outgoing connections (from 32768 on Linux), one of which could take a port
+/// between this and its use; and below those of `trireme up`.
+const PORTS: (u16, u16) = (10_000, 20_000);
+
+/// Where this process looks next: processes begin at different places, and none gets a port twice.
+static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(process::id().wrapping_mul(101)));
 
 /// Makes an empty folder that goes away with the returned guard.
 ///
@@ -28,8 +44,12 @@ pub fn sqlite_url(folder: &TempDir, name: &str) -> String {
 ///
 /// When no port can be had.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
+    let (first, end) = PORTS;
+    let mut ports = (first..end).map(|_| {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed) % u32::from(end - first);
+        first + u16::try_from(turn).unwrap_or_default()
+    });
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
 }
 
 #[cfg(test)]
@@ -48,6 +68,7 @@ mod tests {
 
     #[test]
     fn a_free_port_can_be_bound() {
-        assert!(std::net::TcpListener::bind(("127.0.0.1", free_port())).is_ok());
+        let (a, b) = (free_port(), free_port());
+        assert!(a != b && TcpListener::bind(("127.0.0.1", a)).is_ok());
     }
 }

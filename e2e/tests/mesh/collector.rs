@@ -66,7 +66,7 @@ impl TraceService for Collector {
         let mut traces = self.0.lock().unwrap();
         for of_process in request.into_inner().resource_spans {
             let name = |key| attribute(of_process.resource.as_ref(), key);
-            let (service, version) = (name("service.name"), name("service.version"));
+            let (service, version) = (name("service.name"), name("k8s.pod.label.version"));
             for span in of_process.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 if matches!(span.kind(), SpanKind::Server | SpanKind::Consumer) {
                     let id = Uuid::from_slice(&span.trace_id).unwrap_or_default().simple().to_string();

@@ -128,7 +128,7 @@ fn place(cluster: &mut Value, hosts: &BTreeMap<String, Vec<Ports>>) -> Result<()
     *endpoints = placed.into();
     if several {
         cluster["health_checks"] = json!([{
-            "timeout": "1s", "interval": "0.25s", "unhealthy_threshold": 1, "healthy_threshold": 1,
+            "timeout": "1s", "interval": "0.25s", "unhealthy_threshold": 2, "healthy_threshold": 1,
             "no_traffic_interval": "0.25s",
             "http_health_check": {"path": "/healthz/ready"},
         }]);

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::binary;
+use messaging::Track;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -168,7 +169,7 @@ impl Fleet {
             command
                 .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
                 .env("OTEL_METRICS_EXPORTER", "none")
-                .env("OTEL_RESOURCE_ATTRIBUTES", format!("service.version={}", replica.version))
+                .env("OTEL_RESOURCE_ATTRIBUTES", format!("k8s.pod.label.version={}", replica.version))
                 .env("OTEL_BSP_SCHEDULE_DELAY", "100")
                 .env("OTEL_BSP_MAX_QUEUE_SIZE", "100000");
         }
@@ -197,6 +198,23 @@ impl Fleet {
         let pid = Pid::from_raw(i32::try_from(child.id().context("it has ended")?)?);
         kill(pid, signal)?;
         Ok(tokio::time::timeout(PATIENCE, child.wait()).await.context("it does not end")??.code())
+    }
+
+    /// Waits until no event is under way on the bus; returns how many still are when that takes too long.
+    pub(crate) async fn open_events(&self) -> Result<u64> {
+        let bus = messaging::open(&self.stores.bus, Track::Stable, clock::system()).await?;
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let mut open = 0;
+            for group in ["user", "user-copies", "order", "payment"] {
+                open += bus.depth(group).await?;
+            }
+            if open == 0 || Instant::now() > give_up {
+                bus.close().await;
+                return Ok(open);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The fleet as `trireme verify` sees it: one process of each service, asked directly.

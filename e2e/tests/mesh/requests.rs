@@ -27,6 +27,8 @@ pub(crate) enum Ask {
     Account,
     AccountOverGrpc,
     Order,
+    /// With a deadline that nobody can keep.
+    OrderAtOnce,
 }
 
 /// What came of it.
@@ -71,8 +73,9 @@ impl Customer {
         headers.extend(canary.then_some(("x-canary", "true")));
         let answer = match ask {
             Ask::Products => self.send(Method::GET, "/v1/products?limit=5", &headers, None).await?,
-            Ask::Order => {
+            Ask::Order | Ask::OrderAtOnce => {
                 headers.push(("idempotency-key", &key));
+                headers.extend((ask == Ask::OrderAtOnce).then_some(("x-request-timeout-ms", "0")));
                 let order = json!({"items": [{"product_id": product, "quantity": 1}], "payment_token": "tok_ok"});
                 self.send(Method::POST, "/v1/orders", &headers, Some(&order)).await?
             }

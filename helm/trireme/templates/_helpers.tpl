@@ -1,8 +1,8 @@
+{{- /* What `tag` or `digest` names is taken whole; where both are empty, the release's own image. */ -}}
 {{- define "trireme.image" -}}
-{{- $image := .root.Values.image -}}
-{{- $digest := .digest | default $image.digest -}}
-{{ $image.repository }}/{{ .root.Values.service }}
-{{- if $digest }}@{{ $digest }}{{ else }}:{{ .tag | default $image.tag }}{{ end }}
+{{- $named := ternary .root.Values.image . (and (empty .tag) (empty .digest)) -}}
+{{ .root.Values.image.repository }}/{{ .root.Values.service }}
+{{- if $named.digest }}@{{ $named.digest }}{{ else }}:{{ $named.tag }}{{ end }}
 {{- end }}
 
 {{- define "trireme.labels" -}}

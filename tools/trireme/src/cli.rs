@@ -53,20 +53,25 @@ enum Command {
     /// Place an order through a gateway and take it back, to see that a deployment works.
     ///
     /// A new customer signs up, orders one piece of the first product that is there, sees the order confirmed and
-    /// counted, cancels it, and sees it cancelled and the payment voided. Ends with 0, or says what went wrong.
+    /// counted, cancels it, sees it cancelled and the payment voided, and closes the account, also where something went
+    /// wrong before. What stays is a cancelled order without a name. Ends with 0, or says what went wrong.
     Smoke {
         /// Where the public interface of all three is.
         #[arg(default_value = "http://127.0.0.1:8080", env = "TRIREME_URL")]
         url: String,
-        /// Mark each request for the canary: `x-canary: true`.
+        /// Mark each request for the canary, `x-canary: true`, and make sure that version 2 answers, where the way in
+        /// says so (`x-upstream`).
         #[arg(long)]
         canary: bool,
+        /// The key by which a gateway lets the mark through, in a file.
+        #[arg(long, value_name = "FILE", requires = "canary")]
+        canary_key: Option<PathBuf>,
     },
     /// Compare version 2 of a service with version 1 by what Prometheus knows: go on with it, or take it back.
     ///
-    /// Asks for requests, their errors (HTTP 5xx; gRPC INTERNAL, UNKNOWN, `DATA_LOSS`, UNAVAILABLE) and the 99th
-    /// percentile of their durations, by the label `version` (v1, v2) of the service's job.
-    /// Ends with 0 for go, 1 for no-go, and 2 where version 2 had too few requests to tell.
+    /// Asks for requests, their errors (HTTP 5xx; gRPC INTERNAL, UNKNOWN, `DATA_LOSS`, UNAVAILABLE, `DEADLINE_EXCEEDED`)
+    /// and their durations, by the label `version` (v1, v2) of the service's job.
+    /// Ends with 0 for go, 3 for no-go, and 4 where it is too early to tell; 1 is an error, as anywhere.
     Canary {
         /// user, order or payment.
         service: String,
@@ -150,7 +155,9 @@ impl Arguments {
             Command::Status { json } => commands::status::run(&data, json),
             Command::Dlq { bus, what } => commands::dlq::run(&data, bus, what).await,
             Command::Verify => commands::verify::run(&data).await,
-            Command::Smoke { url, canary } => commands::smoke::run(&url, canary).await,
+            Command::Smoke { url, canary, canary_key } => {
+                commands::smoke::run(&url, canary, canary_key.as_deref()).await
+            }
             Command::Canary { service, question } => commands::canary::run(&service, &question).await,
             Command::Grant { email, role } => {
                 let role = if matches!(role, Role::Operator) { "operator" } else { "customer" };

@@ -13,7 +13,6 @@ use crate::http::{Answer, Http};
 const PASSWORD: &str = "correct horse battery staple";
 /// How long a state may take that follows from events.
 const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Where the services are.
 #[derive(Debug)]
@@ -21,7 +20,10 @@ pub(crate) struct Shop {
     http: Http,
     user: String,
     order: String,
-    canary: bool,
+    /// What every request carries.
+    marks: Vec<(&'static str, String)>,
+    /// How often something that has to come is looked for.
+    look: Duration,
 }
 
 /// Somebody who has logged in.
@@ -41,9 +43,28 @@ pub(crate) struct Product {
 }
 
 impl Shop {
-    /// By the base URLs of the two services; requests are marked for the canary where `canary` is set.
-    pub(crate) fn new(user: &str, order: &str, canary: bool) -> Self {
-        Self { http: Http::new(), user: user.to_owned(), order: order.to_owned(), canary }
+    /// By the base URLs of the two services.
+    pub(crate) fn new(user: &str, order: &str) -> Self {
+        let look = Duration::from_millis(20);
+        Self { http: Http::new(), user: user.to_owned(), order: order.to_owned(), marks: Vec::new(), look }
+    }
+
+    /// By the one URL of a gateway, which counts requests; each carries these headers.
+    pub(crate) fn behind(gateway: &str, marks: Vec<(&'static str, String)>) -> Self {
+        Self { marks, look: Duration::from_millis(250), ..Self::new(gateway, gateway) }
+    }
+
+    /// Who answers, where the way in says so.
+    pub(crate) async fn upstream(&self) -> Result<Option<String>> {
+        let url = format!("{}/v1/products?limit=1", self.order);
+        let answer = self.send(Method::GET, &url, &[], None).await?.expect(&[200], "listing products")?;
+        Ok(answer.headers.get("x-upstream").and_then(|name| name.to_str().ok()).map(str::to_owned))
+    }
+
+    /// Closes the account; its open orders are cancelled.
+    pub(crate) async fn close(&self, person: &Person) -> Result<()> {
+        let url = format!("{}/v1/users/me", self.user);
+        self.authorized(Method::DELETE, &url, person, &[], None).await?.expect(&[202], "closing the account").map(drop)
     }
 
     pub(crate) async fn sign_up(&self, name: &str) -> Result<Person> {
@@ -120,7 +141,7 @@ impl Shop {
             if start.elapsed() > PATIENCE {
                 bail!("order {id} should be {expected} by now, and is {status}: {order}");
             }
-            sleep(LOOK).await;
+            sleep(self.look).await;
         }
     }
 
@@ -135,7 +156,7 @@ impl Shop {
             if start.elapsed() > PATIENCE {
                 bail!("the account counts {placed} orders, not {orders}");
             }
-            sleep(LOOK).await;
+            sleep(self.look).await;
         }
     }
 
@@ -154,10 +175,9 @@ impl Shop {
     }
 
     async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
-        if !self.canary {
-            return self.http.send(method, url, headers, body).await;
-        }
-        self.http.send(method, url, &[headers, &[("x-canary", "true")]].concat(), body).await
+        let marks = self.marks.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers: Vec<_> = headers.iter().copied().chain(marks).collect();
+        self.http.send(method, url, &headers, body).await
     }
 }
 

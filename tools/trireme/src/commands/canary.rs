@@ -2,17 +2,22 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     http::Http,
     output::{Output, bold, dim, mark},
+    service::Service,
 };
 
-/// What version 2 had too little traffic for.
-const UNDECIDED: u8 = 2;
+/// Exit codes beside 0, go. An error is 1 and a wrong command line 2, as everywhere.
+const NO_GO: u8 = 3;
+const UNDECIDED: u8 = 4;
+
+/// The part of version 1's requests by which it is known how long they take.
+const MOST: f64 = 0.99;
 
 /// What is asked of Prometheus, and what is still good enough.
 #[derive(Clone, Debug, Args)]
@@ -26,24 +31,24 @@ pub(crate) struct Question {
     /// Another label that the metrics must have, where several installations share a Prometheus: namespace=shop.
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
-    /// Requests that version 2 must have had.
+    /// Requests that each version must have had for a go.
     #[arg(long, default_value_t = 100)]
     min_requests: u32,
     /// How many more of a hundred requests may fail than with version 1.
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.5)]
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent)]
     more_errors: f64,
-    /// How much longer the 99th percentile may be than that of version 1, beyond 10 ms.
-    #[arg(long, value_name = "PERCENT", default_value_t = 25.0)]
-    slower: f64,
+    /// How many more of a hundred may take longer than 99 of a hundred take with version 1 (to the histogram's bound).
+    #[arg(long, value_name = "PERCENT", default_value = "4", value_parser = percent)]
+    more_slow: f64,
 }
 
 /// One version, as Prometheus counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     requests: f64,
     errors: f64,
-    /// 99th percentile in seconds; 0 without requests.
-    p99: f64,
+    /// Requests that took no longer than each bound, in seconds.
+    within: Vec<(f64, f64)>,
 }
 
 /// What follows from two of them.
@@ -55,57 +60,93 @@ enum Verdict {
 }
 
 impl Seen {
-    fn error_rate(self) -> f64 {
+    fn error_rate(&self) -> f64 {
         if self.requests > 0.0 { self.errors / self.requests } else { 0.0 }
+    }
+
+    /// The least bound within which so large a part of the requests was answered.
+    fn bound(&self, part: f64) -> Option<f64> {
+        let (_, all) = self.within.last().filter(|(_, all)| *all > 0.0)?;
+        self.within.iter().find(|(_, count)| *count >= part * all).map(|(bound, _)| *bound)
+    }
+
+    /// The part of the requests that took longer than a bound.
+    fn slower_than(&self, bound: f64) -> Option<f64> {
+        let (_, all) = self.within.last().filter(|(_, all)| *all > 0.0)?;
+        let (_, count) = self.within.iter().find(|(known, _)| *known >= bound)?;
+        Some(1.0 - count / all)
     }
 }
 
 impl Question {
-    fn judge(&self, stable: Seen, canary: Seen) -> Verdict {
+    /// Errors decide as soon as there are more than a full measure of requests may have; a go takes that measure.
+    fn judge(&self, stable: &Seen, canary: &Seen) -> Verdict {
         let least = f64::from(self.min_requests);
+        let mut against = Vec::new();
+        let allowed = (stable.error_rate() + self.more_errors / 100.0) * canary.requests.max(least);
+        if canary.errors > allowed {
+            against.push(format!("{:.0} of its requests failed, {allowed:.1} may", canary.errors));
+        }
         for (seen, name) in [(canary, "version 2"), (stable, "version 1")] {
-            if seen.requests < least {
+            if against.is_empty() && seen.requests < least {
                 return Verdict::Undecided(format!("{name} had {:.0} requests, not {least:.0}", seen.requests));
             }
         }
-        let mut against = Vec::new();
-        if canary.error_rate() > stable.error_rate() + self.more_errors / 100.0 {
-            against.push(format!("more than {} % more of its requests fail", self.more_errors));
-        }
-        // Buckets of a histogram are coarse: the first is 5 ms wide.
-        if canary.p99 > stable.p99 * (1.0 + self.slower / 100.0) + 0.010 {
-            against.push(format!("its 99th percentile is more than {} % longer", self.slower));
+        let slow = stable.bound(MOST).and_then(|bound| Some((canary.slower_than(bound)?, stable.slower_than(bound)?)));
+        match slow {
+            None if against.is_empty() => return Verdict::Undecided("Prometheus has no durations of both".to_owned()),
+            Some((canary, stable)) if canary > stable + self.more_slow / 100.0 => {
+                against.push(format!(
+                    "{:.1} % of its requests are slow, with version 1 {:.1} %",
+                    canary * 100.0,
+                    stable * 100.0
+                ));
+            }
+            _ => {}
         }
         if against.is_empty() { Verdict::Go } else { Verdict::NoGo(against) }
     }
 
     /// Selects series of the service, whichever protocol they are of.
-    fn selector(&self, service: &str, part: &str, matcher: &str) -> String {
+    fn series(&self, service: &str, part: &str, matcher: &str) -> String {
         let names = format!("http_server_request_duration_seconds_{part}|rpc_server_call_duration_seconds_{part}");
         let labels = self.label.iter().fold(String::new(), |all, (name, value)| format!("{all},{name}=\"{value}\""));
-        format!("{{__name__=~\"{names}\",job=~\"(.+/)?{service}(-admin)?\"{labels}{matcher}}}[{}]", self.window)
+        format!("{{__name__=~\"{names}\",job=~\"(.+/)?{service}(-admin)?\"{labels}{matcher}}}")
+    }
+
+    /// How much counters rose. `increase` does not see the value that a series is born with, as each is with its first
+    /// error: those are added.
+    fn rise(&self, by: &str, series: &str) -> String {
+        let window = &self.window;
+        let seen = format!("sum by ({by}) (increase({series}[{window}]))");
+        let born = format!("sum by ({by}) (min_over_time({series}[{window}]) unless {series} offset {window})");
+        format!("({seen} or {born} * 0) + ({born} or {seen} * 0)")
     }
 
     async fn ask(&self, http: &Http, service: &str) -> Result<BTreeMap<String, Seen>> {
-        let count =
-            |matcher: &str| format!("sum by (version) (increase({}))", self.selector(service, "count", matcher));
-        let buckets = format!("sum by (version, le) (increase({}))", self.selector(service, "bucket", ""));
-        let requests = self.query(http, &count("")).await?;
-        let failed = self.query(http, &count(",http_response_status_code=~\"5..\"")).await?;
-        let broken = ",rpc_response_status_code=~\"Internal|Unknown|DataLoss|Unavailable\"";
-        let broken = self.query(http, &count(broken)).await?;
-        let p99 = self.query(http, &format!("histogram_quantile(0.99, {buckets})")).await?;
-        let of = |values: &BTreeMap<String, f64>, version: &str| values.get(version).copied().unwrap_or_default();
-        let seen = |version: &String| Seen {
-            requests: of(&requests, version),
-            errors: of(&failed, version) + of(&broken, version),
-            p99: of(&p99, version),
-        };
-        Ok(requests.keys().map(|version| (version.clone(), seen(version))).collect())
+        let count = |matcher: &str| self.rise("version", &self.series(service, "count", matcher));
+        let mut all: BTreeMap<String, Seen> = BTreeMap::new();
+        for (labels, value) in self.query(http, &count("")).await? {
+            all.entry(labels.version).or_default().requests = value;
+        }
+        let codes = "Internal|Unknown|DataLoss|Unavailable|DeadlineExceeded";
+        for failed in [",http_response_status_code=~\"5..\"", &format!(",rpc_response_status_code=~\"{codes}\"")] {
+            for (labels, value) in self.query(http, &count(failed)).await? {
+                all.entry(labels.version).or_default().errors += value;
+            }
+        }
+        let buckets = self.rise("version, le", &self.series(service, "bucket", ""));
+        for (labels, value) in self.query(http, &buckets).await? {
+            let bound = labels.le.parse().context("a histogram's bound is no number")?;
+            all.entry(labels.version).or_default().within.push((bound, value));
+        }
+        for seen in all.values_mut() {
+            seen.within.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        }
+        Ok(all)
     }
 
-    /// One value for each version.
-    async fn query(&self, http: &Http, promql: &str) -> Result<BTreeMap<String, f64>> {
+    async fn query(&self, http: &Http, promql: &str) -> Result<Vec<(Labels, f64)>> {
         let base = self.prometheus.trim_end_matches('/');
         let url = format!("{base}/api/v1/query?query={}", utf8_percent_encode(promql, NON_ALPHANUMERIC));
         let answer = http.get(&url).await.context("Prometheus does not answer: name it with --prometheus URL")?;
@@ -113,31 +154,36 @@ impl Question {
         let results = answer.body["data"]["result"].as_array().context("Prometheus answers with no result")?;
         let value = |result: &serde_json::Value| {
             let number: f64 = result["value"][1].as_str()?.parse().ok()?;
-            let version = result["metric"]["version"].as_str().unwrap_or_default();
-            // Without requests there is no percentile: NaN.
-            Some((version.to_owned(), if number.is_finite() { number } else { 0.0 }))
+            let label = |name: &str| result["metric"][name].as_str().unwrap_or_default().to_owned();
+            number.is_finite().then(|| (Labels { version: label("version"), le: label("le") }, number))
         };
         results.iter().map(|result| value(result).context("Prometheus answers with no number")).collect()
     }
 }
 
+/// What a sum is of.
+struct Labels {
+    version: String,
+    le: String,
+}
+
 pub(crate) async fn run(service: &str, question: &Question) -> Result<ExitCode> {
-    let known = crate::service::Service::ALL.map(crate::service::Service::name);
+    let known = Service::ALL.map(Service::name);
     ensure!(known.contains(&service), "unknown service `{service}`; known are {}", known.join(", "));
-    let seen = question.ask(&Http::new(), service).await?;
-    if seen.is_empty() {
-        bail!("Prometheus knows no requests of {service} in the last {}", question.window);
-    }
+    let mut seen = question.ask(&Http::new(), service).await?;
+    let [stable, canary] = ["v1", "v2"].map(|version| seen.remove(version).unwrap_or_default());
     let output = Output::new();
-    output.line(&dim(&format!("{:<10}{:>10}{:>10}{:>12}", "", "requests", "errors", "p99")));
-    let of = |version: &str| seen.get(version).copied().unwrap_or_default();
-    let (stable, canary) = (of("v1"), of("v2"));
-    for (version, seen) in [("v1", stable), ("v2", canary)] {
+    let bound = stable.bound(MOST).filter(|bound| bound.is_finite());
+    let slow = bound.map(|bound| format!("> {:.0} ms", bound * 1_000.0)).unwrap_or_default();
+    output.line(&dim(&format!("{:<12}{:>10}{:>10}{slow:>12}", "", "requests", "errors")));
+    for (version, seen) in [("v1", &stable), ("v2", &canary)] {
         let errors = format!("{:.2} %", seen.error_rate() * 100.0);
+        let slow = bound.and_then(|bound| seen.slower_than(bound));
+        let slow = slow.map(|part| format!("{:.2} %", part * 100.0)).unwrap_or_default();
         let name = format!("{service} {version}");
-        output.line(&format!("{name:<10}{:>10.0}{errors:>10}{:>9.1} ms", seen.requests, seen.p99 * 1_000.0));
+        output.line(&format!("{name:<12}{:>10.0}{errors:>10}{slow:>12}", seen.requests));
     }
-    Ok(tell(&output, &question.judge(stable, canary)))
+    Ok(tell(&output, &question.judge(&stable, &canary)))
 }
 
 fn tell(output: &Output, verdict: &Verdict) -> ExitCode {
@@ -148,7 +194,7 @@ fn tell(output: &Output, verdict: &Verdict) -> ExitCode {
         }
         Verdict::NoGo(against) => {
             output.line(&format!("{} {}: {}", mark(false), bold("no-go"), against.join("; ")));
-            ExitCode::FAILURE
+            ExitCode::from(NO_GO)
         }
         Verdict::Undecided(why) => {
             output.line(&format!("? {}: {why}", bold("too early to tell")));
@@ -175,13 +221,18 @@ fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 100".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
 
-    #[derive(Parser)]
+    #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
         question: Question,
@@ -191,21 +242,32 @@ mod tests {
         Line::parse_from([&["canary"], arguments].concat()).question
     }
 
-    fn seen(requests: f64, errors: f64, p99: f64) -> Seen {
-        Seen { requests, errors, p99 }
+    /// So many requests, of which some fail and some take longer than 100 ms, but none a second.
+    fn seen(requests: f64, errors: f64, slow: f64) -> Seen {
+        let within = vec![(0.1, requests - slow), (1.0, requests), (f64::INFINITY, requests)];
+        Seen { requests, errors, within }
     }
 
     #[test]
-    fn errors_and_time_decide_and_only_with_enough_traffic() {
-        let question = question(&[]);
-        let stable = seen(10_000.0, 10.0, 0.040);
-        assert_eq!(question.judge(stable, seen(1_000.0, 5.0, 0.050)), Verdict::Go);
-        assert_eq!(question.judge(stable, seen(100.0, 0.0, 0.0599)), Verdict::Go);
-        assert!(matches!(question.judge(stable, seen(1_000.0, 7.0, 0.040)), Verdict::NoGo(why) if why.len() == 1));
-        assert!(matches!(question.judge(stable, seen(1_000.0, 0.0, 0.061)), Verdict::NoGo(why) if why.len() == 1));
-        assert!(matches!(question.judge(stable, seen(1_000.0, 9.0, 1.0)), Verdict::NoGo(why) if why.len() == 2));
-        assert!(matches!(question.judge(stable, seen(99.0, 99.0, 9.0)), Verdict::Undecided(_)));
-        assert!(matches!(question.judge(seen(0.0, 0.0, 0.0), seen(1_000.0, 0.0, 0.1)), Verdict::Undecided(_)));
+    fn errors_and_time_decide() {
+        let (question, stable) = (question(&[]), seen(10_000.0, 10.0, 50.0));
+        let judge = |canary: Seen| question.judge(&stable, &canary);
+        assert_eq!(judge(seen(1_000.0, 11.0, 45.0)), Verdict::Go, "1.1 % and 4.5 %");
+        assert_eq!(judge(seen(100.0, 1.0, 4.0)), Verdict::Go);
+        for (errors, slow, faults) in [(12.0, 0.0, 1), (0.0, 46.0, 1), (12.0, 46.0, 2)] {
+            assert!(matches!(judge(seen(1_000.0, errors, slow)), Verdict::NoGo(why) if why.len() == faults));
+        }
+    }
+
+    #[test]
+    fn a_go_takes_requests_and_a_no_go_takes_errors() {
+        let (question, stable) = (question(&[]), seen(10_000.0, 0.0, 0.0));
+        assert!(matches!(question.judge(&stable, &seen(99.0, 0.0, 0.0)), Verdict::Undecided(_)));
+        assert!(matches!(question.judge(&stable, &seen(5.0, 5.0, 0.0)), Verdict::NoGo(_)), "it is ejected after five");
+        assert!(matches!(question.judge(&seen(9.0, 0.0, 0.0), &seen(1_000.0, 0.0, 0.0)), Verdict::Undecided(_)));
+        let untimed = Seen { within: Vec::new(), ..seen(1_000.0, 0.0, 0.0) };
+        assert!(matches!(question.judge(&stable, &untimed), Verdict::Undecided(_)));
+        assert!(matches!(question.judge(&Seen::default(), &Seen::default()), Verdict::Undecided(_)));
     }
 
     #[test]
@@ -213,11 +275,12 @@ mod tests {
         let bad = ["5", "m", "5m]) or vector(0", "-5m", "5 m"];
         assert!(bad.iter().all(|text| window(text).is_err()));
         assert!(["a=\"", "=x", "a", "a=x\"}"].iter().all(|text| label(text).is_err()));
+        assert!(["NaN", "-1", "101", "x"].iter().all(|text| percent(text).is_err()));
         let question = question(&["--window", "30s", "--label", "namespace=shop"]);
         assert_eq!(
-            question.selector("order", "count", ""),
+            question.series("order", "count", ""),
             "{__name__=~\"http_server_request_duration_seconds_count|rpc_server_call_duration_seconds_count\",\
-             job=~\"(.+/)?order(-admin)?\",namespace=\"shop\"}[30s]"
+             job=~\"(.+/)?order(-admin)?\",namespace=\"shop\"}"
         );
     }
 }

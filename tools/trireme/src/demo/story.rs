@@ -25,7 +25,7 @@ pub(crate) struct Story<'a> {
 impl<'a> Story<'a> {
     pub(crate) fn new(data: &'a Data, state: &'a State, output: &'a Output) -> Self {
         let http = |name| state.service(name).map(|service| service.addresses.http.as_str()).unwrap_or_default();
-        Self { data, state, output, shop: Shop::new(http(Service::User), http(Service::Order), false) }
+        Self { data, state, output, shop: Shop::new(http(Service::User), http(Service::Order)) }
     }
 
     /// Tells it from the beginning to the end.
