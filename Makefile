@@ -30,10 +30,10 @@ build:
 	@$(CARGO) build --locked --workspace --bins
 
 images: ## Build the images of the services and of the tool (TAG=dev)
-	@for program in $(PROGRAMS); do \
+	@commit="$$(git rev-parse HEAD)"; for program in $(PROGRAMS); do \
 	docker build -f deploy/Dockerfile -t "ghcr.io/trireme/$$program:$(TAG)" --build-arg SERVICE="$$program" \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" \
-		--build-arg TRIREME_COMMIT="$$(git rev-parse HEAD)" \
+		--build-arg TRIREME_COMMIT="$$commit" \
 		--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" . || exit 1; done
 
 images-check: ## Look at the images and run each of them (TAG=dev)

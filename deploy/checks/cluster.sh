@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the charts for real: etcd, kube-apiserver with admission, controllers and scheduler of Kubernetes, on loopback,
-# with the definitions of Istio, Gateway API and the Prometheus operator. No container runs: the nodes are cluster/nodes.go.
+# Installs the charts for real: etcd and Kubernetes' API server with admission, controllers and scheduler, on loopback,
+# with the definitions of Istio, Gateway API and the Prometheus operator. No container runs: cluster/nodes.go plays nodes.
 # Builds them into $SERVERS_DIR at first, which takes minutes. Needs Go, python3, openssl and helm (.ci/servers).
 set -euo pipefail
 repository="$(cd "$(dirname "$0")/../.." && pwd)"
@@ -28,7 +28,7 @@ refused() { if "$@" >"$work/refused" 2>&1; then fail "not refused: $*"; fi; }
 
 build() {
     local source="$repository/deploy/checks/cluster" wanted version
-    wanted="$(cat "$source"/* | sha256sum)"
+    wanted="$(cat "$source"/*.go "$source"/go.* | sha256sum)"
     if [ -x "$tools/cluster" ] && [ "$(cat "$tools/versions/cluster" 2>/dev/null)" = "$wanted" ]; then return; fi
     say 'building a control plane'
     version="$(cd "$source" && go list -m -f '{{.Version}}' k8s.io/kubernetes)"
@@ -56,7 +56,8 @@ print(*(one.getsockname()[1] for one in sockets))')
         --listen-peer-urls="http://127.0.0.1:$peer" --initial-advertise-peer-urls="http://127.0.0.1:$peer"
     run apiserver --etcd-servers="http://127.0.0.1:$store" --bind-address=127.0.0.1 --secure-port="$port" \
         --cert-dir="$work/certificates" --token-auth-file="$work/tokens" --authorization-mode=RBAC \
-        --service-account-issuer=https://kubernetes.default.svc --service-account-signing-key-file="$work/accounts.key" \
+        --service-account-issuer=https://kubernetes.default.svc \
+        --service-account-signing-key-file="$work/accounts.key" \
         --service-account-key-file="$work/accounts.key" --service-cluster-ip-range=10.96.0.0/16 \
         --advertise-address=192.0.2.1 --endpoint-reconciler-type=none --disable-admission-plugins=TaintNodesByCondition
     export KUBECONFIG="$work/kubeconfig"

@@ -23,7 +23,7 @@ type kubelet struct {
 	ips int
 }
 
-// nodes plays the kubelets of three nodes: no container runs, but a pod that the real ones would not start stays pending.
+// nodes plays the kubelets of three nodes. No container runs, but a pod that real ones would not start stays pending.
 func nodes(kubeconfig string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -56,7 +56,8 @@ func nodes(kubeconfig string) error {
 
 func (k *kubelet) join(name string) error {
 	size := core.ResourceList{}
-	for what, much := range map[core.ResourceName]string{"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "50Gi"} {
+	has := map[core.ResourceName]string{"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "50Gi"}
+	for what, much := range has {
 		size[what] = resource.MustParse(much)
 	}
 	node := &core.Node{

@@ -57,10 +57,13 @@ failures() {
     # An image that no registry has: the pods of before stay.
     refused upgrade image.tag=absent,migration.enabled=false
     is 'pods that stay' 3 "$(kubectl get deployment/payment -o jsonpath='{.status.availableReplicas}')"
-    waiting rollback payment
+    # Without its number it would be the one before, which failed, too.
+    waiting rollback payment 2
     serves payment 3 0.1.0
     helm -n shop uninstall user order payment --wait
-    is 'what is left' '' "$(left)"
+    # The migration that failed, with its log.
+    is 'what is left' job.batch/payment-migration "$(left)"
+    kubectl delete job/payment-migration
 }
 
 shop() {
@@ -87,7 +90,11 @@ END
 apiVersion: v1
 kind: PersistentVolume
 metadata: { name: volume-$number }
-spec: { capacity: { storage: 1Gi }, accessModes: [ReadWriteOnce], storageClassName: standard, hostPath: { path: /none } }
+spec:
+  capacity: { storage: 1Gi }
+  accessModes: [ReadWriteOnce]
+  storageClassName: standard
+  hostPath: { path: /none }
 END
     done
     waiting install shop "$repository/helm/shop" -f "$repository/helm/shop/embedded.yaml"

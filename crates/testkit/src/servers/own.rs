@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use servers::{Installed, Server};
@@ -51,11 +52,14 @@ impl Own {
 
     pub(super) fn kill(&mut self) {
         if let Some((mut child, watch)) = self.running.take() {
+            // Stopped, it starts no more children than are seen here.
+            send("STOP", &[child.id().to_string()]);
             let children = children(child.id());
             let _ = child.kill(); // SIGKILL
             // As when the machine stops: a PostgreSQL backend that lives on would keep the data from a new server.
             send("KILL", &children);
             let _ = child.wait();
+            gone(&children);
             watch.stop();
         }
     }
@@ -93,6 +97,20 @@ fn children(parent: u32) -> Vec<String> {
         (of == parent).then(|| pid.to_string())
     };
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(status).collect()
+}
+
+/// Waits until killed processes have let go of what they held; one whose parent has not asked for its end yet has.
+fn gone(pids: &[String]) {
+    let holds = |pid: &String| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+    };
+    for _ in 0..500 {
+        if !pids.iter().any(holds) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A process that kills another and removes its folder as soon as this one ends, however it ends.
