@@ -93,6 +93,7 @@ test-platform: build images ## What takes long or needs Docker: images, the stac
 	deploy/images/check.sh $(TAG)
 	deploy/compose/try.sh
 	TEST_ALL=1 TEST_PLATFORM=1 $(CARGO) test --locked -p trireme-e2e --test chart
+	deploy/checks/cluster.sh
 	deploy/gateway/check.sh
 	TEST_ALL=1 deploy/checks/terraform.py
 

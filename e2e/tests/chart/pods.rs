@@ -188,3 +188,21 @@ fn without_a_mesh_the_service_leads_to_version_1_alone() {
         assert_eq!(selector("order-admin"), serving, "metrics are of both versions");
     }
 }
+
+/// What a finished canary left in the values, and version 1's digest, name neither the migration nor version 2.
+#[test]
+fn an_image_is_what_its_own_values_name() {
+    let digest = format!("image.digest=sha256:{}", "a".repeat(64));
+    for (set, migrates) in [
+        ("image.tag=0.3.0,canary.tag=0.2.0".to_owned(), "order:0.3.0"),
+        (format!("{digest},canary.enabled=true,canary.tag=0.2.0"), "order:0.2.0"),
+    ] {
+        let manifests = manifests("order", &[&set]);
+        if manifests.is_empty() {
+            return;
+        }
+        let job = named(&manifests, "Job", "order-migration");
+        let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
+        assert!(image.ends_with(migrates), "{set}: {image}");
+    }
+}

@@ -168,6 +168,7 @@ fn wrong_values_are_refused() {
         ("config.limits.request_timeout=1m", "request_timeout"),
         ("config.database.url=postgres://order:secret@host/order", "holds a password"),
         ("data.enabled=true", "data.enabled keeps SQLite on one volume"),
+        ("canary.enabled=true", "canary.tag or canary.digest"),
         ("global.tag=1", "global"),
     ] {
         let arguments = ["template", "order", "trireme", "-f", "values/order.yaml", "--set", wrong];

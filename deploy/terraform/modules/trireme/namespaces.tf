@@ -13,9 +13,7 @@ resource "kubernetes_namespace_v1" "shop" {
       "pod-security.kubernetes.io/enforce" = "restricted"
       "pod-security.kubernetes.io/audit"   = "restricted"
       "pod-security.kubernetes.io/warn"    = "restricted"
-      }, var.mesh ? {
-      "istio-injection" = "enabled"
-    } : {})
+    })
   }
 }
 
