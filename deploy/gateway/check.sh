@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Checks what the gateways share, trireme.lua, on a real nginx with Lua, and kong.yml with decK where there is one.
 # Debian: nginx, libnginx-mod-http-lua, lua-cjson, deck; also curl, openssl, python3.
-# ROOT names another place where nginx was unpacked; GATEWAY and SERVICE other ports of the loopback.
+# ROOT names the place where nginx was unpacked, which is that of .ci/deploy-tools --all where there is no other; GATEWAY and SERVICE other ports of the loopback.
 set -euo pipefail
 
 here="$(cd "$(dirname "$0")" && pwd)"
+tools="${SERVERS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/trireme/servers}"
+type -P nginx >/dev/null || ROOT="${ROOT:-$tools/nginx}"
 root="${ROOT:-}" triplet="$(uname -m)-linux-gnu" gateway="${GATEWAY:-19080}" service="${SERVICE:-18080}"
 folder="$(mktemp -d)"
 running=()
@@ -120,6 +122,7 @@ expect 'another key' 200 '!x-canary' "$at/none" -H 'x-canary: true' -H "x-canary
 expect 'no key' 200 '!x-canary' "$at/none" -H 'x-canary: true'
 stop_gateway
 
+PATH="$root/usr/bin:$PATH"
 if command -v deck >/dev/null; then
     deck validate -s "$here/kong/kong.yml" || failed=1
     checked=$((checked + 1))
