@@ -52,12 +52,7 @@ smoke: ## Place an order in it and take it back (VIA=http://envoy:8080)
 test: build ## Run every test; says which real servers it did not find
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-test-deploy: build ## Charts, gateways, workflows, and two versions behind a real Envoy (make servers deploy-tools)
-	TEST_ALL=1 $(CARGO) test --locked -p trireme-e2e --test chart --test gateway --test mesh
-	deploy/checks/workflows.py
-	deploy/checks/release_test.sh
-
-test-all: ## The same and insist on every real server that a test can use: PostgreSQL, MongoDB, NATS, Redis
+test-all: ## The same and insist on all that `make servers deploy-tools` installs
 	TEST_ALL=1 $(MAKE) test
 
 bench: ## Measure the release binaries: size, memory, time to ready, orders per second
@@ -89,10 +84,15 @@ fmt: ## Format the code
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --all-features
 
+test-deploy: build ## Charts, gateways, workflows, and two versions behind a real Envoy (make servers deploy-tools)
+	TEST_ALL=1 $(CARGO) test --locked --workspace --test chart --test gateway --test mesh
+	deploy/checks/workflows.py
+	deploy/checks/release_test.sh
+
 test-platform: build images ## What takes long or needs Docker: images, the stack, istioctl, Terraform (.ci/deploy-tools --all)
 	deploy/images/check.sh $(TAG)
 	deploy/compose/try.sh
-	TEST_ALL=1 TEST_PLATFORM=1 $(CARGO) test --locked -p trireme-e2e --test chart
+	TEST_ALL=1 TEST_PLATFORM=1 $(CARGO) test --locked --workspace --test chart
 	deploy/checks/cluster.sh
 	deploy/gateway/check.sh
 	TEST_ALL=1 deploy/checks/terraform.py

@@ -69,8 +69,8 @@ enum Command {
     },
     /// Compare version 2 of a service with version 1 by what Prometheus knows: go on with it, or take it back.
     ///
-    /// Asks for requests, their errors (HTTP 5xx; gRPC INTERNAL, UNKNOWN, `DATA_LOSS`, UNAVAILABLE, `DEADLINE_EXCEEDED`)
-    /// and their durations, by the label `version` (v1, v2) of the service's job.
+    /// Asks for requests, their errors (HTTP 5xx, and the codes of gRPC that stand for the same) and their durations, by
+    /// the label `version` (v1, v2) of the service's job.
     /// Ends with 0 for go, 3 for no-go, and 4 where it is too early to tell; 1 is an error, as anywhere.
     Canary {
         /// user, order or payment.

@@ -98,7 +98,9 @@ impl Http {
             anyhow::Ok(Answer { status: head.status, headers: head.headers, body })
         };
         let answer = tokio::time::timeout(PATIENCE, exchange).await;
-        answer.unwrap_or_else(|_| bail!("no answer within {PATIENCE:?}")).with_context(|| format!("{method} {url}"))
+        answer
+            .unwrap_or_else(|_| bail!("no answer within {PATIENCE:?}"))
+            .with_context(|| format!("{method} {}", url.split('?').next().unwrap_or(url)))
     }
 }
 
