@@ -20,7 +20,7 @@ fi
 mesh=("${files[@]}" --profile mesh)
 trap 'docker compose "${files[@]}" --profile "*" --env-file deploy/compose/mesh.env down -v --timeout 15 >/dev/null 2>&1' EXIT
 
-compose() { docker compose "${mesh[@]}" --env-file deploy/compose/mesh.env "$@"; }
+compose() { docker compose --progress quiet "${mesh[@]}" --env-file deploy/compose/mesh.env "$@"; }
 
 SECONDS=0
 compose up --no-build --detach --wait --quiet-pull

@@ -39,6 +39,9 @@ pub(crate) struct Asked {
     pub(crate) status: u16,
     /// Who answered, as Envoy says.
     pub(crate) upstream: String,
+    /// What the service said of a failure; nothing where it was Envoy that failed.
+    #[expect(dead_code, reason = "it is read where a failure is shown")]
+    problem: Value,
 }
 
 impl Customer {
@@ -83,7 +86,8 @@ impl Customer {
         };
         let upstream = answer.headers.get("x-upstream").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let upstream = upstream.to_owned();
-        Ok(Asked { ask, trace, status: answer.status.as_u16(), upstream })
+        let problem = if answer.status.is_success() { Value::Null } else { answer.body };
+        Ok(Asked { ask, trace, status: answer.status.as_u16(), upstream, problem })
     }
 
     async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
@@ -104,7 +108,8 @@ impl Customer {
             Err(status) => (500, status.metadata()),
         };
         let upstream = metadata.get("x-upstream").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        Ok(Asked { ask: Ask::AccountOverGrpc, trace, status, upstream })
+        let problem = answered.as_ref().err().map(ToString::to_string).into();
+        Ok(Asked { ask: Ask::AccountOverGrpc, trace, status, upstream, problem })
     }
 
     /// How many orders the account counts.

@@ -100,6 +100,10 @@ fn children(parent: u32) -> Vec<String> {
 }
 
 /// Waits until killed processes have let go of what they held; one whose parent has not asked for its end yet has.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it waits for the system, a moment, and is called where a test blocks anyway"
+)]
 fn gone(pids: &[String]) {
     let holds = |pid: &String| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
