@@ -132,6 +132,8 @@ fn place(cluster: &mut Value, hosts: &BTreeMap<String, Vec<Ports>>) -> Result<()
             "no_traffic_interval": "0.25s",
             "http_health_check": {"path": "/healthz/ready"},
         }]);
+        // Envoy would gather what it learns of its hosts for a second, which is all the time that they give here.
+        cluster["common_lb_config"] = json!({"update_merge_window": "0s"});
     }
     // As short as a test can wait; the chart's test has the real ones.
     cluster["outlier_detection"]["interval"] = "1s".into();

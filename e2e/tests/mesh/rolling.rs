@@ -96,7 +96,8 @@ async fn a_rolling_restart_under_load_fails_nobody_and_loses_nothing() -> Result
         fleet.replicas.len(),
         failures.len(),
     );
-    ensure!(failures.is_empty(), "{} failed: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
+    let log = std::fs::read_to_string(fleet.folder().join("envoy.log"))?;
+    ensure!(failures.is_empty(), "{} failed: {:#?}\n{log}", failures.len(), &failures[..failures.len().min(5)]);
     nothing_is_lost(&fleet, &mut clients).await
 }
 
