@@ -11,7 +11,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
+	deploy-tools delivery bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,8 +86,7 @@ doc: ## Build the documentation; a broken link is an error
 
 test-deploy: build ## Charts, gateways, workflows, and two versions behind a real Envoy (make servers deploy-tools)
 	TEST_ALL=1 $(CARGO) test --locked --workspace --test chart --test gateway --test mesh
-	deploy/checks/workflows.py
-	deploy/checks/release_test.sh
+	@$(MAKE) --no-print-directory delivery
 
 test-platform: build images ## What takes long or needs Docker: images, the stack, istioctl, Terraform (.ci/deploy-tools --all)
 	deploy/images/check.sh $(TAG)
@@ -103,9 +102,11 @@ servers: ## Install the real servers that tests can use
 deploy-tools: ## Install what checks the deployment
 	@.ci/deploy-tools
 
-ci: lint doc test-all ## What runs before a change lands
+delivery: ## Check the workflows and what makes a release
 	deploy/checks/workflows.py
 	deploy/checks/release_test.sh
+
+ci: lint doc test-all delivery ## What runs before a change lands
 
 clean: ## Remove build output and the demo's data
 	$(CARGO) clean

@@ -61,6 +61,8 @@ serves() {
 }
 
 name=Dockerfile
+tools="${SERVERS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/trireme/servers}"
+PATH="$tools:$PATH" hadolint deploy/Dockerfile
 is 'rust' "$(sed -n 's/^FROM rust:\([0-9.]*\)-.*/\1/p' deploy/Dockerfile)" \
     "$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)"
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use messaging::sqlite::{SqliteBus, SqliteOutbox};
-use messaging::{Bus, Event, Outbox};
+use messaging::{Bus, Event, Outbox, Track};
 use sqlx::migrate::Migrator;
 use testkit::ManualClock;
 
@@ -71,4 +71,39 @@ async fn the_inbox_forgets_what_is_old_but_never_its_newest() {
     sqlx::query(fill).execute(&database.write).await.unwrap();
     assert_eq!(outbox.prune().await.unwrap(), 500);
     assert_eq!(outbox.prune().await.unwrap(), 0);
+}
+
+/// A file from before there were canaries: its heads bear no mark, and another trigger makes them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_without_marks_is_taken_over() {
+    const OLD: &str = "DROP TRIGGER pending_next_head; DROP TABLE canaries; DROP INDEX pending_marked; DROP INDEX log_marked;
+        CREATE TRIGGER pending_next AFTER DELETE ON pending WHEN OLD.head = 1 BEGIN
+            UPDATE pending SET head = 1
+            WHERE seq = (SELECT min(seq) FROM pending WHERE grp = OLD.grp AND key = OLD.key);
+        END;
+        UPDATE pending SET head = 1, visible_at = 0 WHERE head = 2;";
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let marked = |number| {
+        let mut event = event(1, number);
+        event.carrier.canary = true;
+        event
+    };
+    let bus = SqliteBus::open(&url, clock::system()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    bus.publish(&[marked(1), marked(2)]).await.unwrap();
+    assert_eq!(subscription.fetch(1).await.unwrap().len(), 1, "taken over into `pending`");
+    bus.close().await;
+    let database = ::sqlite::open(&url, &NOTHING).await.unwrap();
+    sqlx::raw_sql(OLD).execute(&database.write).await.unwrap();
+    database.close().await;
+
+    let bus = SqliteBus::open(&url, clock::system()).await.unwrap();
+    let canary = bus.clone().on_track(Track::Canary).subscribe("group", &[KIND]).await.unwrap();
+    let stable = bus.subscribe("group", &[KIND]).await.unwrap();
+    let first = stable.fetch(1).await.unwrap().remove(0);
+    stable.ack(&first).await.unwrap();
+    let second = canary.fetch(1).await.unwrap().remove(0);
+    let numbers = [&first, &second].map(|delivery| delivery.event.decode::<u64>().unwrap());
+    assert_eq!(numbers, [1, 2], "the head that was there is as it was, and the next one bears its mark");
 }

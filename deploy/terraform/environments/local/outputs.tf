@@ -5,6 +5,7 @@ output "next" {
     [for service in ["user", "order", "payment"] :
     "helm --kube-context ${var.context} -n ${module.trireme.namespace} test ${service}"],
     [
+      "kubectl --context ${var.context} -n ${module.trireme.namespace} exec deployment/order -c order -- /service seed",
       "kubectl --context ${var.context} -n ${module.trireme.namespace} port-forward service/order 8080",
       "curl http://127.0.0.1:8080/v1/products",
     ],
