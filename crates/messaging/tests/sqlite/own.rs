@@ -76,7 +76,8 @@ async fn the_inbox_forgets_what_is_old_but_never_its_newest() {
 /// A file from before there were canaries: its heads bear no mark, and another trigger makes them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_without_marks_is_taken_over() {
-    const OLD: &str = "DROP TRIGGER pending_next_head; DROP TABLE canaries; DROP INDEX pending_marked; DROP INDEX log_marked;
+    const OLD: &str =
+        "DROP TRIGGER pending_next_head; DROP TABLE canaries; DROP INDEX pending_marked; DROP INDEX log_marked;
         CREATE TRIGGER pending_next AFTER DELETE ON pending WHEN OLD.head = 1 BEGIN
             UPDATE pending SET head = 1
             WHERE seq = (SELECT min(seq) FROM pending WHERE grp = OLD.grp AND key = OLD.key);
