@@ -223,3 +223,56 @@ impl Lanes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(5);
+
+    /// Events of one key, each of a part: 1 is the part of unmarked events, 17 that of marked ones.
+    fn lanes(parts: &[u16]) -> Lanes {
+        let mut lanes = Lanes::default();
+        for (place, part) in (1..).zip(parts) {
+            let event = Event::new("thing.happened.v1", "test", "key", clock::system().now(), place).unwrap();
+            lanes.push(Waiting { part: *part, place, attempts: 0, replays: 0, suspect: false, event });
+        }
+        lanes
+    }
+
+    fn take(lanes: &mut Lanes) -> Vec<Tag> {
+        lanes.take(9, Instant::now(), LEASE).into_iter().map(|(delivery, _)| delivery.tag).collect()
+    }
+
+    #[test]
+    fn a_part_that_is_drained_leaves_the_other_parts_events() {
+        let mut lanes = lanes(&[1, 17, 1, 17]);
+        let held = take(&mut lanes)[0];
+        lanes.drain(17);
+        assert_eq!((lanes.len(), lanes.in_hand(1, Instant::now())), (2, 1));
+        lanes.drain(1);
+        assert_eq!(lanes.len(), 1, "what is in hand stays");
+        assert!(take(&mut lanes).is_empty());
+        lanes.remove(held);
+        assert_eq!(lanes.len(), 0);
+    }
+
+    #[test]
+    fn behind_a_head_that_goes_the_other_parts_event_is_ready() {
+        for in_hand in [true, false] {
+            let mut lanes = lanes(&[1, 1, 17]);
+            let held = take(&mut lanes)[0];
+            if in_hand {
+                lanes.forget(1);
+            } else {
+                lanes.retry(held, Instant::now() + LEASE, false);
+                lanes.drain(1);
+            }
+            assert!(lanes.held(held, Instant::now()).is_none());
+            assert_eq!(lanes.len(), 1);
+            let places: Vec<i64> = take(&mut lanes).iter().map(|tag| tag.position).collect();
+            assert_eq!(places, [3], "once, and at once");
+            assert!(lanes.is_free(1, "key") && !lanes.is_free(17, "key"));
+        }
+    }
+}
