@@ -3,7 +3,7 @@
 //! ```no_run
 //! # async fn example(migrations: &sqlx::migrate::Migrator) -> Result<(), postgres::Error> {
 //! let database = postgres::connect("postgres://user@localhost/user", "user").await?;
-//! postgres::migrate(&database, migrations).await?;
+//! postgres::migrate(&database, migrations, postgres::HISTORY).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, PgPool,
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
 };
@@ -29,6 +29,13 @@ const WAIT: Duration = Duration::from_secs(5);
 /// transaction mode from 1.21 on with `max_prepared_statements` above 0.
 const LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")];
+
+/// The history of a service's own migrations.
+pub const HISTORY: &str = "_sqlx_migrations";
+/// One session migrates, without the limits of those that serve except for the wait for a table. The lock's number is
+/// any, as long as all processes take the same one.
+const MIGRATING: &str = "SET statement_timeout = 0; SET lock_timeout = 0;
+    SELECT pg_advisory_lock(8390884995793511681); RESET lock_timeout";
 
 /// PostgreSQL's code for a database that is there already.
 const DUPLICATE_DATABASE: &str = "42P04";
@@ -86,14 +93,28 @@ pub async fn create(url: &str) -> Result<(), Error> {
 
 /// Brings the schema up to date; of several processes one does it and the others wait (an advisory lock).
 ///
+/// What was applied is remembered in the table `history`: [`HISTORY`] for a service's own tables, another name for what
+/// lives beside them, `schema.table` for what has a schema of its own, which is made. A migration runs once, so that a
+/// start takes no lock that the processes at work would have to wait for. It may take any time; for a table's lock it
+/// waits as long as everybody else, for behind it all others wait too.
+///
 /// An older binary keeps working on a newer schema: migrations that it does not know are left alone.
 ///
 /// # Errors
 ///
 /// When a migration fails, or one that was applied has been changed since.
-pub async fn migrate(pool: &PgPool, migrations: &Migrator) -> Result<(), Error> {
+pub async fn migrate(pool: &PgPool, migrations: &Migrator, history: &'static str) -> Result<(), Error> {
     let mut known = Migrator::with_migrations(migrations.iter().cloned().collect());
-    known.set_ignore_missing(true).run(pool).await.map_err(Error::Migrate)
+    known.set_ignore_missing(true).set_locking(false).dangerous_set_table_name(history);
+    if let Some((schema, _)) = history.split_once('.') {
+        known.create_schema(schema);
+    }
+    // A session of its own: what it sets and locks ends with it, however it ends.
+    let mut session = PgConnection::connect_with(&pool.connect_options()).await.map_err(Error::Connect)?;
+    session.execute(MIGRATING).await.map_err(|error| Error::Migrate(error.into()))?;
+    // `run` is not general enough for a future that moves between threads (`Acquire` of a borrowed connection).
+    known.run_direct(None, &mut session, false).await.map_err(Error::Migrate)?;
+    session.close().await.map_err(Error::Connect)
 }
 
 /// Makes sure that somebody has brought the schema up to date.
@@ -101,11 +122,11 @@ pub async fn migrate(pool: &PgPool, migrations: &Migrator) -> Result<(), Error> 
 /// # Errors
 ///
 /// [`Error::Behind`] when nobody has.
-pub async fn check(pool: &PgPool, migrations: &Migrator) -> Result<(), Error> {
+pub async fn check(pool: &PgPool, migrations: &Migrator, history: &'static str) -> Result<(), Error> {
     let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let query = AssertSqlSafe(format!("SELECT max(version) FROM {history} WHERE success"));
     // Without the table nothing was applied.
-    let applied: Result<Option<i64>, _> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(pool).await;
+    let applied: Result<Option<i64>, _> = sqlx::query_scalar(query).fetch_one(pool).await;
     if applied.is_ok_and(|applied| applied.unwrap_or_default() >= newest) { Ok(()) } else { Err(Error::Behind) }
 }
 

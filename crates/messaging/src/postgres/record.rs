@@ -1,18 +1,13 @@
 //! The store's side of outbox and inbox: what goes into its own transaction.
 
-use sqlx::{
-    PgConnection, PgPool,
-    migrate::{MigrateError, Migrator},
-};
+use sqlx::{PgConnection, PgPool, migrate::Migrator};
 
 use super::rows;
 use crate::{Effects, Receipt, Recorded};
 
-/// The tables that [`record`] writes to.
-const SCHEMA: &str = include_str!("../../migrations/postgres.sql");
-
-/// Any number will do, as long as all processes take the same one.
-const PREPARING: i64 = 0x7472_6972_656d_6501;
+/// The tables that [`record`] writes to, beside the service's own.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
+const HISTORY: &str = "_messaging_migrations";
 
 /// Blocks while another transaction holds the same row back, then sees whether that one was committed.
 const INBOX: &str = "INSERT INTO inbox (consumer, event) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -28,26 +23,14 @@ const OUTBOX: &str = "INSERT INTO outbox
 /// When the database cannot be used, or its schema is too old.
 pub async fn open(url: &str, name: &str, migrations: &Migrator, migrate: bool) -> Result<PgPool, ::postgres::Error> {
     let pool = ::postgres::connect(url, name).await?;
-    if migrate {
-        ::postgres::migrate(&pool, migrations).await?;
-        prepare(&pool).await.map_err(|error| ::postgres::Error::Migrate(MigrateError::Execute(error)))?;
-    } else {
-        ::postgres::check(&pool, migrations).await?;
-        // The last thing that the schema makes.
-        let prepared = sqlx::query_scalar("SELECT to_regproc('outbox_due') IS NOT NULL").fetch_one(&pool).await;
-        if !prepared.map_err(::postgres::Error::Connect)? {
-            return Err(::postgres::Error::Behind);
+    for (migrations, history) in [(migrations, ::postgres::HISTORY), (&MIGRATIONS, HISTORY)] {
+        if migrate {
+            ::postgres::migrate(&pool, migrations, history).await?;
+        } else {
+            ::postgres::check(&pool, migrations, history).await?;
         }
     }
     Ok(pool)
-}
-
-/// Makes the tables where they are missing; may be called at each start and by several processes at once.
-async fn prepare(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(PREPARING).execute(&mut *tx).await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
-    tx.commit().await
 }
 
 /// Stores effects in the transaction that stores the state they belong to.

@@ -41,7 +41,6 @@ impl Place {
             .env("WORKER_TOTAL", total.to_string())
             .env("WORKER_TRAP", trap)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
             .unwrap()
     }

@@ -1,7 +1,7 @@
 //! Schemas that change under programs that run, on a real PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use postgres::{Error, check, connect, create, is_unavailable, is_unique_violation, migrate};
+use postgres::{Error, HISTORY, check, connect, create, is_unavailable, is_unique_violation, migrate};
 use sqlx::{
     AssertSqlSafe, PgPool, SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
@@ -33,13 +33,13 @@ async fn add(pool: &PgPool, id: i32) -> Result<(), sqlx::Error> {
 async fn an_older_program_works_on_a_newer_schema() {
     let Some(pool) = pool().await else { return };
     let (older, newer) = (program(&[FIRST]), program(&[FIRST, SECOND]));
-    migrate(&pool, &older).await.unwrap();
+    migrate(&pool, &older, HISTORY).await.unwrap();
     add(&pool, 1).await.unwrap();
-    migrate(&pool, &newer).await.unwrap();
+    migrate(&pool, &newer, HISTORY).await.unwrap();
     // It runs on, it starts again, and it does so without the right to migrate.
     add(&pool, 2).await.unwrap();
-    migrate(&pool, &older).await.unwrap();
-    check(&pool, &older).await.unwrap();
+    migrate(&pool, &older, HISTORY).await.unwrap();
+    check(&pool, &older, HISTORY).await.unwrap();
     add(&pool, 3).await.unwrap();
     let colours: Vec<String> = sqlx::query_scalar("SELECT colour FROM things").fetch_all(&pool).await.unwrap();
     assert_eq!(colours, ["grey"; 3]);
@@ -49,19 +49,50 @@ async fn an_older_program_works_on_a_newer_schema() {
 async fn of_several_programs_one_migrates() {
     let Some(pool) = pool().await else { return };
     let newer = program(&[FIRST, SECOND]);
-    let all = futures::future::join_all((0..8).map(|_| migrate(&pool, &newer))).await;
+    let all = futures::future::join_all((0..8).map(|_| migrate(&pool, &newer, HISTORY))).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
     let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&pool).await.unwrap();
     assert_eq!(applied, 2);
 }
 
 #[tokio::test]
+async fn a_migration_may_take_longer_than_what_serves() {
+    let Some(pool) = pool().await else { return };
+    // Beyond the limits of a statement and of a lock, for the one that migrates and for the one that waits.
+    let slow = program(&[FIRST, "SELECT pg_sleep(5.5)"]);
+    let (one, two) = tokio::join!(migrate(&pool, &slow, HISTORY), migrate(&pool, &slow, HISTORY));
+    one.and(two).unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_does_not_hold_up_those_at_work() {
+    let Some(pool) = pool().await else { return };
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE things IN ROW EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();
+    let newer = program(&[FIRST, SECOND]);
+    let Err(Error::Migrate(_)) = migrate(&pool, &newer, HISTORY).await else { panic!("it changed a table in use") };
+    tx.commit().await.unwrap();
+    migrate(&pool, &newer, HISTORY).await.unwrap();
+}
+
+#[tokio::test]
+async fn histories_know_nothing_of_each_other() {
+    let Some(pool) = pool().await else { return };
+    migrate(&pool, &program(&[FIRST, SECOND]), HISTORY).await.unwrap();
+    let own = "apart.history";
+    assert!(matches!(check(&pool, &program(&["CREATE TABLE apart.things ()"]), own).await, Err(Error::Behind)));
+    migrate(&pool, &program(&["CREATE TABLE apart.things ()"]), own).await.unwrap();
+    check(&pool, &program(&["CREATE TABLE apart.things ()"]), own).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_migrating_a_program_insists_on_its_schema() {
     let Some(pool) = pool().await else { return };
-    assert!(matches!(check(&pool, &program(&[FIRST])).await, Err(Error::Behind)));
-    migrate(&pool, &program(&[FIRST])).await.unwrap();
-    check(&pool, &program(&[FIRST])).await.unwrap();
-    let behind = check(&pool, &program(&[FIRST, SECOND])).await.unwrap_err();
+    assert!(matches!(check(&pool, &program(&[FIRST]), HISTORY).await, Err(Error::Behind)));
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    check(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    let behind = check(&pool, &program(&[FIRST, SECOND]), HISTORY).await.unwrap_err();
     assert!(behind.to_string().contains("migrate"), "it says what to do: {behind}");
 }
 
@@ -70,21 +101,21 @@ async fn a_role_that_may_not_change_the_schema_can_serve() {
     let Some(server) = Postgres::shared().await else { return };
     let url = server.database().await;
     let owner = connect(&url, "test").await.unwrap();
-    migrate(&owner, &program(&[FIRST])).await.unwrap();
+    migrate(&owner, &program(&[FIRST]), HISTORY).await.unwrap();
     let role = url.rsplit_once('/').unwrap().1;
     let grants = format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}");
     sqlx::raw_sql(AssertSqlSafe(grants)).execute(&owner).await.unwrap();
     let pool = connect(&url.replacen("postgres@", &format!("{role}@"), 1), "test").await.unwrap();
-    check(&pool, &program(&[FIRST])).await.unwrap();
+    check(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
     add(&pool, 1).await.unwrap();
-    assert!(migrate(&pool, &program(&[FIRST, SECOND])).await.is_err());
+    assert!(migrate(&pool, &program(&[FIRST, SECOND]), HISTORY).await.is_err());
 }
 
 #[tokio::test]
 async fn a_migration_that_was_changed_is_refused() {
     let Some(pool) = pool().await else { return };
-    migrate(&pool, &program(&[FIRST])).await.unwrap();
-    assert!(matches!(migrate(&pool, &program(&[SECOND])).await, Err(Error::Migrate(_))));
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    assert!(matches!(migrate(&pool, &program(&[SECOND]), HISTORY).await, Err(Error::Migrate(_))));
 }
 
 #[tokio::test]
@@ -94,7 +125,7 @@ async fn sessions_have_limits() {
         let set: String = sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&pool).await.unwrap();
         assert_eq!(set, value, "{name}");
     }
-    migrate(&pool, &program(&[FIRST])).await.unwrap();
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
     let mut tx = pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE things").execute(&mut *tx).await.unwrap();
     let waited = std::time::Instant::now();
@@ -110,7 +141,7 @@ async fn a_database_is_made_once() {
     let odd = format!("{url}%22%20odd");
     create(&odd).await.unwrap();
     let pool = connect(&odd, "test").await.unwrap();
-    migrate(&pool, &program(&[FIRST])).await.unwrap();
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
     add(&pool, 1).await.unwrap();
     assert!(is_unique_violation(&add(&pool, 1).await.unwrap_err()));
 }

@@ -4,10 +4,7 @@
 
 use async_trait::async_trait;
 use money::Money;
-use sqlx::{
-    PgConnection, PgPool,
-    migrate::{MigrateError, Migrator},
-};
+use sqlx::{PgConnection, PgPool, migrate::Migrator};
 
 use super::{Answer, Deed, Row, Storage, answer_of, new_reference, read_answer, read_charge, state_name};
 use crate::{
@@ -16,6 +13,7 @@ use crate::{
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox-postgres");
+const HISTORY: &str = "sandbox._sqlx_migrations";
 
 #[derive(Debug)]
 pub(super) struct Postgres {
@@ -26,28 +24,12 @@ impl Postgres {
     pub(super) async fn open(url: &str, migrate: bool) -> Result<Self, ::postgres::Error> {
         let pool = ::postgres::connect(url, "sandbox").await?;
         if migrate {
-            bring_up_to_date(&pool).await.map_err(::postgres::Error::Migrate)?;
-        } else if !is_up_to_date(&pool).await {
-            return Err(::postgres::Error::Behind);
+            ::postgres::migrate(&pool, &MIGRATIONS, HISTORY).await?;
+        } else {
+            ::postgres::check(&pool, &MIGRATIONS, HISTORY).await?;
         }
         Ok(Self { pool })
     }
-}
-
-/// As `postgres::migrate` does, in the sandbox's schema.
-async fn bring_up_to_date(pool: &PgPool) -> Result<(), MigrateError> {
-    let mut own = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
-    own.create_schema("sandbox");
-    own.dangerous_set_table_name("sandbox._sqlx_migrations");
-    own.set_ignore_missing(true).run(pool).await
-}
-
-/// As `postgres::check` does, in the sandbox's schema.
-async fn is_up_to_date(pool: &PgPool) -> bool {
-    let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
-    let applied: Result<Option<i64>, _> =
-        sqlx::query_scalar("SELECT max(version) FROM sandbox._sqlx_migrations WHERE success").fetch_one(pool).await;
-    applied.is_ok_and(|applied| applied >= newest)
 }
 
 #[async_trait]

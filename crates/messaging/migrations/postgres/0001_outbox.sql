@@ -1,5 +1,5 @@
 -- The outbox and the inbox of a service, in the service's own database.
--- Applied by `messaging::postgres::open` at each start, under an advisory lock; every statement may run again.
+-- Applied once by `messaging::postgres::open`. What is there already stays: a database from before there was a history.
 
 -- Events that are stored and not yet published. A row goes when the bus has it.
 -- The order of one key is right by seq: a service writes events after it has locked or changed their aggregate's row,
