@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use messaging::Track;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use testkit::servers::{Nats, Postgres};
 
-use super::store;
+use super::store::{self, Applied, is_marked};
 use super::worker::{KEYS, LEASE, bus};
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -33,8 +34,12 @@ impl Place {
         Some(Self { store: postgres.database().await, bus: nats.fresh(), _folder: None })
     }
 
-    fn start(&self, total: i64, trap: &str) -> Child {
-        Command::new(std::env::current_exe().unwrap())
+    fn start(&self, track: Track, total: i64, trap: &str) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if track == Track::Canary {
+            command.env("WORKER_CANARY", "");
+        }
+        command
             .args(["worker::child", "--exact", "--nocapture"])
             .env("WORKER_STORE", &self.store)
             .env("WORKER_BUS", &self.bus)
@@ -45,25 +50,28 @@ impl Place {
             .unwrap()
     }
 
-    /// Everything was applied once, each key in order, and nothing is left anywhere.
-    async fn verify(&self, total: i64) {
-        let (store, bus) = (store::open(&self.store).await, bus(&self.bus).await);
-        let mut keys: HashMap<(String, String), Vec<i64>> = HashMap::new();
-        for (kind, key, number) in store.applied().await {
-            keys.entry((kind, key)).or_default().push(number);
+    /// Everything was applied once, each key in order (each half of it where a bus with canaries keeps no more), and
+    /// nothing is left anywhere.
+    async fn verify(&self, total: i64, halves: bool) -> Vec<Applied> {
+        let (store, bus) = (store::open(&self.store, Track::Stable).await, bus(&self.bus, Track::Stable).await);
+        let all = store.applied().await;
+        let half = |number| halves && is_marked(number);
+        let mut keys: HashMap<_, Vec<i64>> = HashMap::new();
+        for Applied { kind, key, number, .. } in &all {
+            keys.entry((kind.as_str(), key.clone(), half(*number))).or_default().push(*number);
         }
-        let count = i64::try_from(KEYS).unwrap();
-        for kind in ["counted.v1", "heard.v1"] {
-            for key in 0..count {
-                let expected: Vec<i64> = (1..=total).filter(|number| number % count == key).collect();
-                let applied = keys.remove(&(kind.to_owned(), key.to_string())).unwrap_or_default();
-                assert_eq!(applied, expected, "{kind} of key {key}");
+        let mut expected: HashMap<_, Vec<i64>> = HashMap::new();
+        for number in 1..=total {
+            let key = (number.unsigned_abs() % KEYS).to_string();
+            for kind in ["counted.v1", "heard.v1"] {
+                expected.entry((kind, key.clone(), half(number))).or_default().push(number);
             }
         }
-        assert!(keys.is_empty());
+        assert_eq!(keys, expected);
         let depth = store.outbox().depth().await.unwrap();
         assert_eq!((depth.count, depth.dead), (0, 0));
         assert!(bus.dead_letters(None, 10).await.unwrap().is_empty());
+        all
     }
 }
 
@@ -83,13 +91,13 @@ const TRAPS: [&str; 11] = [
 ];
 
 async fn dies_at(trap: &str, place: &Place) {
-    let mut dying = place.start(30, trap);
+    let mut dying = place.start(Track::Stable, 30, trap);
     let status = testkit::eventually!(within PATIENCE, dying.try_wait().unwrap());
     assert!(!status.success(), "the trap {trap} was sprung");
-    let mut living = place.start(30, "");
+    let mut living = place.start(Track::Stable, 30, "");
     let status = testkit::eventually!(within PATIENCE, living.try_wait().unwrap());
     assert!(status.success(), "after {trap}");
-    place.verify(30).await;
+    place.verify(30, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,15 +119,16 @@ fn signal(process: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &process.id().to_string()]).status().unwrap().success());
 }
 
-/// Two processes on one store and one bus. At random one of them is killed with -9, or sleeps until its leases have
-/// passed to the other and wakes up in the middle of what it was doing.
-async fn at_random(place: &Place, total: i64, seed: u64) {
+/// Processes on one store and one bus. At random one of them is killed with -9, or sleeps until its leases have passed to
+/// another and wakes up in the middle of what it was doing.
+async fn at_random<const N: usize>(place: &Place, tracks: [Track; N], total: i64, seed: u64) {
     let seed = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
     let mut random = StdRng::seed_from_u64(seed);
-    let mut pair = [place.start(total, ""), place.start(total, "")];
+    let mut processes = tracks.map(|track| place.start(track, total, ""));
     for _ in 0..24 {
         tokio::time::sleep(Duration::from_millis(random.random_range(40..350))).await;
-        let victim = &mut pair[random.random_range(0..2)];
+        let chosen = random.random_range(0..N);
+        let victim = &mut processes[chosen];
         if victim.try_wait().unwrap().is_none() && random.random_bool(0.3) {
             signal(victim, "-STOP");
             tokio::time::sleep(LEASE * 2).await;
@@ -127,23 +136,48 @@ async fn at_random(place: &Place, total: i64, seed: u64) {
         } else {
             victim.kill().unwrap();
             victim.wait().unwrap();
-            *victim = place.start(total, "");
+            *victim = place.start(tracks[chosen], total, "");
         }
     }
-    for process in &mut pair {
+    for process in &mut processes {
         let status = testkit::eventually!(within PATIENCE, process.try_wait().unwrap());
         assert!(status.success(), "seed {seed}");
     }
-    place.verify(total).await;
 }
+
+const PAIR: [Track; 2] = [Track::Stable; 2];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_and_pauses_at_random_change_nothing() {
-    at_random(&Place::embedded(), 1_500, 17).await;
+    let place = Place::embedded();
+    at_random(&place, PAIR, 1_500, 17).await;
+    place.verify(1_500, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_and_pauses_at_random_change_nothing_on_real_servers() {
     let Some(place) = Place::real().await else { return };
-    at_random(&place, 1_500, 18).await;
+    at_random(&place, PAIR, 1_500, 18).await;
+    place.verify(1_500, false).await;
+}
+
+/// Only the canary knows of the marked events, while it lives, and of nothing else.
+async fn with_a_canary(place: &Place, halves: bool, seed: u64) {
+    at_random(place, [Track::Stable, Track::Stable, Track::Canary], 1_500, seed).await;
+    let all = place.verify(1_500, halves).await;
+    assert!(all.iter().any(|applied| applied.canary), "the canary had its part");
+    for Applied { kind, key, number, .. } in all.iter().filter(|applied| applied.canary) {
+        assert!(is_marked(*number), "{kind} {number} of key {key} is not the canary's");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_and_pauses_of_two_versions_change_nothing() {
+    with_a_canary(&Place::embedded(), false, 19).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_and_pauses_of_two_versions_change_nothing_on_real_servers() {
+    let Some(place) = Place::real().await else { return };
+    with_a_canary(&place, true, 20).await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use messaging::postgres::PostgresOutbox;
 use messaging::sqlite::SqliteOutbox;
-use messaging::{Effects, Event, Outbox, Receipt, Recorded, postgres, sqlite};
+use messaging::{Effects, Event, Outbox, Receipt, Recorded, Track, postgres, sqlite};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
@@ -21,38 +21,56 @@ pub(crate) trait Store: Send + Sync {
     async fn count(&self, total: i64) -> Result<bool, anyhow::Error>;
     /// Applies an event once, and records the answer with it.
     async fn apply(&self, event: &Event, receipt: Receipt, trap: &Trap) -> Result<(), anyhow::Error>;
-    /// Kind, key and number of all that was applied, in order.
-    async fn applied(&self) -> Vec<(String, String, i64)>;
+    /// All that was applied, in order.
+    async fn applied(&self) -> Vec<Applied>;
 }
 
-/// Opens the store of a URL and makes what it needs.
-pub(crate) async fn open(url: &str) -> Arc<dyn Store> {
+#[derive(sqlx::FromRow)]
+pub(crate) struct Applied {
+    pub(crate) kind: String,
+    pub(crate) key: String,
+    pub(crate) number: i64,
+    /// Whether the process that applied it was the canary.
+    pub(crate) canary: bool,
+}
+
+/// Half of the events of each key are marked for the canary.
+pub(crate) fn is_marked(number: i64) -> bool {
+    number.unsigned_abs() / KEYS % 2 == 1
+}
+
+/// Opens the store of a URL for a process on a track, and makes what it needs.
+pub(crate) async fn open(url: &str, track: Track) -> Arc<dyn Store> {
+    let canary = track == Track::Canary;
     if url.starts_with("postgres:") {
         let pool = postgres::open(url, "worker", &NOTHING, true).await.unwrap();
         let mut tx = pool.begin().await.unwrap();
         let schema = "SELECT pg_advisory_xact_lock(1);
-            CREATE TABLE IF NOT EXISTS applied (seq bigserial PRIMARY KEY, kind text, key text, number bigint);
+            CREATE TABLE IF NOT EXISTS applied 
+                (seq bigserial PRIMARY KEY, kind text, key text, number bigint, canary boolean);
             CREATE TABLE IF NOT EXISTS counter (one integer PRIMARY KEY, number bigint);
             INSERT INTO counter VALUES (1, 0) ON CONFLICT DO NOTHING;";
         sqlx::raw_sql(schema).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         let outbox = PostgresOutbox::new(pool.clone(), clock::system()).with_lease(LEASE);
-        return Arc::new(Postgres { pool, outbox });
+        return Arc::new(Postgres { pool, outbox, canary });
     }
     let database = ::sqlite::open(url, &NOTHING).await.unwrap();
     let mut tx = database.begin().await.unwrap();
-    let schema = "CREATE TABLE IF NOT EXISTS applied (seq INTEGER PRIMARY KEY, kind, key, number);
+    let schema = "CREATE TABLE IF NOT EXISTS applied (seq INTEGER PRIMARY KEY, kind, key, number, canary);
         CREATE TABLE IF NOT EXISTS counter (one INTEGER PRIMARY KEY, number INTEGER);
         INSERT INTO counter VALUES (1, 0) ON CONFLICT DO NOTHING;";
     sqlx::raw_sql(schema).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap().with_lease(LEASE);
-    Arc::new(Sqlite { database, outbox })
+    Arc::new(Sqlite { database, outbox, canary })
 }
 
 fn counted(number: i64) -> Result<Effects, messaging::Error> {
     let key = number.unsigned_abs() % KEYS;
-    Ok(Effects::of(vec![Event::new("counted.v1", "worker", key, clock::system().now(), number)?]))
+    let mut event = Event::new("counted.v1", "worker", key, clock::system().now(), number)?;
+    event.carrier.canary = is_marked(number);
+    Ok(Effects::of(vec![event]))
 }
 
 fn answer(event: &Event, number: i64, receipt: Receipt) -> Result<Effects, messaging::Error> {
@@ -66,6 +84,7 @@ fn answer(event: &Event, number: i64, receipt: Receipt) -> Result<Effects, messa
 struct Sqlite {
     database: ::sqlite::Database,
     outbox: SqliteOutbox,
+    canary: bool,
 }
 
 #[async_trait]
@@ -92,10 +111,11 @@ impl Store for Sqlite {
         if sqlite::record(&mut tx, &answer(event, number, receipt)?).await? == Recorded::Duplicate {
             return Ok(());
         }
-        sqlx::query("INSERT INTO applied (kind, key, number) VALUES (?1, ?2, ?3)")
+        sqlx::query("INSERT INTO applied (kind, key, number, canary) VALUES (?1, ?2, ?3, ?4)")
             .bind(&event.kind)
             .bind(&event.key)
             .bind(number)
+            .bind(self.canary)
             .execute(&mut *tx)
             .await?;
         trap.at("before commit");
@@ -104,8 +124,8 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    async fn applied(&self) -> Vec<(String, String, i64)> {
-        let rows = sqlx::query_as("SELECT kind, key, number FROM applied ORDER BY seq");
+    async fn applied(&self) -> Vec<Applied> {
+        let rows = sqlx::query_as("SELECT kind, key, number, canary FROM applied ORDER BY seq");
         rows.fetch_all(&self.database.read).await.unwrap()
     }
 }
@@ -113,6 +133,7 @@ impl Store for Sqlite {
 struct Postgres {
     pool: PgPool,
     outbox: PostgresOutbox,
+    canary: bool,
 }
 
 #[async_trait]
@@ -141,10 +162,11 @@ impl Store for Postgres {
         if postgres::record(&mut tx, &answer(event, number, receipt)?).await? == Recorded::Duplicate {
             return Ok(());
         }
-        sqlx::query("INSERT INTO applied (kind, key, number) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO applied (kind, key, number, canary) VALUES ($1, $2, $3, $4)")
             .bind(&event.kind)
             .bind(&event.key)
             .bind(number)
+            .bind(self.canary)
             .execute(&mut *tx)
             .await?;
         trap.at("before commit");
@@ -153,8 +175,8 @@ impl Store for Postgres {
         Ok(())
     }
 
-    async fn applied(&self) -> Vec<(String, String, i64)> {
-        let rows = sqlx::query_as("SELECT kind, key, number FROM applied ORDER BY seq");
+    async fn applied(&self) -> Vec<Applied> {
+        let rows = sqlx::query_as("SELECT kind, key, number, canary FROM applied ORDER BY seq");
         rows.fetch_all(&self.pool).await.unwrap()
     }
 }

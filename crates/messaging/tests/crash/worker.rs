@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messaging::nats::NatsBus;
 use messaging::sqlite::SqliteBus;
-use messaging::{Bus, Consumer, Event, Failure, Handler, Outbox, Policy, Receipt, Relay, Wake};
+use messaging::{Bus, Consumer, Event, Failure, Handler, Outbox, Policy, Receipt, Relay, Track, Wake};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,18 +35,18 @@ impl Handler for Scribe {
 }
 
 /// Opens the bus of a URL with a lease that a test can wait for.
-pub(crate) async fn bus(url: &str) -> Arc<dyn Bus> {
+pub(crate) async fn bus(url: &str, track: Track) -> Arc<dyn Bus> {
     if url.starts_with("nats:") {
-        return Arc::new(NatsBus::open(url, clock::system()).await.unwrap().with_lease(LEASE));
+        return Arc::new(NatsBus::open(url, clock::system()).await.unwrap().on_track(track).with_lease(LEASE));
     }
-    Arc::new(SqliteBus::open(url, clock::system()).await.unwrap().with_lease(LEASE))
+    Arc::new(SqliteBus::open(url, clock::system()).await.unwrap().on_track(track).with_lease(LEASE))
 }
 
 /// Lives until all is counted, heard, answered and settled.
-async fn live(urls: (&str, &str), total: i64, trap: Trap) {
+async fn live(urls: (&str, &str), track: Track, total: i64, trap: Trap) {
     let trap = Arc::new(trap);
-    let store = store::open(urls.0).await;
-    let bus: Arc<dyn Bus> = Arc::new(Trapped(bus(urls.1).await, Arc::clone(&trap)));
+    let store = store::open(urls.0, track).await;
+    let bus: Arc<dyn Bus> = Arc::new(Trapped(bus(urls.1, track).await, Arc::clone(&trap)));
     let outbox: Arc<dyn Outbox> = Arc::new(Trapped(store.outbox(), Arc::clone(&trap)));
     let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), clock::system());
     let (token, tracker, wake) = (CancellationToken::new(), TaskTracker::new(), relay.wake());
@@ -81,5 +81,6 @@ async fn child() {
     let bus = std::env::var("WORKER_BUS").unwrap();
     let total = std::env::var("WORKER_TOTAL").unwrap().parse().unwrap();
     let point = std::env::var("WORKER_TRAP").unwrap_or_default();
-    live((&store, &bus), total, Trap::new(point)).await;
+    let track = std::env::var_os("WORKER_CANARY").map_or(Track::Stable, |_| Track::Canary);
+    live((&store, &bus), track, total, Trap::new(point)).await;
 }
