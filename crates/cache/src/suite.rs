@@ -122,6 +122,13 @@ impl Source {
         self.loads.load(Ordering::SeqCst)
     }
 
+    /// Waits until somebody has read the row.
+    async fn asked(&self) {
+        while self.loads() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Writes the row and returns its version.
     fn write(&self) -> u64 {
         self.version.fetch_add(1, Ordering::SeqCst) + 1

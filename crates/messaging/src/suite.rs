@@ -203,7 +203,7 @@ macro_rules! consumer_suite {
         $crate::suite_cases!(consumer, $broker,
             failures_are_retried_in_order a_permanent_failure_is_a_dead_letter_at_once
             poison_is_given_up_and_can_be_replayed_once a_panic_is_caught a_handler_runs_out_of_time
-            a_slow_handler_keeps_its_event handlers_are_bounded keys_are_in_order_under_random_failures
+            a_slow_handler_keeps_its_event handlers_are_bounded newcomers_share_peacefully keys_are_in_order_under_random_failures
             what_kills_its_consumer_is_given_up an_unknown_kind_is_left_to_others a_drain_finishes_and_gives_back
             a_drain_ends_by_force the_trace_and_the_canary_mark_arrive);
     };

@@ -85,9 +85,7 @@ pub async fn invalidated_flight_serves_no_newcomer(store: Arc<dyn Store>) {
             let (source, key) = (Source::new(LEASE / 4), fresh_key());
             let slow = source.read(&here, &key);
             let rest = async {
-                while source.loads() == 0 {
-                    sleep(Duration::from_millis(1)).await; // until the slow reader has read the old row
-                }
+                source.asked().await;
                 sleep(LEASE / 12).await;
                 let version = source.write();
                 if put {

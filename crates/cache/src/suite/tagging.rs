@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
-
 use super::{Source, cache, fresh_key};
 use crate::{Cache, Store};
 
@@ -39,7 +37,7 @@ pub async fn tag_invalidates_its_keys_and_no_others(store: Arc<dyn Store>) {
 pub async fn tag_refuses_the_fill_and_newcomers(store: Arc<dyn Store>) {
     let (cache, source, key) = (tagged(&store), Source::new(Duration::from_millis(200)), fresh_key() + ".a");
     let (early, late) = tokio::join!(source.read(&cache, &key), async {
-        sleep(Duration::from_millis(80)).await;
+        source.asked().await;
         source.write();
         cache.invalidate_tag(&group(&key)).await;
         source.read(&cache, &key).await

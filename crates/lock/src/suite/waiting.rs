@@ -57,7 +57,7 @@ pub async fn fair_waiters_come_in_order(backend: Arc<dyn Backend>) {
             guard.release().await.unwrap();
         });
         // Long enough for the last one to have asked.
-        sleep(Duration::from_millis(30)).await;
+        sleep(Duration::from_millis(100)).await;
     }
     guard.release().await.unwrap();
     while let Some(waiter) = waiters.join_next().await {

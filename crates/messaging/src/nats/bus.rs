@@ -98,6 +98,28 @@ impl NatsBus {
         self.track = track;
         self
     }
+
+    /// A new member of a group, which nobody knows yet.
+    pub(super) async fn join(&self, group: &str, kinds: &[&str]) -> Result<NatsSubscription, Error> {
+        if let Some(bad) = kinds.iter().copied().chain([group]).find(|name| !is_subject(name)) {
+            return Err(Error::Address(format!("`{bad}` cannot be the name of a group or a kind")));
+        }
+        let streams = self.shared.streams().await?;
+        let unread = Entry::unread(kinds.iter().copied().chain([REPLAY])).to_bytes()?;
+        let make = (0..PARTS).map(|part| {
+            let unread = unread.clone();
+            async move {
+                match streams.groups.create(part_key(group, part), unread).await {
+                    Err(error) if error.kind() != CreateErrorKind::AlreadyExists => Err(Error::bus(error)),
+                    _ => Ok(()),
+                }
+            }
+        });
+        try_join_all(make).await?;
+        let kinds = kinds.iter().copied().chain([REPLAY]).map(str::to_owned).collect();
+        let (track, lease) = (self.track, self.lease);
+        NatsSubscription::new(Arc::clone(&self.shared), streams, group, kinds, (track, lease)).await
+    }
 }
 
 impl Shared {
@@ -230,25 +252,7 @@ impl Bus for NatsBus {
     }
 
     async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
-        if let Some(bad) = kinds.iter().copied().chain([group]).find(|name| !is_subject(name)) {
-            return Err(Error::Address(format!("`{bad}` cannot be the name of a group or a kind")));
-        }
-        let streams = self.shared.streams().await?;
-        let unread = Entry::unread(kinds.iter().copied().chain([REPLAY])).to_bytes()?;
-        let make = (0..PARTS).map(|part| {
-            let unread = unread.clone();
-            async move {
-                match streams.groups.create(part_key(group, part), unread).await {
-                    Err(error) if error.kind() != CreateErrorKind::AlreadyExists => Err(Error::bus(error)),
-                    _ => Ok(()),
-                }
-            }
-        });
-        try_join_all(make).await?;
-        let kinds = kinds.iter().copied().chain([REPLAY]).map(str::to_owned).collect();
-        let (track, lease) = (self.track, self.lease);
-        let member = NatsSubscription::new(Arc::clone(&self.shared), streams, group, kinds, (track, lease)).await?;
-        Ok(Arc::new(member))
+        Ok(Arc::new(self.join(group, kinds).await?))
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {

@@ -11,7 +11,6 @@ use super::{
     members::List,
     names::part_key,
     part::Part,
-    state::State,
     subscription::{Driver, NatsSubscription},
 };
 use crate::Error;
@@ -31,9 +30,7 @@ impl NatsSubscription {
             self.leave_if_idle(part).await?;
         }
         if !missing.is_empty() {
-            let state = self.shared.streams().await?.events.get_info().await.map_err(Error::bus)?.state;
-            let ends = (state.first_sequence, state.last_sequence);
-            try_join_all(missing.into_iter().map(|part| self.take(part, &list, ends))).await?;
+            self.take_missing(missing, list).await?;
         }
         self.read_on(driver).await?;
         let behind = self.inner().behind();
@@ -74,13 +71,29 @@ impl NatsSubscription {
         Ok(())
     }
 
-    /// Takes a part that nobody reads.
-    pub(super) async fn take(&self, part: u16, list: &List, (first, end): (u64, u64)) -> Result<(), Error> {
-        let (mut entry, revision) = self.entry(part).await?;
-        let died = !entry.owner.is_empty() && entry.owner != self.id;
-        if died && list.has(&entry.owner) {
-            return Ok(());
+    /// Takes those of the parts that nobody reads.
+    async fn take_missing(&self, missing: Vec<u16>, mut list: List) -> Result<(), Error> {
+        let read = missing.into_iter().map(|part| async move { Ok::<_, Error>((part, self.entry(part).await?)) });
+        let entries = try_join_all(read).await?;
+        let is_free = |entry: &Entry, list: &List| entry.owner == self.id || !list.has(&entry.owner);
+        if entries.iter().any(|(_, (entry, _))| !entry.owner.is_empty() && is_free(entry, &list)) {
+            // A member is in the list before it takes a part: who has one and is not in a list of now has died, while
+            // who is not in a list of before may have come since.
+            list = self.beat(false).await?;
         }
+        let state = self.shared.streams().await?.events.get_info().await.map_err(Error::bus)?.state;
+        let ends = (state.first_sequence, state.last_sequence);
+        let free = entries.into_iter().filter(|(_, (entry, _))| is_free(entry, &list));
+        try_join_all(free.map(|(part, found)| self.take(part, found, ends))).await.map(drop)
+    }
+
+    async fn take(
+        &self,
+        part: u16,
+        (mut entry, revision): (Entry, u64),
+        (first, end): (u64, u64),
+    ) -> Result<(), Error> {
+        let died = !entry.owner.is_empty() && entry.owner != self.id;
         entry.open.retain(|place, _| *place >= first);
         let taken = Entry { owner: self.id.clone(), ..entry.clone() }.to_bytes()?;
         let groups = &self.shared.streams().await?.groups;
@@ -98,15 +111,11 @@ impl NatsSubscription {
 
     /// Gives a part away that is to be left and of which nothing is in hand.
     pub(super) async fn leave_if_idle(&self, part: u16) -> Result<(), Error> {
-        let idle = |inner: &State| {
-            let leaving = inner.parts.get(&part).is_some_and(|part| part.leaving);
-            leaving && inner.lanes.in_hand(part, Instant::now()) == 0
-        };
-        if !idle(&self.inner()) {
+        if !self.inner().rests(part) {
             return Ok(());
         }
         let _turn = self.writer(part).lock().await;
-        if idle(&self.inner()) {
+        if self.inner().rests(part) {
             match self.write(part, "").await {
                 // Somebody has taken it already.
                 Err(Error::Lost) => return Ok(()),
@@ -132,5 +141,28 @@ impl NatsSubscription {
             self.leave_if_idle(part).await?;
         }
         if self.inner().parts.is_empty() { self.end().await } else { self.beat(true).await.map(drop) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::nats::{NatsBus, names::PARTS};
+
+    #[tokio::test]
+    async fn who_came_after_a_list_was_read_is_not_taken_for_dead() {
+        let Some(server) = testkit::servers::Nats::shared().await else { return };
+        let bus = NatsBus::open(&server.fresh(), clock::system()).await.unwrap();
+        let (first, second) =
+            (bus.join("group", &["a.v1"]).await.unwrap(), bus.join("group", &["a.v1"]).await.unwrap());
+        let list = first.beat(false).await.unwrap();
+        second.refresh(&mut *second.driver.lock().await).await.unwrap();
+        let taken: Vec<u16> = second.inner().parts.keys().copied().collect();
+        assert!(!taken.is_empty());
+        first.take_missing((0..PARTS).collect(), list).await.unwrap();
+        assert_eq!(first.inner().parts.len() + taken.len(), usize::from(PARTS), "what is free");
+        for part in taken {
+            second.check(part).await.unwrap();
+            assert!(second.inner().parts.contains_key(&part), "{part} is still the second's");
+        }
     }
 }

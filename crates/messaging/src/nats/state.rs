@@ -41,6 +41,18 @@ impl State {
         (leaving, missing)
     }
 
+    /// Whether a part is to be left and nothing of it is in hand; from then on nothing of it is handed out, also no event
+    /// whose time for another try has come.
+    pub(super) fn rests(&mut self, number: u16) -> bool {
+        let Some(part) = self.parts.get_mut(&number) else { return false };
+        if !part.leaving || self.lanes.in_hand(number, Instant::now()) > 0 {
+            return false;
+        }
+        part.note(self.lanes.tried(number));
+        self.lanes.forget(number);
+        true
+    }
+
     /// The parts to read, how many were taken so far, and where to begin.
     pub(super) fn reading(&self, kinds: &[String]) -> (BTreeSet<u16>, u64, u64) {
         let reading = || self.parts.iter().filter(|(_, part)| !part.leaving);
@@ -79,5 +91,31 @@ impl State {
     pub(super) fn forget(&mut self, part: u16) {
         self.parts.remove(&part);
         self.lanes.forget(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_part_at_rest_hands_out_nothing_more() {
+        let kinds = ["a.v1".to_owned()];
+        let mut state = State::default();
+        state.parts.insert(1, Part::taken(Entry::unread(["a.v1"]), 1, false, 0));
+        let event = crate::Event::new("a.v1", "test", "key", time::OffsetDateTime::UNIX_EPOCH, 1).unwrap();
+        state.accept(Some(1), 1, "a.v1", 0, event);
+        let now = Instant::now();
+        let (delivery, _) = state.lanes.take(9, now, Duration::from_secs(5)).remove(0);
+        state.compare(&BTreeSet::new());
+        assert!(!state.rests(1), "it is in hand");
+        // Tried again at once, while the part is on its way to somebody else.
+        state.lanes.retry(delivery.tag, now, false);
+        assert!(state.rests(1));
+        assert!(state.lanes.take(9, now, Duration::from_secs(5)).is_empty());
+        let entry = state.snapshot(1, "", &kinds).unwrap().0;
+        assert_eq!(entry.open[&1].attempts, 1, "whoever has it next knows of the try");
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct NatsSubscription {
     pub(super) lease: Duration,
     pub(super) id: String,
     inner: Mutex<State>,
-    driver: tokio::sync::Mutex<Driver>,
+    pub(super) driver: tokio::sync::Mutex<Driver>,
     pub(super) members: tokio::sync::Mutex<Members>,
     /// Writes of one part follow each other, and one writes what several have changed.
     writers: Vec<tokio::sync::Mutex<()>>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::select_all;
+use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, timeout};
@@ -22,19 +22,25 @@ fn marked(key: impl ToString, number: u64) -> Event {
     event
 }
 
-/// Takes and acknowledges so many from whoever is given them; says who had which.
+/// Takes and acknowledges so many from whoever is given them; says who had which, in order.
 async fn collect(members: &[(Track, &Arc<dyn Subscription>)], count: u64) -> Vec<(Track, u64)> {
-    let (mut all, deadline) = (Vec::new(), Instant::now() + PATIENCE);
-    while (all.len() as u64) < count {
-        assert!(Instant::now() < deadline, "{} of {count} in time", all.len());
-        let waiting =
-            members.iter().map(|(track, member)| Box::pin(async move { (*track, *member, member.fetch(32).await) }));
-        let (track, member, fetched) = timeout(PATIENCE, select_all(waiting)).await.expect("a delivery in time").0;
-        for delivery in fetched.unwrap() {
-            member.ack(&delivery).await.unwrap();
-            all.push((track, number(&delivery.event)));
+    let (all, done) = (Mutex::new(Vec::new()), CancellationToken::new());
+    // Each goes on until the end: what a dropped fetch had taken would come back only when its lease runs out.
+    let take = async |track, member: &Arc<dyn Subscription>| {
+        while let Some(fetched) = done.run_until_cancelled(member.fetch(32)).await {
+            for delivery in fetched.unwrap() {
+                all.lock().unwrap().push((track, number(&delivery.event)));
+                member.ack(&delivery).await.unwrap();
+            }
+            if all.lock().unwrap().len() as u64 >= count {
+                done.cancel();
+            }
         }
-    }
+    };
+    let taking = join_all(members.iter().map(|(track, member)| take(*track, member)));
+    let ended = timeout(PATIENCE, taking).await;
+    let all = all.into_inner().unwrap();
+    ended.unwrap_or_else(|_| panic!("{} of {count} in time", all.len()));
     all
 }
 
@@ -93,7 +99,7 @@ pub async fn without_a_canary_members_share_keys_not_marks(broker: &dyn Broker) 
         members.push(join(&broker.open(LONG).await, "group").await);
     }
     // Until everybody has found a share: from then on nothing moves.
-    futures::future::join_all(members.iter().map(silence)).await;
+    join_all(members.iter().map(silence)).await;
     let events = (0..4 * KEYS).map(|n| if n % 2 == 0 { marked(n / 4, n) } else { event(n / 4, n) });
     publish(&broker.open(LONG).await, &events.collect::<Vec<_>>()).await;
     let members: Vec<_> = members.iter().map(|member| (Track::Stable, member)).collect();

@@ -258,6 +258,25 @@ pub async fn keys_are_in_order_under_random_failures(broker: &dyn Broker) {
     }
 }
 
+/// Members that come at the same moment take nothing from each other.
+pub async fn newcomers_share_peacefully(broker: &dyn Broker) {
+    let buses = [broker.open(LONG).await, broker.open(LONG).await, broker.open(LONG).await];
+    let script = Script::new(|_, _| Act::Sleep(Duration::from_millis(2)));
+    let (rounds, events) = (8, 64);
+    for round in 0..rounds {
+        let numbers = round * events..(round + 1) * events;
+        publish(&buses[0], &numbers.map(|number| event(number, number)).collect::<Vec<_>>()).await;
+        let running: Vec<_> = buses.iter().map(|bus| start(bus, script.clone(), policy())).collect();
+        settled(&buses[0]).await;
+        for consumer in running {
+            consumer.stop().await;
+        }
+    }
+    let mut applied = script.numbers();
+    applied.sort_unstable();
+    assert_eq!(applied, (0..rounds * events).collect::<Vec<_>>());
+}
+
 /// An event whose consumers died in the middle, again and again, is not handed to the next one.
 pub async fn what_kills_its_consumer_is_given_up(broker: &dyn Broker) {
     let bus = broker.open(SHORT).await;

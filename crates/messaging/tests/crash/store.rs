@@ -34,14 +34,13 @@ pub(crate) struct Applied {
     pub(crate) canary: bool,
 }
 
-/// Half of the events of each key are marked for the canary.
+/// Where there are tracks, half of the events of each key are marked for the canary.
 pub(crate) fn is_marked(number: i64) -> bool {
     number.unsigned_abs() / KEYS % 2 == 1
 }
 
-/// Opens the store of a URL for a process on a track, and makes what it needs.
-pub(crate) async fn open(url: &str, track: Track) -> Arc<dyn Store> {
-    let canary = track == Track::Canary;
+/// Opens the store of a URL for a process, and makes what it needs.
+pub(crate) async fn open(url: &str, track: Option<Track>) -> Arc<dyn Store> {
     if url.starts_with("postgres:") {
         let pool = postgres::open(url, "worker", &NOTHING, true).await.unwrap();
         let mut tx = pool.begin().await.unwrap();
@@ -53,7 +52,7 @@ pub(crate) async fn open(url: &str, track: Track) -> Arc<dyn Store> {
         sqlx::raw_sql(schema).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         let outbox = PostgresOutbox::new(pool.clone(), clock::system()).with_lease(LEASE);
-        return Arc::new(Postgres { pool, outbox, canary });
+        return Arc::new(Postgres { pool, outbox, track });
     }
     let database = ::sqlite::open(url, &NOTHING).await.unwrap();
     let mut tx = database.begin().await.unwrap();
@@ -63,13 +62,13 @@ pub(crate) async fn open(url: &str, track: Track) -> Arc<dyn Store> {
     sqlx::raw_sql(schema).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap().with_lease(LEASE);
-    Arc::new(Sqlite { database, outbox, canary })
+    Arc::new(Sqlite { database, outbox, track })
 }
 
-fn counted(number: i64) -> Result<Effects, messaging::Error> {
+fn counted(number: i64, track: Option<Track>) -> Result<Effects, messaging::Error> {
     let key = number.unsigned_abs() % KEYS;
     let mut event = Event::new("counted.v1", "worker", key, clock::system().now(), number)?;
-    event.carrier.canary = is_marked(number);
+    event.carrier.canary = track.is_some() && is_marked(number);
     Ok(Effects::of(vec![event]))
 }
 
@@ -84,7 +83,7 @@ fn answer(event: &Event, number: i64, receipt: Receipt) -> Result<Effects, messa
 struct Sqlite {
     database: ::sqlite::Database,
     outbox: SqliteOutbox,
-    canary: bool,
+    track: Option<Track>,
 }
 
 #[async_trait]
@@ -100,7 +99,7 @@ impl Store for Sqlite {
         if number > total {
             return Ok(false);
         }
-        assert_eq!(sqlite::record(&mut tx, &counted(number)?).await?, Recorded::First);
+        assert_eq!(sqlite::record(&mut tx, &counted(number, self.track)?).await?, Recorded::First);
         tx.commit().await?;
         Ok(true)
     }
@@ -115,7 +114,7 @@ impl Store for Sqlite {
             .bind(&event.kind)
             .bind(&event.key)
             .bind(number)
-            .bind(self.canary)
+            .bind(self.track == Some(Track::Canary))
             .execute(&mut *tx)
             .await?;
         trap.at("before commit");
@@ -133,7 +132,7 @@ impl Store for Sqlite {
 struct Postgres {
     pool: PgPool,
     outbox: PostgresOutbox,
-    canary: bool,
+    track: Option<Track>,
 }
 
 #[async_trait]
@@ -150,7 +149,7 @@ impl Store for Postgres {
         if number > total {
             return Ok(false);
         }
-        assert_eq!(postgres::record(&mut tx, &counted(number)?).await?, Recorded::First);
+        assert_eq!(postgres::record(&mut tx, &counted(number, self.track)?).await?, Recorded::First);
         tx.commit().await?;
         Ok(true)
     }
@@ -166,7 +165,7 @@ impl Store for Postgres {
             .bind(&event.kind)
             .bind(&event.key)
             .bind(number)
-            .bind(self.canary)
+            .bind(self.track == Some(Track::Canary))
             .execute(&mut *tx)
             .await?;
         trap.at("before commit");

@@ -43,10 +43,11 @@ pub(crate) async fn bus(url: &str, track: Track) -> Arc<dyn Bus> {
 }
 
 /// Lives until all is counted, heard, answered and settled.
-async fn live(urls: (&str, &str), track: Track, total: i64, trap: Trap) {
+async fn live(urls: (&str, &str), track: Option<Track>, total: i64, trap: Trap) {
     let trap = Arc::new(trap);
     let store = store::open(urls.0, track).await;
-    let bus: Arc<dyn Bus> = Arc::new(Trapped(bus(urls.1, track).await, Arc::clone(&trap)));
+    let bus = bus(urls.1, track.unwrap_or_default()).await;
+    let bus: Arc<dyn Bus> = Arc::new(Trapped(bus, Arc::clone(&trap)));
     let outbox: Arc<dyn Outbox> = Arc::new(Trapped(store.outbox(), Arc::clone(&trap)));
     let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), clock::system());
     let (token, tracker, wake) = (CancellationToken::new(), TaskTracker::new(), relay.wake());
@@ -81,6 +82,9 @@ async fn child() {
     let bus = std::env::var("WORKER_BUS").unwrap();
     let total = std::env::var("WORKER_TOTAL").unwrap().parse().unwrap();
     let point = std::env::var("WORKER_TRAP").unwrap_or_default();
-    let track = std::env::var_os("WORKER_CANARY").map_or(Track::Stable, |_| Track::Canary);
+    let track = std::env::var("WORKER_TRACK").ok().map(|name| match name.as_str() {
+        "Canary" => Track::Canary,
+        _ => Track::Stable,
+    });
     live((&store, &bus), track, total, Trap::new(point)).await;
 }
