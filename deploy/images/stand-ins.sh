@@ -3,9 +3,9 @@
 # tags them with those names: Debian by debootstrap, on it Debian's packages, this machine's Rust, and NATS, Envoy and
 # the server with MongoDB's protocol from where .ci/servers and .ci/deploy-tools install them. As root, with a running
 # Docker. What runs on them shows that the images and the stack are put together well, not that the real servers work:
-# there is none for APISIX, and deploy/images/stand-ins.yml says what else differs.
+# there is none for APISIX and Grafana, and deploy/images/stand-ins.yml says what else differs.
 #
-#   deploy/images/stand-ins.sh [rust] [postgres] [mongo] [redis] [nats] [envoy]        default: all
+#   deploy/images/stand-ins.sh [NAME]…      rust postgres mongo redis nats envoy collector jaeger prometheus; default: all
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -130,8 +130,49 @@ COPY envoy /usr/local/bin/
 END
 }
 
+# The collector's own parts, without those of the contrib distribution that nothing here names.
+collector() {
+    cp "$servers/otelcol" "$work/context/"
+    build otel/opentelemetry-collector-contrib <<END
+FROM $base
+COPY otelcol /otelcol-contrib
+ENTRYPOINT ["/otelcol-contrib"]
+END
+}
+
+# No Jaeger: another collector, which writes down what Jaeger would be told.
+jaeger() {
+    cp "$servers/otelcol" "$work/context/"
+    cat >"$work/context/config.yaml" <<'END'
+receivers: { otlp: { protocols: { grpc: { endpoint: "0.0.0.0:4317" } } } }
+exporters: { file: { path: /tmp/traces.json } }
+service:
+  telemetry: { metrics: { level: none } }
+  pipelines: { traces: { receivers: [otlp], exporters: [file] } }
+END
+    build jaegertracing/jaeger <<END
+FROM $base
+COPY otelcol config.yaml /
+ENTRYPOINT ["/otelcol", "--config", "/config.yaml"]
+END
+}
+
+prometheus() {
+    local program
+    for program in prometheus promtool; do
+        cp "$(PATH="$servers:$PATH" type -P "$program")" "$work/context/"
+    done
+    build prom/prometheus <<END
+FROM $base
+COPY prometheus promtool /bin/
+$(folder 65534 /prometheus)
+USER 65534
+ENTRYPOINT ["/bin/prometheus"]
+END
+}
+
 debian
-[ $# -gt 0 ] || set -- rust postgres mongo redis nats envoy
+[ $# -gt 0 ] || set -- rust postgres mongo redis nats envoy collector jaeger prometheus
 for name in "$@"; do
     mkdir "$work/context"
     "$name"
