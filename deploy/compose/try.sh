@@ -69,4 +69,8 @@ traced() {
 until_it_says 'Prometheus reads' 'order payment user' scraped 'up == 1'
 requests='sum by (job) ({__name__=~"(http_server_request|rpc_server_call)_duration_seconds_count"}) > 0'
 until_it_says 'Prometheus knows of requests to' 'order payment user' scraped "$requests"
-if ! $real; then until_it_says 'one trace has' 'order payment user' traced; fi
+if $real; then
+    echo 'NOT TRIED: what Jaeger has been told; look at it in Grafana' >&2
+else
+    until_it_says 'one trace has' 'order payment user' traced
+fi

@@ -32,11 +32,15 @@ const LIMITS: [(&str, &str); 3] =
 
 /// The history of a service's own migrations.
 pub const HISTORY: &str = "_sqlx_migrations";
-/// One session migrates, without the limits of those that serve except for the wait for a table. The lock's number is
-/// any, as long as all processes take the same one.
-const MIGRATING: &str = "SET statement_timeout = 0; SET lock_timeout = 0;
-    SELECT pg_advisory_lock(8390884995793511681); RESET lock_timeout";
+/// Migrations have no limits but that of the wait for a table.
+const MIGRATING: &str = "SET statement_timeout = 0";
+/// Held by whoever migrates; any number will do, as long as all take the same one.
+const TURN: &str = "SELECT pg_try_advisory_lock(8390884995793511681)";
+/// How often who waits for its turn asks.
+const ASK: Duration = Duration::from_millis(200);
 
+/// PostgreSQL's codes for a table and a schema that are not there.
+const UNKNOWN: [&str; 2] = ["42P01", "3F000"];
 /// PostgreSQL's code for a database that is there already.
 const DUPLICATE_DATABASE: &str = "42P04";
 
@@ -98,6 +102,8 @@ pub async fn create(url: &str) -> Result<(), Error> {
 /// start takes no lock that the processes at work would have to wait for. It may take any time; for a table's lock it
 /// waits as long as everybody else, for behind it all others wait too.
 ///
+/// The turn is the session's: connect to the server itself, not through a pooler in transaction mode.
+///
 /// An older binary keeps working on a newer schema: migrations that it does not know are left alone.
 ///
 /// # Errors
@@ -111,23 +117,35 @@ pub async fn migrate(pool: &PgPool, migrations: &Migrator, history: &'static str
     }
     // A session of its own: what it sets and locks ends with it, however it ends.
     let mut session = PgConnection::connect_with(&pool.connect_options()).await.map_err(Error::Connect)?;
-    session.execute(MIGRATING).await.map_err(|error| Error::Migrate(error.into()))?;
+    wait_for_turn(&mut session).await.map_err(|error| Error::Migrate(error.into()))?;
     // `run` is not general enough for a future that moves between threads (`Acquire` of a borrowed connection).
     known.run_direct(None, &mut session, false).await.map_err(Error::Migrate)?;
     session.close().await.map_err(Error::Connect)
+}
+
+/// Asks again and again: a statement that waits would stay on the server when its client is gone, and hold back what
+/// waits for all snapshots (`VACUUM`, `CREATE INDEX CONCURRENTLY`).
+async fn wait_for_turn(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+    session.execute(MIGRATING).await?;
+    while !sqlx::query_scalar(TURN).fetch_one(&mut *session).await? {
+        tokio::time::sleep(ASK).await;
+    }
+    Ok(())
 }
 
 /// Makes sure that somebody has brought the schema up to date.
 ///
 /// # Errors
 ///
-/// [`Error::Behind`] when nobody has.
+/// [`Error::Behind`] when nobody has; when the history cannot be read.
 pub async fn check(pool: &PgPool, migrations: &Migrator, history: &'static str) -> Result<(), Error> {
     let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
     let query = AssertSqlSafe(format!("SELECT max(version) FROM {history} WHERE success"));
-    // Without the table nothing was applied.
-    let applied: Result<Option<i64>, _> = sqlx::query_scalar(query).fetch_one(pool).await;
-    if applied.is_ok_and(|applied| applied.unwrap_or_default() >= newest) { Ok(()) } else { Err(Error::Behind) }
+    let applied: Option<i64> = match sqlx::query_scalar(query).fetch_one(pool).await {
+        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| UNKNOWN.contains(&&*code)) => None,
+        applied => applied.map_err(Error::Connect)?,
+    };
+    if applied.unwrap_or_default() >= newest { Ok(()) } else { Err(Error::Behind) }
 }
 
 /// Asks the server whether it answers, for the health check.

@@ -23,11 +23,6 @@ CREATE TABLE IF NOT EXISTS outbox (
     reason      text                            -- of the last refusal
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
 
--- What a relay takes next.
-CREATE INDEX IF NOT EXISTS outbox_part ON outbox (part, seq);
--- The few rows that were refused: those block their keys.
-CREATE INDEX IF NOT EXISTS outbox_refused ON outbox (key, seq) WHERE next_at IS NOT NULL;
-
 -- The oldest rows of these parts that are due, at most so many and so many of each part, in order.
 -- Where rows come and go all the time statistics say nothing, and a plan that sorts costs with the length of the outbox:
 -- there is one good plan, by outbox_part and outbox_refused, and nothing else is left to the planner.
@@ -72,4 +67,18 @@ CREATE TABLE IF NOT EXISTS inbox (
     at       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (consumer, event)
 );
-CREATE INDEX IF NOT EXISTS inbox_at ON inbox (at);
+
+-- Also IF NOT EXISTS would lock the tables of an index that is there, in the way of those at work.
+DO $$ BEGIN
+    -- What a relay takes next.
+    IF to_regclass('outbox_part') IS NULL THEN
+        CREATE INDEX outbox_part ON outbox (part, seq);
+    END IF;
+    -- The few rows that were refused: those block their keys.
+    IF to_regclass('outbox_refused') IS NULL THEN
+        CREATE INDEX outbox_refused ON outbox (key, seq) WHERE next_at IS NOT NULL;
+    END IF;
+    IF to_regclass('inbox_at') IS NULL THEN
+        CREATE INDEX inbox_at ON inbox (at);
+    END IF;
+END $$;

@@ -71,6 +71,8 @@ pub(super) struct Members {
     lease: Duration,
     /// The last beat of each member and when it was new to us.
     seen: HashMap<String, (u64, Instant)>,
+    /// When we last looked.
+    looked: Option<Instant>,
 }
 
 impl Members {
@@ -82,7 +84,16 @@ impl Members {
         (track, lease): (Track, Duration),
     ) -> Self {
         let kinds = kinds.iter().cloned().collect();
-        Self { bucket, key: members_key(group), id: id.to_owned(), kinds, track, lease, seen: HashMap::new() }
+        Self {
+            bucket,
+            key: members_key(group),
+            id: id.to_owned(),
+            kinds,
+            track,
+            lease,
+            seen: HashMap::new(),
+            looked: None,
+        }
     }
 
     /// Says that this member lives, drops the dead, and returns who is left. `leaving` members get no new parts.
@@ -128,6 +139,9 @@ impl Members {
 
     fn drop_dead(&mut self, list: &mut List) {
         let now = Instant::now();
+        // A beat that we could not have seen does not stand still: looks are due every third of a lease.
+        let blind = self.looked.replace(now).map_or(Duration::ZERO, |at| (now - at).saturating_sub(self.lease / 2));
+        self.seen.values_mut().for_each(|(_, since)| *since += blind);
         self.seen.retain(|id, _| list.has(id));
         list.0.retain(|id, member| {
             let (beat, since) = self.seen.entry(id.clone()).or_insert((member.beat, now));

@@ -14,6 +14,8 @@ use super::{
 pub(super) struct State {
     pub(super) lanes: Lanes,
     pub(super) parts: BTreeMap<u16, Part>,
+    /// Parts that may be ours: what the server said when we took them is not known.
+    pub(super) taking: BTreeSet<u16>,
     pub(super) closed: bool,
     /// Counts the parts that were taken: who takes one anew begins anew to read.
     pub(super) taken: u64,
@@ -37,18 +39,20 @@ impl State {
             }
         }
         let leaving = self.parts.iter().filter(|(_, part)| part.leaving).map(|(number, _)| *number).collect();
-        let missing = share.iter().filter(|part| !self.closed && !self.parts.contains_key(part)).copied().collect();
+        let missing = share.union(&self.taking);
+        let missing = missing.filter(|part| !self.closed && !self.parts.contains_key(part)).copied().collect();
         (leaving, missing)
     }
 
-    /// Whether a part is to be left and nothing of it is in hand; from then on nothing of it is handed out, also no event
+    /// Whether nothing is in hand of a part that is to be left. Nothing of it is handed out from then on, also no event
     /// whose time for another try has come.
-    pub(super) fn rests(&mut self, number: u16) -> bool {
-        let Some(part) = self.parts.get_mut(&number) else { return false };
-        if !part.leaving || self.lanes.in_hand(number, Instant::now()) > 0 {
+    pub(super) fn put_to_rest(&mut self, number: u16) -> bool {
+        let Some(part) = self.parts.get_mut(&number).filter(|part| part.leaving) else { return false };
+        part.note(self.lanes.tried(number));
+        self.lanes.drain(number);
+        if self.lanes.in_hand(number, Instant::now()) > 0 {
             return false;
         }
-        part.note(self.lanes.tried(number));
         self.lanes.forget(number);
         true
     }
@@ -101,21 +105,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_at_rest_hands_out_nothing_more() {
+    fn a_part_that_is_left_hands_out_nothing_more() {
         let kinds = ["a.v1".to_owned()];
         let mut state = State::default();
         state.parts.insert(1, Part::taken(Entry::unread(["a.v1"]), 1, false, 0));
-        let event = crate::Event::new("a.v1", "test", "key", time::OffsetDateTime::UNIX_EPOCH, 1).unwrap();
-        state.accept(Some(1), 1, "a.v1", 0, event);
-        let now = Instant::now();
-        let (delivery, _) = state.lanes.take(9, now, Duration::from_secs(5)).remove(0);
+        for (place, key) in [(1, "fails"), (2, "works")] {
+            let event = crate::Event::new("a.v1", "test", key, time::OffsetDateTime::UNIX_EPOCH, 1).unwrap();
+            state.accept(Some(1), place, "a.v1", 0, event);
+        }
+        let (now, lease) = (Instant::now(), Duration::from_mins(1));
+        let taken = state.lanes.take(9, now, lease);
         state.compare(&BTreeSet::new());
-        assert!(!state.rests(1), "it is in hand");
-        // Tried again at once, while the part is on its way to somebody else.
-        state.lanes.retry(delivery.tag, now, false);
-        assert!(state.rests(1));
-        assert!(state.lanes.take(9, now, Duration::from_secs(5)).is_empty());
-        let entry = state.snapshot(1, "", &kinds).unwrap().0;
-        assert_eq!(entry.open[&1].attempts, 1, "whoever has it next knows of the try");
+        // Tried again at once, while the other one is in hand.
+        state.lanes.retry(taken[0].0.tag, now, false);
+        assert!(!state.put_to_rest(1), "one is in hand");
+        assert!(state.lanes.take(9, now, lease).is_empty());
+        state.lanes.retry(taken[1].0.tag, now, false);
+        assert!(state.put_to_rest(1));
+        assert!(state.lanes.take(9, now, lease).is_empty());
+        let open = state.snapshot(1, "", &kinds).unwrap().0.open;
+        assert_eq!((open[&1].attempts, open[&2].attempts), (1, 1), "whoever has it next knows of the tries");
     }
 }

@@ -108,6 +108,9 @@ async fn a_role_that_may_not_change_the_schema_can_serve() {
     let pool = connect(&url.replacen("postgres@", &format!("{role}@"), 1), "test").await.unwrap();
     check(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
     add(&pool, 1).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("REVOKE SELECT ON {HISTORY} FROM {role}"))).execute(&owner).await.unwrap();
+    let unreadable = check(&pool, &program(&[FIRST]), HISTORY).await.unwrap_err();
+    assert!(matches!(unreadable, Error::Connect(_)), "to migrate would not help: {unreadable:?}");
     assert!(migrate(&pool, &program(&[FIRST, SECOND]), HISTORY).await.is_err());
 }
 
