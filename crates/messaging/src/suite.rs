@@ -138,7 +138,11 @@ async fn finish(subscription: &Arc<dyn Subscription>, count: usize) -> Vec<Deliv
 
 /// Makes sure that nothing is delivered for a while.
 async fn silence(subscription: &Arc<dyn Subscription>) {
-    if let Ok(fetched) = timeout(QUIET, subscription.fetch(32)).await {
+    silence_for(QUIET, subscription).await;
+}
+
+async fn silence_for(time: Duration, subscription: &Arc<dyn Subscription>) {
+    if let Ok(fetched) = timeout(time, subscription.fetch(32)).await {
         panic!("nothing was to be delivered, but {:?}", numbers(&fetched.unwrap()));
     }
 }

@@ -12,7 +12,7 @@ use super::{LEASE, LONG, fresh_key};
 use crate::{Ask, Entry, Fill, Found, Listener, Reach, Store, Token};
 
 fn ask(token: Token) -> Ask {
-    Ask { token, lease: LEASE, early: false }
+    Ask { token, lease: LONG, early: false }
 }
 
 fn fill(value: &'static str, data_version: Option<u64>) -> Fill {
@@ -43,7 +43,7 @@ pub async fn lease_is_for_one(store: Arc<dyn Store>) {
         unreachable!("somebody else loads");
     };
     assert_eq!(holder, token);
-    assert!(left > Duration::ZERO && left <= LEASE);
+    assert!(left > Duration::ZERO && left <= LONG);
     assert!(store.fill(&key, token, fill("one", None)).await.unwrap());
     let Found::Fresh(entry) = store.get_or_lease(&key, &ask(Token::random())).await.unwrap() else {
         unreachable!("it was filled");
@@ -143,7 +143,8 @@ pub async fn generations_rise(store: Arc<dyn Store>) {
 
 pub async fn expired_lease_is_taken_over(store: Arc<dyn Store>) {
     let key = fresh_key();
-    let dead = leased(&store, &key).await;
+    let dead = Token::random();
+    assert_eq!(store.get_or_lease(&key, &Ask { lease: LEASE, ..ask(dead) }).await.unwrap(), Found::Load);
     sleep(LEASE * 2).await;
     let next = leased(&store, &key).await;
     assert!(!store.renew(&key, dead, LEASE).await.unwrap());
@@ -153,10 +154,11 @@ pub async fn expired_lease_is_taken_over(store: Arc<dyn Store>) {
 
 pub async fn renewed_lease_stays(store: Arc<dyn Store>) {
     let key = fresh_key();
-    let token = leased(&store, &key).await;
-    for _ in 0..6 {
-        sleep(LEASE / 3).await;
-        assert!(store.renew(&key, token, LEASE).await.unwrap());
+    let (token, lease) = (Token::random(), LEASE * 5);
+    assert_eq!(store.get_or_lease(&key, &Ask { lease, ..ask(token) }).await.unwrap(), Found::Load);
+    for _ in 0..4 {
+        sleep(lease * 2 / 5).await;
+        assert!(store.renew(&key, token, lease).await.unwrap());
     }
     assert!(matches!(store.get_or_lease(&key, &ask(Token::random())).await.unwrap(), Found::Wait { .. }));
     assert!(store.fill(&key, token, fill("slow", None)).await.unwrap());
@@ -168,7 +170,7 @@ pub async fn abandoned_lease_is_free(store: Arc<dyn Store>) {
     store.abandon(&key, Token::random());
     assert!(matches!(store.get_or_lease(&key, &ask(Token::random())).await.unwrap(), Found::Wait { .. }));
     store.abandon(&key, token);
-    timeout(LEASE / 2, store.wait(&key, token)).await.expect("soon");
+    timeout(LONG / 2, store.wait(&key, token)).await.expect("long before the lease ends");
     leased(&store, &key).await;
 }
 
@@ -195,7 +197,7 @@ pub async fn wait_ends_with_the_lease(store: Arc<dyn Store>) {
 pub async fn values_expire(store: Arc<dyn Store>) {
     let key = fresh_key();
     let token = leased(&store, &key).await;
-    let short = Fill { soft: LEASE / 2, hard: LEASE * 2, ..fill("short", None) };
+    let short = Fill { soft: LEASE / 2, hard: LEASE * 8, ..fill("short", None) };
     assert!(store.fill(&key, token, short).await.unwrap());
     sleep(LEASE).await;
     assert_eq!(value(&store, &key).await, None);
@@ -209,7 +211,7 @@ pub async fn values_expire(store: Arc<dyn Store>) {
     assert!(store.extend(&key, token, LONG).await.unwrap(), "loading failed");
     assert_eq!(value(&store, &key).await.unwrap(), "short");
     assert!(!store.extend(&key, token, LONG).await.unwrap());
-    sleep(LEASE * 2).await;
+    sleep(LEASE * 9).await;
     assert_eq!(value(&store, &key).await, None, "not past its hard end");
     leased(&store, &key).await;
 }

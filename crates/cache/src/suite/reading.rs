@@ -35,7 +35,7 @@ pub async fn writes_of_older_data_lose(store: Arc<dyn Store>) {
 }
 
 pub async fn absence_is_remembered(store: Arc<dyn Store>) {
-    let brief = Policy { negative_ttl: LEASE, jitter: 0.0, ..policy() };
+    let brief = Policy { negative_ttl: LEASE * 5, jitter: 0.0, ..policy() };
     let (cache, key, loads) = (cache_with(&store, brief), fresh_key(), AtomicUsize::new(0));
     let load = || async {
         loads.fetch_add(1, Ordering::SeqCst);
@@ -45,7 +45,7 @@ pub async fn absence_is_remembered(store: Arc<dyn Store>) {
         assert_eq!(cache.get_or_load(&key, version_of, load).await.unwrap(), None);
     }
     assert_eq!(loads.load(Ordering::SeqCst), 1);
-    sleep(LEASE * 2).await;
+    sleep(LEASE * 6).await;
     assert_eq!(cache.get_or_load(&key, version_of, load).await.unwrap(), None);
     assert_eq!(loads.load(Ordering::SeqCst), 2);
     cache.put(&key, Some(&"1".to_owned()), 1).await;

@@ -143,19 +143,26 @@ pub async fn fetch_takes_no_more_than_asked(broker: &dyn Broker) {
 pub async fn a_waiting_member_wakes_at_once(broker: &dyn Broker) {
     let (bus, other) = (broker.open(LONG).await, broker.open(LONG).await);
     let subscription = join(&other, "group").await;
-    let mut delays = Vec::new();
-    for n in 0..15 {
-        let (delivered, published) = tokio::join!(async { (one(&subscription).await, Instant::now()) }, async {
-            tokio::time::sleep(Duration::from_millis(60)).await;
-            publish(&bus, &[event(n, n)]).await;
-            Instant::now()
-        });
-        subscription.ack(&delivered.0).await.unwrap();
-        delays.push(delivered.1.saturating_duration_since(published));
+    let mut rounds = Vec::new();
+    // A busy machine may make a round late; who is not woken is late by most of a second in all of them.
+    for round in 0..10 {
+        let mut delays = Vec::new();
+        for n in 0..15 {
+            let (delivered, published) = tokio::join!(async { (one(&subscription).await, Instant::now()) }, async {
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                publish(&bus, &[event(n, round * 15 + n)]).await;
+                Instant::now()
+            });
+            subscription.ack(&delivered.0).await.unwrap();
+            delays.push(delivered.1.saturating_duration_since(published));
+        }
+        delays.sort_unstable();
+        if delays[7] < Duration::from_millis(40) {
+            return;
+        }
+        rounds.push(delays);
     }
-    delays.sort_unstable();
-    // The middle one: a busy machine may make any single one late.
-    assert!(delays[7] < Duration::from_millis(40), "{delays:?}");
+    panic!("{rounds:?}");
 }
 
 /// Whatever a dropped `fetch` had taken comes back, in order.

@@ -10,9 +10,13 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, LONG, PATIENCE, SHORT, event, finish, join, number, numbers, one, publish, silence};
+use super::{
+    Broker, LONG, PATIENCE, QUIET, SHORT, event, finish, join, number, numbers, one, publish, silence, silence_for,
+};
 use crate::{Bus, Cause, Event, Reason, Subscription, Track};
 
+/// A lease that a case waits for, and that a busy machine does not lose by accident.
+const LEASE: Duration = Duration::from_secs(2);
 /// Enough keys to meet every part of an adapter that spreads them.
 const KEYS: u64 = 64;
 
@@ -99,7 +103,7 @@ pub async fn without_a_canary_members_share_keys_not_marks(broker: &dyn Broker) 
         members.push(join(&broker.open(LONG).await, "group").await);
     }
     // Until everybody has found a share: from then on nothing moves.
-    join_all(members.iter().map(silence)).await;
+    join_all(members.iter().map(|member| silence_for(QUIET * 15, member))).await;
     let events = (0..4 * KEYS).map(|n| if n % 2 == 0 { marked(n / 4, n) } else { event(n / 4, n) });
     publish(&broker.open(LONG).await, &events.collect::<Vec<_>>()).await;
     let members: Vec<_> = members.iter().map(|member| (Track::Stable, member)).collect();
@@ -136,18 +140,18 @@ pub async fn a_canary_that_leaves_hands_over(broker: &dyn Broker) {
 
 /// What it still works on it keeps, and nothing else.
 pub async fn a_canary_that_drains_holds_nobody_up(broker: &dyn Broker) {
-    let Pair { bus, stable, canary } = Pair::start(broker, SHORT).await;
+    let Pair { bus, stable, canary } = Pair::start(broker, LEASE).await;
     publish(&bus, &[marked("held", KEYS)]).await;
     let held = one(&canary).await;
     canary.close().await;
     let drain = async {
         loop {
             canary.extend(&held).await.unwrap();
-            sleep(SHORT / 4).await;
+            sleep(LEASE / 4).await;
         }
     };
     let others = async {
-        sleep(SHORT).await;
+        sleep(LEASE).await;
         publish(&bus, &(0..KEYS).map(|n| marked(n, n)).collect::<Vec<_>>()).await;
         // An adapter that spreads keys may keep those beside the held one.
         collect(&[(Track::Stable, &stable)], KEYS / 2).await
@@ -161,7 +165,7 @@ pub async fn a_canary_that_drains_holds_nobody_up(broker: &dyn Broker) {
 
 /// What a dead canary held comes back, counted, when its lease ends; then the stable version has the rest.
 pub async fn a_dead_canary_is_replaced(broker: &dyn Broker) {
-    let Pair { bus, stable, canary } = Pair::start(broker, SHORT).await;
+    let Pair { bus, stable, canary } = Pair::start(broker, LEASE).await;
     publish(&bus, &[marked("key", 1), marked("key", 2)]).await;
     assert_eq!(number(&one(&canary).await.event), 1);
     drop(canary);

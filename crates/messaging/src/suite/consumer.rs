@@ -207,9 +207,9 @@ pub async fn a_handler_runs_out_of_time(broker: &dyn Broker) {
 
 /// A handler may take longer than a lease: the lease is renewed meanwhile.
 pub async fn a_slow_handler_keeps_its_event(broker: &dyn Broker) {
-    let lease = Duration::from_secs(1);
+    let lease = Duration::from_secs(3);
     let (bus, other) = (broker.open(lease).await, broker.open(lease).await);
-    let script = Script::new(move |_, _| Act::Sleep(lease * 2));
+    let script = Script::new(move |_, _| Act::Sleep(lease * 3 / 2));
     let (a, b) = (start(&bus, script.clone(), policy()), start(&other, script.clone(), policy()));
     publish(&bus, &[event("key", 1)]).await;
     settled(&bus).await;

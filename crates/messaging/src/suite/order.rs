@@ -29,7 +29,7 @@ pub async fn a_retry_holds_back_its_key_only(broker: &dyn Broker) {
     let subscription = join(&bus, "group").await;
     publish(&bus, &[event("bad", 1), event("bad", 2)]).await;
     let bad = one(&subscription).await;
-    subscription.retry(&bad, Duration::from_secs(1)).await.unwrap();
+    subscription.retry(&bad, Duration::from_secs(4)).await.unwrap();
     let good: Vec<Event> = (10..15).map(|n| event("good", n)).collect();
     publish(&bus, &good).await;
     assert_eq!(numbers(&finish(&subscription, 5).await), [10, 11, 12, 13, 14]);
@@ -47,7 +47,7 @@ pub async fn a_retry_waits_as_long_as_asked(broker: &dyn Broker) {
     subscription.retry(&delivery, pause).await.unwrap();
     one(&subscription).await;
     let waited = started.elapsed();
-    assert!(waited >= pause && waited < pause * 4, "waited {waited:?}");
+    assert!(waited >= pause && waited < Duration::from_secs(8), "waited {waited:?}");
 }
 
 /// Each delivery counts, durably.
@@ -82,7 +82,7 @@ pub async fn the_deliveries_of_the_dead_come_back(broker: &dyn Broker) {
     let held = one(&join(&dying, "group").await).await;
     assert_eq!(number(&held.event), 1);
     drop(dying);
-    let subscription = join(&broker.open(SHORT).await, "group").await;
+    let subscription = join(&broker.open(LONG).await, "group").await;
     let again = one(&subscription).await;
     assert_eq!((number(&again.event), again.attempt), (1, 2));
     subscription.ack(&again).await.unwrap();
@@ -111,13 +111,13 @@ pub async fn a_lost_delivery_cannot_be_settled(broker: &dyn Broker) {
 
 /// Renewing keeps a delivery beyond its first lease.
 pub async fn an_extended_lease_lasts(broker: &dyn Broker) {
-    let bus = broker.open(Duration::from_secs(1)).await;
+    let bus = broker.open(Duration::from_secs(3)).await;
     let (a, b) = (join(&bus, "group").await, join(&bus, "group").await);
     publish(&bus, &[event("key", 1)]).await;
     let delivery = one(&a).await;
     let renew = async {
-        for _ in 0..12 {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+        for _ in 0..9 {
+            tokio::time::sleep(Duration::from_millis(400)).await;
             a.extend(&delivery).await.unwrap();
         }
     };

@@ -114,7 +114,7 @@ pub async fn a_refused_row_holds_back_its_key_only(stores: &dyn Stores) {
     let store = stores.open(LONG).await;
     record(&store, vec![event("bad", 1), event("bad", 2), event("good", 3)]).await;
     let claimed = claim(&store, "relay").await;
-    let pause = Duration::from_millis(400);
+    let pause = Duration::from_secs(2);
     store.outbox().fail(&claimed[0], "too long", Some(in_(pause))).await.unwrap();
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [3]);
     let later = testkit::eventually!(within PATIENCE, {
@@ -227,14 +227,22 @@ pub async fn the_relay_publishes_in_order(stores: &dyn Stores) {
     record(&store, (0..150).map(|n| event("key", n)).collect()).await;
     let relaying = relay(store.outbox(), &bus);
     testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
-    let started = std::time::Instant::now();
-    record(&store, vec![event("key", 150)]).await;
-    relaying.wake.poke();
-    testkit::eventually!(within PATIENCE, bus.numbers().len() == 151);
-    assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
-    record(&store, vec![event("key", 151)]).await;
+    // Who is not woken finds out about 450 ms later, each time; a busy machine is not that slow ten times in a row.
+    let (mut waits, mut last) = (Vec::new(), 149);
+    while !waits.iter().any(|wait| *wait < Duration::from_millis(300)) {
+        assert!(waits.len() < 10, "never woken: {waits:?}");
+        testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+        tokio::time::sleep(Duration::from_millis(50)).await; // it looks once more, and rests
+        last += 1;
+        let started = std::time::Instant::now();
+        record(&store, vec![event("key", last)]).await;
+        relaying.wake.poke();
+        testkit::eventually!(within PATIENCE, bus.numbers().last() == Some(&last));
+        waits.push(started.elapsed());
+    }
+    record(&store, vec![event("key", last + 1)]).await;
     relaying.stop().await;
-    assert_eq!(bus.numbers(), (0..152).collect::<Vec<_>>(), "the last one is published before the relay ends");
+    assert_eq!(bus.numbers(), (0..last + 2).collect::<Vec<_>>(), "the last one is published before the relay ends");
 }
 
 /// A bus that is down costs time and nothing else.
