@@ -32,7 +32,7 @@ struct Order {
 
 impl Order {
     async fn start(cluster: &Cluster, folder: &std::path::Path) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = testkit::free_port();
         let data = |name: &str| format!("sqlite://{}", folder.join(name).display());
         let child = Command::new(binary("order")?)
             .env("TRIREME_DATABASE__URL", data("order.db"))
