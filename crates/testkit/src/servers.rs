@@ -11,10 +11,12 @@ mod own;
 pub use cluster::RedisCluster;
 
 use std::{
+    collections::BTreeSet,
     env,
     fmt::Display,
+    io::Write as _,
     path::PathBuf,
-    sync::{Mutex, OnceLock},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -259,5 +261,12 @@ fn missing(server: impl Display, variable: Option<&str>) {
         env::var_os("TEST_ALL").is_none_or(|value| value != "1"),
         "{server} is not installed{variable}, but TEST_ALL=1 asks for it: run `make servers`"
     );
-    eprintln!("NOT TESTED: {server} is not installed{variable}");
+    let lost = format!("NOT TESTED: {server} is not installed{variable}");
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(lost.clone()) {
+        // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+        drop(writeln!(std::io::stderr(), "{lost}"));
+    }
 }
+
+/// What was said, once in each process.
+static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
