@@ -9,9 +9,6 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// `cache.url` names no store.
-    #[error("unknown cache scheme {0:?}: known are memory:, redis:// and redis+cluster://")]
-    UnknownScheme(String),
     /// `cache.url` cannot be read. The text holds no password.
     #[error("the cache's address")]
     Address(#[source] BoxError),

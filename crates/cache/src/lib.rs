@@ -28,25 +28,3 @@ pub use error::{BoxError, Error, LoadError};
 pub use memory::Memory;
 pub use policy::Policy;
 pub use store::{Ask, Entry, Fill, Found, Listener, Reach, Store, Token};
-
-use std::sync::Arc;
-
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Opens the store that `url` names: `memory:`, `redis://…` or `redis+cluster://…`.
-///
-/// What a store does in the background runs on `tracker` until `stop`; `memory:` does nothing there.
-///
-/// # Errors
-///
-/// Returns [`Error::UnknownScheme`] for any other URL, and [`Error::Address`] for one that cannot be read.
-pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Arc<dyn Store>, Error> {
-    match url.split_once(':') {
-        Some(("memory", "")) => Ok(Arc::new(Memory::new(clock::system()))),
-        Some((scheme, _)) if ::redis::Redis::knows(scheme) => {
-            let store = Redis::open(url, tracker, stop).map_err(|error| Error::Address(error.into()))?;
-            Ok(Arc::new(store))
-        }
-        _ => Err(Error::UnknownScheme(url.split(':').next().unwrap_or_default().to_owned())),
-    }
-}

@@ -39,9 +39,6 @@ pub enum Error {
     /// The backend did not answer in time.
     #[error("lock backend did not answer within {0:?}")]
     TimedOut(Duration),
-    /// `lock.url` names no backend.
-    #[error("unknown lock scheme {0:?}: known are memory:, redis:// and redis+cluster://")]
-    UnknownScheme(String),
 }
 
 impl Error {

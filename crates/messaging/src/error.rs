@@ -36,9 +36,6 @@ pub enum Error {
         /// The event's id.
         event: Uuid,
     },
-    /// No adapter has this scheme.
-    #[error("unknown scheme `{0}`; known are sqlite:, nats:, tls:")]
-    UnknownScheme(String),
     /// The bus' address, or a name on it, is none that it can have.
     #[error("the bus cannot be used: {0}")]
     Address(String),

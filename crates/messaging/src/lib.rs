@@ -8,13 +8,13 @@
 
 mod attributes;
 mod bus;
+mod config;
 mod consumer;
 mod error;
 mod event;
 mod metrics;
 pub mod mongodb;
 pub mod nats;
-mod open;
 mod outbox;
 mod part;
 pub mod postgres;
@@ -25,10 +25,10 @@ pub mod suite;
 mod track;
 
 pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Tag};
+pub use config::Config;
 pub use consumer::{Consumer, Failure, Handler, Policy};
 pub use error::Error;
 pub use event::{Effects, Event, Receipt};
-pub use open::{Config, open};
 pub use outbox::{Depth, Outbox, OutboxRow, Recorded};
 pub use relay::{Relay, Wake};
 pub use track::Track;

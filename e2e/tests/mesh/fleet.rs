@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::binary;
-use messaging::Track;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -202,7 +201,7 @@ impl Fleet {
 
     /// Waits until no event is under way on the bus; returns how many still are when that takes too long.
     pub(crate) async fn open_events(&self) -> Result<u64> {
-        let bus = messaging::open(&self.stores.bus, Track::Stable, clock::system()).await?;
+        let bus = backends::bus(&messaging::Config::new(&self.stores.bus), clock::system()).await?;
         let give_up = Instant::now() + PATIENCE;
         loop {
             let mut open = 0;

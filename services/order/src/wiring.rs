@@ -53,12 +53,12 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 pub async fn service(config: &Config) -> Result<chassis::App> {
     let (clock, wake, tasks) = (clock::system(), Wake::default(), Tasks::new());
     let store = store(config, &clock, &wake, config.database.migrate).await?;
-    let bus = messaging::open(&config.bus.url, config.bus.track(), clock.clone()).await.context("bus.url")?;
+    let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
     let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let (follow_ups, worker) = follow_up::queue();
     let app = Arc::new(use_cases(config, clock.clone(), &store, follow_ups, &tasks)?);
     let locks = Locks::new(
-        lock::open(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
+        backends::lock(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
         tasks.tracker(),
         lock::Policy::default(),
     );
@@ -185,7 +185,7 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
     let payment = &config.payment;
     let grpc = Grpc::new(&payment.url, payment.client.clone(), Some(credential), "payment").context("payment.url")?;
-    let cache = cache::open(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
+    let cache = backends::cache(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
     Ok(App {
         orders: Arc::clone(&store.orders),
         products: Arc::clone(&store.products),

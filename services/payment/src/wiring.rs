@@ -44,9 +44,9 @@ pub async fn app(config: &Config) -> Result<App> {
     let wake = Wake::default();
     let store = open_store(config, &clock, &wake, config.database.migrate).await?;
     let sandbox = open_provider(&config.provider.url, config.database.migrate).await?;
-    let bus = messaging::open(&config.bus.url, config.bus.track(), Arc::clone(&clock)).await.context("bus.url")?;
+    let bus = backends::bus(&config.bus, Arc::clone(&clock)).await.context("bus.url")?;
     let locks = Locks::new(
-        lock::open(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
+        backends::lock(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
         tasks.tracker(),
         Policy::default(),
     );

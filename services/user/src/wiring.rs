@@ -53,7 +53,7 @@ const PRUNED: u32 = 1000;
 pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let wake = Wake::default();
     let store = store(config, &clock, &wake, config.database.migrate).await?;
-    let bus = messaging::open(&config.bus.url, config.bus.track(), clock.clone()).await.context("bus.url")?;
+    let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
     let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let tasks = Tasks::new();
     let app = use_cases(config, clock.clone(), &store, &tasks).await?;
@@ -167,7 +167,7 @@ fn scheme(url: &str) -> &str {
 
 async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &Tasks) -> Result<App> {
     let keys = KeyRing::open(Arc::clone(&store.keys), clock.clone(), config.tokens.rotation()).await?;
-    let cache = cache::open(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
+    let cache = backends::cache(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
     let policy = cache::Policy { ttl: config.cache.ttl, ..cache::Policy::default() };
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
     let order = Http::new(&config.order.url, config.order.client.clone(), Some(credential), "order");

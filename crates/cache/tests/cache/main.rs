@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache::{Ask, BoxError, Cache, Entry, Fill, Found, Listener, LoadError, Memory, Policy, Reach, Store, Token};
 use tokio::time::{Instant, sleep};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod fuzz;
 mod processes;
@@ -155,14 +154,4 @@ async fn a_store_that_is_down_costs_time_and_nothing_else() {
         assert!(matches!(failed, Err(LoadError::Failed(error)) if *error == "the loader's own"));
         assert!(start.elapsed() <= Duration::from_secs(3));
     }
-}
-
-#[tokio::test]
-async fn only_known_schemes_open() {
-    let open = |url| cache::open(url, &TaskTracker::new(), &CancellationToken::new());
-    assert!(open("memory:").is_ok());
-    for unknown in ["memory", "memory:x", "memcached://localhost", ""] {
-        assert!(open(unknown).unwrap_err().to_string().contains("memory:"));
-    }
-    assert!(open("redis://localhost?poool=1").is_err());
 }

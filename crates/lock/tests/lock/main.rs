@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use lock::{Acquired, Backend, BoxError, Error, Locks, Memory, Owner, Policy, Request, Turn};
 use tokio::time::{Instant, advance};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 mod contract {
     use super::{Arc, Backend, Memory};
@@ -121,15 +121,4 @@ async fn fences_rise_over_a_restart() {
         assert!(guard.fence() > last);
         last = guard.fence();
     }
-}
-
-#[test]
-fn only_known_schemes_open() {
-    let open = |url| lock::open(url, &TaskTracker::new(), &CancellationToken::new());
-    assert!(open("memory:").is_ok());
-    for unknown in ["memory", "memory:x", "redis:", "etcd://localhost", ""] {
-        assert!(open(unknown).is_err(), "{unknown}");
-    }
-    assert!(matches!(open("etcd://localhost"), Err(Error::UnknownScheme(_))));
-    assert!(matches!(open("redis://localhost?poool=1"), Err(Error::Unavailable(_))));
 }

@@ -36,7 +36,7 @@ impl Servers {
         let (user, password) = login.split_once(':').context("a password")?;
         let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
         let stream = jetstream::new(options.connect(address).await?);
-        Ok(Some(Self { orders, bus: messaging::open(&nats, messaging::Track::Stable, clock::system()).await?, stream }))
+        Ok(Some(Self { orders, bus: backends::bus(&messaging::Config::new(&nats), clock::system()).await?, stream }))
     }
 
     pub(super) async fn orders(&self) -> Result<u64> {

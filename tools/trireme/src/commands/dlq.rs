@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
-use messaging::{Bus, DeadLetter, Track};
+use messaging::{Bus, DeadLetter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(path: &Path, bus: Option<String>, what: Dlq) -> Result<E
         let data = Data::open(path)?;
         data.bus(&data.state()?)?
     };
-    let bus = messaging::open(&url, Track::Stable, clock::system()).await.context("cannot open the bus")?;
+    let bus = backends::bus(&messaging::Config::new(url), clock::system()).await.context("cannot open the bus")?;
     let done = match what {
         Dlq::List { group, json } => list(&*bus, group.as_deref(), json).await,
         Dlq::Show { id } => show(&*bus, id).await,

@@ -37,7 +37,7 @@ fn dlq(url: &str, arguments: &[&str]) -> (bool, String) {
 
 async fn is_brought_back(url: &str) {
     assert_eq!(dlq(url, &["list"]), (true, "no dead letters\n".to_owned()));
-    let bus = messaging::open(url, messaging::Track::Stable, clock::system()).await.unwrap();
+    let bus = backends::bus(&messaging::Config::new(url), clock::system()).await.unwrap();
     let (token, tasks, handler) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Broken::default()));
     let consumer = Consumer::new(Arc::clone(&bus), "shop", &["thing.sold.v1"], handler.clone(), Policy::default());
     tasks.spawn(consumer.run(token.clone(), tasks.clone()));

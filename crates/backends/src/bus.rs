@@ -1,0 +1,43 @@
+//! The buses.
+
+use std::sync::Arc;
+
+use clock::SharedClock;
+use futures::future::BoxFuture;
+use messaging::{Bus, Config};
+
+use crate::{
+    Error,
+    adapter::{Adapter, adapter, choose},
+};
+
+type Opened<'a> = BoxFuture<'a, Result<Arc<dyn Bus>, messaging::Error>>;
+type Open = for<'a> fn(&'a Config, SharedClock) -> Opened<'a>;
+
+/// One line an adapter.
+const BUSES: [Adapter<Open>; 2] = [adapter!("sqlite", ["sqlite"], sqlite), adapter!("nats", ["nats", "tls"], nats)];
+
+/// Opens the bus that the section `bus` of a service's configuration names.
+///
+/// # Errors
+///
+/// The scheme of its URL is unknown or was left out of the build, or the bus cannot be reached.
+pub async fn open(config: &Config, clock: SharedClock) -> Result<Arc<dyn Bus>, Error> {
+    choose(&BUSES, &config.url)?(config, clock).await.map_err(Error::open)
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(config: &Config, clock: SharedClock) -> Opened<'_> {
+    Box::pin(async move {
+        let bus = messaging::sqlite::SqliteBus::open(&config.url, clock).await?.on_track(config.track());
+        Ok(Arc::new(bus) as Arc<dyn Bus>)
+    })
+}
+
+#[cfg(feature = "nats")]
+fn nats(config: &Config, clock: SharedClock) -> Opened<'_> {
+    Box::pin(async move {
+        let bus = messaging::nats::NatsBus::open(&config.url, clock).await?.on_track(config.track());
+        Ok(Arc::new(bus) as Arc<dyn Bus>)
+    })
+}

@@ -1,0 +1,27 @@
+//! What a service's configuration says of its bus.
+
+use serde::Deserialize;
+
+use crate::Track;
+
+/// Section `bus` of a service's configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Its URL; the scheme picks the adapter.
+    pub url: String,
+    /// Whether this process is the canary among the service's consumers: see [`Track`].
+    pub canary: bool,
+}
+
+impl Config {
+    /// The bus of this URL, for the version that everybody uses.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), canary: false }
+    }
+
+    /// Which version the process is.
+    pub fn track(&self) -> Track {
+        if self.canary { Track::Canary } else { Track::Stable }
+    }
+}
