@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod manifest;
+mod modules;
 mod rules;
 mod source;
 mod workspace;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use workspace::Error;
 
-/// A place where a rule is broken.
+/// A line at which a rule is broken.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Breach {
     /// The file, from the root of the workspace.

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 /// A dependency as the manifest writes it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Dependency {
-    /// The name by which the code knows it.
+    /// The name in the manifest, which is that in the code with `-` for `_`.
     pub(crate) name: String,
     /// Whether only tests, examples and benches see it.
     pub(crate) dev: bool,
@@ -16,6 +16,13 @@ pub(crate) struct Dependency {
     /// Whether the version and the path come from the root manifest.
     pub(crate) inherited: bool,
     pub(crate) line: usize,
+}
+
+impl Dependency {
+    /// The name as it stands in a path.
+    pub(crate) fn code_name(&self) -> String {
+        self.name.replace('-', "_")
+    }
 }
 
 #[derive(Debug)]
@@ -47,9 +54,9 @@ impl Manifest {
     }
 
     /// The folder of the package and what is in it: `("services", "user")`, or `("e2e", "")`.
-    pub(crate) fn place(&self) -> (String, String) {
-        let mut parts = self.file.parent().into_iter().flat_map(|p| p.iter()).map(|p| p.to_string_lossy().into_owned());
-        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    pub(crate) fn package(&self) -> (&str, &str) {
+        let mut folders = self.file.parent().into_iter().flat_map(|p| p.iter()).filter_map(|folder| folder.to_str());
+        (folders.next().unwrap_or_default(), folders.next().unwrap_or_default())
     }
 }
 
@@ -120,6 +127,6 @@ mod tests {
             ]
         );
         assert!(manifest.unpublished && !manifest.inherits_lints);
-        assert_eq!(manifest.place(), ("crates".to_owned(), "a".to_owned()));
+        assert_eq!(manifest.package(), ("crates", "a"));
     }
 }

@@ -1,9 +1,13 @@
 //! The rules, each with tests that show how it is broken.
 
+mod cycles;
+mod docs;
 mod edges;
+mod features;
+mod files;
 mod layers;
 mod size;
-mod words;
+mod suites;
 
 use crate::Breach;
 use crate::manifest::Manifest;
@@ -18,20 +22,25 @@ const MANIFEST_RULES: [fn(&Manifest) -> Vec<Breach>; 4] =
 const SOURCE_RULES: [fn(&Source) -> Vec<Breach>; 9] = [
     size::files_are_short,
     size::functions_are_short,
-    words::files_say_what_they_are,
-    words::no_mod_rs,
-    words::nothing_is_spawned_untracked,
-    words::no_test_is_ignored,
-    layers::dependencies_point_inward,
-    layers::layers_know_their_technology,
-    layers::time_is_passed_in,
+    files::files_say_what_they_are,
+    files::no_mod_rs,
+    files::nothing_is_spawned_untracked,
+    files::no_test_is_ignored,
+    features::features_are_asked_in_the_registry,
+    docs::libraries_ask_for_docs,
+    docs::no_docs_are_waived,
 ];
+
+/// Rules that look at several files together.
+const WORKSPACE_RULES: [fn(&Workspace) -> Vec<Breach>; 3] =
+    [cycles::no_module_uses_back, layers::layers_keep_to_their_lists, suites::cases_are_run];
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Breach> {
     let manifests =
         workspace.manifests.iter().flat_map(|manifest| MANIFEST_RULES.iter().flat_map(|rule| rule(manifest)));
     let sources = workspace.sources.iter().flat_map(|source| SOURCE_RULES.iter().flat_map(|rule| rule(source)));
-    manifests.chain(sources).collect()
+    let together = WORKSPACE_RULES.iter().flat_map(|rule| rule(workspace));
+    manifests.chain(sources).chain(together).collect()
 }
 
 fn in_source(source: &Source, line: usize, rule: &'static str, detail: String) -> Breach {

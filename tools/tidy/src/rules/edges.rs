@@ -39,7 +39,7 @@ fn breach(manifest: &Manifest, dependency: &Dependency, rule: &'static str, why:
 
 /// A crate uses the crates of the table and none of the services and tools.
 pub(super) fn crates_know_crates(manifest: &Manifest) -> Vec<Breach> {
-    let (folder, name) = manifest.place();
+    let (folder, name) = manifest.package();
     if folder != "crates" {
         return Vec::new();
     }
@@ -60,7 +60,7 @@ pub(super) fn crates_know_crates(manifest: &Manifest) -> Vec<Breach> {
 
 /// Nobody depends on a service: services meet in proto/ and in events, tools and e2e talk to the real binaries.
 pub(super) fn services_stand_alone(manifest: &Manifest) -> Vec<Breach> {
-    let (folder, _) = manifest.place();
+    let (folder, _) = manifest.package();
     let named = |d: &&Dependency, names: &[&str]| names.contains(&d.name.trim_start_matches("trireme-"));
     let services = manifest.dependencies.iter().filter(|d| named(d, &SERVICES)).map(|d| {
         breach(
@@ -87,7 +87,7 @@ pub(super) fn testkit_is_for_tests(manifest: &Manifest) -> Vec<Breach> {
 /// Versions, lints and `publish = false` are written once, in the root manifest.
 pub(super) fn root_decides(manifest: &Manifest) -> Vec<Breach> {
     // A crate may ask for itself with its contract suite, which cannot be written in the root manifest.
-    let itself = |d: &Dependency| d.dev && d.name.strip_prefix("trireme-") == Some(manifest.place().1.as_str());
+    let itself = |d: &Dependency| d.dev && d.name.strip_prefix("trireme-") == Some(manifest.package().1);
     let own = manifest.dependencies.iter().filter(|d| !d.inherited && !itself(d)).map(|d| {
         breach(manifest, d, "manifest", "the version belongs into [workspace.dependencies], here `.workspace = true`")
     });

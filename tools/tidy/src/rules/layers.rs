@@ -1,215 +1,224 @@
-//! Inside a service dependencies point inward: api → app → domain, adapters → app, domain, wiring → all; config borrows
-//! its sections from where they are used.
+//! Inside a service dependencies point inward, and each layer names what is on its list and nothing else.
 
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path as FilePath;
+
+use self::lists::{LAYERS, Layer, TECHNOLOGIES};
 use super::in_source;
 use crate::Breach;
-use crate::source::Source;
+use crate::manifest::Manifest;
+use crate::modules::Modules;
+use crate::source::{Path, Source, local_names};
+use crate::workspace::Workspace;
 
-/// Each layer with the modules of its service that it may name.
-const INWARD: [(&str, &[&str]); 5] = [
-    ("domain", &["domain"]),
-    ("app", &["app", "domain"]),
-    ("api", &["api", "app", "domain"]),
-    ("adapters", &["adapters", "app", "domain"]),
-    ("config", &["adapters", "app", "config", "domain"]),
+/// The first names of paths that are neither a crate nor a module.
+const BUILT_IN: [&str; 26] = [
+    "Self",
+    "bool",
+    "char",
+    "clippy",
+    "core",
+    "diagnostic",
+    "f32",
+    "f64",
+    "i128",
+    "i16",
+    "i32",
+    "i64",
+    "i8",
+    "isize",
+    "miri",
+    "rustdoc",
+    "rustfmt",
+    "std",
+    "str",
+    "u128",
+    "u16",
+    "u32",
+    "u64",
+    "u8",
+    "unsafe",
+    "usize",
 ];
 
-/// Each layer with the crates and modules that are none of its business.
-const FOREIGN: [(&str, &[&str]); 4] = [
-    (
-        "domain",
-        &[
-            "async_trait",
-            "axum",
-            "cache",
-            "chassis",
-            "client",
-            "clock",
-            "config",
-            "futures",
-            "http",
-            "hyper",
-            "lock",
-            "messaging",
-            "proto",
-            "rand",
-            "serde",
-            "serde_json",
-            "postgres",
-            "sqlite",
-            "sqlx",
-            "std::env",
-            "std::fs",
-            "std::io",
-            "std::net",
-            "std::process",
-            "std::thread",
-            "std::time::Instant",
-            "std::time::SystemTime",
-            "telemetry",
-            "tokio",
-            "tonic",
-            "tracing",
-        ],
-    ),
-    (
-        "app",
-        &[
-            "axum", "chassis", "http", "hyper", "mongo", "mongodb", "postgres", "proto", "redis", "sqlite", "sqlx",
-            "tonic",
-        ],
-    ),
-    ("api", &["mongo", "mongodb", "postgres", "redis", "sqlite", "sqlx"]),
-    ("config", &["axum", "mongo", "mongodb", "postgres", "redis", "sqlite", "sqlx", "tonic"]),
-];
-
-/// The layer of a service's file: `services/user/src/app/ports.rs` and `services/user/src/app.rs` are in `app`.
-fn layer(source: &Source) -> Option<&str> {
-    match source.parts().as_slice() {
-        ["services", _, "src", layer, ..] => Some(layer.strip_suffix(".rs").unwrap_or(layer)),
-        _ => None,
-    }
+/// Checks the layers of every service.
+pub(super) fn layers_keep_to_their_lists(workspace: &Workspace) -> Vec<Breach> {
+    let files = workspace.sources.iter().map(|source| (source.file.as_path(), source)).collect();
+    let services = workspace.manifests.iter().filter(|manifest| manifest.package().0 == "services");
+    services.flat_map(|manifest| in_service(workspace, manifest, &files)).collect()
 }
 
-fn of<'a>(table: &'a [(&str, &'a [&'a str])], source: &Source) -> &'a [&'a str] {
-    let layer = layer(source);
-    table.iter().find(|(name, _)| layer == Some(name)).map_or(&[], |(_, entries)| entries)
-}
-
-/// A layer names itself and the layers within; the root of the service counts as outside.
-pub(super) fn dependencies_point_inward(source: &Source) -> Vec<Breach> {
-    let allowed = of(&INWARD, source);
-    if allowed.is_empty() {
-        return Vec::new();
-    }
-    let names = source.names_below("crate").into_iter();
-    names
-        .filter(|(_, name)| !allowed.contains(name))
-        .map(|(at, name)| {
-            let layer = layer(source).unwrap_or_default();
-            let detail = format!("`{layer}` may not use `crate::{name}`, only {}", allowed.join(", "));
-            in_source(source, source.line(at), "layer", detail)
-        })
-        .collect()
-}
-
-/// Business rules know no technology, use cases no protocol and no database, the interface no database.
-pub(super) fn layers_know_their_technology(source: &Source) -> Vec<Breach> {
-    let foreign = of(&FOREIGN, source).iter().flat_map(|name| {
-        let places = source.find(name).into_iter().filter(move |at| is_path(source, *at, name));
-        places.map(move |at| (at, *name))
-    });
-    let mut breaches: Vec<Breach> = foreign
-        .map(|(at, name)| {
-            let layer = layer(source).unwrap_or_default();
-            let detail = format!("`{name}` is none of the business of `{layer}`: put it behind a port or pass it in");
-            in_source(source, source.line(at), "layer-technology", detail)
-        })
-        .collect();
-    if layer(source) == Some("domain") {
-        breaches.extend(source.code.match_indices("async ").chain(source.code.match_indices(".await")).map(
-            |(at, _)| {
-                let detail = "business rules are sync: nothing in `domain` waits".to_owned();
-                in_source(source, source.line(at), "layer-technology", detail)
-            },
-        ));
+fn in_service(workspace: &Workspace, manifest: &Manifest, files: &HashMap<&FilePath, &Source>) -> Vec<Breach> {
+    let (_, service) = manifest.package();
+    let folder = FilePath::new("services").join(service).join("src");
+    let modules = Modules::read(&folder.join("lib.rs"), files);
+    let mut breaches = Vec::new();
+    for source in workspace.sources.iter().filter(|source| source.file.starts_with(&folder)) {
+        let Some(layer) = layer(source) else {
+            let names = LAYERS.map(|layer| layer.name).join(", ");
+            breaches.push(in_source(source, 1, "layer", format!("this is in no layer of a service: {names}")));
+            continue;
+        };
+        breaches.extend(Names { source, manifest, modules: &modules, layer }.check());
+        breaches.extend(domain_is_sync(source, layer));
+        breaches.extend(time_is_passed_in(source, layer));
     }
     breaches
 }
 
-/// Whether the name stands for the crate: `name::…`, or `use name;`.
-fn is_path(source: &Source, at: usize, name: &str) -> bool {
-    let after = source.code[at + name.len()..].trim_start();
-    after.starts_with("::") || source.code[..at].trim_end().ends_with("use")
+/// The layer of a service's file: `services/user/src/app/ports.rs` and `services/user/src/app.rs` are in `app`.
+fn layer(source: &Source) -> Option<&'static Layer> {
+    let name = *source.components().get(3)?;
+    LAYERS.iter().find(|layer| layer.name == name.strip_suffix(".rs").unwrap_or(name))
+}
+
+/// The paths that one file names.
+struct Names<'a> {
+    source: &'a Source,
+    manifest: &'a Manifest,
+    modules: &'a Modules<'a>,
+    layer: &'static Layer,
+}
+
+impl Names<'_> {
+    fn check(&self) -> Vec<Breach> {
+        let tokens = self.source.tokens();
+        let paths = self.source.paths();
+        let local = local_names(&tokens, &paths);
+        let tests = self.source.test_spans();
+        let for_tests = |at: usize| self.is_for_tests(at) || tests.iter().any(|span| span.contains(&at));
+        let mut breaches = Vec::new();
+        for path in &paths {
+            let own = self.root_path(path);
+            let found = if let Some(segments) = &own {
+                self.inward(segments)
+            } else {
+                self.outward(path, &local, for_tests(path.at))
+            };
+            breaches
+                .extend(found.map(|(rule, detail)| in_source(self.source, self.source.line(path.at), rule, detail)));
+        }
+        breaches.dedup();
+        breaches
+    }
+
+    /// Whether a byte of the file is in a module that is compiled for tests only.
+    fn is_for_tests(&self, at: usize) -> bool {
+        self.modules.containing(self.source, at).is_some_and(|module| self.modules.is_test(module))
+    }
+
+    /// The segments from the root of the service, for a path that leads there: `crate::app`, `super::app` in
+    /// `domain.rs`, `user::app` in user's binary.
+    fn root_path<'p>(&self, path: &Path<'p>) -> Option<Vec<&'p str>> {
+        let segments = path.segments.strip_prefix(&["self"]).unwrap_or(&path.segments);
+        let (first, rest) = segments.split_first()?;
+        match *first {
+            "crate" => Some(rest.to_vec()),
+            "super" => {
+                let up = segments.iter().take_while(|segment| **segment == "super").count();
+                // `super` within the layer leads nowhere else.
+                (up >= self.depth(path.at)).then(|| segments[up..].to_vec())
+            }
+            first if self.layer.name == "main" && first == self.manifest.package().1 => Some(rest.to_vec()),
+            _ => None,
+        }
+    }
+
+    /// How many `super` lead from a byte of the file to the root of the service.
+    fn depth(&self, at: usize) -> usize {
+        self.modules.containing(self.source, at).map_or(0, Vec::len)
+    }
+
+    fn inward(&self, segments: &[&str]) -> Option<(&'static str, String)> {
+        let named = segments.first().copied().unwrap_or("*");
+        if self.layer.inner.contains(&named) {
+            return None;
+        }
+        let allowed = if self.layer.inner.is_empty() { "nothing".to_owned() } else { self.layer.inner.join(", ") };
+        Some((
+            "layer",
+            format!("`{}` may not name `crate::{named}`; of its service it may name {allowed}", self.layer.name),
+        ))
+    }
+
+    fn outward(&self, path: &Path<'_>, local: &HashSet<&str>, for_tests: bool) -> Option<(&'static str, String)> {
+        let first = *path.segments.first()?;
+        if !is_crate(path, first, local) {
+            return None;
+        }
+        let named = path.segments.join("::").replacen("core::", "std::", 1);
+        let lists = self.layer.outer.iter().copied().chain(self.technologies());
+        let allowed = lists.flatten().any(|entry| is_below(&named, entry));
+        if allowed || (for_tests && self.has_for_tests(first)) {
+            return None;
+        }
+        let (layer, instead) = (self.layer.name, self.layer.instead);
+        let detail =
+            format!("`{named}` is not on the list of `{layer}` in tools/tidy/src/rules/layers/lists.rs: {instead}");
+        Some(("layer-technology", detail))
+    }
+
+    /// The lists of the technologies after which the file, or a folder around it, is named.
+    fn technologies(&self) -> impl Iterator<Item = &'static [&'static str]> {
+        let components = if self.layer.name == "adapters" { self.source.components() } else { Vec::new() };
+        let stems: Vec<String> = components.into_iter().map(|name| name.trim_end_matches(".rs").to_owned()).collect();
+        TECHNOLOGIES.iter().filter(move |(name, _)| stems.iter().any(|stem| stem == name)).map(|(_, list)| *list)
+    }
+
+    /// Tests may use what the manifest has for them, and all of the standard library and the runtime.
+    fn has_for_tests(&self, first: &str) -> bool {
+        // `prop` comes with the prelude of proptest.
+        let name = if first == "prop" { "proptest" } else { first };
+        let mut dependencies = self.manifest.dependencies.iter().filter(|dependency| dependency.dev);
+        ["std", "core", "tokio"].contains(&first) || dependencies.any(|dependency| dependency.code_name() == name)
+    }
+}
+
+/// Whether a path begins with the name of a crate.
+fn is_crate(path: &Path<'_>, first: &str, local: &HashSet<&str>) -> bool {
+    if path.absolute || ["std", "core", "alloc"].contains(&first) {
+        return true;
+    }
+    let word = first.starts_with(|c: char| c.is_lowercase() || c == '_');
+    // `use x as y` makes `y` local, and `x` is looked at where it is imported.
+    word && !local.contains(first) && !BUILT_IN.contains(&first) && !["self", "crate", "super"].contains(&first)
+}
+
+/// Whether `path` is `entry` or below it.
+fn is_below(path: &str, entry: &str) -> bool {
+    path.strip_prefix(entry).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Business rules wait for nothing.
+fn domain_is_sync(source: &Source, layer: &Layer) -> Vec<Breach> {
+    if layer.name != "domain" {
+        return Vec::new();
+    }
+    let tokens = source.tokens();
+    let waits = tokens.iter().filter(|token| ["async", "await"].contains(&token.text));
+    waits
+        .map(|token| {
+            let detail = "business rules are sync: nothing in `domain` waits".to_owned();
+            in_source(source, source.line(token.at), "layer-technology", detail)
+        })
+        .collect()
 }
 
 /// Only the clock that was passed in says what time it is.
-pub(super) fn time_is_passed_in(source: &Source) -> Vec<Breach> {
-    if of(&INWARD, source).is_empty() {
+fn time_is_passed_in(source: &Source, layer: &Layer) -> Vec<Breach> {
+    if ["wiring", "cli", "main"].contains(&layer.name) {
         return Vec::new();
     }
     let calls = ["::now_utc(", "SystemTime::now(", "clock::system("];
-    let places = calls.into_iter().flat_map(|call| source.code.match_indices(call));
-    places
+    let found = calls.into_iter().flat_map(|call| source.code.match_indices(call));
+    found
         .map(|(at, _)| {
             let detail = "take the time from the clock that is passed in; only `wiring` asks the system".to_owned();
             in_source(source, source.line(at), "time", detail)
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(layer: &str, text: &str) -> Source {
-        Source::new(format!("services/user/src/{layer}"), text)
-    }
-
-    fn lines(breaches: &[Breach]) -> Vec<usize> {
-        breaches.iter().map(|breach| breach.line).collect()
-    }
-
-    #[test]
-    fn an_edge_outward_is_named() {
-        for (file, text) in [
-            ("domain/user.rs", "use crate::app::ports;"),
-            ("domain.rs", "crate::adapters::sqlite::open();"),
-            ("app/register.rs", "use crate::{adapters, domain::User};"),
-            ("app/register.rs", "use crate::api::http;"),
-            ("api/http.rs", "use crate::adapters::sqlite::SqliteUsers;"),
-            ("api/http.rs", "fn state() -> crate::wiring::Parts {}"),
-            ("adapters/sqlite.rs", "use crate::api::http;"),
-            ("adapters/sqlite.rs", "use crate::Config;"),
-            ("config.rs", "use crate::wiring::Parts;"),
-        ] {
-            assert_eq!(lines(&dependencies_point_inward(&source(file, text))), [1], "{file}: {text}");
-        }
-    }
-
-    #[test]
-    fn an_edge_inward_is_fine() {
-        for (file, text) in [
-            ("domain/user.rs", "use crate::domain::Email; // not crate::app"),
-            ("app/register.rs", "use crate::{app::ports::Users, domain::User};"),
-            ("api/http.rs", "use crate::app::register;\nuse crate::domain::User;"),
-            ("adapters/sqlite.rs", "use crate::app::ports::Users;\nuse super::sqlite;"),
-            ("wiring.rs", "use crate::{adapters, api, app, config, domain};"),
-            ("main.rs", "use crate::wiring;"),
-        ] {
-            assert_eq!(dependencies_point_inward(&source(file, text)), [], "{file}: {text}");
-        }
-        let elsewhere = Source::new("crates/auth/src/domain/a.rs", "use crate::api;");
-        assert_eq!(dependencies_point_inward(&elsewhere), []);
-    }
-
-    #[test]
-    fn technology_in_the_wrong_layer_is_named() {
-        for (file, text) in [
-            ("domain/user.rs", "use serde::Serialize;"),
-            ("domain/user.rs", "std::fs::read(\"a\");"),
-            ("domain/user.rs", "use tokio;"),
-            ("domain/user.rs", "pub async fn confirm() {}"),
-            ("app/register.rs", "sqlx::query(\"SELECT 1\");"),
-            ("app/register.rs", "use axum::Json;"),
-            ("api/http.rs", "use sqlx::SqlitePool;"),
-        ] {
-            assert_eq!(lines(&layers_know_their_technology(&source(file, text))), [1], "{file}: {text}");
-        }
-        for (file, text) in [
-            ("domain/user.rs", "let client = http.client; // serde::Serialize\nself.lock();"),
-            ("app/register.rs", "messaging::Effects::default();"),
-            ("adapters/sqlite.rs", "use sqlx::SqlitePool;"),
-        ] {
-            assert_eq!(layers_know_their_technology(&source(file, text)), [], "{file}: {text}");
-        }
-    }
-
-    #[test]
-    fn asking_the_system_for_the_time_is_named() {
-        let text = "let a = 1;\nlet now = OffsetDateTime::now_utc();";
-        assert_eq!(lines(&time_is_passed_in(&source("app/register.rs", text))), [2]);
-        assert_eq!(lines(&time_is_passed_in(&source("api/http.rs", "clock::system()"))), [1]);
-        assert_eq!(time_is_passed_in(&source("wiring.rs", "clock::system()")), []);
-    }
 }

@@ -1,8 +1,9 @@
-//! The rules over this workspace, and over a made-up one that breaks them.
+//! The rules over this workspace, and over made-up ones that break them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::path::Path;
 
+use tempfile::TempDir;
 use tidy::check;
 
 #[test]
@@ -13,37 +14,82 @@ fn this_workspace_keeps_the_rules() {
     assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
 }
 
-#[test]
-fn a_bad_workspace_is_refused_with_file_line_and_rule() {
-    let root = testkit::temp_dir();
-    let write = |file: &str, text: &str| {
+/// A workspace with these files.
+fn workspace(files: &[(&str, &str)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (file, text) in files {
         let path = root.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
-    };
-    let manifest = "[package]\npublish = false\n[lints]\nworkspace = true\n[dependencies]\norder.workspace = true\n";
-    write("services/user/Cargo.toml", manifest);
-    write("services/user/src/lib.rs", "pub mod app;\n");
-    write("services/user/src/app/mod.rs", "//! The use cases.\nuse crate::adapters::sqlite;\n");
-    write("services/user/target/debug/out.rs", "no head, but not ours\n");
-    write("docs/example.rs", "nor this\n");
+    }
+    root
+}
 
+/// File, line and rule of each breach in it.
+fn found(root: &TempDir) -> Vec<(String, usize, &'static str)> {
     let breaches = check(root.path()).unwrap();
-    let found: Vec<_> = breaches.iter().map(|b| (b.file.to_str().unwrap(), b.line, b.rule)).collect();
-    assert_eq!(
-        found,
-        [
-            ("services/user/Cargo.toml", 6, "service-edge"),
-            ("services/user/src/app/mod.rs", 1, "mod-rs"),
-            ("services/user/src/app/mod.rs", 2, "layer"),
-            ("services/user/src/lib.rs", 1, "file-head"),
-        ]
-    );
+    breaches.into_iter().map(|breach| (breach.file.display().to_string(), breach.line, breach.rule)).collect()
+}
+
+const MANIFEST: &str = "[package]\npublish = false\n[lints]\nworkspace = true\n[dependencies]\n";
+
+#[test]
+fn a_bad_workspace_is_refused_with_file_line_and_rule() {
+    let manifest = format!("{MANIFEST}order.workspace = true\n");
+    let root = workspace(&[
+        ("services/user/Cargo.toml", &manifest),
+        ("services/user/src/lib.rs", "#![warn(missing_docs)]\npub mod app;\n"),
+        ("services/user/src/app/mod.rs", "//! The use cases.\nuse crate::adapters::sqlite;\n"),
+        ("services/user/target/debug/out.rs", "no head, but not ours\n"),
+        ("docs/example.rs", "nor this\n"),
+    ]);
+    let expected = [
+        ("services/user/Cargo.toml", 6, "service-edge"),
+        ("services/user/src/app/mod.rs", 1, "mod-rs"),
+        ("services/user/src/app/mod.rs", 2, "layer"),
+        ("services/user/src/lib.rs", 1, "file-head"),
+    ];
+    assert_eq!(found(&root), expected.map(|(file, line, rule)| (file.to_owned(), line, rule)));
+}
+
+#[test]
+fn technology_planted_into_a_layer_is_refused_line_by_line() {
+    let domain = "//! One user.\nuse mongodb::Client;\nuse redis_rs::Commands;\nuse bson::doc;\nuse async_nats::Client as Bus;\n\
+        use deadpool_redis::Pool;\nfn f() { reqwest::get(x); }\nextern crate sqlx;\n";
+    let app = "//! A use case.\nuse rdkafka::Message;\nuse lapin::Channel;\nuse elasticsearch::Elasticsearch;\n\
+        use client::Grpc;\nfn f() { std::fs::read(x); }\nfn g() { ::tonic::Status::ok(x); }\nuse tokio::{net, sync};\n";
+    let root = workspace(&[
+        ("services/user/Cargo.toml", &format!("{MANIFEST}mongodb.workspace = true\nredis-rs.workspace = true\n")),
+        ("services/user/src/lib.rs", "//! The users.\n#![warn(missing_docs)]\npub mod app;\npub mod domain;\n"),
+        ("services/user/src/app.rs", app),
+        ("services/user/src/domain.rs", domain),
+    ]);
+    let lines = |file: &'static str| (2..=8).map(move |line| (file.to_owned(), line, "layer-technology"));
+    let expected: Vec<_> = lines("services/user/src/app.rs").chain(lines("services/user/src/domain.rs")).collect();
+    assert_eq!(found(&root), expected);
+}
+
+#[test]
+fn what_concerns_several_files_is_refused_too() {
+    let root = workspace(&[
+        ("crates/lock/Cargo.toml", MANIFEST),
+        ("crates/lock/src/lib.rs", "//! Distributed locks.\n#![warn(missing_docs)]\nmod a;\nmod b;\npub mod suite;\n"),
+        ("crates/lock/src/a.rs", "//! The first.\nuse crate::b::B;\n"),
+        ("crates/lock/src/b.rs", "//! The second.\n#[cfg(feature = \"redis\")]\nuse crate::a::A;\n"),
+        ("crates/lock/src/suite.rs", "//! The contract.\npub async fn a_case() {}\n"),
+    ]);
+    let expected = [
+        ("crates/lock/src/a.rs", 2, "module-cycle"),
+        ("crates/lock/src/b.rs", 2, "feature"),
+        ("crates/lock/src/b.rs", 3, "module-cycle"),
+        ("crates/lock/src/suite.rs", 2, "suite-case"),
+    ];
+    assert_eq!(found(&root), expected.map(|(file, line, rule)| (file.to_owned(), line, rule)));
 }
 
 #[test]
 fn a_manifest_that_is_no_toml_is_an_error() {
-    let root = testkit::temp_dir();
+    let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("e2e")).unwrap();
     std::fs::write(root.path().join("e2e/Cargo.toml"), "[package").unwrap();
     assert!(check(root.path()).unwrap_err().to_string().contains("e2e/Cargo.toml is not TOML"));

@@ -19,7 +19,7 @@ pub(super) fn files_say_what_they_are(source: &Source) -> Vec<Breach> {
 }
 
 pub(super) fn no_mod_rs(source: &Source) -> Vec<Breach> {
-    if source.parts().last() != Some(&"mod.rs") {
+    if source.components().last() != Some(&"mod.rs") {
         return Vec::new();
     }
     let detail = "a module `foo` is `foo.rs` beside the folder `foo/`, never `foo/mod.rs`".to_owned();
@@ -27,16 +27,14 @@ pub(super) fn no_mod_rs(source: &Source) -> Vec<Breach> {
 }
 
 pub(super) fn nothing_is_spawned_untracked(source: &Source) -> Vec<Breach> {
-    let spelled = ["tokio::task::spawn", "task::spawn", "tokio::task::spawn_local", "task::spawn_local"];
-    let mut places: Vec<usize> = spelled.into_iter().flat_map(|path| source.find(path)).collect();
-    let imported = source.names_below("tokio").into_iter().filter(|(_, name)| *name == "spawn");
-    places.extend(imported.map(|(at, _)| at));
-    places.sort_unstable();
-    places
-        .into_iter()
-        .map(|at| {
+    let paths = source.paths();
+    let spawns = paths
+        .iter()
+        .filter(|path| matches!(path.segments.as_slice(), ["tokio", "spawn"] | [.., "task", "spawn" | "spawn_local"]));
+    spawns
+        .map(|path| {
             let detail = "a bare spawn makes a task that nobody waits for: use the Tasks or TaskTracker passed in";
-            in_source(source, source.line(at), "spawn", detail.to_owned())
+            in_source(source, source.line(path.at), "spawn", detail.to_owned())
         })
         .collect()
 }
