@@ -1,8 +1,10 @@
-//! HTTP, gRPC and events: translate and nothing else.
+//! HTTP, gRPC and events: they translate and nothing else.
 
 pub mod events;
 pub mod grpc;
 pub mod http;
+
+use std::sync::Arc;
 
 use auth::{Callers, Verifier};
 use axum::extract::FromRef;
@@ -13,7 +15,7 @@ use crate::app::App;
 #[derive(Clone)]
 pub struct Api {
     /// The use cases.
-    pub app: App,
+    pub app: Arc<App>,
     /// Knows people by their access tokens.
     pub verifier: Verifier,
     /// Knows services by their credentials.

@@ -143,11 +143,11 @@ impl Tokens {
 
     /// How signing keys take turns.
     pub fn rotation(&self) -> Rotation {
-        let span = crate::app::span;
+        let span = crate::app::time_duration;
         Rotation {
             every: span(self.rotate_every),
-            ahead: span(self.publish_ahead),
-            after: span(self.publish_after.max(self.access)),
+            publish_ahead: span(self.publish_ahead),
+            publish_after: span(self.publish_after.max(self.access)),
         }
     }
 }
@@ -186,6 +186,6 @@ pub struct Closing {
 impl From<&Closing> for ClosingPolicy {
     fn from(closing: &Closing) -> Self {
         let Closing { at_once, backoff_min, backoff_max, poll } = *closing;
-        Self { at_once, backoff_min, backoff_max, poll }
+        Self { inline_timeout: at_once, backoff_min, backoff_max, poll_interval: poll }
     }
 }

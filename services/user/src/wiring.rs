@@ -1,6 +1,6 @@
 //! Puts the use cases on their adapters: the only place that names both.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use auth::{Callers, Credential, Verifier};
@@ -11,6 +11,7 @@ use clock::SharedClock;
 use futures::future::BoxFuture;
 use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, postgres::PostgresOutbox, sqlite::SqliteOutbox};
 use proto::user::v1::user_service_server::UserServiceServer;
+use tokio::sync::Notify;
 use tonic::service::Routes;
 
 use crate::{
@@ -22,8 +23,9 @@ use crate::{
     },
     api::{Api, events, grpc, http},
     app::{
-        self, App, KeyRing, Parts,
-        ports::{Accounts, Sessions, SigningKeys},
+        self, App, KeyRing, housekeeping,
+        ports::{Accounts, Closings, Sessions, SigningKeys},
+        sweep,
     },
     config::Config,
     domain::{Email, Role},
@@ -41,10 +43,6 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 
 /// Who may call with a service credential.
 const CALLERS: [&str; 2] = ["order", "trireme"];
-/// How often signing keys and ended sessions are looked after; far less than a key is published ahead.
-const UPKEEP: Duration = Duration::from_mins(10);
-/// How many ended sessions are dropped at a time.
-const PRUNED: u32 = 1000;
 
 /// Builds the service and starts its background work.
 ///
@@ -56,10 +54,10 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
     let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
     let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let tasks = Tasks::new();
-    let app = use_cases(config, clock.clone(), &store, &tasks).await?;
+    let app = Arc::new(use_cases(config, clock.clone(), &store, &tasks).await?);
     start(&tasks, relay, consumers(&app, &bus), &app);
     let api = Api {
-        verifier: Verifier::new(app.keys().clone(), clock),
+        verifier: Verifier::new(app.keys.clone(), clock),
         callers: Callers::new(config.service.credential_file.expose(), &CALLERS),
         app,
     };
@@ -103,6 +101,7 @@ pub async fn grant(config: &Config, email: &Email, role: Role) -> Result<()> {
 /// The ports of one database.
 struct Store {
     accounts: Arc<dyn Accounts>,
+    closings: Arc<dyn Closings>,
     sessions: Arc<dyn Sessions>,
     keys: Arc<dyn SigningKeys>,
     outbox: Arc<dyn Outbox>,
@@ -144,7 +143,7 @@ async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool)
     Ok(of(store, outbox, ping, Box::pin(async move { pool.close().await })))
 }
 
-fn of<S: Accounts + Sessions + SigningKeys + Clone + 'static>(
+fn of<S: Accounts + Closings + Sessions + SigningKeys + Clone + 'static>(
     store: S,
     outbox: impl Outbox + 'static,
     ping: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
@@ -152,6 +151,7 @@ fn of<S: Accounts + Sessions + SigningKeys + Clone + 'static>(
 ) -> Store {
     Store {
         accounts: Arc::new(store.clone()),
+        closings: Arc::new(store.clone()),
         sessions: Arc::new(store.clone()),
         keys: Arc::new(store),
         outbox: Arc::new(outbox),
@@ -171,8 +171,9 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
     let policy = cache::Policy { ttl: config.cache.ttl, ..cache::Policy::default() };
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
     let order = Http::new(&config.order.url, config.order.client.clone(), Some(credential), "order");
-    Ok(App::new(Parts {
+    Ok(App {
         accounts: Arc::clone(&store.accounts),
+        closings: Arc::clone(&store.closings),
         sessions: Arc::clone(&store.sessions),
         outbox: Arc::clone(&store.outbox),
         passwords: Arc::new(Argon2id::new((&config.passwords).into()).context("passwords")?),
@@ -182,36 +183,35 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
         clock,
         session: config.tokens.sessions(),
         closing: (&config.closing).into(),
-    }))
+        closing_due: Notify::new(),
+    })
 }
 
-fn consumers(app: &App, bus: &Arc<dyn Bus>) -> [(&'static str, Consumer); 2] {
-    let orders = Arc::new(events::OrderEvents::new(app.clone()));
-    let copies = Arc::new(events::Copies::new(app.clone()));
+fn consumers(app: &Arc<App>, bus: &Arc<dyn Bus>) -> [(&'static str, Consumer); 2] {
+    let orders = Arc::new(events::OrderEvents::new(Arc::clone(app)));
+    let caches = Arc::new(events::CacheInvalidator::new(Arc::clone(app)));
     let consumer = |group, kinds, handler| Consumer::new(Arc::clone(bus), group, kinds, handler, Policy::default());
     [
-        ("consumer", consumer(events::GROUP, events::KINDS, orders)),
-        ("copies", consumer(events::COPIES, events::CHANGES, copies)),
+        ("consumer", consumer(events::ORDER_GROUP, events::ORDER_KINDS, orders)),
+        ("cache invalidator", consumer(events::CACHE_GROUP, events::CACHE_KINDS, caches)),
     ]
 }
 
-fn start(tasks: &Tasks, relay: Relay, consumers: [(&'static str, Consumer); 2], app: &App) {
+fn start(tasks: &Tasks, relay: Relay, consumers: [(&'static str, Consumer); 2], app: &Arc<App>) {
     let token = tasks.token();
     tasks.spawn("relay", async move { Ok(relay.run(token).await?) });
     for (name, consumer) in consumers {
         let (token, tracker) = (tasks.token(), tasks.tracker());
         tasks.spawn(name, async move { Ok(consumer.run(token, tracker).await?) });
     }
-    let (token, closings) = (tasks.token(), app.clone());
-    tasks.spawn("closings", async move {
-        closings.run_closings(token).await;
+    let (token, closings) = (tasks.token(), Arc::clone(app));
+    tasks.spawn("sweeper", async move {
+        sweep::run(closings, token).await;
         Ok(())
     });
-    let (token, upkeep) = (tasks.token(), app.clone());
-    tasks.spawn("upkeep", async move {
-        while token.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-            upkeep.keep_up(PRUNED).await;
-        }
+    let (token, house) = (tasks.token(), Arc::clone(app));
+    tasks.spawn("housekeeping", async move {
+        housekeeping::run(house, token).await;
         Ok(())
     });
 }

@@ -1,4 +1,4 @@
-//! Passwords by Argon2id, off the async threads, few at a time.
+//! Password hashing with Argon2id, off the async threads, few at a time.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    app::ports::{Failure, Passwords},
+    app::ports::{PasswordError, Passwords},
     domain::{Password, PasswordHash},
 };
 
-/// Bytes of chance in a salt.
+/// Random bytes in a salt.
 const SALT_LEN: usize = 16;
 
-/// How dear a hash is and how many are made at once.
+/// What a hash costs and how many are made at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
     /// KiB of memory for each hash.
@@ -31,15 +31,18 @@ pub struct Cost {
     pub queue: usize,
 }
 
-/// Hashes with Argon2id, one lane.
+/// Hashes with Argon2id (RFC 9106), one lane.
+///
+/// Two semaphores bound it: one lets in whoever may hash or wait, the other whoever may hash now. So memory and threads
+/// are bounded by `parallel`, and the time that anybody waits by `queue`.
 pub struct Argon2id {
     argon2: Argon2<'static>,
-    /// Who may be in here at all.
-    places: Arc<Semaphore>,
-    /// Who may hash now.
-    turns: Arc<Semaphore>,
-    /// What a password is checked against when there is no hash.
-    nobody: PasswordHash,
+    /// A permit for each password that is hashed or waits.
+    admission: Arc<Semaphore>,
+    /// A permit for each password that is hashed.
+    workers: Arc<Semaphore>,
+    /// What a password is verified against when there is no hash.
+    dummy: PasswordHash,
 }
 
 /// Hashing that failed.
@@ -51,9 +54,9 @@ pub enum Error {
     /// The system has no randomness.
     #[error("no randomness")]
     Randomness,
-    /// The thread that hashed is gone.
+    /// The thread that hashed panicked or was never started.
     #[error("hashing ended early")]
-    Gone,
+    Aborted,
 }
 
 impl Argon2id {
@@ -64,44 +67,52 @@ impl Argon2id {
     pub fn new(cost: Cost) -> Result<Self, Error> {
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| Error::Argon2(e.to_string()))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let nobody = nobody(cost)?;
+        let dummy = dummy_hash(cost)?;
         Ok(Self {
             argon2,
-            places: Arc::new(Semaphore::new(cost.parallel + cost.queue)),
-            turns: Arc::new(Semaphore::new(cost.parallel)),
-            nobody,
+            admission: Arc::new(Semaphore::new(cost.parallel + cost.queue)),
+            workers: Arc::new(Semaphore::new(cost.parallel)),
+            dummy,
         })
     }
 
-    /// Works on a blocking thread when it is its turn. What is given up while it waits leaves its place;
-    /// what is given up later is worked off all the same, in its turn.
-    async fn work<T, F>(&self, work: F) -> Result<T, Failure>
+    /// Runs `work` on a blocking thread as soon as one of the workers is free.
+    ///
+    /// Cancel safe: a caller that goes away while it waits leaves the queue; once hashing has begun it runs to its end,
+    /// and its permits are free only then.
+    async fn run<T, F>(&self, work: F) -> Result<T, PasswordError>
     where
         T: Send + 'static,
         F: FnOnce(&Argon2<'static>) -> Result<T, Error> + Send + 'static,
     {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::Overloaded)?;
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|e| Failure::Broken(e.into()))?;
+        // Not waited for: a full queue is refused at once, instead of growing without end.
+        let admitted = Arc::clone(&self.admission).try_acquire_owned().map_err(|_| PasswordError::QueueFull)?;
+        // Waited for here and not on the blocking thread: the pool's threads are shared, and one that only waits would
+        // be missing elsewhere. The semaphore is fair, so those who wait are served in their order.
+        let working = Arc::clone(&self.workers).acquire_owned().await.map_err(|e| PasswordError::Failed(e.into()))?;
         let argon2 = self.argon2.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let _held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, turn);
+            // Moved in: a blocking thread cannot be cancelled, so the permits must outlive a caller that is.
+            let _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (admitted, working);
             work(&argon2)
         });
-        let done = done.await.map_err(|_| Failure::Broken(Error::Gone.into()))?;
-        done.map_err(|e| Failure::Broken(e.into()))
+        let done = done.await.map_err(|_| PasswordError::Failed(Error::Aborted.into()))?;
+        done.map_err(|e| PasswordError::Failed(e.into()))
     }
 }
 
 #[async_trait]
 impl Passwords for Argon2id {
-    async fn hash(&self, password: Password) -> Result<PasswordHash, Failure> {
-        self.work(move |argon2| hash(argon2, password.expose())).await
+    async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
+        self.run(move |argon2| hash(argon2, password.expose())).await
     }
 
-    async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<bool, Failure> {
+    async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<bool, PasswordError> {
         let known = stored.is_some();
-        let against = stored.unwrap_or_else(|| self.nobody.clone());
-        let right = self.work(move |argon2| verify(argon2, password.expose(), &against)).await?;
+        // Without a hash the same work is done on the dummy, so that the time does not tell who has an account.
+        let against = stored.unwrap_or_else(|| self.dummy.clone());
+        let right = self.run(move |argon2| verify(argon2, password.expose(), &against)).await?;
+        // Not `right` alone: should a password ever match the dummy, it still opens no account.
         Ok(known && right)
     }
 }
@@ -114,8 +125,9 @@ fn hash(argon2: &Argon2<'static>, password: &str) -> Result<PasswordHash, Error>
     Ok(PasswordHash::new(hash.to_string()))
 }
 
-/// A hash that no password has, by chance, at this cost. It is not made from one: that would keep the start waiting.
-fn nobody(cost: Cost) -> Result<PasswordHash, Error> {
+/// A hash of this cost with random output, which no password is known to have. It is not made from a password: that
+/// would delay the start by as long as hashing takes.
+fn dummy_hash(cost: Cost) -> Result<PasswordHash, Error> {
     let mut bytes = [0_u8; SALT_LEN + Params::DEFAULT_OUTPUT_LEN];
     getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
     let (salt, output) = bytes.split_at(SALT_LEN);
@@ -125,6 +137,7 @@ fn nobody(cost: Cost) -> Result<PasswordHash, Error> {
 }
 
 fn verify(argon2: &Argon2<'static>, password: &str, stored: &PasswordHash) -> Result<bool, Error> {
+    // Verified at the cost that the hash itself names: a hash from before the configuration changed stays valid.
     let stored = phc::PasswordHash::new(stored.expose()).map_err(|e| Error::Argon2(e.to_string()))?;
     match argon2.verify_password(password.as_bytes(), &stored) {
         Ok(()) => Ok(true),
@@ -183,16 +196,16 @@ mod tests {
     async fn a_broken_hash_is_our_fault() {
         let passwords = Argon2id::new(CHEAP).unwrap();
         let broken = Some(PasswordHash::new("$argon2id$".to_owned()));
-        assert!(matches!(passwords.verify(password("x"), broken).await, Err(Failure::Broken(_))));
+        assert!(matches!(passwords.verify(password("x"), broken).await, Err(PasswordError::Failed(_))));
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn more_than_may_wait_are_refused_at_once() {
         let passwords = Argon2id::new(Cost { memory_kib: 4096, passes: 20, parallel: 1, queue: 2 }).unwrap();
-        let tries = (0..10).map(|_| passwords.verify(password("wrong"), None));
-        let results = futures::future::join_all(tries).await;
-        let refused = results.iter().filter(|result| matches!(result, Err(Failure::Overloaded))).count();
+        let attempts = (0..10).map(|_| passwords.verify(password("wrong"), None));
+        let results = futures::future::join_all(attempts).await;
+        let refused = results.iter().filter(|result| matches!(result, Err(PasswordError::QueueFull))).count();
         assert_eq!(refused, 7, "one works and two wait");
-        assert!(passwords.verify(password("wrong"), None).await.is_ok(), "the places are free again");
+        assert!(passwords.verify(password("wrong"), None).await.is_ok(), "the permits are free again");
     }
 }

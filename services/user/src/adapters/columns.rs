@@ -1,4 +1,4 @@
-//! What rows of both databases have in common.
+//! What the tables of both databases have in common.
 
 use crate::domain::Invalid;
 
@@ -10,12 +10,12 @@ macro_rules! account_columns {
 }
 pub(super) use account_columns;
 
-/// A stored word that the domain does not know.
-pub(super) fn decode(error: Invalid) -> sqlx::Error {
+/// A stored value that the domain does not know.
+pub(super) fn decode_error(error: Invalid) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }
 
 /// A number as SQL keeps it. Ours count things that happened: they do not reach the limit.
-pub(super) fn number(value: u64) -> i64 {
+pub(super) fn as_i64(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

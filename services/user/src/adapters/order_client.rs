@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 
 use crate::{
-    app::ports::{Failure, Orders},
+    app::ports::{OrderError, Orders},
     domain::UserId,
 };
 
@@ -16,9 +16,9 @@ pub struct OrderClient {
     http: Http,
 }
 
-/// An answer of order that is not what it promises.
+/// An answer of order that is not in the contract.
 #[derive(Debug, thiserror::Error)]
-enum Odd {
+enum Unexpected {
     #[error("order answered {0}")]
     Status(StatusCode),
     #[error("order's answer cannot be read")]
@@ -39,15 +39,15 @@ impl OrderClient {
 
 #[async_trait]
 impl Orders for OrderClient {
-    async fn close_account(&self, id: UserId) -> Result<u64, Failure> {
+    async fn close_account(&self, id: UserId) -> Result<u64, OrderError> {
         let path = format!("/internal/v1/accounts/{id}/closing");
         let answer = self.http.send(Method::PUT, &path, HeaderMap::new(), None, true).await;
-        let answer = answer.map_err(|error| Failure::Unavailable(error.into()))?;
+        let answer = answer.map_err(|error| OrderError::Unavailable(error.into()))?;
         if answer.status != StatusCode::OK {
-            return Err(Failure::Broken(Odd::Status(answer.status).into()));
+            return Err(OrderError::Failed(Unexpected::Status(answer.status).into()));
         }
         let closing: Closing =
-            serde_json::from_slice(&answer.body).map_err(|error| Failure::Broken(Odd::Body(error).into()))?;
+            serde_json::from_slice(&answer.body).map_err(|error| OrderError::Failed(Unexpected::Body(error).into()))?;
         Ok(closing.open_orders)
     }
 }

@@ -4,14 +4,14 @@
 
 mod accounts;
 mod closings;
-mod row;
+mod rows;
 mod sessions;
 mod signing_keys;
 
 use messaging::Wake;
 use sqlx::{PgPool, migrate::Migrator};
 
-use crate::app::ports::Failure;
+use crate::app::ports::StoreError;
 
 /// The schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
@@ -30,7 +30,11 @@ impl PostgresStore {
     }
 }
 
-/// What the use cases may know of a failure: whether it may pass.
-fn failure(error: sqlx::Error) -> Failure {
-    if postgres::is_unavailable(&error) { Failure::Unavailable(error.into()) } else { Failure::Broken(error.into()) }
+/// What the use cases may know of an error: whether asking again may help.
+fn store_error(error: sqlx::Error) -> StoreError {
+    if postgres::is_unavailable(&error) {
+        StoreError::Unavailable(error.into())
+    } else {
+        StoreError::Failed(error.into())
+    }
 }

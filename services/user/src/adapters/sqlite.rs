@@ -2,7 +2,7 @@
 
 mod accounts;
 mod closings;
-mod row;
+mod rows;
 mod sessions;
 mod signing_keys;
 
@@ -10,7 +10,7 @@ use messaging::Wake;
 use sqlite::Database;
 use sqlx::migrate::Migrator;
 
-use crate::app::ports::Failure;
+use crate::app::ports::StoreError;
 
 /// The schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
@@ -29,7 +29,11 @@ impl SqliteStore {
     }
 }
 
-/// What the use cases may know of a failure: whether it may pass.
-fn failure(error: sqlx::Error) -> Failure {
-    if sqlite::is_unavailable(&error) { Failure::Unavailable(error.into()) } else { Failure::Broken(error.into()) }
+/// What the use cases may know of an error: whether asking again may help.
+fn store_error(error: sqlx::Error) -> StoreError {
+    if sqlite::is_unavailable(&error) {
+        StoreError::Unavailable(error.into())
+    } else {
+        StoreError::Failed(error.into())
+    }
 }

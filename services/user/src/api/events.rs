@@ -1,4 +1,6 @@
-//! The events of order that concern accounts, and those of accounts that concern copies of them.
+//! Events: what order says of its orders, and what this service says of its accounts, for the caches.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use error::{HasKind as _, Kind};
@@ -8,10 +10,10 @@ use uuid::Uuid;
 
 use crate::{app::App, domain::UserId};
 
-/// The consumer group.
-pub const GROUP: &str = "user";
-/// What it listens to: what counts, and what ends an order that a closing may wait for.
-pub const KINDS: &[&str] = &["order.confirmed.v1", "order.cancelled.v1", "order.rejected.v1"];
+/// The consumer group of [`OrderEvents`].
+pub const ORDER_GROUP: &str = "user";
+/// What [`OrderEvents`] handles: what counts, and what ends an order that a closing may wait for.
+pub const ORDER_KINDS: &[&str] = &["order.confirmed.v1", "order.cancelled.v1", "order.rejected.v1"];
 
 /// Whose order it is; the rest of the data is not for us.
 #[derive(Deserialize)]
@@ -21,12 +23,12 @@ struct OrderData {
 
 /// Hands the events of order to the use cases.
 pub struct OrderEvents {
-    app: App,
+    app: Arc<App>,
 }
 
 impl OrderEvents {
     /// Hands them to `app`.
-    pub fn new(app: App) -> Self {
+    pub fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
@@ -38,39 +40,42 @@ impl Handler for OrderEvents {
         let user = UserId(data.user_id);
         let done = match event.kind.as_str() {
             "order.confirmed.v1" => self.app.count_order(user, receipt).await,
-            // Only a hint to look again, which does no harm twice: it needs no receipt.
+            // Only a hint that the closing may go on. Order is asked again, so a hint too many does no harm and needs
+            // no receipt; one that is lost costs the time until the closing is due by itself.
             _ => self.app.wake_closing(user).await,
         };
         done.map_err(|error| match error.kind() {
+            // Accounts are never deleted: one that is not here will not come.
             Kind::NotFound => Failure::Permanent(error.into()),
             _ => Failure::Transient(error.into()),
         })
     }
 }
 
-/// The consumer group that looks after copies of accounts.
-pub const COPIES: &str = "user-copies";
-/// What makes a copy old.
-pub const CHANGES: &[&str] = &["user.updated.v1", "user.closed.v1"];
+/// The consumer group of [`CacheInvalidator`].
+pub const CACHE_GROUP: &str = "user-copies";
+/// What [`CacheInvalidator`] handles: what makes a cached account old.
+pub const CACHE_KINDS: &[&str] = &["user.updated.v1", "user.closed.v1"];
 
-/// Drops the copy of an account once more when its change is told: a process that was killed between its commit and
-/// the cache leaves no old copy behind.
-pub struct Copies {
-    app: App,
+/// Drops an account from the cache once more when the event of its change comes: a process that was killed between its
+/// commit and the cache leaves no old account in it.
+pub struct CacheInvalidator {
+    app: Arc<App>,
 }
 
-impl Copies {
-    /// Drops the copies of `app`.
-    pub fn new(app: App) -> Self {
+impl CacheInvalidator {
+    /// Drops accounts from the cache of `app`.
+    pub fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
 
 #[async_trait]
-impl Handler for Copies {
+impl Handler for CacheInvalidator {
     async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+        // The key says it all: the data of an event that a later version publishes may be another.
         let user = Uuid::try_parse(&event.key).map_err(|error| Failure::Permanent(error.into()))?;
-        self.app.forget(UserId(user)).await;
+        self.app.invalidate_cached(UserId(user)).await;
         Ok(())
     }
 }

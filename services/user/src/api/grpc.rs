@@ -3,7 +3,7 @@
 use auth::{CREDENTIAL_HEADER, Identity, bearer};
 use error::{Error, Kind, Violation};
 use proto::user::v1::{
-    self as wire, AuthenticateRequest, AuthenticateResponse, BatchGetUsersRequest, BatchGetUsersResponse,
+    self as messages, AuthenticateRequest, AuthenticateResponse, BatchGetUsersRequest, BatchGetUsersResponse,
     CloseAccountRequest, CloseAccountResponse, CreateUserRequest, CreateUserResponse, GetUserRequest, GetUserResponse,
     UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
 };
@@ -17,28 +17,29 @@ use crate::{
 };
 
 /// Most ids in one batch.
-const BATCH: usize = 100;
+const MAX_BATCH: usize = 100;
 
 /// Who calls.
-enum Who {
+enum Principal {
     Person(Identity),
     Service,
 }
 
-impl Who {
-    fn is(&self, id: UserId) -> bool {
+impl Principal {
+    /// Whether the account may be used as its owner uses it.
+    fn acts_for(&self, id: UserId) -> bool {
         matches!(self, Self::Service) || matches!(self, Self::Person(person) if person.user_id == id.0)
     }
 
     fn may_read(&self, id: UserId) -> Result<(), Error> {
         let operator = matches!(self, Self::Person(person) if person.is_operator());
-        if operator || self.is(id) { Ok(()) } else { Err(not_found()) }
+        if operator || self.acts_for(id) { Ok(()) } else { Err(not_found()) }
     }
 
-    /// An operator, who may see everybody, is told the truth; others do not learn who exists.
+    /// An operator, who may read every account, learns why; to others it is as if the account did not exist.
     fn may_write(&self, id: UserId) -> Result<(), Error> {
         match self {
-            who if who.is(id) => Ok(()),
+            principal if principal.acts_for(id) => Ok(()),
             Self::Person(person) if person.is_operator() => {
                 Err(Error::new(Kind::Forbidden, "only the owner may change an account"))
             }
@@ -59,14 +60,14 @@ impl Users {
     }
 
     /// A service shows its credential; without one the caller is a person with an access token.
-    async fn who(&self, metadata: &MetadataMap) -> Result<Who, Error> {
+    async fn principal(&self, metadata: &MetadataMap) -> Result<Principal, Error> {
         if metadata.contains_key(CREDENTIAL_HEADER) {
             self.api.callers.check(metadata.as_ref())?;
-            return Ok(Who::Service);
+            return Ok(Principal::Service);
         }
         let token = bearer(metadata.as_ref());
         let token = token.ok_or_else(|| Error::new(Kind::Unauthenticated, "a bearer token is needed"))?;
-        Ok(Who::Person(self.api.verifier.verify(token).await?))
+        Ok(Principal::Person(self.api.verifier.verify(token).await?))
     }
 
     async fn create(&self, request: CreateUserRequest) -> Result<Account, Error> {
@@ -81,18 +82,18 @@ impl Users {
     }
 
     async fn get(&self, request: Request<GetUserRequest>) -> Result<Account, Error> {
-        let who = self.who(request.metadata()).await?;
+        let principal = self.principal(request.metadata()).await?;
         let id = user_id("/id", &request.get_ref().id)?;
-        who.may_read(id)?;
+        principal.may_read(id)?;
         Ok(self.api.app.get_user(id).await?)
     }
 
     async fn batch_get(&self, request: Request<BatchGetUsersRequest>) -> Result<Vec<Account>, Error> {
-        let Who::Service = self.who(request.metadata()).await? else {
+        let Principal::Service = self.principal(request.metadata()).await? else {
             return Err(Error::new(Kind::Forbidden, "only a service may do this"));
         };
         let ids = &request.get_ref().ids;
-        if ids.len() > BATCH {
+        if ids.len() > MAX_BATCH {
             return Err(Error::invalid_field("/ids", "must have at most 100 items"));
         }
         let ids: Result<Vec<_>, _> = ids.iter().enumerate().map(|(i, id)| user_id(&format!("/ids/{i}"), id)).collect();
@@ -100,10 +101,10 @@ impl Users {
     }
 
     async fn update(&self, request: Request<UpdateUserRequest>) -> Result<Account, Error> {
-        let who = self.who(request.metadata()).await?;
+        let principal = self.principal(request.metadata()).await?;
         let request = request.into_inner();
         let id = user_id("/id", &request.id)?;
-        who.may_write(id)?;
+        principal.may_write(id)?;
         let mut faults = Vec::new();
         let name = request.name.and_then(|name| field(&mut faults, "/name", Name::parse(&name)));
         let email = request.email.and_then(|email| field(&mut faults, "/email", Email::parse(&email)));
@@ -120,9 +121,9 @@ impl Users {
     }
 
     async fn close(&self, request: Request<CloseAccountRequest>) -> Result<Account, Error> {
-        let who = self.who(request.metadata()).await?;
+        let principal = self.principal(request.metadata()).await?;
         let id = user_id("/id", &request.get_ref().id)?;
-        who.may_write(id)?;
+        principal.may_write(id)?;
         Ok(self.api.app.close_account(id, Expected::any()).await?)
     }
 }
@@ -131,12 +132,12 @@ impl Users {
 impl UserService for Users {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<CreateUserResponse>, Status> {
         let account = self.create(request.into_inner()).await?;
-        Ok(Response::new(CreateUserResponse { user: Some(user(&account)) }))
+        Ok(Response::new(CreateUserResponse { user: Some(user_message(&account)) }))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<GetUserResponse>, Status> {
         let account = self.get(request).await?;
-        Ok(Response::new(GetUserResponse { user: Some(user(&account)) }))
+        Ok(Response::new(GetUserResponse { user: Some(user_message(&account)) }))
     }
 
     async fn batch_get_users(
@@ -144,12 +145,12 @@ impl UserService for Users {
         request: Request<BatchGetUsersRequest>,
     ) -> Result<Response<BatchGetUsersResponse>, Status> {
         let accounts = self.batch_get(request).await?;
-        Ok(Response::new(BatchGetUsersResponse { users: accounts.iter().map(user).collect() }))
+        Ok(Response::new(BatchGetUsersResponse { users: accounts.iter().map(user_message).collect() }))
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UpdateUserResponse>, Status> {
         let account = self.update(request).await?;
-        Ok(Response::new(UpdateUserResponse { user: Some(user(&account)) }))
+        Ok(Response::new(UpdateUserResponse { user: Some(user_message(&account)) }))
     }
 
     async fn close_account(
@@ -157,7 +158,7 @@ impl UserService for Users {
         request: Request<CloseAccountRequest>,
     ) -> Result<Response<CloseAccountResponse>, Status> {
         let account = self.close(request).await?;
-        Ok(Response::new(CloseAccountResponse { user: Some(user(&account)) }))
+        Ok(Response::new(CloseAccountResponse { user: Some(user_message(&account)) }))
     }
 
     async fn authenticate(
@@ -166,11 +167,11 @@ impl UserService for Users {
     ) -> Result<Response<AuthenticateResponse>, Status> {
         let request = request.into_inner();
         let password = Password::attempt(&request.password);
-        let grant = self.api.app.log_in(Email::parse(&request.email).ok(), password).await.map_err(Error::from)?;
+        let tokens = self.api.app.log_in(Email::parse(&request.email).ok(), password).await.map_err(Error::from)?;
         Ok(Response::new(AuthenticateResponse {
-            access_token: grant.access_token,
-            expires_in: u32::try_from(grant.expires_in.as_secs()).unwrap_or(u32::MAX),
-            refresh_token: grant.refresh_token,
+            access_token: tokens.access_token,
+            expires_in: u32::try_from(tokens.expires_in.as_secs()).unwrap_or(u32::MAX),
+            refresh_token: tokens.refresh_token,
         }))
     }
 }
@@ -188,13 +189,13 @@ fn not_found() -> Error {
     app::Error::NotFound.into()
 }
 
-fn user(account: &Account) -> wire::User {
+fn user_message(account: &Account) -> messages::User {
     let status = match account.status {
-        AccountStatus::Active => wire::Status::Active,
-        AccountStatus::Closing => wire::Status::Closing,
-        AccountStatus::Closed => wire::Status::Closed,
+        AccountStatus::Active => messages::Status::Active,
+        AccountStatus::Closing => messages::Status::Closing,
+        AccountStatus::Closed => messages::Status::Closed,
     };
-    wire::User {
+    messages::User {
         id: account.id.to_string(),
         email: account.email.as_ref().map(|email| email.as_str().to_owned()),
         name: account.name.as_ref().map(|name| name.as_str().to_owned()),

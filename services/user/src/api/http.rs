@@ -14,8 +14,8 @@ use axum::{
 
 use super::Api;
 
-/// How long others may keep the public keys; a key is published far longer before its first use.
-const KEYS_KEPT: &str = "public, max-age=300";
+/// How long others may keep the public keys: far shorter than a key is published before its first use.
+const JWKS_CACHE_CONTROL: &str = "public, max-age=300";
 
 /// All routes, without the layers that every service has.
 pub fn router(api: Api) -> Router {
@@ -26,11 +26,11 @@ pub fn router(api: Api) -> Router {
         .route("/v1/sessions", post(sessions::log_in))
         .route("/v1/sessions/refresh", post(sessions::refresh))
         .route("/v1/sessions/current", delete(sessions::log_out))
-        .route("/.well-known/jwks.json", get(keys))
+        .route("/.well-known/jwks.json", get(jwks))
         .route("/internal/v1/audit", get(internal::audit))
         .with_state(api)
 }
 
-async fn keys(State(api): State<Api>) -> Response {
-    ([(CACHE_CONTROL, KEYS_KEPT)], Json(api.app.keys().published())).into_response()
+async fn jwks(State(api): State<Api>) -> Response {
+    ([(CACHE_CONTROL, JWKS_CACHE_CONTROL)], Json(api.app.keys.published())).into_response()
 }

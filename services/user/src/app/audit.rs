@@ -1,4 +1,4 @@
-//! Sums that prove that nothing is left behind.
+//! Sums that prove that nothing is left undone.
 
 use super::{App, Error, ports::Totals};
 
@@ -17,7 +17,7 @@ impl App {
     /// # Errors
     /// The store fails.
     pub async fn audit(&self) -> Result<Audit, Error> {
-        let depth = self.parts.outbox.depth().await.map_err(Error::broken)?;
-        Ok(Audit { totals: self.parts.accounts.totals().await?, outbox: depth.count + depth.dead })
+        let depth = self.outbox.depth().await.map_err(Error::internal)?;
+        Ok(Audit { totals: self.accounts.totals().await?, outbox: depth.count + depth.dead })
     }
 }

@@ -1,33 +1,37 @@
 //! Closing an account: the first half, while its owner waits.
+//!
+//! The closing is a saga of one step that may be repeated: order is told that the account is closing until it has
+//! nothing open any more. What is left to do is a row in the store, written with the account itself, so that whatever
+//! fails or is killed here is taken up by the [sweeper](super::sweep).
 
 use std::time::Duration;
 
 use tracing::instrument;
 
-use super::{App, Error, Expected, ports::Saved, span};
+use super::{App, Error, Expected, ports::Saved, time_duration};
 use crate::domain::{Account, UserId};
 
 /// How often a closing that any version may take is tried when others write at the same time.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// When order is asked about closing accounts.
 #[derive(Debug, Clone, Copy)]
 pub struct ClosingPolicy {
-    /// How long the owner waits for order to be told.
-    pub at_once: Duration,
+    /// How long the owner's request waits for order.
+    pub inline_timeout: Duration,
     /// How long to wait after the first attempt; doubles with each.
     pub backoff_min: Duration,
-    /// The longest wait.
+    /// The longest wait between two attempts.
     pub backoff_max: Duration,
     /// How often the store is asked for closings that are due.
-    pub poll: Duration,
+    pub poll_interval: Duration,
 }
 
 impl ClosingPolicy {
     /// How long to wait after so many attempts.
     pub fn backoff(&self, attempts: u32) -> time::Duration {
         let factor = 2_u32.saturating_pow(attempts.min(16));
-        span(self.backoff_min.saturating_mul(factor).min(self.backoff_max))
+        time_duration(self.backoff_min.saturating_mul(factor).min(self.backoff_max))
     }
 }
 
@@ -39,42 +43,57 @@ impl App {
     /// No such account; another version; the store fails.
     #[instrument(name = "service.close_account", skip_all, fields(user.id = %id))]
     pub async fn close_account(&self, id: UserId, expected: Expected) -> Result<Account, Error> {
-        for _ in 0..TRIES {
-            let mut account = self.parts.accounts.get(id).await?.ok_or(Error::NotFound)?;
+        for _ in 0..MAX_ATTEMPTS {
+            // Not from the cache: what is decided here must hold for what is stored.
+            let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
             expected.check(account.version)?;
             let now = self.now();
+            // Closing or closed already: a retry of the owner is answered with what there is and disturbs nothing.
             if !account.begin_closing(now) {
                 return Ok(account);
             }
-            let first = now + span(self.parts.closing.at_once) + span(self.parts.closing.backoff_min);
-            if let Saved::Stored(account) = self.parts.accounts.begin_closing(&account, first).await? {
-                self.forget(id).await;
-                self.tell_order(id).await;
+            // Due only once the inline attempt below must have ended, so that the sweeper does not ask order at the
+            // same time; but due at all, so that a process killed right after the commit leaves nothing forgotten.
+            let due_at = now + time_duration(self.closing.inline_timeout) + time_duration(self.closing.backoff_min);
+            // Anything but stored means that somebody else wrote in between: decided anew on what they wrote.
+            if let Saved::Stored(account) = self.closings.begin(&account, due_at).await? {
+                self.invalidate_cached(id).await;
+                self.notify_order(id).await;
                 return Ok(account);
             }
         }
         Err(Error::Stale)
     }
 
-    /// Tells order that an account is closing. Whatever comes of it, the sweeper goes on from here.
-    async fn tell_order(&self, id: UserId) {
-        let at_once = telemetry::remaining(self.parts.closing.at_once);
-        let told = tokio::time::timeout(at_once, self.parts.orders.close_account(id)).await;
-        let result = match told {
+    /// Tells order that an account is closing. The owner gets the same answer whatever comes of it: the closing is
+    /// stored, and the sweeper goes on from here.
+    async fn notify_order(&self, id: UserId) {
+        // The caller's own deadline may be nearer than the configured timeout.
+        let timeout = telemetry::remaining(self.closing.inline_timeout);
+        let answer = tokio::time::timeout(timeout, self.orders.close_account(id)).await;
+        let rescheduled = match answer {
+            // Nothing is open. The account is not finished here but by the sweeper, which is the only one that does:
+            // the owner's answer says `closing` whatever order's state was.
             Ok(Ok(0)) => self.wake_closing(id).await,
             other => {
                 if !matches!(other, Ok(Ok(_))) {
-                    tracing::info!(user.id = %id, "order was not told of a closing account yet");
+                    tracing::info!(user.id = %id, "order could not be notified of a closing account; will be retried");
                 }
                 let now = self.now();
-                let next = now + self.parts.closing.backoff(0);
-                self.parts.accounts.postpone_closing(id, 0, now, next).await.map_err(Error::from)
+                let due_at = now + self.closing.backoff(0);
+                // With no wake-ups counted yet: one that came while order was being asked makes the closing due now.
+                self.closings.postpone(id, 0, now, due_at).await.map_err(Error::from)
             }
         };
-        if let Err(error) = result {
-            tracing::info!(user.id = %id, error = &error as &dyn std::error::Error, "a closing waits for the sweeper");
+        if let Err(error) = rescheduled {
+            // Not the owner's concern: the row is due by itself a moment later than asked for here.
+            tracing::info!(
+                user.id = %id,
+                error = &error as &dyn std::error::Error,
+                "closing could not be rescheduled; it is due at its first time"
+            );
         }
-        self.closings_due.notify_one();
+        self.closing_due.notify_one();
     }
 
     /// Makes a closing due, if there is one.
@@ -82,8 +101,8 @@ impl App {
     /// # Errors
     /// The store fails.
     pub async fn wake_closing(&self, id: UserId) -> Result<(), Error> {
-        if self.parts.accounts.wake_closing(id, self.now()).await? {
-            self.closings_due.notify_one();
+        if self.closings.wake(id, self.now()).await? {
+            self.closing_due.notify_one();
         }
         Ok(())
     }
@@ -96,10 +115,10 @@ mod tests {
     #[test]
     fn backoff_doubles_up_to_its_limit() {
         let policy = ClosingPolicy {
-            at_once: Duration::from_secs(1),
+            inline_timeout: Duration::from_secs(1),
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(30),
-            poll: Duration::from_secs(1),
+            poll_interval: Duration::from_secs(1),
         };
         assert_eq!(policy.backoff(0), time::Duration::milliseconds(200));
         assert_eq!(policy.backoff(3), time::Duration::milliseconds(1600));

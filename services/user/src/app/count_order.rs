@@ -13,8 +13,10 @@ impl App {
     /// No such account; the store fails.
     #[instrument(name = "service.count_order", skip_all, fields(user.id = %id))]
     pub async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<(), Error> {
-        self.parts.accounts.count_order(id, receipt).await?.ok_or(Error::NotFound)?;
-        self.forget(id).await;
+        if !self.accounts.count_order(id, receipt).await? {
+            return Err(Error::NotFound);
+        }
+        self.invalidate_cached(id).await;
         Ok(())
     }
 }

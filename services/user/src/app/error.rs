@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 
 use error::{HasKind, Kind, Violation};
 
-use super::ports::Failure;
-use crate::domain::Refused;
+use super::ports::{PasswordError, StoreError};
+use crate::domain::NotActive;
 
 /// Why a use case refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum Error {
     /// Somebody has this e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,
-    /// No way in: wrong password, unknown, closing or closed account, all in the same words.
+    /// Wrong password, unknown, closing or closed account: all with the same text, so that nobody learns which.
     #[error("the e-mail address or the password is wrong")]
     WrongCredentials,
     /// The refresh token is unknown, expired, used or revoked, or its account is closing.
@@ -25,21 +25,27 @@ pub enum Error {
     /// The account that the token speaks for is not there.
     #[error("the access token's account does not exist")]
     NoAccount,
-    /// The account changed since the caller looked.
+    /// The account changed since the caller read it.
     #[error("the version is not the one the change was made on")]
     Stale,
     /// The account takes no changes any more.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// A port failed.
+    NotActive(#[from] NotActive),
+    /// A store failed.
     #[error(transparent)]
-    Port(#[from] Failure),
+    Store(#[from] StoreError),
+    /// A password was not hashed or verified.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// Something that cannot happen did.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
     /// Something that cannot happen did.
-    pub fn broken(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::Port(Failure::Broken(cause.into()))
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
     }
 }
 
@@ -50,8 +56,10 @@ impl HasKind for Error {
             Self::EmailTaken => Kind::AlreadyExists,
             Self::WrongCredentials | Self::WrongRefreshToken | Self::NoAccount => Kind::Unauthenticated,
             Self::Stale => Kind::Precondition,
-            Self::Refused(_) => Kind::Forbidden,
-            Self::Port(failure) => failure.kind(),
+            Self::NotActive(_) => Kind::Forbidden,
+            Self::Store(error) => error.kind(),
+            Self::Password(error) => error.kind(),
+            Self::Internal(_) => Kind::Internal,
         }
     }
 

@@ -1,4 +1,8 @@
-//! The keys that sign access tokens, and how they take turns.
+//! The keys that sign access tokens, and their rotation.
+//!
+//! Several processes share a store of keys and none of them leads. That is safe because nothing here has to happen at
+//! the same moment everywhere: which key signs follows from the stored times alone, a key is published long before its
+//! first use, and the store lets a key have only one successor.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,14 +20,15 @@ use crate::domain::{Rotation, Schedule};
 #[derive(Default)]
 struct Keyset {
     used_from: Vec<OffsetDateTime>,
-    keys: Vec<Signer>,
+    signers: Vec<Signer>,
 }
 
-/// The known keys. Several processes may share a store: of two that make a successor, one wins.
+/// The known keys, oldest first.
 pub struct KeyRing {
     store: Arc<dyn SigningKeys>,
     clock: SharedClock,
     rotation: Rotation,
+    // Replaced as a whole, so that who signs or publishes meanwhile sees the old set or the new one, never a mixture.
     known: RwLock<Arc<Keyset>>,
 }
 
@@ -34,27 +39,32 @@ impl KeyRing {
     /// The store fails.
     pub async fn open(store: Arc<dyn SigningKeys>, clock: SharedClock, rotation: Rotation) -> Result<Self, Error> {
         let ring = Self { store, clock, rotation, known: RwLock::default() };
-        ring.turn().await?;
+        ring.rotate().await?;
         Ok(ring)
     }
 
-    /// Reads the keys, makes the next one when it is due, drops those that nobody needs.
+    /// Reads the keys, makes the next one when it is due, deletes those that nobody needs.
     ///
     /// # Errors
-    /// The store fails.
-    pub async fn turn(&self) -> Result<(), Error> {
+    /// The store fails. The keys that were known before go on signing.
+    pub async fn rotate(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let mut stored = self.store.all().await?;
         if let Some(used_from) = Schedule::new(&starts(&stored), self.rotation).successor(now) {
             let predecessor = stored.last().map(|key| key.kid.clone()).unwrap_or_default();
             self.store.add(&generate(predecessor, used_from)?).await?;
+            // Read again instead of added here: another process may have been first, and then its key is the successor
+            // and ours was not stored.
             stored = self.store.all().await?;
         }
         let retired = Schedule::new(&starts(&stored), self.rotation).retired(now);
+        // Several processes may delete the same key. The youngest is never among them, so the store is never empty again
+        // and no second first key is made.
         for key in stored.drain(..retired) {
             self.store.remove(&key.kid).await?;
         }
-        let keyset = Keyset { used_from: starts(&stored), keys: stored.iter().map(read).collect::<Result<_, _>>()? };
+        // Read completely before it replaces what is known: a key that cannot be read stops no signature.
+        let keyset = Keyset { used_from: starts(&stored), signers: stored.iter().map(read).collect::<Result<_, _>>()? };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyset);
         Ok(())
     }
@@ -62,17 +72,18 @@ impl KeyRing {
     /// Signs claims with the current key.
     ///
     /// # Errors
-    /// No key, or a broken one.
+    /// No key is in use yet, or it cannot sign.
     pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
         let known = self.known();
+        // Chosen at each signature: the next key takes over at its time, not when the ring is rotated next.
         let current = Schedule::new(&known.used_from, self.rotation).current(self.clock.now());
-        let key = current.and_then(|i| known.keys.get(i)).ok_or_else(|| Error::broken("no key signs now"))?;
-        key.sign(claims).map_err(Error::broken)
+        let signer = current.and_then(|i| known.signers.get(i)).ok_or_else(|| Error::internal("no key signs now"))?;
+        signer.sign(claims).map_err(Error::internal)
     }
 
     /// The public keys: those that sign, soon will, or did so a short while ago.
     pub fn published(&self) -> JwkSet {
-        JwkSet { keys: self.known().keys.iter().map(|key| key.jwk().clone()).collect() }
+        JwkSet { keys: self.known().signers.iter().map(|signer| signer.jwk().clone()).collect() }
     }
 
     fn known(&self) -> Arc<Keyset> {
@@ -88,16 +99,16 @@ impl Keys for KeyRing {
 }
 
 fn read(stored: &StoredKey) -> Result<Signer, Error> {
-    Signer::from_pkcs8(stored.kid.clone(), &stored.pkcs8).map_err(Error::broken)
+    Signer::from_pkcs8(stored.kid.clone(), &stored.pkcs8).map_err(Error::internal)
 }
 
 fn starts(stored: &[StoredKey]) -> Vec<OffsetDateTime> {
     stored.iter().map(|key| key.used_from).collect()
 }
 
-/// Makes a key with a name that no other has.
+/// Makes a key with an id that no other has.
 fn generate(predecessor: String, used_from: OffsetDateTime) -> Result<StoredKey, Error> {
-    let pkcs8 = Signer::generate_pkcs8().map_err(Error::broken)?;
+    let pkcs8 = Signer::generate_pkcs8().map_err(Error::internal)?;
     let kid = uuid::Uuid::now_v7().to_string();
     Ok(StoredKey { kid, predecessor, pkcs8, used_from })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::instrument;
 use uuid::Uuid;
 
-use super::{App, Error, Grant, ports::Session, secret::RefreshToken, span, tokens::claims};
+use super::{App, Error, TokenPair, ports::Session, refresh_token::RefreshToken, time_duration, tokens::claims};
 use crate::domain::{Email, Password, SessionId, Status};
 
 /// How long sessions and their tokens live.
@@ -21,30 +21,34 @@ impl App {
     /// Begins a session. Wrong passwords, unknown and closed accounts take the same time: each verifies one hash.
     ///
     /// # Errors
-    /// No way in; too many passwords wait to be verified; the store fails.
+    /// The credentials are wrong; too many passwords wait to be verified; the store fails.
     #[instrument(name = "service.log_in", skip_all, fields(user.id))]
-    pub async fn log_in(&self, email: Option<Email>, password: Password) -> Result<Grant, Error> {
+    pub async fn log_in(&self, email: Option<Email>, password: Password) -> Result<TokenPair, Error> {
+        // What cannot be an address is an unknown one: an answer of its own would be given without a hash, faster.
         let login = match email {
-            Some(email) => self.parts.accounts.login(&email).await?,
+            Some(email) => self.accounts.login(&email).await?,
             None => None,
         };
         let hash = login.as_ref().map(|login| login.hash.clone());
-        let right = self.parts.passwords.verify(password, hash).await?;
+        // Before the status is looked at, so that a closing account is not told from an open one by its time.
+        let right = self.passwords.verify(password, hash).await?;
         let login = login.filter(|login| right && login.status == Status::Active).ok_or(Error::WrongCredentials)?;
         tracing::Span::current().record("user.id", tracing::field::display(login.user));
         let session = Session { id: SessionId(Uuid::now_v7()), user: login.user, role: login.role };
         let token = RefreshToken::generate()?;
         let now = self.now();
-        let end = now + span(self.parts.session.refresh);
-        if !self.parts.sessions.open(&session, token.hash(), now, end).await? {
+        let expires_at = now + time_duration(self.session.refresh);
+        // The account may have begun to close while the password was verified: the store looks once more.
+        if !self.sessions.open(&session, token.hash(), now, expires_at).await? {
             return Err(Error::WrongCredentials);
         }
-        self.grant(&session, token)
+        self.issue_tokens(&session, token)
     }
 
-    pub(super) fn grant(&self, session: &Session, token: RefreshToken) -> Result<Grant, Error> {
-        let lifetime = self.parts.session.access;
-        let access_token = self.parts.keys.sign(&claims(session, self.now(), lifetime))?;
-        Ok(Grant { access_token, expires_in: lifetime, refresh_token: token.into_text() })
+    /// The tokens of a session that is stored with this refresh token.
+    pub(super) fn issue_tokens(&self, session: &Session, token: RefreshToken) -> Result<TokenPair, Error> {
+        let lifetime = self.session.access;
+        let access_token = self.keys.sign(&claims(session, self.now(), lifetime))?;
+        Ok(TokenPair { access_token, expires_in: lifetime, refresh_token: token.into_text() })
     }
 }

@@ -3,7 +3,7 @@
 use tracing::instrument;
 
 use super::{App, Error};
-use crate::domain::{Refused, SessionId, Status, UserId};
+use crate::domain::{NotActive, SessionId, Status, UserId};
 
 impl App {
     /// Revokes the session that the caller's token belongs to, any number of times.
@@ -13,8 +13,8 @@ impl App {
     #[instrument(name = "service.log_out", skip_all, fields(user.id = %user))]
     pub async fn log_out(&self, user: UserId, session: SessionId) -> Result<(), Error> {
         if self.own_account(user).await?.status != Status::Active {
-            return Err(Refused.into());
+            return Err(NotActive.into());
         }
-        Ok(self.parts.sessions.revoke(session, self.now()).await?)
+        Ok(self.sessions.revoke(session, self.now()).await?)
     }
 }

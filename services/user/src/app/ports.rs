@@ -10,25 +10,24 @@ use time::OffsetDateTime;
 
 use crate::domain::{Account, Email, Password, PasswordHash, Role, SessionId, Status, UserId};
 
-/// Why a port could not do its work.
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// A store failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Its queue is full: later.
-    #[error("too much is waiting")]
-    Overloaded,
-    /// It does not answer: later.
-    #[error("not available")]
-    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
-    /// It is wrong, and will be.
-    #[error("failed")]
-    Broken(#[source] Box<dyn StdError + Send + Sync>),
+pub enum StoreError {
+    /// It cannot be reached or is too busy; asking again may help.
+    #[error("the store is not available")]
+    Unavailable(#[source] Source),
+    /// It refused, or holds what cannot be read.
+    #[error("the store failed")]
+    Failed(#[source] Source),
 }
 
-impl HasKind for Failure {
+impl HasKind for StoreError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Overloaded | Self::Unavailable(_) => Kind::Unavailable,
-            Self::Broken(_) => Kind::Internal,
+            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Failed(_) => Kind::Internal,
         }
     }
 }
@@ -38,9 +37,9 @@ impl HasKind for Failure {
 pub enum Saved {
     /// It is stored, as this.
     Stored(Account),
-    /// The account has another version; nothing is stored.
+    /// The stored account has another version: nothing was done.
     Stale,
-    /// Somebody has the e-mail address; nothing is stored.
+    /// Somebody has the e-mail address: nothing was done.
     EmailTaken,
 }
 
@@ -51,23 +50,10 @@ pub struct Login {
     pub user: UserId,
     /// Only active accounts may log in.
     pub status: Status,
-    /// For the token.
+    /// For the access token.
     pub role: Role,
     /// What the password is checked against.
     pub hash: PasswordHash,
-}
-
-/// A closing that is due.
-#[derive(Debug, Clone)]
-pub struct Due {
-    /// Whose account.
-    pub user: UserId,
-    /// How often order was asked before.
-    pub attempts: u32,
-    /// How often an event asked for a look, when this was read.
-    pub wakes: u64,
-    /// The trace and the canary mark of the request that began it.
-    pub carrier: Carrier,
 }
 
 /// Sums over all accounts.
@@ -81,43 +67,66 @@ pub struct Totals {
     pub orders_placed: u64,
 }
 
-/// Where accounts and their closings are kept. Each write stores its events in the same transaction.
+/// Where accounts are kept. Each write stores its events in the same transaction.
 #[async_trait]
 pub trait Accounts: Send + Sync {
     /// Stores a new account.
-    async fn add(&self, account: &Account, password: &PasswordHash, effects: &Effects) -> Result<Saved, Failure>;
+    async fn add(&self, account: &Account, password: &PasswordHash, effects: &Effects) -> Result<Saved, StoreError>;
     /// Finds an account.
-    async fn get(&self, id: UserId) -> Result<Option<Account>, Failure>;
+    async fn get(&self, id: UserId) -> Result<Option<Account>, StoreError>;
     /// Finds those of the accounts that exist, in no order.
-    async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Account>, Failure>;
+    async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Account>, StoreError>;
     /// Finds what a login needs, by e-mail address (letter case ignored).
-    async fn login(&self, email: &Email) -> Result<Option<Login>, Failure>;
+    async fn login(&self, email: &Email) -> Result<Option<Login>, StoreError>;
     /// Stores name, e-mail address and version of a changed account, if the stored version is the one before.
-    async fn save(&self, account: &Account, effects: &Effects) -> Result<Saved, Failure>;
+    async fn save(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError>;
     /// Gives a role; says whether there is such an account.
-    async fn set_role(&self, email: &Email, role: Role) -> Result<bool, Failure>;
-    /// Counts a confirmed order, once per receipt. `None` if there is no such account.
-    async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<Option<()>, Failure>;
-    /// Stores an account that begins to close, with its closing due at `first` and the trace that it belongs to,
+    async fn set_role(&self, email: &Email, role: Role) -> Result<bool, StoreError>;
+    /// Counts a confirmed order, once per receipt; says whether there is such an account.
+    async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<bool, StoreError>;
+    /// Sums everything up.
+    async fn totals(&self) -> Result<Totals, StoreError>;
+}
+
+/// A closing that is due.
+#[derive(Debug, Clone)]
+pub struct DueClosing {
+    /// Whose account.
+    pub user: UserId,
+    /// How often it was claimed, this time included.
+    pub attempts: u32,
+    /// How often it was woken, when this was read.
+    pub wakes: u64,
+    /// The trace and the canary mark of the request that began it.
+    pub carrier: Carrier,
+}
+
+/// Where the closing of accounts is kept from its beginning to its end.
+#[async_trait]
+pub trait Closings: Send + Sync {
+    /// Stores an account that begins to close, with its closing due at `due_at` and the trace that it belongs to,
     /// and revokes its sessions, if the stored version is the one before.
-    async fn begin_closing(&self, account: &Account, first: OffsetDateTime) -> Result<Saved, Failure>;
-    /// Takes up to `limit` closings that are due and hides them until `until`.
-    async fn due_closings(&self, now: OffsetDateTime, until: OffsetDateTime, limit: u32) -> Result<Vec<Due>, Failure>;
-    /// Puts a closing off until `next`, unless events asked for a look more often than `wakes`: then it is due `now`.
-    async fn postpone_closing(
+    async fn begin(&self, account: &Account, due_at: OffsetDateTime) -> Result<Saved, StoreError>;
+    /// Claims up to `limit` closings that are due: hides them until `until`.
+    async fn claim_due(
+        &self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<DueClosing>, StoreError>;
+    /// Puts a closing off until `due_at`, unless it was woken more often than `wakes`: then it is due `now`.
+    async fn postpone(
         &self,
         id: UserId,
         wakes: u64,
         now: OffsetDateTime,
-        next: OffsetDateTime,
-    ) -> Result<(), Failure>;
+        due_at: OffsetDateTime,
+    ) -> Result<(), StoreError>;
     /// Makes a closing due; says whether there is one.
-    async fn wake_closing(&self, id: UserId, now: OffsetDateTime) -> Result<bool, Failure>;
-    /// Stores a closed account, forgets its password and sessions, and ends its closing,
+    async fn wake(&self, id: UserId, now: OffsetDateTime) -> Result<bool, StoreError>;
+    /// Stores a closed account with its events, forgets its password and sessions, and ends its closing,
     /// if the stored version is the one before.
-    async fn finish_closing(&self, account: &Account, effects: &Effects) -> Result<Saved, Failure>;
-    /// Sums everything up.
-    async fn totals(&self) -> Result<Totals, Failure>;
+    async fn finish(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError>;
 }
 
 /// The hash under which a refresh token is stored.
@@ -126,7 +135,7 @@ pub type TokenHash = [u8; 32];
 /// A session that begins or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// The family.
+    /// Its id, which all its tokens share.
     pub id: SessionId,
     /// Whose it is.
     pub user: UserId,
@@ -137,35 +146,35 @@ pub struct Session {
 /// Where sessions and the hashes of their refresh tokens are kept.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Begins a session with its first token. `false` if the account is not active any more.
+    /// Begins a session with its first refresh token. `false` if the account is not active any more.
     async fn open(
         &self,
         session: &Session,
         token: &TokenHash,
         now: OffsetDateTime,
-        end: OffsetDateTime,
-    ) -> Result<bool, Failure>;
-    /// Uses up `old` and stores `new` instead. `None` if `old` does not let anybody in;
+        expires_at: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+    /// Uses up `old` and stores `new` instead. `None` if `old` is not valid;
     /// if that is because it was used before, the session is revoked.
     async fn rotate(
         &self,
         old: &TokenHash,
         new: &TokenHash,
         now: OffsetDateTime,
-        end: OffsetDateTime,
-    ) -> Result<Option<Session>, Failure>;
+        expires_at: OffsetDateTime,
+    ) -> Result<Option<Session>, StoreError>;
     /// Ends a session.
-    async fn revoke(&self, id: SessionId, now: OffsetDateTime) -> Result<(), Failure>;
-    /// Drops up to `limit` tokens and sessions that ended before `now`; says how many.
-    async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, Failure>;
+    async fn revoke(&self, id: SessionId, now: OffsetDateTime) -> Result<(), StoreError>;
+    /// Deletes up to `limit` tokens and as many sessions that expired before `now`; says how many in all.
+    async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError>;
 }
 
-/// A signing key as it is stored. Its `Debug` does not show the private part.
+/// A signing key as it is stored. Its `Debug` does not show the private key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredKey {
     /// Its id, in the header of tokens.
     pub kid: String,
-    /// The key before it; empty for the first.
+    /// The id of the key before it; empty for the first.
     pub predecessor: String,
     /// The private key.
     pub pkcs8: Vec<u8>,
@@ -183,25 +192,56 @@ impl std::fmt::Debug for StoredKey {
 #[async_trait]
 pub trait SigningKeys: Send + Sync {
     /// All keys, oldest first.
-    async fn all(&self) -> Result<Vec<StoredKey>, Failure>;
+    async fn all(&self) -> Result<Vec<StoredKey>, StoreError>;
     /// Stores a key, unless its predecessor has a successor.
-    async fn add(&self, key: &StoredKey) -> Result<(), Failure>;
-    /// Drops a key.
-    async fn remove(&self, kid: &str) -> Result<(), Failure>;
+    async fn add(&self, key: &StoredKey) -> Result<(), StoreError>;
+    /// Deletes a key.
+    async fn remove(&self, kid: &str) -> Result<(), StoreError>;
+}
+
+/// A password was not hashed or verified.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// As many wait as may; asking again later may help.
+    #[error("too many passwords wait to be hashed")]
+    QueueFull,
+    /// The parameters, a stored hash or the system are at fault.
+    #[error("hashing failed")]
+    Failed(#[source] Source),
+}
+
+impl HasKind for PasswordError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::QueueFull => Kind::Unavailable,
+            Self::Failed(_) => Kind::Internal,
+        }
+    }
 }
 
 /// What hashes passwords: slowly, and few at a time.
 #[async_trait]
 pub trait Passwords: Send + Sync {
     /// Hashes a password with a new salt.
-    async fn hash(&self, password: Password) -> Result<PasswordHash, Failure>;
-    /// Checks a password; without a hash it takes as long and is wrong.
-    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, Failure>;
+    async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError>;
+    /// Verifies a password; without a hash it takes as long and the password is wrong.
+    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, PasswordError>;
+}
+
+/// The order service did not answer as it has to.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// It cannot be reached or is too busy; asking again may help.
+    #[error("order cannot be reached")]
+    Unavailable(#[source] Source),
+    /// It answered something that is not in the contract.
+    #[error("order gave an answer that makes no sense")]
+    Failed(#[source] Source),
 }
 
 /// The service that owns orders.
 #[async_trait]
 pub trait Orders: Send + Sync {
-    /// Tells that an account is closing, any number of times; answers how many of its orders are not settled.
-    async fn close_account(&self, id: UserId) -> Result<u64, Failure>;
+    /// Tells that an account is closing, any number of times; answers how many of its orders are still open.
+    async fn close_account(&self, id: UserId) -> Result<u64, OrderError>;
 }

@@ -4,7 +4,7 @@ use tracing::instrument;
 use uuid::Uuid;
 
 use super::{App, Error, ports::Saved};
-use crate::domain::{Account, Email, Fact, Name, Password, UserId};
+use crate::domain::{Account, DomainEvent, Email, Name, Password, UserId};
 
 impl App {
     /// Opens an account.
@@ -13,11 +13,11 @@ impl App {
     /// The e-mail address is taken; too many passwords wait to be hashed; the store fails.
     #[instrument(name = "service.register", skip_all, fields(user.id))]
     pub async fn register(&self, email: Email, name: Name, password: Password) -> Result<Account, Error> {
-        let hash = self.parts.passwords.hash(password).await?;
+        let hash = self.passwords.hash(password).await?;
         let account = Account::register(UserId(Uuid::now_v7()), email, name, self.now());
         tracing::Span::current().record("user.id", tracing::field::display(account.id));
-        let effects = self.effects(Fact::Registered, account.id)?;
-        match self.parts.accounts.add(&account, &hash, &effects).await? {
+        let effects = self.effects(DomainEvent::Registered, account.id)?;
+        match self.accounts.add(&account, &hash, &effects).await? {
             Saved::Stored(account) => Ok(account),
             Saved::EmailTaken | Saved::Stale => Err(Error::EmailTaken),
         }

@@ -3,10 +3,10 @@
 use tracing::instrument;
 
 use super::{App, Error, ports::Saved};
-use crate::domain::{Account, Change, Fact, Refused, Status, UserId};
+use crate::domain::{Account, Change, DomainEvent, NotActive, Status, UserId};
 
 /// How often a change that any version may take is tried when others write at the same time.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// Which versions a write may be made on.
 pub struct Expected(Box<dyn Fn(u64) -> bool + Send + Sync>);
@@ -44,7 +44,7 @@ impl App {
     pub async fn may_change(&self, id: UserId) -> Result<(), Error> {
         match self.own_account(id).await?.status {
             Status::Active => Ok(()),
-            Status::Closing | Status::Closed => Err(Refused.into()),
+            Status::Closing | Status::Closed => Err(NotActive.into()),
         }
     }
 
@@ -54,18 +54,18 @@ impl App {
     /// No such account; it takes no changes; another version; the e-mail address is taken; the store fails.
     #[instrument(name = "service.update_user", skip_all, fields(user.id = %id))]
     pub async fn update_user(&self, id: UserId, change: Change, expected: Expected) -> Result<Account, Error> {
-        for _ in 0..TRIES {
-            let mut account = self.parts.accounts.get(id).await?.ok_or(Error::NotFound)?;
+        for _ in 0..MAX_ATTEMPTS {
+            let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
             if account.status != Status::Active {
-                return Err(Refused.into());
+                return Err(NotActive.into());
             }
             expected.check(account.version)?;
             if !account.change(change.clone(), self.now())? {
                 return Ok(account);
             }
-            match self.parts.accounts.save(&account, &self.effects(Fact::Updated, id)?).await? {
+            match self.accounts.save(&account, &self.effects(DomainEvent::Updated, id)?).await? {
                 Saved::Stored(account) => {
-                    self.remember(&account).await;
+                    self.write_through(&account).await;
                     return Ok(account);
                 }
                 Saved::EmailTaken => return Err(Error::EmailTaken),

@@ -7,7 +7,7 @@ use super::{Email, Name, Status, UserId};
 /// Somebody's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its name for ever.
+    /// Never changes.
     pub id: UserId,
     /// Where its owner gets mail; gone once it is closed.
     pub email: Option<Email>,
@@ -19,7 +19,7 @@ pub struct Account {
     pub orders_placed: u64,
     /// Rises with each change that its owner or its closing makes; what `ETag` shows.
     pub version: u64,
-    /// Rises with every write of the row, also of `orders_placed`; orders the copies in caches.
+    /// Rises with every write of the row, also of `orders_placed`; orders the versions in caches.
     pub revision: u64,
     /// When it was opened.
     pub created_at: OffsetDateTime,
@@ -27,7 +27,7 @@ pub struct Account {
     pub updated_at: OffsetDateTime,
 }
 
-/// What an owner wants to be different.
+/// A change that an owner asks for; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// The new name.
@@ -39,7 +39,7 @@ pub struct Change {
 /// The account is closing or closed, and takes no changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the account is closing or closed: it can only be read")]
-pub struct Refused;
+pub struct NotActive;
 
 impl Account {
     /// Opens an account.
@@ -61,31 +61,33 @@ impl Account {
     ///
     /// # Errors
     /// Only an active account takes changes.
-    pub fn change(&mut self, change: Change, now: OffsetDateTime) -> Result<bool, Refused> {
+    pub fn change(&mut self, change: Change, now: OffsetDateTime) -> Result<bool, NotActive> {
         if self.status != Status::Active {
-            return Err(Refused);
+            return Err(NotActive);
         }
         let before = (self.name.clone(), self.email.clone());
+        // As they are written: an address in another letter case is a change, although it is not another address.
         self.name = change.name.or(self.name.take());
         self.email = change.email.or(self.email.take());
         let changed = before != (self.name.clone(), self.email.clone());
         if changed {
-            self.raise(now);
+            self.bump_version(now);
         }
         Ok(changed)
     }
 
     /// Begins the closing; says whether that is new.
+    /// Name and address stay until its end: the address is not free while orders may still be cancelled under it.
     pub fn begin_closing(&mut self, now: OffsetDateTime) -> bool {
         if self.status != Status::Active {
             return false;
         }
         self.status = Status::Closing;
-        self.raise(now);
+        self.bump_version(now);
         true
     }
 
-    /// Ends the closing: what is personal goes. Says whether that is new.
+    /// Ends the closing: what is personal is erased. Says whether that is new.
     pub fn finish_closing(&mut self, now: OffsetDateTime) -> bool {
         if self.status != Status::Closing {
             return false;
@@ -93,11 +95,11 @@ impl Account {
         self.status = Status::Closed;
         self.email = None;
         self.name = None;
-        self.raise(now);
+        self.bump_version(now);
         true
     }
 
-    fn raise(&mut self, now: OffsetDateTime) {
+    fn bump_version(&mut self, now: OffsetDateTime) {
         self.version += 1;
         self.revision += 1;
         self.updated_at = now;
@@ -153,12 +155,12 @@ mod tests {
         assert!(!account.finish_closing(NOW));
         assert!(account.begin_closing(NOW));
         assert!(!account.begin_closing(NOW));
-        assert_eq!(account.change(called("Eve"), NOW), Err(Refused));
+        assert_eq!(account.change(called("Eve"), NOW), Err(NotActive));
         assert!(account.email.is_some());
         assert!(account.finish_closing(NOW));
         assert!(!account.finish_closing(NOW));
         assert_eq!((account.email.clone(), account.name.clone(), account.version), (None, None, 3));
-        assert_eq!(account.change(Change::default(), NOW), Err(Refused));
+        assert_eq!(account.change(Change::default(), NOW), Err(NotActive));
     }
 
     proptest! {

@@ -21,7 +21,7 @@ impl Email {
     ///
     /// ```
     /// use user::domain::Email;
-    /// assert_eq!(Email::parse("Ada@Example.com").map(|e| e.key()), Ok("ada@example.com".to_owned()));
+    /// assert_eq!(Email::parse("Ada@Example.com").map(|e| e.normalized()), Ok("ada@example.com".to_owned()));
     /// assert!(Email::parse("ada at example.com").is_err());
     /// ```
     pub fn parse(text: &str) -> Result<Self, Invalid> {
@@ -48,7 +48,7 @@ impl Email {
     }
 
     /// The form under which addresses are unique: without letter case.
-    pub fn key(&self) -> String {
+    pub fn normalized(&self) -> String {
         self.0.to_lowercase()
     }
 }

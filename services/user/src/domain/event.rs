@@ -1,8 +1,8 @@
-//! What other services are told about an account: that something happened to it, and nothing personal.
+//! What other services hear of an account: that something happened to it, and nothing personal.
 
 /// Something that happened to an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fact {
+pub enum DomainEvent {
     /// It was opened.
     Registered,
     /// Its name or e-mail address changed.
@@ -11,8 +11,11 @@ pub enum Fact {
     Closed,
 }
 
-impl Fact {
-    /// The type of its event; schemas are in `proto/events`.
+impl DomainEvent {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Registered, Self::Updated, Self::Closed];
+
+    /// The type of the event outside, with its version; schemas are in `proto/events`.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Registered => "user.registered.v1",

@@ -27,7 +27,7 @@ impl Password {
         Ok(Self(text.to_owned()))
     }
 
-    /// Takes a password that is only tried: nobody learns the rules for new ones from a login.
+    /// Takes a password that is only verified: nobody learns the rules for new ones from a login.
     /// What is longer than any password can be is cut, so that it costs no more than the others, to something that matches none.
     pub fn attempt(text: &str) -> Self {
         if text.chars().count() <= MAX {

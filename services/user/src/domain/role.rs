@@ -14,7 +14,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word for it in tokens and in the store.
+    /// Its name in tokens and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",

@@ -16,7 +16,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word for it in answers and in the store.
+    /// Its name in responses and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",

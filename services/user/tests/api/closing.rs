@@ -7,135 +7,135 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
+    app::{PASSWORD, Person, SECRET, TestApp, TestResponse},
     order_stand_in::OrderStandIn,
-    service::{Answer, PASSWORD, Person, SECRET, Service},
 };
 
-async fn close(service: &Service, person: &Person) -> Answer {
-    service.delete("/v1/users/me").bearer(&person.access).send().await
+async fn close(app: &TestApp, person: &Person) -> TestResponse {
+    app.delete("/v1/users/me").bearer(&person.access).send().await
 }
 
-async fn closed(service: &Service, person: &Person) -> Value {
-    testkit::eventually!(service.me(person).await.body["status"] == "closed");
-    service.me(person).await.body
+async fn closed(app: &TestApp, person: &Person) -> Value {
+    testkit::eventually!(app.me(person).await.body["status"] == "closed");
+    app.me(person).await.body
 }
 
 #[tokio::test]
 async fn an_account_without_orders_closes_at_once() {
     let (order, url) = OrderStandIn::start(0, 0).await;
-    let service = Service::with(&[("ORDER__URL", &url), ("CLOSING__POLL", "1h"), ("CLOSING__BACKOFF_MIN", "1h")]).await;
-    let ada = service.person("ada@example.com").await;
-    let answer = close(&service, &ada).await.expect(StatusCode::ACCEPTED);
-    assert_eq!((answer.etag(), answer.body["status"].as_str()), ("\"2\"", Some("closing")));
-    assert_eq!(answer.body["email"], "ada@example.com");
+    let app = TestApp::with(&[("ORDER__URL", &url), ("CLOSING__POLL", "1h"), ("CLOSING__BACKOFF_MIN", "1h")]).await;
+    let ada = app.person("ada@example.com").await;
+    let response = close(&app, &ada).await.expect(StatusCode::ACCEPTED);
+    assert_eq!((response.etag(), response.body["status"].as_str()), ("\"2\"", Some("closing")));
+    assert_eq!(response.body["email"], "ada@example.com");
     let (id, headers) = order.calls().remove(0);
     assert_eq!(id, ada.id);
     assert_eq!(Callers::new(SECRET, &["user"]).check(&headers).unwrap().name(), "user");
-    let gone = closed(&service, &ada).await;
+    let gone = closed(&app, &ada).await;
     assert_eq!((&gone["email"], &gone["name"], &gone["version"]), (&Value::Null, &Value::Null, &json!(3)));
-    let again = close(&service, &ada).await.expect(StatusCode::ACCEPTED);
+    let again = close(&app, &ada).await.expect(StatusCode::ACCEPTED);
     assert_eq!((again.etag(), &again.body), ("\"3\"", &gone));
-    let mut events = service.told(2).await;
+    let mut events = app.published(2).await;
     let last = events.pop().unwrap();
     assert_eq!((last.kind.as_str(), last.key.as_str()), ("user.closed.v1", ada.id.as_str()));
     assert_eq!(last.decode::<Value>().unwrap(), json!({ "user_id": ada.id }));
-    let new = service.person("ADA@example.com").await;
+    let new = app.person("ADA@example.com").await;
     assert_ne!(new.id, ada.id, "the address is free again");
 }
 
 #[tokio::test]
 async fn tokens_of_a_closing_account_may_only_read_and_repeat_the_closing() {
     let (_order, url) = OrderStandIn::start(0, 1).await;
-    let service = Service::with(&[("ORDER__URL", &url)]).await;
-    let ada = service.person("ada@example.com").await;
-    let wrong = service.try_log_in("ada@example.com", "wrong").await;
-    let first = close(&service, &ada).await.expect(StatusCode::ACCEPTED);
-    let again = close(&service, &ada).await.expect(StatusCode::ACCEPTED);
+    let app = TestApp::with(&[("ORDER__URL", &url)]).await;
+    let ada = app.person("ada@example.com").await;
+    let wrong = app.try_log_in("ada@example.com", "wrong").await;
+    let first = close(&app, &ada).await.expect(StatusCode::ACCEPTED);
+    let again = close(&app, &ada).await.expect(StatusCode::ACCEPTED);
     assert_eq!((again.etag(), &again.body), (first.etag(), &first.body));
-    assert_eq!(service.me(&ada).await.body, first.body);
-    let login = service.try_log_in("ada@example.com", PASSWORD).await;
+    assert_eq!(app.me(&ada).await.body, first.body);
+    let login = app.try_log_in("ada@example.com", PASSWORD).await;
     login.refused(401);
-    assert_eq!(login.words(), wrong.words());
-    service.refresh(&ada.refresh).await.refused(401);
-    service.delete("/v1/sessions/current").bearer(&ada.access).send().await.refused(403);
+    assert_eq!(login.problem(), wrong.problem());
+    app.refresh(&ada.refresh).await.refused(401);
+    app.delete("/v1/sessions/current").bearer(&ada.access).send().await.refused(403);
     // The role is asked before the header and the body are read.
-    service.patch("/v1/users/me").bearer(&ada.access).raw("{").send().await.refused(403);
+    app.patch("/v1/users/me").bearer(&ada.access).raw("{").send().await.refused(403);
     let taken = json!({"email": "ada@example.com", "name": "Ada", "password": PASSWORD});
-    service.post("/v1/users").json(&taken).send().await.refused(409);
+    app.post("/v1/users").json(&taken).send().await.refused(409);
 }
 
 #[tokio::test]
 async fn a_closing_waits_for_open_orders_and_is_woken_by_their_end() {
     let (order, url) = OrderStandIn::start(0, 2).await;
     let keys = [("ORDER__URL", url.as_str()), ("CLOSING__BACKOFF_MIN", "1h"), ("CLOSING__BACKOFF_MAX", "1h")];
-    let service = Service::with(&keys).await;
-    let ada = service.person("ada@example.com").await;
-    close(&service, &ada).await.expect(StatusCode::ACCEPTED);
+    let app = TestApp::with(&keys).await;
+    let ada = app.person("ada@example.com").await;
+    close(&app, &ada).await.expect(StatusCode::ACCEPTED);
     let data = json!({"order_id": uuid::Uuid::now_v7(), "user_id": ada.id, "reason": "account_closed"});
     order.set_open(1);
-    service.tell("order.cancelled.v1", &data).await;
+    app.publish("order.cancelled.v1", &data).await;
     testkit::eventually!(order.calls().len() == 2);
-    assert_eq!(service.me(&ada).await.body["status"], "closing");
+    assert_eq!(app.me(&ada).await.body["status"], "closing");
     order.set_open(0);
-    service.tell("order.rejected.v1", &data).await;
-    closed(&service, &ada).await;
+    app.publish("order.rejected.v1", &data).await;
+    closed(&app, &ada).await;
 }
 
 #[tokio::test]
 async fn a_closing_is_asked_for_again_until_nothing_is_open() {
     let (order, url) = OrderStandIn::start(0, 1).await;
-    let service = Service::with(&[("ORDER__URL", &url)]).await;
-    let ada = service.person("ada@example.com").await;
-    close(&service, &ada).await.expect(StatusCode::ACCEPTED);
+    let app = TestApp::with(&[("ORDER__URL", &url)]).await;
+    let ada = app.person("ada@example.com").await;
+    close(&app, &ada).await.expect(StatusCode::ACCEPTED);
     testkit::eventually!(order.calls().len() >= 4);
     order.set_open(0);
-    closed(&service, &ada).await;
+    closed(&app, &ada).await;
     let calls = order.calls().len();
-    close(&service, &ada).await.expect(StatusCode::ACCEPTED);
+    close(&app, &ada).await.expect(StatusCode::ACCEPTED);
     assert_eq!(order.calls().len(), calls, "it is finished");
 }
 
 #[tokio::test]
 async fn order_may_be_down_when_an_account_closes() {
     let port = testkit::free_port();
-    let service = Service::with(&[("ORDER__URL", &format!("http://127.0.0.1:{port}"))]).await;
-    let ada = service.person("ada@example.com").await;
+    let app = TestApp::with(&[("ORDER__URL", &format!("http://127.0.0.1:{port}"))]).await;
+    let ada = app.person("ada@example.com").await;
     let started = Instant::now();
-    let delete = service.delete("/v1/users/me").bearer(&ada.access).header("x-canary", "true");
+    let delete = app.delete("/v1/users/me").bearer(&ada.access).header("x-canary", "true");
     delete.send().await.expect(StatusCode::ACCEPTED);
     assert!(started.elapsed() < Duration::from_secs(2));
     let (order, _) = OrderStandIn::start(port, 0).await;
-    closed(&service, &ada).await;
+    closed(&app, &ada).await;
     let (id, headers) = order.calls().remove(0);
     assert_eq!((id, headers["x-canary"].to_str().unwrap()), (ada.id, "true"));
-    let closed = service.told(2).await.pop().unwrap();
+    let closed = app.published(2).await.pop().unwrap();
     assert!(closed.carrier.canary, "the mark of the request reaches the event");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_at_the_same_time_closes_once() {
     let (_order, url) = OrderStandIn::start(0, 0).await;
-    let service = Service::with(&[("ORDER__URL", &url)]).await;
-    let ada = service.person("ada@example.com").await;
-    for answer in futures::future::join_all((0..8).map(|_| close(&service, &ada))).await {
-        answer.expect(StatusCode::ACCEPTED);
+    let app = TestApp::with(&[("ORDER__URL", &url)]).await;
+    let ada = app.person("ada@example.com").await;
+    for response in futures::future::join_all((0..8).map(|_| close(&app, &ada))).await {
+        response.expect(StatusCode::ACCEPTED);
     }
-    closed(&service, &ada).await;
-    service.register("eve@example.com").await;
-    let kinds: Vec<_> = service.told(3).await.into_iter().map(|event| event.kind).collect();
+    closed(&app, &ada).await;
+    app.register("eve@example.com").await;
+    let kinds: Vec<_> = app.published(3).await.into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds.iter().filter(|kind| *kind == "user.closed.v1").count(), 1);
 }
 
 #[tokio::test]
 async fn a_closing_honours_if_match() {
     let (_order, url) = OrderStandIn::start(0, 0).await;
-    let service = Service::with(&[("ORDER__URL", &url)]).await;
-    let ada = service.person("ada@example.com").await;
-    let delete = |etag: &str| service.delete("/v1/users/me").bearer(&ada.access).header("if-match", etag).send();
+    let app = TestApp::with(&[("ORDER__URL", &url)]).await;
+    let ada = app.person("ada@example.com").await;
+    let delete = |etag: &str| app.delete("/v1/users/me").bearer(&ada.access).header("if-match", etag).send();
     delete("\"2\"").await.refused(412);
     delete("W/\"1\"").await.refused(412);
     assert_eq!(delete("1").await.refused(400), [json!({"header": "If-Match"})]);
-    assert_eq!(service.me(&ada).await.body["status"], "active");
+    assert_eq!(app.me(&ada).await.body["status"], "active");
     delete("\"1\"").await.expect(StatusCode::ACCEPTED);
-    service.delete("/v1/users/me").send().await.refused(401);
+    app.delete("/v1/users/me").send().await.refused(401);
 }

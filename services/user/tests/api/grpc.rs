@@ -10,16 +10,16 @@ use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, metadata::AsciiMetadataValue, transport::Channel};
 
 use crate::{
+    app::{PASSWORD, Person, SECRET, TestApp},
     order_stand_in::OrderStandIn,
-    service::{PASSWORD, Person, SECRET, Service},
 };
 
 type Client = UserServiceClient<Channel>;
 
-async fn client(service: &Service) -> Client {
+async fn client(app: &TestApp) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let router = service.grpc.clone().prepare().into_axum_router();
+    let router = app.grpc.clone().prepare().into_axum_router();
     TaskTracker::new().spawn(async move { axum::serve(listener, router).await.unwrap() });
     Client::connect(address).await.unwrap()
 }
@@ -59,8 +59,8 @@ fn fields(status: &tonic::Status) -> Vec<String> {
 
 #[tokio::test]
 async fn an_account_is_opened_read_and_changed() {
-    let service = Service::start().await;
-    let mut client = client(&service).await;
+    let app = TestApp::start().await;
+    let mut client = client(&app).await;
     let created = client.create_user(create("Ada@Example.com", " Ada ", PASSWORD)).await.unwrap().into_inner();
     let ada = created.user.unwrap();
     assert_eq!((ada.email.as_deref(), ada.name.as_deref(), ada.version), (Some("Ada@Example.com"), Some("Ada"), 1));
@@ -72,21 +72,21 @@ async fn an_account_is_opened_read_and_changed() {
     let authenticate = AuthenticateRequest { email: "ada@example.com".to_owned(), password: PASSWORD.to_owned() };
     let tokens = client.authenticate(authenticate).await.unwrap().into_inner();
     assert_eq!((tokens.expires_in, tokens.refresh_token.len()), (600, 43));
-    let person = service.log_in("ada@example.com").await;
+    let person = app.log_in("ada@example.com").await;
     let read = client.get_user(by(get(&ada.id), &person)).await.unwrap().into_inner().user.unwrap();
     assert_eq!(read, ada);
     let renamed = client.update_user(by(rename(&ada.id, "Ada L.", 1), &person)).await.unwrap().into_inner();
     assert_eq!(renamed.user.as_ref().map(|user| user.version), Some(2));
     let stale = client.update_user(by(rename(&ada.id, "Eve", 1), &person)).await.unwrap_err();
     assert_eq!(stale.code(), Code::FailedPrecondition);
-    assert_eq!(service.me(&person).await.body["name"], "Ada L.");
+    assert_eq!(app.me(&person).await.body["name"], "Ada L.");
 }
 
 #[tokio::test]
 async fn bad_input_is_refused_by_field() {
-    let service = Service::start().await;
-    let mut client = client(&service).await;
-    let ada = service.person("ada@example.com").await;
+    let app = TestApp::start().await;
+    let mut client = client(&app).await;
+    let ada = app.person("ada@example.com").await;
     let refused = client.create_user(create("ada", " ", "short")).await.unwrap_err();
     assert_eq!(
         (refused.code(), fields(&refused)),
@@ -114,10 +114,10 @@ async fn bad_input_is_refused_by_field() {
 
 #[tokio::test]
 async fn callers_see_what_is_theirs() {
-    let service = Service::start().await;
-    let mut client = client(&service).await;
-    let (ada, eve) = (service.person("ada@example.com").await, service.person("eve@example.com").await);
-    let operator = service.operator("olga@example.com").await;
+    let app = TestApp::start().await;
+    let mut client = client(&app).await;
+    let (ada, eve) = (app.person("ada@example.com").await, app.person("eve@example.com").await);
+    let operator = app.operator("olga@example.com").await;
     let unknown = uuid::Uuid::now_v7().to_string();
 
     let code = |result: Result<_, tonic::Status>| result.map(drop).unwrap_err().code();
@@ -149,14 +149,14 @@ async fn callers_see_what_is_theirs() {
 #[tokio::test]
 async fn an_account_is_closed() {
     let (_order, url) = OrderStandIn::start(0, 0).await;
-    let service = Service::with(&[("ORDER__URL", &url)]).await;
-    let mut client = client(&service).await;
-    let (ada, eve) = (service.person("ada@example.com").await, service.person("eve@example.com").await);
+    let app = TestApp::with(&[("ORDER__URL", &url)]).await;
+    let mut client = client(&app).await;
+    let (ada, eve) = (app.person("ada@example.com").await, app.person("eve@example.com").await);
     let close = |id: &str| CloseAccountRequest { id: id.to_owned() };
     assert_eq!(client.close_account(by(close(&ada.id), &eve)).await.unwrap_err().code(), Code::NotFound);
     let closing = client.close_account(by(close(&ada.id), &ada)).await.unwrap().into_inner().user.unwrap();
     assert_eq!(closing.status(), Status::Closing);
-    testkit::eventually!(service.me(&ada).await.body["status"] == "closed");
+    testkit::eventually!(app.me(&ada).await.body["status"] == "closed");
     let closed = client.close_account(by(close(&ada.id), &ada)).await.unwrap().into_inner().user.unwrap();
     assert_eq!((closed.status(), closed.email, closed.name), (Status::Closed, None, None));
     let refused = client.update_user(by(rename(&ada.id, "Ada", 3), &ada)).await.unwrap_err();

@@ -3,13 +3,13 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::service::Service;
+use crate::app::TestApp;
 
 #[tokio::test]
 async fn only_the_tool_may_ask_for_sums() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
-    let audit = || service.get("/internal/v1/audit");
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let audit = || app.get("/internal/v1/audit");
     audit().send().await.refused(401);
     audit().bearer(&ada.access).send().await.refused(401);
     audit().header(auth::CREDENTIAL_HEADER, "trireme.00").send().await.refused(401);

@@ -1,4 +1,4 @@
-//! Signing keys: published, taking turns, checked by what others check with.
+//! Signing keys: published, rotated, checked by what others check with.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use user::{
 };
 use uuid::Uuid;
 
-use crate::service::Service;
+use crate::app::TestApp;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -30,22 +30,22 @@ impl Keys for Fetched {
     }
 }
 
-fn part(token: &str, index: usize) -> Value {
+fn segment(token: &str, index: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap()
 }
 
 #[tokio::test]
 async fn a_token_is_checked_with_the_published_keys_and_says_nothing_personal() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
-    let jwks = service.get("/.well-known/jwks.json").send().await.expect(StatusCode::OK).body;
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let jwks = app.get("/.well-known/jwks.json").send().await.expect(StatusCode::OK).body;
     let key = &jwks["keys"][0];
     for (name, value) in [("kty", "OKP"), ("crv", "Ed25519"), ("alg", "EdDSA"), ("use", "sig")] {
         assert_eq!(key[name], value);
     }
     assert_eq!(key.get("d"), None, "the private part stays here");
-    assert_eq!(part(&ada.access, 0)["kid"], key["kid"]);
-    let claims = part(&ada.access, 1);
+    assert_eq!(segment(&ada.access, 0)["kid"], key["kid"]);
+    let claims = segment(&ada.access, 1);
     let mut names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "role", "sid", "sub"]);
@@ -60,29 +60,32 @@ async fn a_token_is_checked_with_the_published_keys_and_says_nothing_personal() 
 
 #[tokio::test]
 async fn a_refresh_goes_on_with_the_same_session() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
-    let next = service.refresh(&ada.refresh).await.expect(StatusCode::OK);
-    let (old, new) = (part(&ada.access, 1), part(next.body["access_token"].as_str().unwrap(), 1));
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let next = app.refresh(&ada.refresh).await.expect(StatusCode::OK);
+    let (old, new) = (segment(&ada.access, 1), segment(next.body["access_token"].as_str().unwrap(), 1));
     assert_eq!(old["sid"], new["sid"]);
     assert_ne!(old["jti"], new["jti"]);
 }
 
-struct Turns {
+struct Fixture {
     store: Arc<SqliteStore>,
     clock: ManualClock,
 }
 
-impl Turns {
+impl Fixture {
     async fn new() -> Self {
         let db = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
         Self { store: Arc::new(SqliteStore::new(db, Wake::default())), clock: ManualClock::at_now() }
     }
 
-    /// A process that looks after the keys.
+    /// The key ring of one process.
     async fn ring(&self) -> KeyRing {
-        let rotation =
-            Rotation { every: time::Duration::days(30), ahead: time::Duration::DAY, after: time::Duration::HOUR };
+        let rotation = Rotation {
+            every: time::Duration::days(30),
+            publish_ahead: time::Duration::DAY,
+            publish_after: time::Duration::HOUR,
+        };
         KeyRing::open(self.store.clone(), self.clock.shared(), rotation).await.unwrap()
     }
 
@@ -99,43 +102,43 @@ fn kids(ring: &KeyRing) -> Vec<String> {
     ring.published().keys.into_iter().map(|key| key.common.key_id.unwrap()).collect()
 }
 
-fn signs(turns: &Turns, ring: &KeyRing) -> String {
-    part(&turns.token(ring), 0)["kid"].as_str().unwrap().to_owned()
+fn signing_kid(fixture: &Fixture, ring: &KeyRing) -> String {
+    segment(&fixture.token(ring), 0)["kid"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn keys_take_turns_without_refusing_anybody() {
-    let turns = Turns::new().await;
-    let ring = turns.ring().await;
-    let first = signs(&turns, &ring);
+async fn keys_rotate_without_refusing_anybody() {
+    let fixture = Fixture::new().await;
+    let ring = fixture.ring().await;
+    let first = signing_kid(&fixture, &ring);
     assert_eq!(kids(&ring), [first.as_str()]);
-    // Somebody whose copy of the keys is as old as the next key's notice allows.
-    turns.clock.advance(DAY * 29);
-    ring.turn().await.unwrap();
-    let others = Verifier::new(Arc::new(Fetched(ring.published())), turns.clock.shared());
-    assert_eq!((kids(&ring).len(), signs(&turns, &ring)), (2, first.clone()));
-    turns.clock.advance(DAY);
-    let last = turns.token(&ring);
-    let second = signs(&turns, &ring);
+    // Somebody who fetched the keys when the next one had just been published, and not since.
+    fixture.clock.advance(DAY * 29);
+    ring.rotate().await.unwrap();
+    let others = Verifier::new(Arc::new(Fetched(ring.published())), fixture.clock.shared());
+    assert_eq!((kids(&ring).len(), signing_kid(&fixture, &ring)), (2, first.clone()));
+    fixture.clock.advance(DAY);
+    let last = fixture.token(&ring);
+    let second = signing_kid(&fixture, &ring);
     assert_ne!(second, first);
     assert!(others.verify(&last).await.is_ok());
-    turns.clock.advance(Duration::from_mins(59));
-    ring.turn().await.unwrap();
+    fixture.clock.advance(Duration::from_mins(59));
+    ring.rotate().await.unwrap();
     assert_eq!(kids(&ring), [first, second.clone()]);
-    turns.clock.advance(Duration::from_mins(1));
-    ring.turn().await.unwrap();
+    fixture.clock.advance(Duration::from_mins(1));
+    ring.rotate().await.unwrap();
     assert_eq!(kids(&ring), [second]);
 }
 
 #[tokio::test]
 async fn processes_that_share_a_store_share_its_keys() {
-    let turns = Turns::new().await;
-    let (one, two) = (turns.ring().await, turns.ring().await);
+    let fixture = Fixture::new().await;
+    let (one, two) = (fixture.ring().await, fixture.ring().await);
     assert_eq!(kids(&one), kids(&two));
-    turns.clock.advance(DAY * 29);
-    let (a, b) = tokio::join!(one.turn(), two.turn());
+    fixture.clock.advance(DAY * 29);
+    let (a, b) = tokio::join!(one.rotate(), two.rotate());
     a.and(b).unwrap();
     assert_eq!(kids(&one).len(), 2);
     assert_eq!(kids(&one), kids(&two));
-    assert_eq!(signs(&turns, &one), signs(&turns, &two));
+    assert_eq!(signing_kid(&fixture, &one), signing_kid(&fixture, &two));
 }

@@ -1,6 +1,7 @@
 //! The service as its callers see it: through the router with the chassis' layers, and over gRPC.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod app;
 mod closing;
 mod events;
 mod grpc;
@@ -9,6 +10,5 @@ mod keys;
 mod login;
 mod order_stand_in;
 mod secrecy;
-mod service;
 mod sessions;
 mod users;

@@ -1,4 +1,4 @@
-//! A small order service on a real port.
+//! A stand-in for the order service, on a real port.
 
 use std::sync::{
     Arc, Mutex,
@@ -22,7 +22,7 @@ pub(crate) struct OrderStandIn {
 }
 
 impl OrderStandIn {
-    /// Listens on a port and answers that so many orders are open; gives its URL too.
+    /// Listens on a port, reports so many open orders, and gives its URL too.
     pub(crate) async fn start(port: u16, open: u64) -> (Self, String) {
         let order = Self::default();
         order.set_open(open);
@@ -37,7 +37,7 @@ impl OrderStandIn {
         self.open.store(open, Ordering::SeqCst);
     }
 
-    /// Whose accounts it was told of, and the headers of each call.
+    /// The account that each call was about, and the call's headers.
     pub(crate) fn calls(&self) -> Vec<(String, HeaderMap)> {
         self.calls.lock().unwrap().clone()
     }

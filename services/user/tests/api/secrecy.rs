@@ -10,8 +10,8 @@ use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
+    app::{PASSWORD, TestApp},
     order_stand_in::OrderStandIn,
-    service::{PASSWORD, Service},
 };
 
 #[derive(Clone, Default)]
@@ -47,24 +47,23 @@ async fn nothing_that_is_logged_gives_anybody_away() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let (_order, url) = OrderStandIn::start(0, 0).await;
-    let service = Service::with(&[("ORDER__URL", &url)]).await;
-    let ada = service.person("lovelace@example.com").await;
-    service.try_log_in(&ada.email, "a wrong password").await.refused(401);
-    let next = service.refresh(&ada.refresh).await.expect(StatusCode::OK);
-    service.refresh(&ada.refresh).await.refused(401);
-    let patch = service.patch("/v1/users/me").bearer(&ada.access).header("if-match", "*");
+    let app = TestApp::with(&[("ORDER__URL", &url)]).await;
+    let ada = app.person("lovelace@example.com").await;
+    app.try_log_in(&ada.email, "a wrong password").await.refused(401);
+    let next = app.refresh(&ada.refresh).await.expect(StatusCode::OK);
+    app.refresh(&ada.refresh).await.refused(401);
+    let patch = app.patch("/v1/users/me").bearer(&ada.access).header("if-match", "*");
     patch.json(&json!({"name": "Countess"})).send().await.expect(StatusCode::OK);
     let taken = json!({"email": "lovelace@example.com", "name": "Impostor", "password": PASSWORD});
-    service.post("/v1/users").json(&taken).send().await.refused(409);
-    service.delete("/v1/users/me").bearer(&ada.access).send().await.expect(StatusCode::ACCEPTED);
-    testkit::eventually!(service.me(&ada).await.body["status"] == "closed");
+    app.post("/v1/users").json(&taken).send().await.refused(409);
+    app.delete("/v1/users/me").bearer(&ada.access).send().await.expect(StatusCode::ACCEPTED);
+    testkit::eventually!(app.me(&ada).await.body["status"] == "closed");
 
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains(&ada.id), "something was logged");
     let refresh = next.body["refresh_token"].as_str().unwrap();
     let access = next.body["access_token"].as_str().unwrap();
-    let secrets =
-        [PASSWORD, "a wrong password", "lovelace", "Countess", "Impostor", "argon2id", crate::service::SECRET];
+    let secrets = [PASSWORD, "a wrong password", "lovelace", "Countess", "Impostor", "argon2id", crate::app::SECRET];
     for secret in secrets.into_iter().chain([ada.access.as_str(), ada.refresh.as_str(), access, refresh]) {
         let line = logged.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");

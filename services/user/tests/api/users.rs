@@ -4,7 +4,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::service::{PASSWORD, Person, Service};
+use crate::app::{PASSWORD, Person, TestApp};
 
 fn pointer(pointer: &str) -> Vec<Value> {
     vec![json!({ "pointer": pointer })]
@@ -12,9 +12,9 @@ fn pointer(pointer: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_account_is_opened_and_read() {
-    let service = Service::start().await;
+    let app = TestApp::start().await;
     let body = json!({"email": "Ada@Example.com", "name": "  Ada  ", "password": PASSWORD});
-    let opened = service.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
+    let opened = app.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
     let id = opened.body["id"].as_str().unwrap().to_owned();
     assert_eq!(opened.header("location"), format!("/v1/users/{id}"));
     assert_eq!(opened.etag(), "\"1\"");
@@ -25,36 +25,36 @@ async fn an_account_is_opened_and_read() {
         "created_at": created, "updated_at": created,
     });
     assert_eq!(opened.body, expected);
-    let person = service.log_in("aDA@eXAMPLE.COM").await;
+    let person = app.log_in("aDA@eXAMPLE.COM").await;
     for path in ["/v1/users/me".to_owned(), format!("/v1/users/{id}")] {
-        let read = service.get(&path).bearer(&person.access).send().await.expect(StatusCode::OK);
+        let read = app.get(&path).bearer(&person.access).send().await.expect(StatusCode::OK);
         assert_eq!((read.etag(), &read.body), ("\"1\"", &expected), "{path}");
-        let head = service.call(Method::HEAD, &path).bearer(&person.access).send().await.expect(StatusCode::OK);
+        let head = app.request(Method::HEAD, &path).bearer(&person.access).send().await.expect(StatusCode::OK);
         assert_eq!((head.etag(), head.length), ("\"1\"", 0));
     }
 }
 
 #[tokio::test]
 async fn an_address_belongs_to_one_account() {
-    let service = Service::start().await;
-    service.register("ada@example.com").await;
+    let app = TestApp::start().await;
+    app.register("ada@example.com").await;
     let body = json!({"email": "ADA@example.com", "name": "Eve", "password": PASSWORD});
-    assert_eq!(service.post("/v1/users").json(&body).send().await.refused(409), pointer("/email"));
+    assert_eq!(app.post("/v1/users").json(&body).send().await.refused(409), pointer("/email"));
 }
 
 #[tokio::test]
 async fn limits_are_inclusive() {
-    let service = Service::start().await;
+    let app = TestApp::start().await;
     let email = format!("{}@example.com", "a".repeat(242));
     let body = json!({"email": email, "name": "ü".repeat(100), "password": "ü".repeat(128)});
-    service.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
+    app.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
     let body = json!({"email": "a@example.com", "name": "a", "password": "12345678"});
-    service.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
+    app.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
 }
 
 #[tokio::test]
 async fn bad_bodies_are_refused_by_field_and_change_nothing() {
-    let service = Service::start().await;
+    let app = TestApp::start().await;
     let good = json!({"email": "ada@example.com", "name": "Ada", "password": PASSWORD});
     let with = |key: &str, value: Value| {
         let mut body = good.clone();
@@ -87,30 +87,30 @@ async fn bad_bodies_are_refused_by_field_and_change_nothing() {
         (json!([]), ""),
         (json!("text"), ""),
     ];
-    for (body, place) in unfit {
-        let answer = service.post("/v1/users").json(&body).send().await;
-        assert_eq!(answer.refused(422), pointer(place), "{body}");
+    for (body, at_fault) in unfit {
+        let response = app.post("/v1/users").json(&body).send().await;
+        assert_eq!(response.refused(422), pointer(at_fault), "{body}");
     }
     let twice = r#"{"email":"a@b.co","email":"a@b.co","name":"Ada","password":"correct horse"}"#;
-    assert_eq!(service.post("/v1/users").raw(twice).send().await.refused(422), pointer("/email"));
-    let all = service.post("/v1/users").json(&json!({"x": 1})).send().await.refused(422);
+    assert_eq!(app.post("/v1/users").raw(twice).send().await.refused(422), pointer("/email"));
+    let all = app.post("/v1/users").json(&json!({"x": 1})).send().await.refused(422);
     assert_eq!(all.len(), 4);
     for unreadable in [&b""[..], b"{", b"{\"email\":}", b"{} {}", b"{\"email\":\"\xff\"}", b"\xef\xbb\xbf{}"] {
-        service.post("/v1/users").raw(unreadable).send().await.refused(400);
+        app.post("/v1/users").raw(unreadable).send().await.refused(400);
     }
-    service.post("/v1/users").raw(format!("\"{}\"", "x".repeat(1024 * 1024))).send().await.refused(413);
-    service.post("/v1/users").header("content-type", "text/plain").send().await.refused(415);
-    service.post("/v1/users").send().await.refused(415);
-    let audit = service.get("/internal/v1/audit").service("trireme").send().await.expect(StatusCode::OK);
+    app.post("/v1/users").raw(format!("\"{}\"", "x".repeat(1024 * 1024))).send().await.refused(413);
+    app.post("/v1/users").header("content-type", "text/plain").send().await.refused(415);
+    app.post("/v1/users").send().await.refused(415);
+    let audit = app.get("/internal/v1/audit").service("trireme").send().await.expect(StatusCode::OK);
     assert_eq!(audit.body, json!({"users": 0, "closing": 0, "outbox": 0, "orders_placed": 0}));
 }
 
 #[tokio::test]
 async fn paths_and_methods_that_are_not_there_are_refused() {
-    let service = Service::start().await;
-    let Person { id, access, .. } = service.person("ada@example.com").await;
+    let app = TestApp::start().await;
+    let Person { id, access, .. } = app.person("ada@example.com").await;
     for path in ["/v1/users/me/", "/v1/users/", "/v1/nothing", "/", &format!("/v1/users/{id}/")] {
-        service.get(path).bearer(&access).send().await.refused(404);
+        app.get(path).bearer(&access).send().await.refused(404);
     }
     for (method, path, allowed) in [
         (Method::GET, "/v1/users", "POST"),
@@ -118,9 +118,9 @@ async fn paths_and_methods_that_are_not_there_are_refused() {
         (Method::POST, "/v1/sessions/current", "DELETE"),
         (Method::POST, "/.well-known/jwks.json", "GET,HEAD"),
     ] {
-        let answer = service.call(method, path).bearer(&access).send().await;
-        answer.refused(405);
-        let mut allow: Vec<_> = answer.header("allow").split(',').map(str::trim).collect();
+        let response = app.request(method, path).bearer(&access).send().await;
+        response.refused(405);
+        let mut allow: Vec<_> = response.header("allow").split(',').map(str::trim).collect();
         let mut allowed: Vec<_> = allowed.split(',').collect();
         allow.sort_unstable();
         allowed.sort_unstable();
@@ -130,69 +130,68 @@ async fn paths_and_methods_that_are_not_there_are_refused() {
 
 #[tokio::test]
 async fn others_accounts_are_seen_by_operators_only() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
-    let eve = service.person("eve@example.com").await;
-    let operator = service.operator("olga@example.com").await;
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let eve = app.person("eve@example.com").await;
+    let operator = app.operator("olga@example.com").await;
     let unknown = uuid::Uuid::now_v7();
-    let get = |id: String, who: &Person| service.get(&format!("/v1/users/{id}")).bearer(&who.access).send();
+    let get = |id: String, who: &Person| app.get(&format!("/v1/users/{id}")).bearer(&who.access).send();
     let hidden = get(ada.id.clone(), &eve).await;
     hidden.refused(404);
-    assert_eq!(hidden.words(), get(unknown.to_string(), &eve).await.words());
-    assert_eq!(hidden.words(), get(unknown.to_string(), &operator).await.words());
+    assert_eq!(hidden.problem(), get(unknown.to_string(), &eve).await.problem());
+    assert_eq!(hidden.problem(), get(unknown.to_string(), &operator).await.problem());
     assert_eq!(get(ada.id.clone(), &operator).await.expect(StatusCode::OK).body["email"], "ada@example.com");
     for malformed in ["1", "%ff", "..", &ada.id.replace('-', ""), &format!("{{{}}}", ada.id), &format!("{}0", ada.id)] {
         let malformed = malformed.replace('{', "%7B").replace('}', "%7D");
         get(malformed, &operator).await.refused(404);
     }
-    service.get(&format!("/v1/users/{}", ada.id)).send().await.refused(401);
-    service.get("/v1/users/1").send().await.refused(401);
+    app.get(&format!("/v1/users/{}", ada.id)).send().await.refused(401);
+    app.get("/v1/users/1").send().await.refused(401);
 }
 
 #[tokio::test]
 async fn an_account_is_changed_by_version() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
-    service.register("eve@example.com").await;
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    app.register("eve@example.com").await;
     let patch = |etag: &str, body: Value| {
-        service.patch("/v1/users/me").bearer(&ada.access).header("if-match", etag).json(&body).send()
+        app.patch("/v1/users/me").bearer(&ada.access).header("if-match", etag).json(&body).send()
     };
-    let before = service.me(&ada).await.body;
+    let before = app.me(&ada).await.body;
     let renamed = patch("\"1\"", json!({"name": "Ada L."})).await.expect(StatusCode::OK);
     assert_eq!((renamed.etag(), renamed.body["name"].as_str()), ("\"2\"", Some("Ada L.")));
     assert_eq!(renamed.body["created_at"], before["created_at"]);
     assert!(renamed.body["updated_at"].as_str() > before["updated_at"].as_str());
-    assert_eq!(service.me(&ada).await.body, renamed.body, "the cache follows");
+    assert_eq!(app.me(&ada).await.body, renamed.body, "the cache follows");
     patch("\"1\"", json!({"name": "Eve"})).await.refused(412);
     patch("W/\"2\"", json!({"name": "Eve"})).await.refused(412);
     patch("\"1\", \"x\"", json!({"name": "Eve"})).await.refused(412);
     assert_eq!(patch("\"2\"", json!({"email": "EVE@example.com"})).await.refused(409), pointer("/email"));
-    assert_eq!(service.me(&ada).await.body, renamed.body, "a refusal changes nothing");
+    assert_eq!(app.me(&ada).await.body, renamed.body, "a refusal changes nothing");
     patch("\"1\", \"2\"", json!({"email": "lovelace@example.com"})).await.expect(StatusCode::OK);
     let any = patch("*", json!({"email": "Lovelace@example.com", "name": "Ada"})).await.expect(StatusCode::OK);
     assert_eq!(any.etag(), "\"4\"");
-    service.log_in("lovelace@example.com").await;
-    service.register("ada@example.com").await;
+    app.log_in("lovelace@example.com").await;
+    app.register("ada@example.com").await;
 }
 
 #[tokio::test]
 async fn an_empty_change_changes_nothing() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
-    let before = service.me(&ada).await.body;
-    let patch =
-        |etag: &str| service.patch("/v1/users/me").bearer(&ada.access).header("if-match", etag).raw("{}").send();
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let before = app.me(&ada).await.body;
+    let patch = |etag: &str| app.patch("/v1/users/me").bearer(&ada.access).header("if-match", etag).raw("{}").send();
     assert_eq!(patch("\"1\"").await.expect(StatusCode::OK).body, before);
     patch("\"7\"").await.refused(412);
-    assert_eq!(service.me(&ada).await.body, before);
+    assert_eq!(app.me(&ada).await.body, before);
 }
 
 #[tokio::test]
 async fn a_change_is_refused_in_the_order_of_the_interface() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
-    service.register("eve@example.com").await;
-    let patch = || service.patch("/v1/users/me");
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    app.register("eve@example.com").await;
+    let patch = || app.patch("/v1/users/me");
     let header = vec![json!({"header": "If-Match"})];
     patch().header("if-match", "x").raw("{").send().await.refused(401);
     let signed = || patch().bearer(&ada.access);
@@ -210,15 +209,15 @@ async fn a_change_is_refused_in_the_order_of_the_interface() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_changes_at_once_one_wins() {
-    let service = Service::start().await;
-    let ada = service.person("ada@example.com").await;
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
     let all = (0..8).map(|i| {
         let body = json!({"name": format!("Ada {i}")});
-        service.patch("/v1/users/me").bearer(&ada.access).header("if-match", "\"1\"").json(&body).send()
+        app.patch("/v1/users/me").bearer(&ada.access).header("if-match", "\"1\"").json(&body).send()
     });
-    let answers = futures::future::join_all(all).await;
-    let won: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::OK).collect();
+    let responses = futures::future::join_all(all).await;
+    let won: Vec<_> = responses.iter().filter(|response| response.status == StatusCode::OK).collect();
     assert_eq!(won.len(), 1);
-    assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::PRECONDITION_FAILED).count(), 7);
-    assert_eq!(service.me(&ada).await.body, won[0].body);
+    assert_eq!(responses.iter().filter(|response| response.status == StatusCode::PRECONDITION_FAILED).count(), 7);
+    assert_eq!(app.me(&ada).await.body, won[0].body);
 }

@@ -26,10 +26,17 @@ pub(crate) async fn keys_come_oldest_first_and_go(stores: Stores) {
 }
 
 pub(crate) async fn a_key_has_one_successor(stores: Stores) {
-    let kids = ["a", "b", "c", "d"];
-    let firsts = kids.map(|kid| key(kid, "", 0));
-    join_all(firsts.iter().map(|first| stores.keys.add(first))).await;
-    let all = stores.keys.all().await.unwrap();
-    assert_eq!(all.len(), 1);
-    assert!(kids.contains(&all[0].kid.as_str()));
+    let mut chain: Vec<StoredKey> = Vec::new();
+    for days in [0, 30] {
+        let predecessor = chain.last().map(|key| key.kid.clone()).unwrap_or_default();
+        let candidates = ["a", "b", "c", "d"].map(|kid| key(&format!("{kid}{days}"), &predecessor, days));
+        for added in join_all(candidates.iter().map(|candidate| stores.keys.add(candidate))).await {
+            added.unwrap();
+        }
+        let all = stores.keys.all().await.unwrap();
+        let (youngest, older) = all.split_last().unwrap();
+        assert_eq!(older, chain, "of those that came at once, one was stored");
+        assert!(candidates.contains(youngest));
+        chain = all;
+    }
 }

@@ -1,4 +1,4 @@
-//! What the cases work on, and what they need again and again.
+//! The stores of one adapter that the cases run on, and short forms of what they do often.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use user::{
     },
     app::{
         SOURCE,
-        ports::{Accounts, Saved, Session, Sessions, SigningKeys, TokenHash},
+        ports::{Accounts, Closings, Saved, Session, Sessions, SigningKeys, TokenHash},
     },
-    domain::{Account, Email, Fact, Name, PasswordHash, Role, SessionId, UserId},
+    domain::{Account, DomainEvent, Email, Name, PasswordHash, Role, SessionId, UserId},
 };
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ pub(crate) const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05.678901 UTC)
 /// One adapter's stores, empty.
 pub(crate) struct Stores {
     pub(crate) accounts: Arc<dyn Accounts>,
+    pub(crate) closings: Arc<dyn Closings>,
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) keys: Arc<dyn SigningKeys>,
     pub(crate) outbox: Arc<dyn Outbox>,
@@ -52,13 +53,14 @@ impl Stores {
         Some(Self::of(PostgresStore::new(pool, Wake::default()), outbox, None))
     }
 
-    fn of<S: Accounts + Sessions + SigningKeys + Clone + 'static>(
+    fn of<S: Accounts + Closings + Sessions + SigningKeys + Clone + 'static>(
         store: S,
         outbox: impl Outbox + 'static,
         folder: Option<testkit::TempDir>,
     ) -> Self {
         Self {
             accounts: Arc::new(store.clone()),
+            closings: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             keys: Arc::new(store),
             outbox: Arc::new(outbox),
@@ -76,10 +78,10 @@ impl Stores {
 
     pub(crate) async fn try_add(&self, address: &str) -> Saved {
         let account = Account::register(UserId(Uuid::now_v7()), email(address), name("Ada"), NOW);
-        self.accounts.add(&account, &hash(), &told(Fact::Registered, account.id)).await.unwrap()
+        self.accounts.add(&account, &hash(), &effects(DomainEvent::Registered, account.id)).await.unwrap()
     }
 
-    /// Begins a session with this token, good for an hour.
+    /// Begins a session with this token, valid for an hour.
     pub(crate) async fn open(&self, user: UserId, token: TokenHash) -> SessionId {
         let id = SessionId(Uuid::now_v7());
         let session = Session { id, user, role: Role::Customer };
@@ -87,27 +89,27 @@ impl Stores {
         id
     }
 
-    /// Uses a token up for another one, good for an hour.
+    /// Exchanges a token for another one, valid for an hour.
     pub(crate) async fn rotate(&self, old: TokenHash, new: TokenHash) -> Option<Session> {
         self.sessions.rotate(&old, &new, NOW, NOW + time::Duration::HOUR).await.unwrap()
     }
 
     /// Begins to close an account.
-    pub(crate) async fn begin_closing(&self, account: &Account, first: OffsetDateTime) -> Saved {
+    pub(crate) async fn begin_closing(&self, account: &Account, due_at: OffsetDateTime) -> Saved {
         let mut account = account.clone();
         assert!(account.begin_closing(NOW));
-        self.accounts.begin_closing(&account, first).await.unwrap()
+        self.closings.begin(&account, due_at).await.unwrap()
     }
 
     /// Ends the closing of an account.
     pub(crate) async fn finish_closing(&self, account: &Account) -> Saved {
         let mut account = account.clone();
         assert!(account.finish_closing(NOW));
-        self.accounts.finish_closing(&account, &told(Fact::Closed, account.id)).await.unwrap()
+        self.closings.finish(&account, &effects(DomainEvent::Closed, account.id)).await.unwrap()
     }
 
     /// The kinds of the events that wait to be published.
-    pub(crate) async fn told(&self) -> Vec<String> {
+    pub(crate) async fn outbox_kinds(&self) -> Vec<String> {
         let claimed = self.outbox.claim("test", 100).await.unwrap();
         claimed.into_iter().map(|row| row.event.kind).collect()
     }
@@ -125,9 +127,9 @@ pub(crate) fn hash() -> PasswordHash {
     PasswordHash::new("$argon2id$stored".to_owned())
 }
 
-pub(crate) fn told(fact: Fact, id: UserId) -> messaging::Effects {
+pub(crate) fn effects(event: DomainEvent, id: UserId) -> messaging::Effects {
     let data = serde_json::json!({ "user_id": id.to_string() });
-    messaging::Effects::of(vec![Event::new(fact.kind(), SOURCE, id, NOW, data).unwrap()])
+    messaging::Effects::of(vec![Event::new(event.kind(), SOURCE, id, NOW, data).unwrap()])
 }
 
 pub(crate) fn receipt() -> Receipt {

@@ -3,28 +3,28 @@
 use async_trait::async_trait;
 use sqlx::{Row as _, postgres::PgRow};
 
-use super::{PostgresStore, failure};
-use crate::app::ports::{Failure, SigningKeys, StoredKey};
+use super::{PostgresStore, store_error};
+use crate::app::ports::{SigningKeys, StoreError, StoredKey};
 
 #[async_trait]
 impl SigningKeys for PostgresStore {
-    async fn all(&self) -> Result<Vec<StoredKey>, Failure> {
+    async fn all(&self) -> Result<Vec<StoredKey>, StoreError> {
         let sql = "SELECT kid, predecessor, pkcs8, used_from FROM signing_keys ORDER BY used_from";
         let rows = sqlx::query(sql).fetch_all(&self.pool).await;
-        rows.and_then(|rows| rows.iter().map(key).collect()).map_err(failure)
+        rows.and_then(|rows| rows.iter().map(key).collect()).map_err(store_error)
     }
 
-    async fn add(&self, key: &StoredKey) -> Result<(), Failure> {
+    async fn add(&self, key: &StoredKey) -> Result<(), StoreError> {
         let sql = "INSERT INTO signing_keys (kid, predecessor, pkcs8, used_from) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (predecessor) DO NOTHING";
         let query =
             sqlx::query(sql).bind(&key.kid).bind(&key.predecessor).bind(key.pkcs8.as_slice()).bind(key.used_from);
-        query.execute(&self.pool).await.map(drop).map_err(failure)
+        query.execute(&self.pool).await.map(drop).map_err(store_error)
     }
 
-    async fn remove(&self, kid: &str) -> Result<(), Failure> {
+    async fn remove(&self, kid: &str) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM signing_keys WHERE kid = $1").bind(kid);
-        query.execute(&self.pool).await.map(drop).map_err(failure)
+        query.execute(&self.pool).await.map(drop).map_err(store_error)
     }
 }
 

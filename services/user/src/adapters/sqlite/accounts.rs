@@ -3,87 +3,61 @@
 use async_trait::async_trait;
 use messaging::{Effects, Receipt, Recorded};
 use sqlx::{Row as _, SqliteConnection};
-use time::OffsetDateTime;
 
 use super::{
-    SqliteStore, failure,
-    row::{account, count, uuid},
+    SqliteStore,
+    rows::{account, count, uuid},
+    store_error,
 };
 use crate::{
-    adapters::columns::{account_columns, decode, number},
-    app::ports::{Accounts, Due, Failure, Login, Saved, Totals},
+    adapters::columns::{account_columns, as_i64, decode_error},
+    app::ports::{Accounts, Login, Saved, StoreError, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
 
 #[async_trait]
 impl Accounts for SqliteStore {
-    async fn add(&self, account: &Account, password: &PasswordHash, effects: &Effects) -> Result<Saved, Failure> {
-        self.insert(account, password, effects).await.map_err(failure)
+    async fn add(&self, account: &Account, password: &PasswordHash, effects: &Effects) -> Result<Saved, StoreError> {
+        self.insert(account, password, effects).await.map_err(store_error)
     }
 
-    async fn get(&self, id: UserId) -> Result<Option<Account>, Failure> {
+    async fn get(&self, id: UserId) -> Result<Option<Account>, StoreError> {
         let sql = concat!("SELECT ", account_columns!(), " FROM users WHERE id = ?1");
         let row = sqlx::query(sql).bind(id.0.as_bytes().as_slice()).fetch_optional(&self.db.read).await;
-        row.and_then(|row| row.as_ref().map(account).transpose()).map_err(failure)
+        row.and_then(|row| row.as_ref().map(account).transpose()).map_err(store_error)
     }
 
-    async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Account>, Failure> {
+    async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Account>, StoreError> {
         let sql =
             concat!("SELECT ", account_columns!(), " FROM users WHERE id IN (SELECT unhex(value) FROM json_each(?1))");
         let ids: Vec<String> = ids.iter().map(|id| id.0.simple().to_string()).collect();
         let rows = sqlx::query(sql).bind(serde_json::json!(ids).to_string()).fetch_all(&self.db.read).await;
-        rows.and_then(|rows| rows.iter().map(account).collect()).map_err(failure)
+        rows.and_then(|rows| rows.iter().map(account).collect()).map_err(store_error)
     }
 
-    async fn login(&self, email: &Email) -> Result<Option<Login>, Failure> {
-        self.find_login(email).await.map_err(failure)
+    async fn login(&self, email: &Email) -> Result<Option<Login>, StoreError> {
+        self.find_login(email).await.map_err(store_error)
     }
 
-    async fn save(&self, account: &Account, effects: &Effects) -> Result<Saved, Failure> {
-        self.update(account, effects).await.map_err(failure)
+    async fn save(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError> {
+        self.update(account, effects).await.map_err(store_error)
     }
 
-    async fn set_role(&self, email: &Email, role: Role) -> Result<bool, Failure> {
+    async fn set_role(&self, email: &Email, role: Role) -> Result<bool, StoreError> {
         let sql = "UPDATE users SET role = ?2, revision = revision + 1 WHERE email_key = ?1";
-        let done = sqlx::query(sql).bind(email.key()).bind(role.as_str()).execute(&self.db.write).await;
-        done.map(|done| done.rows_affected() == 1).map_err(failure)
+        let done = sqlx::query(sql).bind(email.normalized()).bind(role.as_str()).execute(&self.db.write).await;
+        done.map(|done| done.rows_affected() == 1).map_err(store_error)
     }
 
-    async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<Option<()>, Failure> {
-        self.raise_orders_placed(id, receipt).await.map_err(failure)
+    async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<bool, StoreError> {
+        self.increment_orders_placed(id, receipt).await.map_err(store_error)
     }
 
-    async fn begin_closing(&self, account: &Account, first: OffsetDateTime) -> Result<Saved, Failure> {
-        self.start_closing(account, first).await.map_err(failure)
-    }
-
-    async fn due_closings(&self, now: OffsetDateTime, until: OffsetDateTime, limit: u32) -> Result<Vec<Due>, Failure> {
-        self.take_closings(now, until, limit).await.map_err(failure)
-    }
-
-    async fn postpone_closing(
-        &self,
-        id: UserId,
-        wakes: u64,
-        now: OffsetDateTime,
-        next: OffsetDateTime,
-    ) -> Result<(), Failure> {
-        self.put_closing_off(id, wakes, now, next).await.map_err(failure)
-    }
-
-    async fn wake_closing(&self, id: UserId, now: OffsetDateTime) -> Result<bool, Failure> {
-        self.make_closing_due(id, now).await.map_err(failure)
-    }
-
-    async fn finish_closing(&self, account: &Account, effects: &Effects) -> Result<Saved, Failure> {
-        self.end_closing(account, effects).await.map_err(failure)
-    }
-
-    async fn totals(&self) -> Result<Totals, Failure> {
+    async fn totals(&self) -> Result<Totals, StoreError> {
         let sql = "SELECT count(*), coalesce(sum(orders_placed), 0), (SELECT count(*) FROM closings) FROM users";
-        let row = sqlx::query(sql).fetch_one(&self.db.read).await.map_err(failure)?;
+        let row = sqlx::query(sql).fetch_one(&self.db.read).await.map_err(store_error)?;
         let totals = || Ok(Totals { users: count(&row, 0)?, orders_placed: count(&row, 1)?, closing: count(&row, 2)? });
-        totals().map_err(failure)
+        totals().map_err(store_error)
     }
 }
 
@@ -96,13 +70,13 @@ impl SqliteStore {
         let inserted = sqlx::query(sql)
             .bind(new.id.0.as_bytes().as_slice())
             .bind(new.email.as_ref().map(Email::as_str))
-            .bind(new.email.as_ref().map(Email::key))
+            .bind(new.email.as_ref().map(Email::normalized))
             .bind(new.name.as_ref().map(Name::as_str))
             .bind(password.expose())
             .bind(new.status.as_str())
-            .bind(number(new.orders_placed))
-            .bind(number(new.version))
-            .bind(number(new.revision))
+            .bind(as_i64(new.orders_placed))
+            .bind(as_i64(new.version))
+            .bind(as_i64(new.revision))
             .bind(clock::micros(new.created_at))
             .bind(clock::micros(new.updated_at))
             .execute(&mut *tx)
@@ -119,20 +93,20 @@ impl SqliteStore {
 
     async fn find_login(&self, email: &Email) -> Result<Option<Login>, sqlx::Error> {
         let sql = "SELECT id, status, role, password_hash FROM users WHERE email_key = ?1";
-        let Some(row) = sqlx::query(sql).bind(email.key()).fetch_optional(&self.db.read).await? else {
+        let Some(row) = sqlx::query(sql).bind(email.normalized()).fetch_optional(&self.db.read).await? else {
             return Ok(None);
         };
         Ok(Some(Login {
             user: UserId(uuid(&row, 0)?),
-            status: row.try_get::<String, _>(1)?.parse().map_err(decode)?,
-            role: row.try_get::<String, _>(2)?.parse().map_err(decode)?,
+            status: row.try_get::<String, _>(1)?.parse().map_err(decode_error)?,
+            role: row.try_get::<String, _>(2)?.parse().map_err(decode_error)?,
             hash: PasswordHash::new(row.try_get(3)?),
         }))
     }
 
     async fn update(&self, changed: &Account, effects: &Effects) -> Result<Saved, sqlx::Error> {
         let mut tx = self.db.begin().await?;
-        let saved = write(&mut tx, changed).await?;
+        let saved = update_if_unchanged(&mut tx, changed).await?;
         if let Saved::Stored(_) = saved {
             let _ = messaging::sqlite::record(&mut tx, effects).await?;
             tx.commit().await?;
@@ -141,24 +115,24 @@ impl SqliteStore {
         Ok(saved)
     }
 
-    async fn raise_orders_placed(&self, id: UserId, receipt: Receipt) -> Result<Option<()>, sqlx::Error> {
+    async fn increment_orders_placed(&self, id: UserId, receipt: Receipt) -> Result<bool, sqlx::Error> {
         let mut tx = self.db.begin().await?;
         let effects = Effects::default().caused_by(receipt);
         if messaging::sqlite::record(&mut tx, &effects).await? == Recorded::Duplicate {
-            return Ok(Some(()));
+            return Ok(true);
         }
         let sql = "UPDATE users SET orders_placed = orders_placed + 1, revision = revision + 1 WHERE id = ?1";
         let done = sqlx::query(sql).bind(id.0.as_bytes().as_slice()).execute(&mut *tx).await?;
         if done.rows_affected() == 0 {
-            return Ok(None);
+            return Ok(false);
         }
         tx.commit().await?;
-        Ok(Some(()))
+        Ok(true)
     }
 }
 
 /// Stores what an owner or a closing changed, if the stored version is the one before.
-pub(super) async fn write(tx: &mut SqliteConnection, changed: &Account) -> Result<Saved, sqlx::Error> {
+pub(super) async fn update_if_unchanged(tx: &mut SqliteConnection, changed: &Account) -> Result<Saved, sqlx::Error> {
     let sql = concat!(
         "UPDATE users SET email = ?2, email_key = ?3, name = ?4, status = ?5, version = ?6, updated_at = ?7, ",
         "revision = revision + 1, password_hash = CASE WHEN ?5 = 'closed' THEN NULL ELSE password_hash END ",
@@ -168,10 +142,10 @@ pub(super) async fn write(tx: &mut SqliteConnection, changed: &Account) -> Resul
     let row = sqlx::query(sql)
         .bind(changed.id.0.as_bytes().as_slice())
         .bind(changed.email.as_ref().map(Email::as_str))
-        .bind(changed.email.as_ref().map(Email::key))
+        .bind(changed.email.as_ref().map(Email::normalized))
         .bind(changed.name.as_ref().map(Name::as_str))
         .bind(changed.status.as_str())
-        .bind(number(changed.version))
+        .bind(as_i64(changed.version))
         .bind(clock::micros(changed.updated_at))
         .fetch_optional(tx)
         .await;

@@ -1,5 +1,6 @@
 //! Accounts that are being closed.
 
+use async_trait::async_trait;
 use messaging::Effects;
 use sqlx::{Row as _, sqlite::SqliteRow};
 use telemetry::Carrier;
@@ -7,32 +8,70 @@ use time::OffsetDateTime;
 
 use super::{
     SqliteStore,
-    accounts::write,
-    row::{count, uuid},
+    accounts::update_if_unchanged,
+    rows::{count, uuid},
+    store_error,
 };
 use crate::{
-    adapters::columns::number,
-    app::ports::{Due, Saved},
+    adapters::columns::as_i64,
+    app::ports::{Closings, DueClosing, Saved, StoreError},
     domain::{Account, UserId},
 };
 
+#[async_trait]
+impl Closings for SqliteStore {
+    async fn begin(&self, account: &Account, due_at: OffsetDateTime) -> Result<Saved, StoreError> {
+        self.insert_closing(account, due_at).await.map_err(store_error)
+    }
+
+    async fn claim_due(
+        &self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<DueClosing>, StoreError> {
+        self.claim_closings(now, until, limit).await.map_err(store_error)
+    }
+
+    async fn postpone(
+        &self,
+        id: UserId,
+        wakes: u64,
+        now: OffsetDateTime,
+        due_at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        self.update_due(id, wakes, now, due_at).await.map_err(store_error)
+    }
+
+    async fn wake(&self, id: UserId, now: OffsetDateTime) -> Result<bool, StoreError> {
+        self.count_wake(id, now).await.map_err(store_error)
+    }
+
+    async fn finish(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError> {
+        self.delete_closing(account, effects).await.map_err(store_error)
+    }
+}
+
 impl SqliteStore {
-    pub(super) async fn start_closing(&self, account: &Account, first: OffsetDateTime) -> Result<Saved, sqlx::Error> {
+    async fn insert_closing(&self, account: &Account, due_at: OffsetDateTime) -> Result<Saved, sqlx::Error> {
         let id = account.id.0.as_bytes().as_slice();
         let mut tx = self.db.begin().await?;
-        let saved = write(&mut tx, account).await?;
+        let saved = update_if_unchanged(&mut tx, account).await?;
         if let Saved::Stored(_) = saved {
+            // Refresh tokens stop here. Access tokens live on for their few minutes; what they may do is decided by the
+            // account's status.
             sqlx::query("UPDATE sessions SET revoked_at = ?2 WHERE user_id = ?1 AND revoked_at IS NULL")
                 .bind(id)
                 .bind(clock::micros(account.updated_at))
                 .execute(&mut *tx)
                 .await?;
+            // Kept for the sweeper, which works without a request: what it does still belongs to this one.
             let carrier = Carrier::current();
             let sql = "INSERT INTO closings (user_id, next_at, traceparent, tracestate, canary) \
                        VALUES (?1, ?2, ?3, ?4, ?5)";
             sqlx::query(sql)
                 .bind(id)
-                .bind(clock::micros(first))
+                .bind(clock::micros(due_at))
                 .bind(carrier.traceparent)
                 .bind(carrier.tracestate)
                 .bind(carrier.canary)
@@ -43,15 +82,15 @@ impl SqliteStore {
         Ok(saved)
     }
 
-    pub(super) async fn take_closings(
+    async fn claim_closings(
         &self,
         now: OffsetDateTime,
         until: OffsetDateTime,
         limit: u32,
-    ) -> Result<Vec<Due>, sqlx::Error> {
-        // Looked at without the write lock first: nearly always there is none.
-        let some = sqlx::query("SELECT 1 FROM closings WHERE next_at <= ?1 LIMIT 1");
-        if some.bind(clock::micros(now)).fetch_optional(&self.db.read).await?.is_none() {
+    ) -> Result<Vec<DueClosing>, sqlx::Error> {
+        // Read without the write lock first: nearly always none is due.
+        let any = sqlx::query("SELECT 1 FROM closings WHERE next_at <= ?1 LIMIT 1");
+        if any.bind(clock::micros(now)).fetch_optional(&self.db.read).await?.is_none() {
             return Ok(Vec::new());
         }
         let sql = "UPDATE closings SET next_at = ?2, attempts = attempts + 1 WHERE user_id IN \
@@ -62,29 +101,30 @@ impl SqliteStore {
         rows.iter().map(due).collect()
     }
 
-    pub(super) async fn put_closing_off(
+    async fn update_due(
         &self,
         id: UserId,
         wakes: u64,
         now: OffsetDateTime,
-        next: OffsetDateTime,
+        due_at: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
+        // A wake-up that came since the closing was claimed wins over the later time, whatever the order of the two.
         let sql = "UPDATE closings SET next_at = CASE WHEN wakes = ?2 THEN ?4 ELSE ?3 END WHERE user_id = ?1";
         sqlx::query(sql)
             .bind(id.0.as_bytes().as_slice())
-            .bind(number(wakes))
+            .bind(as_i64(wakes))
             .bind(clock::micros(now))
-            .bind(clock::micros(next))
+            .bind(clock::micros(due_at))
             .execute(&self.db.write)
             .await
             .map(drop)
     }
 
-    pub(super) async fn make_closing_due(&self, id: UserId, now: OffsetDateTime) -> Result<bool, sqlx::Error> {
+    async fn count_wake(&self, id: UserId, now: OffsetDateTime) -> Result<bool, sqlx::Error> {
         let id = id.0.as_bytes().as_slice();
-        // Looked at without the write lock first: nearly every order that ends is of an account that stays.
-        let some = sqlx::query("SELECT 1 FROM closings WHERE user_id = ?1").bind(id);
-        if some.fetch_optional(&self.db.read).await?.is_none() {
+        // Read without the write lock first: nearly every order that ends is of an account that stays.
+        let any = sqlx::query("SELECT 1 FROM closings WHERE user_id = ?1").bind(id);
+        if any.fetch_optional(&self.db.read).await?.is_none() {
             return Ok(false);
         }
         let sql = "UPDATE closings SET next_at = min(next_at, ?2), wakes = wakes + 1 WHERE user_id = ?1";
@@ -92,11 +132,12 @@ impl SqliteStore {
         Ok(done.rows_affected() == 1)
     }
 
-    pub(super) async fn end_closing(&self, account: &Account, effects: &Effects) -> Result<Saved, sqlx::Error> {
+    async fn delete_closing(&self, account: &Account, effects: &Effects) -> Result<Saved, sqlx::Error> {
         let id = account.id.0.as_bytes().as_slice();
         let mut tx = self.db.begin().await?;
-        let saved = write(&mut tx, account).await?;
+        let saved = update_if_unchanged(&mut tx, account).await?;
         if let Saved::Stored(_) = saved {
+            // Revoked since the closing began; now they go, with their tokens.
             sqlx::query("DELETE FROM sessions WHERE user_id = ?1").bind(id).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM closings WHERE user_id = ?1").bind(id).execute(&mut *tx).await?;
             let _ = messaging::sqlite::record(&mut tx, effects).await?;
@@ -107,7 +148,7 @@ impl SqliteStore {
     }
 }
 
-fn due(row: &SqliteRow) -> Result<Due, sqlx::Error> {
+fn due(row: &SqliteRow) -> Result<DueClosing, sqlx::Error> {
     let carrier = Carrier { traceparent: row.try_get(3)?, tracestate: row.try_get(4)?, canary: row.try_get(5)? };
-    Ok(Due { user: UserId(uuid(row, 0)?), attempts: row.try_get(1)?, wakes: count(row, 2)?, carrier })
+    Ok(DueClosing { user: UserId(uuid(row, 0)?), attempts: row.try_get(1)?, wakes: count(row, 2)?, carrier })
 }

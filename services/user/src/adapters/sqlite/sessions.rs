@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection};
 use time::OffsetDateTime;
 
-use super::{SqliteStore, failure, row::uuid};
+use super::{SqliteStore, rows::uuid, store_error};
 use crate::{
-    adapters::columns::decode,
-    app::ports::{Failure, Session, Sessions, TokenHash},
+    adapters::columns::decode_error,
+    app::ports::{Session, Sessions, StoreError, TokenHash},
     domain::{SessionId, UserId},
 };
 
@@ -18,9 +18,9 @@ impl Sessions for SqliteStore {
         session: &Session,
         token: &TokenHash,
         now: OffsetDateTime,
-        end: OffsetDateTime,
-    ) -> Result<bool, Failure> {
-        self.insert_session(session, token, now, end).await.map_err(failure)
+        expires_at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        self.insert_session(session, token, now, expires_at).await.map_err(store_error)
     }
 
     async fn rotate(
@@ -28,29 +28,31 @@ impl Sessions for SqliteStore {
         old: &TokenHash,
         new: &TokenHash,
         now: OffsetDateTime,
-        end: OffsetDateTime,
-    ) -> Result<Option<Session>, Failure> {
-        self.replace(old, new, now, end).await.map_err(failure)
+        expires_at: OffsetDateTime,
+    ) -> Result<Option<Session>, StoreError> {
+        self.rotate_token(old, new, now, expires_at).await.map_err(store_error)
     }
 
-    async fn revoke(&self, id: SessionId, now: OffsetDateTime) -> Result<(), Failure> {
+    async fn revoke(&self, id: SessionId, now: OffsetDateTime) -> Result<(), StoreError> {
         let sql = "UPDATE sessions SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
         let query = sqlx::query(sql).bind(id.0.as_bytes().as_slice()).bind(clock::micros(now));
-        query.execute(&self.db.write).await.map(drop).map_err(failure)
+        query.execute(&self.db.write).await.map(drop).map_err(store_error)
     }
 
-    async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, Failure> {
-        self.delete_ended(now, limit).await.map_err(failure)
+    async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        self.delete_expired(now, limit).await.map_err(store_error)
     }
 }
 
 impl SqliteStore {
+    /// Inserts a session if its account is active. The database has one writer at a time: an account that begins to close
+    /// does so before, and is found not active here, or after, and then revokes this session.
     async fn insert_session(
         &self,
         session: &Session,
         token: &TokenHash,
         now: OffsetDateTime,
-        end: OffsetDateTime,
+        expires_at: OffsetDateTime,
     ) -> Result<bool, sqlx::Error> {
         let mut tx = self.db.begin().await?;
         let sql = "INSERT INTO sessions (id, user_id, created_at, expires_at) \
@@ -59,57 +61,61 @@ impl SqliteStore {
             .bind(session.id.0.as_bytes().as_slice())
             .bind(session.user.0.as_bytes().as_slice())
             .bind(clock::micros(now))
-            .bind(clock::micros(end))
+            .bind(clock::micros(expires_at))
             .execute(&mut *tx)
             .await?;
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        insert_token(&mut tx, session.id, token, end).await?;
+        insert_token(&mut tx, session.id, token, expires_at).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    async fn replace(
+    async fn rotate_token(
         &self,
         old: &TokenHash,
         new: &TokenHash,
         now: OffsetDateTime,
-        end: OffsetDateTime,
+        expires_at: OffsetDateTime,
     ) -> Result<Option<Session>, sqlx::Error> {
-        // Looked at without the write lock first: guessed tokens do not keep writers waiting.
+        // Read without the write lock first: guessed tokens do not keep writers waiting.
         let known = sqlx::query("SELECT 1 FROM refresh_tokens WHERE hash = ?1").bind(old.as_slice());
         if known.fetch_optional(&self.db.read).await?.is_none() {
             return Ok(None);
         }
         let mut tx = self.db.begin().await?;
-        let session = use_up(&mut tx, old, now).await?;
+        let session = consume(&mut tx, old, now).await?;
         if let Some(session) = &session {
-            insert_token(&mut tx, session.id, new, end).await?;
+            // In the transaction that consumed the old one: a crash in between would otherwise log the owner out.
+            insert_token(&mut tx, session.id, new, expires_at).await?;
             sqlx::query("UPDATE sessions SET expires_at = ?2 WHERE id = ?1")
                 .bind(session.id.0.as_bytes().as_slice())
-                .bind(clock::micros(end))
+                .bind(clock::micros(expires_at))
                 .execute(&mut *tx)
                 .await?;
         } else {
-            revoke_if_used(&mut tx, old, now).await?;
+            revoke_if_reused(&mut tx, old, now).await?;
         }
+        // In both cases: that the session is revoked must last although the caller is refused.
         tx.commit().await?;
         Ok(session)
     }
 
-    async fn delete_ended(&self, now: OffsetDateTime, limit: u32) -> Result<u64, sqlx::Error> {
+    async fn delete_expired(&self, now: OffsetDateTime, limit: u32) -> Result<u64, sqlx::Error> {
         let now = clock::micros(now);
-        let mut dropped = 0;
+        let mut deleted = 0;
+        // Used tokens are kept as long as they would have been valid: until then a second use of them has to be noticed.
+        // Sessions last as long as their youngest token, so they go after it, and take what is left with them.
         for sql in [
             "DELETE FROM refresh_tokens WHERE hash IN \
              (SELECT hash FROM refresh_tokens WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
             "DELETE FROM sessions WHERE id IN \
              (SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         ] {
-            dropped += sqlx::query(sql).bind(now).bind(limit).execute(&self.db.write).await?.rows_affected();
+            deleted += sqlx::query(sql).bind(now).bind(limit).execute(&self.db.write).await?.rows_affected();
         }
-        Ok(dropped)
+        Ok(deleted)
     }
 }
 
@@ -117,19 +123,21 @@ async fn insert_token(
     tx: &mut SqliteConnection,
     session: SessionId,
     token: &TokenHash,
-    end: OffsetDateTime,
+    expires_at: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO refresh_tokens (hash, session_id, expires_at) VALUES (?1, ?2, ?3)")
         .bind(token.as_slice())
         .bind(session.0.as_bytes().as_slice())
-        .bind(clock::micros(end))
+        .bind(clock::micros(expires_at))
         .execute(tx)
         .await
         .map(drop)
 }
 
-/// Marks a token as used, if it lets anybody in: one statement, so that of several uses one wins.
-async fn use_up(
+/// Marks a token as used, if it is valid. One statement tests and sets, so of several uses at once one wins: the others
+/// find it used. An expired token, one of a revoked session or of an account that is not active is refused by the same
+/// test. The role is read anew each time, so a change of it reaches the next access token.
+async fn consume(
     tx: &mut SqliteConnection,
     token: &TokenHash,
     now: OffsetDateTime,
@@ -148,12 +156,18 @@ async fn use_up(
     Ok(Some(Session {
         id: SessionId(uuid(&row, 0)?),
         user: UserId(uuid(&row, 1)?),
-        role: row.try_get::<String, _>(2)?.parse().map_err(decode)?,
+        role: row.try_get::<String, _>(2)?.parse().map_err(decode_error)?,
     }))
 }
 
-/// Somebody used the token before: owner or thief, nobody knows, so the whole family ends.
-async fn revoke_if_used(tx: &mut SqliteConnection, token: &TokenHash, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+/// Revokes the session of a token that was used before. Either this caller or the one before stole it, and nobody can tell
+/// which: so the session ends for both, with every token that came of it. A token that is unknown, expired or revoked but
+/// never used changes nothing here.
+async fn revoke_if_reused(
+    tx: &mut SqliteConnection,
+    token: &TokenHash,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     let sql = "UPDATE sessions SET revoked_at = ?2 WHERE revoked_at IS NULL AND id = \
                (SELECT session_id FROM refresh_tokens WHERE hash = ?1 AND used_at IS NOT NULL)";
     sqlx::query(sql).bind(token.as_slice()).bind(clock::micros(now)).execute(tx).await.map(drop)

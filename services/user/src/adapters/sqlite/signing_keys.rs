@@ -3,18 +3,18 @@
 use async_trait::async_trait;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{SqliteStore, failure, row::time};
-use crate::app::ports::{Failure, SigningKeys, StoredKey};
+use super::{SqliteStore, rows::time, store_error};
+use crate::app::ports::{SigningKeys, StoreError, StoredKey};
 
 #[async_trait]
 impl SigningKeys for SqliteStore {
-    async fn all(&self) -> Result<Vec<StoredKey>, Failure> {
+    async fn all(&self) -> Result<Vec<StoredKey>, StoreError> {
         let sql = "SELECT kid, predecessor, pkcs8, used_from FROM signing_keys ORDER BY used_from";
         let rows = sqlx::query(sql).fetch_all(&self.db.read).await;
-        rows.and_then(|rows| rows.iter().map(key).collect()).map_err(failure)
+        rows.and_then(|rows| rows.iter().map(key).collect()).map_err(store_error)
     }
 
-    async fn add(&self, key: &StoredKey) -> Result<(), Failure> {
+    async fn add(&self, key: &StoredKey) -> Result<(), StoreError> {
         let sql = "INSERT INTO signing_keys (kid, predecessor, pkcs8, used_from) VALUES (?1, ?2, ?3, ?4) \
                    ON CONFLICT (predecessor) DO NOTHING";
         let query = sqlx::query(sql)
@@ -22,12 +22,12 @@ impl SigningKeys for SqliteStore {
             .bind(&key.predecessor)
             .bind(key.pkcs8.as_slice())
             .bind(clock::micros(key.used_from));
-        query.execute(&self.db.write).await.map(drop).map_err(failure)
+        query.execute(&self.db.write).await.map(drop).map_err(store_error)
     }
 
-    async fn remove(&self, kid: &str) -> Result<(), Failure> {
+    async fn remove(&self, kid: &str) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM signing_keys WHERE kid = ?1").bind(kid);
-        query.execute(&self.db.write).await.map(drop).map_err(failure)
+        query.execute(&self.db.write).await.map(drop).map_err(store_error)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::api::Api;
 
-/// The one that may ask for sums.
+/// The service that may ask for the audit.
 const AUDITOR: &str = "trireme";
 
 #[derive(Serialize)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     api::Api,
-    app::Grant,
+    app::TokenPair,
     domain::{Email, Invalid, Password, SessionId, UserId},
 };
 
@@ -25,25 +25,25 @@ struct View<'a> {
     refresh_token: &'a str,
 }
 
-fn answer(grant: &Grant) -> Response {
+fn response(tokens: &TokenPair) -> Response {
     let view = View {
-        access_token: &grant.access_token,
+        access_token: &tokens.access_token,
         token_type: "Bearer",
-        expires_in: grant.expires_in.as_secs(),
-        refresh_token: &grant.refresh_token,
+        expires_in: tokens.expires_in.as_secs(),
+        refresh_token: &tokens.refresh_token,
     };
     ([(CACHE_CONTROL, "no-store")], Json(view)).into_response()
 }
 
 /// `POST /v1/sessions`
 pub(super) async fn log_in(State(api): State<Api>, payload: Payload) -> Result<Response, Error> {
-    // Whatever text it is, it is only tried: an address that nobody can have is an unknown one.
+    // Any text will do, because it is only compared: an address that nobody can have is an unknown one.
     let (email, password) = payload.json().await?.read(|login| {
         let email = login.required("email", text(|address| Ok::<_, Invalid>(Email::parse(address).ok())));
         let password = login.required("password", text(|password| Ok::<_, Invalid>(Password::attempt(password))));
         Some((email?, password?))
     })?;
-    Ok(answer(&api.app.log_in(email, password).await?))
+    Ok(response(&api.app.log_in(email, password).await?))
 }
 
 /// `POST /v1/sessions/refresh`
@@ -52,7 +52,7 @@ pub(super) async fn refresh(State(api): State<Api>, payload: Payload) -> Result<
         .json()
         .await?
         .read(|body| body.required("refresh_token", text(|token| Ok::<_, Invalid>(token.to_owned()))))?;
-    Ok(answer(&api.app.refresh(&token).await?))
+    Ok(response(&api.app.refresh(&token).await?))
 }
 
 /// `DELETE /v1/sessions/current`

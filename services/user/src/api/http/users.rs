@@ -32,7 +32,7 @@ struct View<'a> {
     updated_at: String,
 }
 
-fn answer(status: StatusCode, account: &Account) -> Response {
+fn response(status: StatusCode, account: &Account) -> Response {
     let view = View {
         id: account.id.to_string(),
         email: account.email.as_ref().map(Email::as_str),
@@ -56,13 +56,13 @@ pub(super) async fn register(State(api): State<Api>, payload: Payload) -> Result
     })?;
     let account = api.app.register(email, name, password).await?;
     let location = format!("/v1/users/{}", account.id);
-    Ok(([(LOCATION, location)], answer(StatusCode::CREATED, &account)).into_response())
+    Ok(([(LOCATION, location)], response(StatusCode::CREATED, &account)).into_response())
 }
 
 /// `GET /v1/users/me`
 pub(super) async fn me(State(api): State<Api>, caller: Identity) -> Result<Response, Error> {
     let account = api.app.own_account(UserId(caller.user_id)).await?;
-    Ok(answer(StatusCode::OK, &account))
+    Ok(response(StatusCode::OK, &account))
 }
 
 /// `GET /v1/users/{id}`
@@ -71,7 +71,7 @@ pub(super) async fn by_id(State(api): State<Api>, caller: Identity, Id(id): Id<U
         return Err(app::Error::NotFound.into());
     }
     let account = api.app.get_user(id).await?;
-    Ok(answer(StatusCode::OK, &account))
+    Ok(response(StatusCode::OK, &account))
 }
 
 /// `PATCH /v1/users/me`
@@ -82,6 +82,7 @@ pub(super) async fn update(
     payload: Payload,
 ) -> Result<Response, Error> {
     let id = UserId(caller.user_id);
+    // Before the header and the body are read: the refusals' order is part of the interface.
     api.app.may_change(id).await?;
     let condition = if_match.required()?;
     let change = payload.json().await?.read(|user| {
@@ -91,7 +92,7 @@ pub(super) async fn update(
     })?;
     let expected = Expected::matching(move |version| condition.matches(version));
     let account = api.app.update_user(id, change, expected).await?;
-    Ok(answer(StatusCode::OK, &account))
+    Ok(response(StatusCode::OK, &account))
 }
 
 /// `DELETE /v1/users/me`
@@ -101,5 +102,5 @@ pub(super) async fn close(State(api): State<Api>, caller: Identity, if_match: If
         None => Expected::any(),
     };
     let account = api.app.close_account(UserId(caller.user_id), expected).await?;
-    Ok(answer(StatusCode::ACCEPTED, &account))
+    Ok(response(StatusCode::ACCEPTED, &account))
 }

@@ -1,11 +1,11 @@
-//! Refresh tokens: what the owner has, and what is kept of it.
+//! Refresh tokens: what the owner has, and what is stored of it.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Error, ports::TokenHash};
 
-/// Bytes of chance in a token.
+/// Random bytes in a token.
 const LEN: usize = 32;
 
 /// A refresh token in the clear, on its way to its owner. Its `Debug` does not show it.
@@ -21,7 +21,7 @@ impl RefreshToken {
     /// The system has no randomness.
     pub fn generate() -> Result<Self, Error> {
         let mut bytes = [0_u8; LEN];
-        getrandom::fill(&mut bytes).map_err(|_| Error::broken("no randomness"))?;
+        getrandom::fill(&mut bytes).map_err(|_| Error::internal("no randomness"))?;
         let text = URL_SAFE_NO_PAD.encode(bytes);
         let hash = hash(&text);
         Ok(Self { text, hash })
@@ -44,7 +44,7 @@ impl std::fmt::Debug for RefreshToken {
     }
 }
 
-/// The SHA-256 of a token's text: it has 256 bits of chance, so nothing slower is needed.
+/// The SHA-256 of a token's text: with 256 random bits it cannot be guessed, so nothing slower is needed.
 pub fn hash(text: &str) -> TokenHash {
     let mut hash = TokenHash::default();
     hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());

@@ -1,4 +1,4 @@
-//! A service of its own for each test, and a client of its router.
+//! The service, one for each test, with a client of its router.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub(crate) const SECRET: &str = "a secret that the services share";
 pub(crate) const PASSWORD: &str = "correct horse";
 
 /// The service, its background work running.
-pub(crate) struct Service {
+pub(crate) struct TestApp {
     pub(crate) config: Config,
     pub(crate) bus: SqliteBus,
     pub(crate) grpc: Routes,
@@ -43,7 +43,7 @@ pub(crate) struct Person {
     pub(crate) refresh: String,
 }
 
-impl Service {
+impl TestApp {
     pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
@@ -62,27 +62,27 @@ impl Service {
         Self { config, bus, grpc: app.grpc, router, _folder: folder }
     }
 
-    pub(crate) fn get(&self, path: &str) -> Call {
-        self.call(Method::GET, path)
+    pub(crate) fn get(&self, path: &str) -> TestRequest {
+        self.request(Method::GET, path)
     }
 
-    pub(crate) fn post(&self, path: &str) -> Call {
-        self.call(Method::POST, path)
+    pub(crate) fn post(&self, path: &str) -> TestRequest {
+        self.request(Method::POST, path)
     }
 
-    pub(crate) fn patch(&self, path: &str) -> Call {
-        self.call(Method::PATCH, path)
+    pub(crate) fn patch(&self, path: &str) -> TestRequest {
+        self.request(Method::PATCH, path)
     }
 
-    pub(crate) fn delete(&self, path: &str) -> Call {
-        self.call(Method::DELETE, path)
+    pub(crate) fn delete(&self, path: &str) -> TestRequest {
+        self.request(Method::DELETE, path)
     }
 
-    pub(crate) fn call(&self, method: Method, path: &str) -> Call {
+    pub(crate) fn request(&self, method: Method, path: &str) -> TestRequest {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().unwrap();
-        Call { router: self.router.clone(), request }
+        TestRequest { router: self.router.clone(), request }
     }
 
     pub(crate) async fn register(&self, email: &str) -> Value {
@@ -91,7 +91,7 @@ impl Service {
     }
 
     /// Tries to log in.
-    pub(crate) async fn try_log_in(&self, email: &str, password: &str) -> Answer {
+    pub(crate) async fn try_log_in(&self, email: &str, password: &str) -> TestResponse {
         self.post("/v1/sessions").json(&json!({"email": email, "password": password})).send().await
     }
 
@@ -114,27 +114,27 @@ impl Service {
         self.log_in(email).await
     }
 
-    pub(crate) async fn me(&self, person: &Person) -> Answer {
+    pub(crate) async fn me(&self, person: &Person) -> TestResponse {
         self.get("/v1/users/me").bearer(&person.access).send().await.expect(StatusCode::OK)
     }
 
-    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+    pub(crate) async fn refresh(&self, token: &str) -> TestResponse {
         self.post("/v1/sessions/refresh").json(&json!({ "refresh_token": token })).send().await
     }
 
     /// Publishes an event of order about a user.
-    pub(crate) async fn tell(&self, kind: &str, data: &Value) -> Event {
+    pub(crate) async fn publish(&self, kind: &str, data: &Value) -> Event {
         let event = Event::new(kind, "order", "an order", OffsetDateTime::now_utc(), data).unwrap();
         self.bus.publish(std::slice::from_ref(&event)).await.unwrap();
         event
     }
 
-    /// What the service publishes, once there are so many events.
-    pub(crate) async fn told(&self, many: usize) -> Vec<Event> {
+    /// The events that the service has published, once there are at least so many.
+    pub(crate) async fn published(&self, at_least: usize) -> Vec<Event> {
         let kinds = ["user.registered.v1", "user.updated.v1", "user.closed.v1"];
         let subscription = self.bus.subscribe("test", &kinds).await.unwrap();
         let mut events = Vec::new();
-        while events.len() < many {
+        while events.len() < at_least {
             for delivery in subscription.fetch(100).await.unwrap() {
                 subscription.ack(&delivery).await.unwrap();
                 events.push(delivery.event);
@@ -167,13 +167,13 @@ fn configure(folder: &Path, keys: &[(&str, &str)]) -> Config {
     config::load_from::<Config>("user", DEFAULTS, None, env).unwrap().value
 }
 
-/// A request on its way.
-pub(crate) struct Call {
+/// A request to the router.
+pub(crate) struct TestRequest {
     router: Router,
     request: Request<Body>,
 }
 
-impl Call {
+impl TestRequest {
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.request.headers_mut().append(HeaderName::from_static(name), value.parse().unwrap());
         self
@@ -194,37 +194,37 @@ impl Call {
 
     /// A body that says that it is JSON.
     pub(crate) fn raw(self, body: impl Into<Body>) -> Self {
-        let mut call = self.header("content-type", "application/json");
-        *call.request.body_mut() = body.into();
-        call
+        let mut this = self.header("content-type", "application/json");
+        *this.request.body_mut() = body.into();
+        this
     }
 
-    pub(crate) async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> TestResponse {
         let response = self.router.oneshot(self.request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: head.status, headers: head.headers, body, length: bytes.len() }
+        TestResponse { status: head.status, headers: head.headers, body, length: bytes.len() }
     }
 }
 
-/// What came back.
+/// What the router answered.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
     pub(crate) length: usize,
 }
 
-impl Answer {
+impl TestResponse {
     #[track_caller]
     pub(crate) fn expect(self, status: StatusCode) -> Self {
         assert_eq!(self.status, status, "{}", self.body);
         self
     }
 
-    /// A refusal with its problem document; gives the places at fault.
+    /// A refusal with its problem document; gives what each error points to.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16) -> Vec<Value> {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
@@ -239,19 +239,19 @@ impl Answer {
             assert_eq!(self.header("www-authenticate"), "Bearer");
         }
         let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
-        let place = |error: &Value| {
+        let target = |error: &Value| {
             let mut error = error.as_object().unwrap().clone();
             assert!(error.remove("detail").is_some());
             Value::Object(error)
         };
-        errors.iter().map(place).collect()
+        errors.iter().map(target).collect()
     }
 
-    /// The words of a refusal, without what differs from request to request.
-    pub(crate) fn words(&self) -> Value {
-        let mut words = self.body.clone();
-        words["instance"] = Value::Null;
-        words
+    /// The problem document of a refusal, without what differs from request to request.
+    pub(crate) fn problem(&self) -> Value {
+        let mut problem = self.body.clone();
+        problem["instance"] = Value::Null;
+        problem
     }
 
     #[track_caller]

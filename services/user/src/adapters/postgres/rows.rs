@@ -3,7 +3,7 @@
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
-    adapters::columns::decode,
+    adapters::columns::decode_error,
     domain::{Account, Email, Name, UserId},
 };
 
@@ -13,7 +13,7 @@ pub(super) fn account(row: &PgRow) -> Result<Account, sqlx::Error> {
         id: UserId(row.try_get(0)?),
         email: row.try_get::<Option<String>, _>(1)?.map(Email::stored),
         name: row.try_get::<Option<String>, _>(2)?.map(Name::stored),
-        status: row.try_get::<&str, _>(3)?.parse().map_err(decode)?,
+        status: row.try_get::<&str, _>(3)?.parse().map_err(decode_error)?,
         orders_placed: count(row, 4)?,
         version: count(row, 5)?,
         revision: count(row, 6)?,

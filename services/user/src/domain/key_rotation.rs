@@ -7,10 +7,11 @@ use time::{Duration, OffsetDateTime};
 pub struct Rotation {
     /// How long a key signs before the next one takes over.
     pub every: Duration,
-    /// How long before its first use a key is published.
-    pub ahead: Duration,
-    /// How long after its last use a key stays published; longer than an access token lives.
-    pub after: Duration,
+    /// How long before its first use a key is published: longer than others keep the keys that they fetched, so that
+    /// whoever meets the first token of a key knows the key already.
+    pub publish_ahead: Duration,
+    /// How long after its last use a key stays published: longer than an access token lives.
+    pub publish_after: Duration,
 }
 
 /// The moments from which the known keys sign, oldest first. A key signs until the next one does.
@@ -21,30 +22,34 @@ pub struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    /// Looks at keys, oldest first.
+    /// The schedule of keys that sign from these moments on, oldest first.
     pub fn new(used_from: &'a [OffsetDateTime], rotation: Rotation) -> Self {
         Self { used_from, rotation }
     }
 
-    /// The index of the key that signs now.
+    /// The index of the key that signs now: the youngest that is in use already.
     pub fn current(&self, now: OffsetDateTime) -> Option<usize> {
         self.used_from.iter().rposition(|from| *from <= now)
     }
 
     /// From when a key to be made now would sign; `None` while none is due.
-    /// However late it is made, it is published `ahead` of that; only the very first one signs at once.
     pub fn successor(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        let Some(last) = self.used_from.last() else {
+        // Without any key nobody could log in; and nobody has fetched keys yet that could lack this one.
+        let Some(youngest) = self.used_from.last() else {
             return Some(now);
         };
-        let turn = *last + self.rotation.every;
-        (now + self.rotation.ahead >= turn).then(|| turn.max(now + self.rotation.ahead))
+        let takeover = *youngest + self.rotation.every;
+        let earliest = now + self.rotation.publish_ahead;
+        // Made late (nothing ran at the time), it takes over late: to sign with a key that others do not know yet
+        // would be worse than to sign with the old one for longer.
+        (earliest >= takeover).then(|| takeover.max(earliest))
     }
 
-    /// How many keys, oldest first, nobody needs any more.
+    /// How many keys, oldest first, nobody needs any more: those whose successor has signed for long enough. Never the
+    /// youngest, which has no successor.
     pub fn retired(&self, now: OffsetDateTime) -> usize {
-        let next = self.used_from.iter().skip(1);
-        next.take_while(|from| **from + self.rotation.after <= now).count()
+        let successors = self.used_from.iter().skip(1);
+        successors.take_while(|from| **from + self.rotation.publish_after <= now).count()
     }
 }
 
@@ -55,7 +60,8 @@ mod tests {
     use super::*;
 
     const START: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
-    const ROTATION: Rotation = Rotation { every: Duration::days(30), ahead: Duration::DAY, after: Duration::HOUR };
+    const ROTATION: Rotation =
+        Rotation { every: Duration::days(30), publish_ahead: Duration::DAY, publish_after: Duration::HOUR };
 
     #[test]
     fn the_first_key_signs_at_once() {
@@ -82,11 +88,11 @@ mod tests {
 
     #[test]
     fn a_key_is_retired_an_hour_after_its_last_use() {
-        let turn = START + Duration::days(30);
-        let keys = [START, turn];
+        let takeover = START + Duration::days(30);
+        let keys = [START, takeover];
         let schedule = Schedule::new(&keys, ROTATION);
-        assert_eq!(schedule.retired(turn + Duration::HOUR - Duration::SECOND), 0);
-        assert_eq!(schedule.retired(turn + Duration::HOUR), 1);
-        assert_eq!(Schedule::new(&keys[1..], ROTATION).retired(turn + Duration::days(999)), 0);
+        assert_eq!(schedule.retired(takeover + Duration::HOUR - Duration::SECOND), 0);
+        assert_eq!(schedule.retired(takeover + Duration::HOUR), 1);
+        assert_eq!(Schedule::new(&keys[1..], ROTATION).retired(takeover + Duration::days(999)), 0);
     }
 }

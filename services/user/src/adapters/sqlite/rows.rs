@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    adapters::columns::decode,
+    adapters::columns::decode_error,
     domain::{Account, Email, Name, UserId},
 };
 
@@ -15,7 +15,7 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
         id: UserId(uuid(row, 0)?),
         email: row.try_get::<Option<String>, _>(1)?.map(Email::stored),
         name: row.try_get::<Option<String>, _>(2)?.map(Name::stored),
-        status: row.try_get::<String, _>(3)?.parse().map_err(decode)?,
+        status: row.try_get::<String, _>(3)?.parse().map_err(decode_error)?,
         orders_placed: count(row, 4)?,
         version: count(row, 5)?,
         revision: count(row, 6)?,

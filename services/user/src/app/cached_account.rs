@@ -1,13 +1,13 @@
-//! The copy of an account that caches keep.
+//! An account as the cache keeps it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{Account, Email, Invalid, Name, UserId};
 
-/// An account, flat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Profile {
+/// An account, flat and serializable. It has no `Debug`, because it is personal.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CachedAccount {
     id: Uuid,
     email: Option<String>,
     name: Option<String>,
@@ -19,14 +19,14 @@ pub struct Profile {
     updated_at: i64,
 }
 
-impl Profile {
-    /// What says which of two copies is the younger.
+impl CachedAccount {
+    /// Tells which of two cached versions of an account is the younger.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 }
 
-impl From<&Account> for Profile {
+impl From<&Account> for CachedAccount {
     fn from(account: &Account) -> Self {
         Self {
             id: account.id.0,
@@ -42,20 +42,20 @@ impl From<&Account> for Profile {
     }
 }
 
-impl TryFrom<Profile> for Account {
+impl TryFrom<CachedAccount> for Account {
     type Error = Invalid;
 
-    fn try_from(profile: Profile) -> Result<Self, Invalid> {
+    fn try_from(cached: CachedAccount) -> Result<Self, Invalid> {
         Ok(Self {
-            id: UserId(profile.id),
-            email: profile.email.map(Email::stored),
-            name: profile.name.map(Name::stored),
-            status: profile.status.parse()?,
-            orders_placed: profile.orders_placed,
-            version: profile.version,
-            revision: profile.revision,
-            created_at: clock::from_micros(profile.created_at),
-            updated_at: clock::from_micros(profile.updated_at),
+            id: UserId(cached.id),
+            email: cached.email.map(Email::stored),
+            name: cached.name.map(Name::stored),
+            status: cached.status.parse()?,
+            orders_placed: cached.orders_placed,
+            version: cached.version,
+            revision: cached.revision,
+            created_at: clock::from_micros(cached.created_at),
+            updated_at: clock::from_micros(cached.updated_at),
         })
     }
 }

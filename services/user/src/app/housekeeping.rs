@@ -1,0 +1,33 @@
+//! What has to be done now and then: signing keys are rotated, expired sessions deleted.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Error};
+
+/// How long between two rounds; far less than a key is published ahead.
+const INTERVAL: Duration = Duration::from_mins(10);
+/// How many tokens, and how many sessions, are deleted in one round.
+const BATCH: u32 = 1000;
+
+/// Does it again and again until the token is cancelled. The first round is one interval away: the keys were read,
+/// and rotated if need be, when the process started.
+pub async fn run(app: Arc<App>, token: CancellationToken) {
+    while token.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+        app.keep_house().await;
+    }
+}
+
+impl App {
+    /// Rotates the signing keys and deletes what has expired.
+    /// What fails is tried again in the next round: until then the known keys go on signing.
+    async fn keep_house(&self) {
+        let keys = self.keys.rotate().await;
+        let sessions = self.sessions.prune(self.now(), BATCH).await.map_err(Error::from);
+        // Each by itself: neither waits for the other's recovery.
+        for error in [keys.err(), sessions.err()].into_iter().flatten() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping failed; will be retried");
+        }
+    }
+}
