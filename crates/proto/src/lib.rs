@@ -1,4 +1,5 @@
 //! Generated gRPC code (tonic, prost) of the services, from `proto/`.
+#![warn(missing_docs)]
 
 /// Every file descriptor, encoded, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -6,7 +7,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 /// Package `user`.
 pub mod user {
     /// Version 1.
-    #[allow(clippy::pedantic, unreachable_pub, unused_qualifications)] // generated code
+    #[allow(clippy::pedantic, missing_docs, unreachable_pub, unused_qualifications)] // generated code
     pub mod v1 {
         tonic::include_proto!("user.v1");
     }
@@ -15,7 +16,7 @@ pub mod user {
 /// Package `payment`.
 pub mod payment {
     /// Version 1.
-    #[allow(clippy::pedantic, unreachable_pub, unused_qualifications)] // generated code
+    #[allow(clippy::pedantic, missing_docs, unreachable_pub, unused_qualifications)] // generated code
     pub mod v1 {
         tonic::include_proto!("payment.v1");
     }

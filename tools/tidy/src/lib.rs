@@ -1,9 +1,10 @@
 //! The checkable rules of ARCHITECTURE.md.
 //!
-//! `cargo test -p trireme-tidy` reads every manifest and every Rust file of the workspace and fails with a line per
+//! `cargo test -p trireme-tidy` reads every manifest, Rust file and document of the workspace and fails with a line per
 //! breach: the file, the line, the rule, and what to do instead.
 #![warn(missing_docs)]
 
+mod document;
 mod manifest;
 mod modules;
 mod rules;

@@ -2,14 +2,17 @@
 
 mod cycles;
 mod docs;
+mod documents;
 mod edges;
 mod features;
 mod files;
 mod layers;
+mod readmes;
 mod size;
 mod suites;
 
 use crate::Breach;
+use crate::document::Document;
 use crate::manifest::Manifest;
 use crate::source::Source;
 use crate::workspace::Workspace;
@@ -32,8 +35,15 @@ const SOURCE_RULES: [fn(&Source) -> Vec<Breach>; 9] = [
 ];
 
 /// Rules that look at several files together.
-const WORKSPACE_RULES: [fn(&Workspace) -> Vec<Breach>; 3] =
-    [cycles::no_module_uses_back, layers::layers_keep_to_their_lists, suites::cases_are_run];
+const WORKSPACE_RULES: [fn(&Workspace) -> Vec<Breach>; 7] = [
+    cycles::no_module_uses_back,
+    documents::links_lead_somewhere,
+    documents::paths_exist,
+    documents::named_tests_exist,
+    layers::layers_keep_to_their_lists,
+    readmes::readmes_are_doc_tests,
+    suites::cases_are_run,
+];
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Breach> {
     let manifests =
@@ -49,4 +59,8 @@ fn in_source(source: &Source, line: usize, rule: &'static str, detail: String) -
 
 fn in_manifest(manifest: &Manifest, line: usize, rule: &'static str, detail: String) -> Breach {
     Breach { file: manifest.file.clone(), line, rule, detail }
+}
+
+fn in_document(document: &Document, line: usize, rule: &'static str, detail: String) -> Breach {
+    Breach { file: document.file.clone(), line, rule, detail }
 }

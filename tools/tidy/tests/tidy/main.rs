@@ -71,14 +71,18 @@ fn technology_planted_into_a_layer_is_refused_line_by_line() {
 
 #[test]
 fn what_concerns_several_files_is_refused_too() {
+    const LIBRARY: &str =
+        "#![doc = include_str!(\"../README.md\")]\n#![warn(missing_docs)]\nmod a;\nmod b;\npub mod suite;\n";
     let root = workspace(&[
         ("crates/lock/Cargo.toml", MANIFEST),
-        ("crates/lock/src/lib.rs", "//! Distributed locks.\n#![warn(missing_docs)]\nmod a;\nmod b;\npub mod suite;\n"),
+        ("crates/lock/README.md", "# lock\n\nSee [the bus](../bus/README.md).\n"),
+        ("crates/lock/src/lib.rs", LIBRARY),
         ("crates/lock/src/a.rs", "//! The first.\nuse crate::b::B;\n"),
         ("crates/lock/src/b.rs", "//! The second.\n#[cfg(feature = \"redis\")]\nuse crate::a::A;\n"),
         ("crates/lock/src/suite.rs", "//! The contract.\npub async fn a_case() {}\n"),
     ]);
     let expected = [
+        ("crates/lock/README.md", 3, "doc-path"),
         ("crates/lock/src/a.rs", 2, "module-cycle"),
         ("crates/lock/src/b.rs", 2, "feature"),
         ("crates/lock/src/b.rs", 3, "module-cycle"),

@@ -1,0 +1,96 @@
+//! Every crate has a README whose Rust is compiled.
+
+use std::path::Path;
+
+use super::{in_document, in_manifest};
+use crate::Breach;
+use crate::manifest::Manifest;
+use crate::workspace::Workspace;
+
+/// How a crate takes its README into its documentation, and with it into its doc tests.
+const INCLUDE: &str = "include_str!(\"../README.md\")";
+
+/// Crates whose README is not written or not compiled yet.
+const EXCEPTIONS: [&str; 19] = [
+    "auth",
+    "backends",
+    "chassis",
+    "client",
+    "clock",
+    "config",
+    "error",
+    "messaging",
+    "money",
+    "mongo",
+    "mongodb",
+    "nats",
+    "postgres",
+    "proto",
+    "resilience",
+    "servers",
+    "sqlite",
+    "telemetry",
+    "testkit",
+];
+
+/// Every library crate shows its README as its documentation, so that `cargo test` compiles what stands in it.
+pub(super) fn readmes_are_doc_tests(workspace: &Workspace) -> Vec<Breach> {
+    let crates = workspace.manifests.iter().filter(|manifest| manifest.package().0 == "crates");
+    let crates = crates.filter(|manifest| !EXCEPTIONS.contains(&manifest.package().1));
+    crates.flat_map(|manifest| check(manifest, workspace)).collect()
+}
+
+fn check(manifest: &Manifest, workspace: &Workspace) -> Vec<Breach> {
+    let folder = manifest.file.parent().unwrap_or_else(|| Path::new(""));
+    let readme = folder.join("README.md");
+    let Some(document) = workspace.documents.iter().find(|document| document.file == readme) else {
+        let detail = "README.md is missing: what the crate is for, and an example".to_owned();
+        return vec![in_manifest(manifest, 1, "readme", detail)];
+    };
+    let source = folder.join("src");
+    let included =
+        workspace.sources.iter().any(|file| file.file.parent() == Some(&source) && file.text.contains(INCLUDE));
+    let mut breaches = Vec::new();
+    if !included {
+        let detail = format!("the README's examples are not compiled: `#![doc = {INCLUDE}]` in src/lib.rs");
+        breaches.push(in_document(document, 1, "readme", detail));
+    }
+    for (line, info) in &document.fences {
+        if info.starts_with("rust") && info.contains("ignore") {
+            let detail =
+                "an example that is not compiled goes stale: make it compile, with `no_run` if need be".to_owned();
+            breaches.push(in_document(document, *line, "readme", detail));
+        }
+    }
+    breaches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Document;
+    use crate::source::Source;
+
+    fn lines(library: &str, readme: Option<&str>) -> Vec<usize> {
+        let workspace = Workspace {
+            manifests: vec![Manifest::parse("crates/lock/Cargo.toml".into(), "").unwrap()],
+            sources: vec![Source::new("crates/lock/src/lib.rs", library)],
+            documents: readme.map(|text| Document::new("crates/lock/README.md", text)).into_iter().collect(),
+            ..Workspace::default()
+        };
+        readmes_are_doc_tests(&workspace).iter().map(|breach| breach.line).collect()
+    }
+
+    #[test]
+    fn a_crate_without_a_readme_is_named() {
+        assert_eq!(lines("", None), [1]);
+        assert_eq!(lines("#![doc = include_str!(\"../README.md\")]", Some("# lock")), []);
+    }
+
+    #[test]
+    fn a_readme_that_is_not_compiled_is_named() {
+        assert_eq!(lines("//! Locks.", Some("# lock")), [1]);
+        let readme = "# lock\n\n```rust,ignore\nlock()\n```\n```rust,no_run\n```\n";
+        assert_eq!(lines("#![doc = include_str!(\"../README.md\")]", Some(readme)), [3]);
+    }
+}
