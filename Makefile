@@ -46,7 +46,7 @@ up: images ## Start the whole system in containers (WITH="mesh canary cluster ob
 down: ## Stop it; its data stays (docker compose down -v)
 	docker compose --profile '*' down
 
-smoke: ## Place an order in it and take it back (VIA=http://envoy:8080)
+smoke: ## Place an order in it and cancel it (VIA=http://envoy:8080)
 	TAG=$(TAG) SMOKE_URL=$(VIA) docker compose run --rm smoke
 
 test: build ## Run every test; says which real servers it did not find

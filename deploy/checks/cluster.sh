@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the charts for real: etcd and Kubernetes' API server with admission, controllers and scheduler, on loopback,
-# with the definitions of Istio, Gateway API and the Prometheus operator. No container runs: cluster/nodes.go plays the
-# nodes. Builds them into $SERVERS_DIR at first, which takes minutes. Needs Go, python3, openssl and helm (.ci/servers).
+# with the definitions of Istio, Gateway API and the Prometheus operator. No container runs: cluster/nodes.go simulates
+# the nodes. Builds them into $SERVERS_DIR at first, which takes minutes. Needs Go, python3, openssl and helm
+# (.ci/servers).
 set -euo pipefail
 repository="$(cd "$(dirname "$0")/../.." && pwd)"
 tools="${SERVERS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/trireme/servers}"

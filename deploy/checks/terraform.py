@@ -23,7 +23,7 @@ SERVERS = pathlib.Path(os.environ.get("SERVERS_DIR") or CACHE / "trireme/servers
 sys.path.append(str(SERVERS / "python"))
 import yaml  # noqa: E402
 
-# What the stand-in plays.
+# The versions that the stand-in claims to have.
 PROVIDERS = {"helm": "3.1.1", "kubernetes": "2.38.0", "random": "3.7.2"}
 EXTERNAL = {
     "user_database_url": "postgres://u:hush@db.example.org/user?sslmode=verify-full",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks at the running stack: who may do what, what can be reached from outside, and what it costs.
+# Checks the running stack: privileges, what can be reached from outside, and memory.
 #
 #   deploy/compose/check.sh [ARGUMENT OF docker compose]…        such as -f FILE or --profile NAME
 set -euo pipefail

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tries the stack as a person would: up from empty volumes, an order through its way in, a look at it; then version 2
+# Tries the stack as a person would: up from empty volumes, an order through its entry point, a check of it; then version 2
 # beside it, an order for the canary; then cache and locks on a Redis Cluster, an order on that; then an order that is
 # watched; and down again. It has names and ports of its own, so that a stack that runs stays as it is. Where there is no
-# APISIX (deploy/images/stand-ins.sh) the way in is the mesh's Envoy, Jaeger is a file, and there is no Grafana.
+# APISIX (deploy/images/stand-ins.sh) the entry point is the mesh's Envoy, Jaeger is a file, and there is no Grafana.
 #
 #   deploy/compose/try.sh [TAG]        default: dev
 set -euo pipefail
@@ -14,7 +14,7 @@ apisix="$(sed -n 's/^ *image: \(apache\/apisix:.*\)/\1/p' docker-compose.yml)"
 files=(-f docker-compose.yml) real=true
 ways=(http://gateway:9080 http://envoy:8080)
 if ! docker image inspect "$apisix" >/dev/null 2>&1 && ! docker pull -q "$apisix" 2>/dev/null; then
-    echo "NOT TRIED: $apisix is not to be had; the way in is Envoy" >&2
+    echo "NOT TRIED: $apisix is not available; the entry point is Envoy" >&2
     files+=(-f deploy/images/stand-ins.yml) real=false
     ways=(http://envoy:8080)
 fi
@@ -61,7 +61,7 @@ until_it_says() {
 scraped() {
     compose exec -T prometheus promtool query instant http://127.0.0.1:9090 "$1" | sed -n 's/.*job="\([a-z]*\)".*/\1/p' | sort -u
 }
-# Who took part in the trace that has the most services.
+# The services of the trace that has the most of them.
 traced() {
     compose exec -T jaeger cat /tmp/traces.json | python3 deploy/compose/traced.py
 }
@@ -70,7 +70,7 @@ until_it_says 'Prometheus reads' 'order payment user' scraped 'up == 1'
 requests='sum by (job) ({__name__=~"(http_server_request|rpc_server_call)_duration_seconds_count"}) > 0'
 until_it_says 'Prometheus knows of requests to' 'order payment user' scraped "$requests"
 if $real; then
-    echo 'NOT TRIED: what Jaeger has been told; look at it in Grafana' >&2
+    echo 'NOT TRIED: what Jaeger has; look at it in Grafana' >&2
 else
     until_it_says 'one trace has' 'order payment user' traced
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what the gateways share, trireme.lua, on a real nginx with Lua, and kong.yml with decK where there is one.
 # Debian: nginx, libnginx-mod-http-lua, lua-cjson, deck; also curl, openssl, python3.
-# ROOT names the place where nginx was unpacked, which is that of .ci/deploy-tools --all where there is no other; GATEWAY and SERVICE other ports of the loopback.
+# ROOT names the folder where nginx was unpacked; the default is that of .ci/deploy-tools --all where there is no other; GATEWAY and SERVICE other ports of the loopback.
 set -euo pipefail
 
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -102,7 +102,7 @@ expect 'no canary without a key' 200 '!x-canary' "$at/none" -H 'x-canary: true' 
 expect 'a stranger is no service' 200 '!x-service-credential' "$at/none" -H 'x-service-credential: order.AAAA'
 expect 'the trace goes on' 200 '"traceparent": "00-' "$at/none" \
     -H 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
-expect 'the trace is told' 401 'urn:trace:0af7651916cd43dd8448eb211c80319c' "$at/required" \
+expect 'the trace is named' 401 'urn:trace:0af7651916cd43dd8448eb211c80319c' "$at/required" \
     -H 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 expect 'the service is away' 502 "$problem" "$at/down"
 expect 'too many requests' 429 "$problem" "$at/limited"

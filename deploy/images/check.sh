@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks at the four images as they are, and runs each as it is meant to be run: nobody's root, nothing writable.
+# Inspects the four images, and runs each as it is meant to be run: not as root, on a read-only file system.
 #
 #   deploy/images/check.sh [TAG]        default: dev
 set -euo pipefail

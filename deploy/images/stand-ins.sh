@@ -130,7 +130,7 @@ COPY envoy /usr/local/bin/
 END
 }
 
-# The collector's own parts, without those of the contrib distribution that nothing here names.
+# The collector's own modules, without those of the contrib distribution that nothing here names.
 collector() {
     cp "$servers/otelcol" "$work/context/"
     build otel/opentelemetry-collector-contrib <<END
@@ -140,7 +140,7 @@ ENTRYPOINT ["/otelcol-contrib"]
 END
 }
 
-# No Jaeger: another collector, which writes down what Jaeger would be told.
+# No Jaeger: another collector, which writes the traces that Jaeger would get into a file.
 jaeger() {
     cp "$servers/otelcol" "$work/context/"
     cat >"$work/context/config.yaml" <<'END'

@@ -23,7 +23,7 @@ type kubelet struct {
 	ips int
 }
 
-// nodes plays the kubelets of three nodes. No container runs, but a pod that real ones would not start stays pending.
+// nodes simulates the kubelets of three nodes. No container runs, but a pod that real ones would not start stays pending.
 func nodes(kubeconfig string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {

@@ -1,4 +1,4 @@
-"""A service behind the gateway: publishes keys, fails when asked to, and otherwise tells the headers that it got."""
+"""A service behind the gateway: publishes keys, fails when asked to, and otherwise returns the headers that it got."""
 
 import http.server
 import json

@@ -1,5 +1,5 @@
 # A release of helm/trireme for each service, with its file in helm/values: so the plan of a canary shows that service
-# alone, and an upgrade that fails takes back no other. It also means that what differs from that file is computed here
+# alone, and an upgrade that fails rolls back no other. It also means that what differs from that file is computed here
 # whole: a value of a parent chart, as in helm/shop, could not be taken out again.
 
 locals {
@@ -60,7 +60,7 @@ resource "helm_release" "service" {
     istio = merge(each.value.istio, { enabled = var.mesh })
   })), lookup(var.extra_values, each.key, "")])
 
-  # An upgrade that does not become ready is taken back.
+  # An upgrade that does not become ready is rolled back.
   atomic          = true
   cleanup_on_fail = true
   max_history     = 10

@@ -1,5 +1,5 @@
 # Stores in the cluster, from charts that run the makers' own images, each at one version.
-# They are single servers but for NATS: good for a look and for tests. Production brings stores of its own.
+# They are single servers but for NATS: for trying it out and for tests. Production brings stores of its own.
 
 locals {
   # One copy is all that embedded stores are for.

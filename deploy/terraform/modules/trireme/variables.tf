@@ -75,7 +75,7 @@ variable "replicas" {
 }
 
 variable "nats_replicas" {
-  description = "Servers of NATS in the cluster, and copies of each stream: 1 for a look, 3 to survive the loss of one."
+  description = "Servers of NATS in the cluster, and replicas of each stream: 1 to try it, 3 to survive the loss of one."
   type        = number
   default     = 3
   nullable    = false
@@ -168,7 +168,7 @@ variable "webhook_secret" {
 }
 
 variable "timeout_seconds" {
-  description = "How long a release may take to become ready; afterwards it is taken back."
+  description = "How long a release may take to become ready; afterwards it is rolled back."
   type        = number
   default     = 600
   nullable    = false
