@@ -9,6 +9,7 @@
 //! - [`adapters`]: `SQLite`, `PostgreSQL` and the sandbox provider
 //! - [`api`]: gRPC, the provider's webhook, events
 //! - [`config`], [`wiring`]: what is configured, and how it is put together
+#![warn(missing_docs)]
 
 pub mod adapters;
 pub mod api;

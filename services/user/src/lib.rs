@@ -2,6 +2,7 @@
 //!
 //! `domain` holds the rules, `app` the use cases and the ports they need, `api` translates HTTP, gRPC and events,
 //! `adapters` implement the ports, and `wiring` is the only place that names both a port and its adapter.
+#![warn(missing_docs)]
 
 pub mod adapters;
 pub mod api;
