@@ -15,7 +15,10 @@ type Opened<'a> = BoxFuture<'a, Result<Arc<dyn Bus>, messaging::Error>>;
 type Open = for<'a> fn(&'a Config, SharedClock) -> Opened<'a>;
 
 /// One line an adapter.
-const BUSES: [Adapter<Open>; 2] = [adapter!("sqlite", ["sqlite"], sqlite), adapter!("nats", ["nats", "tls"], nats)];
+const BUSES: [Adapter<Open>; 2] = [
+    adapter!("sqlite", ["sqlite"], |config, clock| Box::pin(sqlite::open_bus(config, clock))),
+    adapter!("nats", ["nats", "tls"], nats),
+];
 
 /// Opens the bus that the section `bus` of a service's configuration names.
 ///
@@ -24,14 +27,6 @@ const BUSES: [Adapter<Open>; 2] = [adapter!("sqlite", ["sqlite"], sqlite), adapt
 /// The scheme of its URL is unknown or was left out of the build, or the bus cannot be reached.
 pub async fn open(config: &Config, clock: SharedClock) -> Result<Arc<dyn Bus>, Error> {
     choose(&BUSES, &config.url)?(config, clock).await.map_err(Error::open)
-}
-
-#[cfg(feature = "sqlite")]
-fn sqlite(config: &Config, clock: SharedClock) -> Opened<'_> {
-    Box::pin(async move {
-        let bus = messaging::sqlite::SqliteBus::open(&config.url, clock).await?.on_track(config.track());
-        Ok(Arc::new(bus) as Arc<dyn Bus>)
-    })
 }
 
 #[cfg(feature = "nats")]

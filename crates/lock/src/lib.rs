@@ -5,7 +5,7 @@
 //!
 //! [`Locks`] takes locks, a [`Guard`] holds one, a [`Lease`] is what may be handed around of it.
 //! [`Backend`] is the port behind them; [`Memory`] is its adapter for one process, [`Redis`] the one for many.
-//! [`Fenced`] and [`Lease::wrote`] refuse late writes; [`postgres`] has locks of one transaction.
+//! [`Fenced`] and [`Lease::wrote`] refuse late writes.
 
 mod backend;
 mod error;
@@ -15,7 +15,6 @@ mod lease;
 mod locks;
 mod memory;
 mod metrics;
-pub mod postgres;
 mod redis;
 #[cfg(feature = "suite")]
 pub mod suite;

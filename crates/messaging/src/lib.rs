@@ -1,6 +1,6 @@
 //! Events between services: envelope, bus port, outbox, relay, inbox and consumer runtime.
 //!
-//! A service stores its events with its state in one transaction ([`Effects`], [`sqlite::record`]), the [`Relay`]
+//! A service stores its events with its state in one transaction ([`Effects`] are given to the adapter's `record`), the [`Relay`]
 //! carries them from the [`Outbox`] to the [`Bus`], and a [`Consumer`] hands them to a [`Handler`], which stores what
 //! they cause together with the [`Receipt`] that makes a second delivery do nothing.
 //! What is promised and what is not stands in the crate's README.
@@ -13,13 +13,11 @@ mod consumer;
 mod error;
 mod event;
 mod metrics;
-pub mod mongodb;
 pub mod nats;
 mod outbox;
 mod part;
-pub mod postgres;
+pub mod partitioned;
 mod relay;
-pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod track;
@@ -31,4 +29,5 @@ pub use error::Error;
 pub use event::{Effects, Event, Receipt};
 pub use outbox::{Depth, Outbox, OutboxRow, Recorded};
 pub use relay::{Relay, Wake};
+pub use telemetry::Carrier;
 pub use track::Track;

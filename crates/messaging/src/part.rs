@@ -1,7 +1,7 @@
 //! Spreads keys over parts, the same in every process and version.
 
 /// The part of a key out of `parts`: FNV-1a, 32 bits, folded to 16 (Fowler, Noll, Vo: RFC 9923).
-pub(crate) fn of(key: &str, parts: u16) -> u16 {
+pub fn of(key: &str, parts: u16) -> u16 {
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let [a, b, c, d] = hash.to_be_bytes();
     (u16::from_be_bytes([a, b]) ^ u16::from_be_bytes([c, d])) % parts

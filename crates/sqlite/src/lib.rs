@@ -1,23 +1,15 @@
-//! Opens an embedded SQLite database with safe settings.
-//!
-//! One connection writes and a few read, which is how SQLite with a write-ahead log works best: a writer never waits
-//! for a lock inside its own process, and readers never wait at all.
-//!
-//! ```
-//! # async fn example(migrations: &'static sqlx::migrate::Migrator) -> Result<(), Box<dyn std::error::Error>> {
-//! let database = sqlite::open("sqlite://.trireme/user.db", migrations).await?;
-//! let mut tx = database.begin().await?;
-//! sqlx::query("UPDATE users SET name = ?1").bind("Ada").execute(&mut *tx).await?;
-//! tx.commit().await?;
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod bus;
+mod columns;
 mod location;
 mod open;
+mod outbox;
 
+pub use bus::{Bus, open_bus};
 pub use open::{Error, open};
+pub use outbox::{Outbox, SCHEMA, prepare, record};
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 

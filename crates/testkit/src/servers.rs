@@ -22,7 +22,7 @@ use std::{
 
 use own::Own;
 use servers::{Installed, Server};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -195,10 +195,12 @@ server! {
 impl Postgres {
     /// Makes an empty database and returns its address.
     pub async fn database(&self) -> String {
-        let url = format!("{}/{}", self.url().trim_end_matches('/'), fresh_name());
+        let (server, name) = (self.url().trim_end_matches('/'), fresh_name());
         self.0.wait().await;
-        postgres::create(&url).await.expect("a database");
-        url
+        let mut admin = PgConnection::connect(&format!("{server}/postgres")).await.expect("a server");
+        let create = AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
+        sqlx::query(create).execute(&mut admin).await.expect("a database");
+        format!("{server}/{name}")
     }
 }
 

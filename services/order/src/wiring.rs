@@ -10,7 +10,7 @@ use client::Grpc;
 use clock::SharedClock;
 use futures::future::BoxFuture;
 use lock::Locks;
-use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, sqlite::SqliteOutbox};
+use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake};
 use tonic::service::Routes;
 
 use crate::{
@@ -131,7 +131,7 @@ async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool)
 
 async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
     let db = sqlite::open(url).await?;
-    let outbox = SqliteOutbox::open(db.clone(), clock.clone()).await?;
+    let outbox = ::sqlite::Outbox::open(db.clone(), clock.clone()).await?;
     let checked = db.clone();
     let ping: Ping = Box::new(move || {
         let db = checked.clone();
@@ -142,9 +142,9 @@ async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store>
 }
 
 async fn on_mongodb(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let db = mongo::connect(url, NAME).await?;
+    let db = ::mongodb::connect(url, NAME).await?;
     // A service that cannot reach its database should say so when it starts.
-    mongo::ping(&db).await?;
+    ::mongodb::ping(&db).await?;
     if migrate {
         mongodb::prepare(&db).await.context("cannot make the indexes")?;
     }
@@ -152,7 +152,7 @@ async fn on_mongodb(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) 
     let checked = db.clone();
     let ping: Ping = Box::new(move || {
         let db = checked.clone();
-        Box::pin(async move { mongo::ping(&db).await.map_err(|error| error.to_string()) })
+        Box::pin(async move { ::mongodb::ping(&db).await.map_err(|error| error.to_string()) })
     });
     let store = MongoStore::new(&db, wake.clone(), clock.clone());
     Ok(of(store, outbox, ping, Box::pin(async move { db.client().clone().shutdown().await })))

@@ -7,7 +7,7 @@ use chassis::{App, Health, Tasks};
 use clock::SharedClock;
 use futures::future::BoxFuture;
 use lock::{Locks, Policy};
-use messaging::{Bus, Consumer, Outbox, Relay, Wake, postgres::PostgresOutbox, sqlite::SqliteOutbox};
+use messaging::{Bus, Consumer, Outbox, Relay, Wake};
 use tonic::service::Routes;
 
 use crate::{
@@ -125,7 +125,7 @@ async fn open_store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: 
 
 async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
     let database = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
-    let outbox = SqliteOutbox::open(database.clone(), Arc::clone(clock)).await?;
+    let outbox = ::sqlite::Outbox::open(database.clone(), Arc::clone(clock)).await?;
     let checked = database.clone();
     Ok(Store {
         payments: Arc::new(SqlitePayments::new(database.clone(), wake.clone())),
@@ -139,11 +139,11 @@ async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store>
 }
 
 async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let pool = messaging::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
+    let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
     let checked = pool.clone();
     Ok(Store {
         payments: Arc::new(PostgresPayments::new(pool.clone(), wake.clone())),
-        outbox: Arc::new(PostgresOutbox::new(pool.clone(), Arc::clone(clock))),
+        outbox: Arc::new(::postgres::Outbox::new(pool.clone(), Arc::clone(clock))),
         ping: Box::new(move || {
             let pool = checked.clone();
             Box::pin(async move { ::postgres::ping(&pool).await.map_err(|error| error.to_string()) })

@@ -9,7 +9,7 @@ use chassis::{Health, Tasks};
 use client::Http;
 use clock::SharedClock;
 use futures::future::BoxFuture;
-use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake, postgres::PostgresOutbox, sqlite::SqliteOutbox};
+use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake};
 use proto::user::v1::user_service_server::UserServiceServer;
 use tokio::sync::Notify;
 use tonic::service::Routes;
@@ -121,7 +121,7 @@ async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool)
 
 async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
     let db = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
-    let outbox = SqliteOutbox::open(db.clone(), clock.clone()).await?;
+    let outbox = ::sqlite::Outbox::open(db.clone(), clock.clone()).await?;
     let checked = db.clone();
     let ping = Box::new(move || -> BoxFuture<'static, _> {
         let db = checked.clone();
@@ -132,8 +132,8 @@ async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store>
 }
 
 async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let pool = messaging::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
-    let outbox = PostgresOutbox::new(pool.clone(), clock.clone());
+    let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
+    let outbox = ::postgres::Outbox::new(pool.clone(), clock.clone());
     let checked = pool.clone();
     let ping = Box::new(move || -> BoxFuture<'static, _> {
         let pool = checked.clone();

@@ -16,7 +16,6 @@ mod contract {
     );
 }
 
-mod postgres;
 mod processes;
 mod redis;
 

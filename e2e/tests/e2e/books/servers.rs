@@ -31,7 +31,7 @@ impl Servers {
         else {
             return Ok(None);
         };
-        let orders = mongo::connect(&format!("{mongo}/order"), "e2e").await?.collection("orders");
+        let orders = mongodb::connect(&format!("{mongo}/order"), "e2e").await?.collection("orders");
         let (login, address) = nats.trim_start_matches("nats://").split_once('@').context("a login")?;
         let (user, password) = login.split_once(':').context("a password")?;
         let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());

@@ -19,7 +19,7 @@ mod words;
 use std::time::Duration;
 
 use clock::SharedClock;
-use messaging::{Wake, mongodb::MongoOutbox};
+use messaging::Wake;
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{self, Bson, Document, doc},
@@ -69,17 +69,17 @@ impl MongoStore {
 }
 
 /// The relay's side of the orders' events.
-pub fn outbox(database: &Database, clock: SharedClock) -> MongoOutbox {
+pub fn outbox(database: &Database, clock: SharedClock) -> mongodb::Outbox {
     // The events of an order have its id as their key.
     let order = |key: &str| Uuid::try_parse(key).map_or_else(|_| Bson::from(key), |key| Bson::from(id(key)));
-    MongoOutbox::new(database, ORDERS, order, clock)
+    mongodb::Outbox::new(database, ORDERS, order, clock)
 }
 
 /// Makes the indexes; what is there stays.
 ///
 /// # Errors
 /// The server says no.
-pub async fn prepare(database: &Database) -> Result<(), mongo::Error> {
+pub async fn prepare(database: &Database) -> Result<(), mongodb::Error> {
     let index = |keys: Document, unique: bool, sparse: bool| {
         let options = IndexOptions::builder().unique(unique).sparse(sparse).build();
         IndexModel::builder().keys(keys).options(options).build()
@@ -95,7 +95,7 @@ pub async fn prepare(database: &Database) -> Result<(), mongo::Error> {
         index(doc! { "stage.at": 1 }, false, true),
         index(doc! { "stage.op": 1 }, false, true),
     ];
-    mongo::within(database.collection::<Document>(ORDERS).create_indexes(orders)).await?;
+    mongodb::within(database.collection::<Document>(ORDERS).create_indexes(orders)).await?;
     let products = [
         // The order of the catalogue; no two share a number.
         index(doc! { "sku": 1 }, true, false),
@@ -104,12 +104,12 @@ pub async fn prepare(database: &Database) -> Result<(), mongo::Error> {
         // Words by their beginnings.
         index(doc! { "words": 1 }, false, false),
     ];
-    mongo::within(database.collection::<Document>(PRODUCTS).create_indexes(products)).await?;
-    messaging::mongodb::prepare(database, ORDERS).await
+    mongodb::within(database.collection::<Document>(PRODUCTS).create_indexes(products)).await?;
+    mongodb::prepare(database, ORDERS).await
 }
 
-impl From<mongo::Error> for StoreError {
-    fn from(error: mongo::Error) -> Self {
+impl From<mongodb::Error> for StoreError {
+    fn from(error: mongodb::Error) -> Self {
         if error.is_unavailable() { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
     }
 }

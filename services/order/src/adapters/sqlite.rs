@@ -34,7 +34,7 @@ impl SqliteStore {
 /// Opens the database and brings its schema, outbox and inbox included, up to date.
 pub async fn open(url: &str) -> anyhow::Result<Database> {
     let database = sqlite::open(url, &MIGRATIONS).await?;
-    messaging::sqlite::prepare(&database).await?;
+    sqlite::prepare(&database).await?;
     Ok(database)
 }
 

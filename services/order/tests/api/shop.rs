@@ -6,7 +6,7 @@ use auth::{AUDIENCE, Claims, Credential, ISSUER, JwkSet, Role, Signer, Verifier}
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use messaging::{Wake, sqlite::SqliteOutbox};
+use messaging::Wake;
 use order::{
     adapters::{
         payment_client::PaymentClient,
@@ -31,7 +31,7 @@ pub struct Shop {
     pub app: Arc<App>,
     pub payments: Payments,
     pub clock: ManualClock,
-    pub outbox: SqliteOutbox,
+    pub outbox: sqlite::Outbox,
     signer: Signer,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -80,7 +80,7 @@ impl Shop {
         let credential = Credential::new(SECRET, "order");
         let grpc = client::Grpc::new(&format!("http://{address}"), config, Some(credential), "payment").unwrap();
         let database = open("sqlite::memory:").await.unwrap();
-        let outbox = SqliteOutbox::open(database.clone(), clock.shared()).await.unwrap();
+        let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
         let store = Arc::new(SqliteStore::new(database, Wake::default()));
         let (follow_ups, worker) = follow_up::queue();
         let cache: Arc<dyn cache::Store> = Arc::new(cache::Memory::new(clock::system()));

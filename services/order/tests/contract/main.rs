@@ -12,7 +12,7 @@ mod races;
 
 use std::time::Duration;
 
-use messaging::{Wake, sqlite::SqliteOutbox};
+use messaging::Wake;
 use order::adapters::{
     mongodb::{self, MongoStore},
     sqlite::{SqliteStore, open},
@@ -23,7 +23,7 @@ use fixture::Stores;
 /// The stores on an empty `SQLite` database.
 async fn sqlite() -> Option<Stores> {
     let database = open("sqlite::memory:").await.unwrap();
-    let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap();
+    let outbox = ::sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap();
     Some(Stores::of(SqliteStore::new(database, Wake::default()), outbox))
 }
 
@@ -35,7 +35,7 @@ async fn mongodb() -> Option<Stores> {
 
 /// The same as another process opens it; `abandoned` is after how long a step counts as left behind.
 async fn on_mongodb(url: &str, abandoned: Duration) -> Stores {
-    let database = mongo::connect(url, "contract").await.unwrap();
+    let database = ::mongodb::connect(url, "contract").await.unwrap();
     mongodb::prepare(&database).await.unwrap();
     let store = MongoStore::new(&database, Wake::default(), clock::system()).with_abandoned(abandoned);
     Stores::of(store, mongodb::outbox(&database, clock::system()))

@@ -26,7 +26,7 @@ pub struct PostgresPayments {
 }
 
 impl PostgresPayments {
-    /// Uses a database that `messaging::postgres::open` has opened with [`MIGRATIONS`].
+    /// Uses a database that `postgres::open` has opened with [`MIGRATIONS`].
     ///
     /// `wake` is poked whenever an event was stored.
     pub fn new(pool: PgPool, wake: Wake) -> Self {
@@ -187,7 +187,7 @@ async fn mark(
     effects: &Effects,
     webhook: Option<&(WebhookId, OffsetDateTime)>,
 ) -> Result<bool, StoreError> {
-    let recorded = messaging::postgres::record(tx, effects).await?;
+    let recorded = postgres::record(tx, effects).await?;
     if recorded == Recorded::Duplicate {
         return Ok(false);
     }

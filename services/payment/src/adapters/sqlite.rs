@@ -199,7 +199,7 @@ async fn mark(
     effects: &Effects,
     webhook: Option<&(WebhookId, OffsetDateTime)>,
 ) -> Result<bool, StoreError> {
-    let recorded = messaging::sqlite::record(tx, effects).await?;
+    let recorded = sqlite::record(tx, effects).await?;
     if recorded == Recorded::Duplicate {
         return Ok(false);
     }

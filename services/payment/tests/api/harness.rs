@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth::Credential;
 use clock::SharedClock;
 use lock::{Locks, Memory, Policy};
-use messaging::{Event, Outbox as _, Wake, sqlite::SqliteOutbox};
+use messaging::{Event, Outbox as _, Wake};
 use payment::{
     adapters::{
         sandbox::Sandbox,
@@ -52,7 +52,7 @@ pub(crate) struct Service {
     pub(crate) clock: ManualClock,
     pub(crate) router: axum::Router,
     database: sqlite::Database,
-    outbox: SqliteOutbox,
+    outbox: sqlite::Outbox,
     channel: Channel,
     _stop: DropGuard,
 }
@@ -61,7 +61,7 @@ impl Service {
     pub(crate) async fn start() -> Self {
         let clock = ManualClock::at_now();
         let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
-        let outbox = SqliteOutbox::open(database.clone(), clock.shared()).await.unwrap();
+        let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
         let provider = Arc::new(Faulty::new(Sandbox::on_sqlite("sqlite::memory:").await.unwrap()));
         let cashier = cashier(&database, &outbox, &provider, clock.shared());
         let router = http::router(cashier.clone(), WEBHOOK_SECRET, clock.shared());
@@ -139,7 +139,12 @@ impl Service {
     }
 }
 
-fn cashier(database: &sqlite::Database, outbox: &SqliteOutbox, provider: &Arc<Faulty>, clock: SharedClock) -> Cashier {
+fn cashier(
+    database: &sqlite::Database,
+    outbox: &sqlite::Outbox,
+    provider: &Arc<Faulty>,
+    clock: SharedClock,
+) -> Cashier {
     let payments = SqlitePayments::new(database.clone(), Wake::default());
     let memory = Arc::new(Memory::new(clock::system()));
     let locks = Locks::new(memory, TaskTracker::new(), Policy::default());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lock::{Locks, Memory, Policy};
-use messaging::{Outbox as _, Wake, postgres::PostgresOutbox};
+use messaging::{Outbox as _, Wake};
 use payment::{
     adapters::{
         postgres::{MIGRATIONS, PostgresPayments},
@@ -39,8 +39,8 @@ async fn one_effect(database: &str, nth: usize) -> bool {
     let (server, name) = database.rsplit_once('/').unwrap();
     let proxy = Proxy::to(server.rsplit(['@', '/']).next().unwrap()).await;
     let url = format!("postgres://postgres@{}/{name}", proxy.address());
-    let pool = messaging::postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
-    let outbox = PostgresOutbox::new(pool.clone(), clock::system());
+    let pool = postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
+    let outbox = postgres::Outbox::new(pool.clone(), clock::system());
     let payments = Arc::new(PostgresPayments::new(pool, Wake::default()));
     let provider = Arc::new(Sandbox::on_postgres(&url, true).await.unwrap());
     let locks = Locks::new(Arc::new(Memory::new(clock::system())), TaskTracker::new(), Policy::default());
@@ -56,8 +56,8 @@ async fn one_effect(database: &str, nth: usize) -> bool {
     let charges: Vec<ChargeState> = provider.charges(order).await.unwrap().iter().map(|charge| charge.state).collect();
     assert_eq!(charges, [ChargeState::Captured], "commit {nth}");
     // Past the proxy: what we look with loses nothing.
-    let direct = messaging::postgres::open(database, "test", &MIGRATIONS, false).await.unwrap();
-    let outbox = PostgresOutbox::new(direct.clone(), clock::system());
+    let direct = postgres::open(database, "test", &MIGRATIONS, false).await.unwrap();
+    let outbox = postgres::Outbox::new(direct.clone(), clock::system());
     let kinds: Vec<String> = outbox.claim("test", 100).await.unwrap().into_iter().map(|row| row.event.kind).collect();
     assert_eq!(kinds, ["payment.authorized.v1", "payment.captured.v1"], "commit {nth}");
     let books = PostgresPayments::new(direct, Wake::default()).books().await.unwrap();

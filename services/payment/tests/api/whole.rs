@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth::{CREDENTIAL_HEADER, Credential};
 use chassis::Listeners;
-use messaging::{Bus as _, Event, sqlite::SqliteBus};
+use messaging::{Bus as _, Event};
 use payment::{
     config::{Config, DEFAULTS},
     wiring,
@@ -103,7 +103,7 @@ fn shown<T>(message: T) -> Request<T> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_authorized_is_told_and_what_is_cancelled_is_let_go() {
     let whole = Whole::start().await;
-    let bus = SqliteBus::open(&testkit::sqlite_url(&whole.folder, "bus.db"), clock::system()).await.unwrap();
+    let bus = sqlite::Bus::open(&testkit::sqlite_url(&whole.folder, "bus.db"), clock::system()).await.unwrap();
     let told = bus.subscribe("test", &["payment.authorized.v1", "payment.voided.v1"]).await.unwrap();
 
     let order = Uuid::now_v7();

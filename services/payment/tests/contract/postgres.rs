@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messaging::{Wake, postgres::PostgresOutbox};
+use messaging::Wake;
 use payment::adapters::postgres::{MIGRATIONS, PostgresPayments};
 use sqlx::PgPool;
 use testkit::servers::Postgres;
@@ -12,8 +12,8 @@ use crate::store::Fixture;
 /// `None` where there is no server.
 async fn fixture() -> Option<(Fixture, PgPool)> {
     let url = Postgres::shared().await?.database().await;
-    let pool = messaging::postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
-    let outbox = PostgresOutbox::new(pool.clone(), clock::system());
+    let pool = postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
+    let outbox = postgres::Outbox::new(pool.clone(), clock::system());
     let payments = PostgresPayments::new(pool.clone(), Wake::default());
     Some((Fixture { payments: Arc::new(payments), outbox: Arc::new(outbox), _folder: None }, pool))
 }

@@ -108,7 +108,7 @@ async fn it_sees_who_was_charged_twice_on_a_server() {
 #[tokio::test]
 async fn it_shares_a_database_with_payment() {
     let Some(url) = database().await else { return };
-    let open = || messaging::postgres::open(&url, "payment", &postgres::MIGRATIONS, true);
+    let open = || ::postgres::open(&url, "payment", &postgres::MIGRATIONS, true);
     let (sandboxes, own) = tokio::join!(join_all((0..4).map(|_| Sandbox::on_postgres(&url, true))), open());
     for sandbox in sandboxes {
         charge_some(&sandbox.unwrap()).await;

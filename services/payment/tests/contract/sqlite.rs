@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use messaging::{Wake, sqlite::SqliteOutbox};
+use messaging::Wake;
 use payment::adapters::sqlite::{MIGRATIONS, SqlitePayments};
 
 use crate::store::Fixture;
 
 async fn fixture(url: &str) -> (Fixture, sqlite::Database) {
     let database = sqlite::open(url, &MIGRATIONS).await.unwrap();
-    let outbox = SqliteOutbox::open(database.clone(), clock::system()).await.unwrap();
+    let outbox = sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap();
     let payments = SqlitePayments::new(database.clone(), Wake::default());
     (Fixture { payments: Arc::new(payments), outbox: Arc::new(outbox), _folder: None }, database)
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use clock::SharedClock;
 use http_body_util::BodyExt as _;
-use messaging::{Bus as _, Event, sqlite::SqliteBus};
+use messaging::{Bus as _, Event};
 use serde_json::{Value, json};
 use testkit::TempDir;
 use time::OffsetDateTime;
@@ -28,7 +28,7 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// The service, its background work running.
 pub(crate) struct TestApp {
     pub(crate) config: Config,
-    pub(crate) bus: SqliteBus,
+    pub(crate) bus: sqlite::Bus,
     pub(crate) grpc: Routes,
     router: Router,
     _folder: TempDir,
@@ -57,7 +57,7 @@ impl TestApp {
         let folder = testkit::temp_dir();
         let config = configure(folder.path(), keys);
         let app = wiring::service(&config, clock).await.unwrap();
-        let bus = SqliteBus::open(&config.bus.url, clock::system()).await.unwrap();
+        let bus = sqlite::Bus::open(&config.bus.url, clock::system()).await.unwrap();
         let router = chassis::layers(app.http, &config.limits, &config.cors);
         Self { config, bus, grpc: app.grpc, router, _folder: folder }
     }

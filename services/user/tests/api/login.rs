@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cache::Cache;
 use clock::SharedClock;
-use messaging::{Wake, sqlite::SqliteOutbox};
+use messaging::Wake;
 use testkit::ManualClock;
 use time::Duration;
 use tokio::sync::Notify;
@@ -46,7 +46,7 @@ impl Orders for NeverSettled {
 
 async fn app(passwords: Arc<RecordingPasswords>, clock: SharedClock) -> App {
     let db = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
-    let outbox = Arc::new(SqliteOutbox::open(db.clone(), clock.clone()).await.unwrap());
+    let outbox = Arc::new(sqlite::Outbox::open(db.clone(), clock.clone()).await.unwrap());
     let store = Arc::new(SqliteStore::new(db, Wake::default()));
     let rotation = Rotation { every: Duration::days(30), publish_ahead: Duration::DAY, publish_after: Duration::HOUR };
     let short = std::time::Duration::from_secs(1);

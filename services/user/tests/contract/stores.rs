@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messaging::{Event, Outbox, Receipt, Wake, postgres::PostgresOutbox, sqlite::SqliteOutbox};
+use messaging::{Event, Outbox, Receipt, Wake};
 use time::{OffsetDateTime, macros::datetime};
 use user::{
     adapters::{
@@ -41,15 +41,15 @@ impl Stores {
 
     async fn sqlite(url: &str, folder: Option<testkit::TempDir>) -> Option<Self> {
         let db = sqlite::open(url, &MIGRATIONS).await.unwrap();
-        let outbox = SqliteOutbox::open(db.clone(), clock::system()).await.unwrap();
+        let outbox = ::sqlite::Outbox::open(db.clone(), clock::system()).await.unwrap();
         Some(Self::of(SqliteStore::new(db, Wake::default()), outbox, folder))
     }
 
     /// `None` where there is no server.
     pub(crate) async fn postgres() -> Option<Self> {
         let url = testkit::servers::Postgres::shared().await?.database().await;
-        let pool = messaging::postgres::open(&url, "user", &postgres::MIGRATIONS, true).await.unwrap();
-        let outbox = PostgresOutbox::new(pool.clone(), clock::system());
+        let pool = ::postgres::open(&url, "user", &postgres::MIGRATIONS, true).await.unwrap();
+        let outbox = ::postgres::Outbox::new(pool.clone(), clock::system());
         Some(Self::of(PostgresStore::new(pool, Wake::default()), outbox, None))
     }
 

@@ -19,19 +19,19 @@ use crate::{
 #[async_trait]
 impl Accounts for MongoStore {
     async fn is_closing(&self, user: UserId) -> Result<bool, StoreError> {
-        Ok(mongo::within(self.closing.find_one(doc! { "_id": id(user.0) })).await?.is_some())
+        Ok(mongodb::within(self.closing.find_one(doc! { "_id": id(user.0) })).await?.is_some())
     }
 
     /// Marks the account, then calls off what is being placed: what is stored later finds the mark.
     async fn close(&self, user: UserId, now: OffsetDateTime) -> Result<(), StoreError> {
         let mark = doc! { "$setOnInsert": { "at": micros(now) } };
-        mongo::within(self.closing.update_one(doc! { "_id": id(user.0) }, mark).upsert(true)).await?;
+        mongodb::within(self.closing.update_one(doc! { "_id": id(user.0) }, mark).upsert(true)).await?;
         let hidden = [StageName::Reserving.name(), StageName::Aborting.name()];
         let filter = doc! { "user": id(user.0), "stage.name": { "$in": hidden } };
         // Not only what a majority has: none that a majority has may be missed.
         let found = self.orders.find(filter).read_concern(ReadConcern::local());
         let found = async { found.await?.try_collect::<Vec<OrderDocument>>().await };
-        for order in mongo::within(found).await? {
+        for order in mongodb::within(found).await? {
             self.abort(&order).await?;
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Audit for MongoStore {
             held: self.sums(doc! { "status": Status::Confirmed.name() }).await?,
             captured: self.sums(paid(&[PaymentStatus::Captured, PaymentStatus::Refunded])).await?,
             refunded: self.sums(paid(&[PaymentStatus::Refunded])).await?,
-            products: mongo::within(self.products.count_documents(doc! {})).await?,
+            products: mongodb::within(self.products.count_documents(doc! {})).await?,
             violations: self.lasting_violations().await?,
             outbox: depth.count + depth.dead,
         })
@@ -106,13 +106,13 @@ impl MongoStore {
         let steps = async {
             self.orders.find(doc! { "stage": { "$exists": true } }).await?.try_collect::<Vec<OrderDocument>>().await
         };
-        let steps = mongo::within(steps).await?;
+        let steps = mongodb::within(steps).await?;
         let held = self.held().await?;
         let fields = doc! { "available": 1, "stocked": 1, "restocked": 1, "ops": 1 };
         let products = self.products.clone_with_type::<Counted>();
-        let mut products = mongo::within(products.find(doc! {}).projection(fields)).await?;
+        let mut products = mongodb::within(products.find(doc! {}).projection(fields)).await?;
         let mut violations = Vec::new();
-        while let Some(product) = mongo::within(products.try_next()).await? {
+        while let Some(product) = mongodb::within(products.try_next()).await? {
             let on_the_way: i64 = steps.iter().map(|order| on_the_way(order, &product)).sum();
             let held = held.get(&product.id).copied().unwrap_or_default();
             let expected = product.stocked + product.restocked - held - on_the_way;
@@ -145,7 +145,7 @@ impl MongoStore {
         let found = async { self.orders.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
         let read =
             |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
-        mongo::within(found).await?.into_iter().map(read).collect()
+        mongodb::within(found).await?.into_iter().map(read).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Orders and products as documents.
 //!
 //! Ids are binary uuids, times microseconds since 1970 (BSON's own date knows milliseconds), money minor units.
-//! What an order has for the relay (`outbox`, `waiting`, …) is told in [`messaging::mongodb`].
+//! What an order has for the relay (`outbox`, `waiting`, …) is told in [`mongodb::Outbox`].
 
 use clock::{from_micros, micros};
 use messaging::Event;
@@ -151,7 +151,7 @@ impl OrderDocument {
     /// The same as BSON, with the events that it tells once it is placed.
     pub(super) fn telling(&self, events: &[Event]) -> Result<Document, StoreError> {
         let mut document = bson::serialize_to_document(self).map_err(|error| StoreError::Failed(error.into()))?;
-        let entries = messaging::mongodb::entries(events).map_err(|error| StoreError::Failed(error.into()))?;
+        let entries = mongodb::entries(events).map_err(|error| StoreError::Failed(error.into()))?;
         document.insert("outbox", entries);
         Ok(document)
     }

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use clock::micros;
 use futures::TryStreamExt as _;
-use messaging::{
-    Effects, Receipt,
-    mongodb::{effects as recording, is_noted, note},
+use messaging::{Effects, Receipt};
+use mongodb::{
+    bson::{self, Document, doc},
+    is_recorded, record_receipt, recording,
 };
-use mongodb::bson::{self, Document, doc};
 use time::OffsetDateTime;
 
 use super::{
@@ -33,7 +33,7 @@ impl Orders for MongoStore {
     }
 
     async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        let found = mongo::within(self.orders.find_one(doc! { "_id": super::id(id.0) })).await?;
+        let found = mongodb::within(self.orders.find_one(doc! { "_id": super::id(id.0) })).await?;
         found.filter(OrderDocument::is_placed).map(OrderDocument::order).transpose()
     }
 
@@ -60,7 +60,7 @@ impl Orders for MongoStore {
         effects: Effects,
     ) -> Result<Saved, StoreError> {
         if let Some(receipt) = &effects.receipt
-            && is_noted(&self.database, receipt).await?
+            && is_recorded(&self.database, receipt).await?
         {
             return Ok(Saved::Duplicate);
         }
@@ -86,7 +86,7 @@ impl Orders for MongoStore {
         let later: Document =
             change.into_iter().filter(|(name, _)| matches!(name.as_str(), "due_at" | "attempts")).collect();
         let stored = doc! { "_id": id(order.id.0), "version": number(order.version) };
-        mongo::within(self.orders.update_one(stored, doc! { "$set": later })).await?;
+        mongodb::within(self.orders.update_one(stored, doc! { "$set": later })).await?;
         Ok(())
     }
 
@@ -106,7 +106,7 @@ impl Orders for MongoStore {
             orders.find(filter).limit(i64::from(limit)).projection(ids).await?.try_collect::<Vec<Document>>().await
         };
         let read = |order: Document| order.get("_id").and_then(|id| bson::deserialize_from_bson(id.clone()).ok());
-        let found = mongo::within(found).await?;
+        let found = mongodb::within(found).await?;
         found
             .into_iter()
             .map(|order| read(order).map(|id| OrderId(uuid(id))).ok_or(super::corrupt("order id")))
@@ -114,11 +114,11 @@ impl Orders for MongoStore {
     }
 
     async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError> {
-        Ok(mongo::within(self.orders.count_documents(of_user(user, states))).await?)
+        Ok(mongodb::within(self.orders.count_documents(of_user(user, states))).await?)
     }
 
     async fn note(&self, receipt: Receipt) -> Result<(), StoreError> {
-        Ok(note(&self.database, &receipt, self.clock.now()).await?)
+        Ok(record_receipt(&self.database, &receipt, self.clock.now()).await?)
     }
 }
 
@@ -148,7 +148,7 @@ impl MongoStore {
         if !unset.is_empty() {
             update.insert("$unset", unset);
         }
-        Ok(mongo::within(self.orders.update_one(filter, update)).await?.matched_count == 1)
+        Ok(mongodb::within(self.orders.update_one(filter, update)).await?.matched_count == 1)
     }
 
     async fn why_not(&self, order: OrderId, receipt: Option<&Receipt>) -> Result<Saved, StoreError> {
@@ -156,7 +156,7 @@ impl MongoStore {
             return Ok(Saved::Conflict);
         };
         let applied = doc! { "_id": id(order.0), "inbox": id(receipt.event_id) };
-        let found = mongo::within(self.orders.find_one(applied)).await?;
+        let found = mongodb::within(self.orders.find_one(applied)).await?;
         Ok(if found.is_some() { Saved::Duplicate } else { Saved::Conflict })
     }
 
@@ -164,7 +164,7 @@ impl MongoStore {
         let found = async {
             self.orders.find(filter).sort(sort).limit(i64::from(limit)).await?.try_collect::<Vec<OrderDocument>>().await
         };
-        mongo::within(found).await?.into_iter().map(OrderDocument::order).collect()
+        mongodb::within(found).await?.into_iter().map(OrderDocument::order).collect()
     }
 }
 

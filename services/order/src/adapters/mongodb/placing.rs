@@ -39,7 +39,7 @@ impl MongoStore {
                     return Ok(Placed::Stored);
                 }
             }
-            match mongo::within(self.orders.find_one(doc! { "_id": document.id })).await? {
+            match mongodb::within(self.orders.find_one(doc! { "_id": document.id })).await? {
                 Some(found) if self.settle(&found).await? => return Ok(Placed::Existing(Box::new(found.order()?))),
                 None if self.is_closing_now(order.user).await? => return Ok(Placed::AccountClosing),
                 None if !short.is_empty() => return Ok(Placed::Shortage(short)),
@@ -59,7 +59,7 @@ impl MongoStore {
     }
 
     async fn insert(&self, document: Document) -> Result<bool, StoreError> {
-        match mongo::within(self.orders.clone_with_type().insert_one(document)).await {
+        match mongodb::within(self.orders.clone_with_type().insert_one(document)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_duplicate() => Ok(false),
             Err(error) => Err(error.into()),
@@ -92,7 +92,7 @@ impl MongoStore {
         }
         let reserving = doc! { "_id": step.order, "stage.op": step.op, "stage.name": step.name.name() };
         let show = doc! { "$unset": { "stage": "" }, "$min": { "waiting": document.created_at } };
-        if mongo::within(self.orders.update_one(reserving, show)).await?.matched_count == 1 {
+        if mongodb::within(self.orders.update_one(reserving, show)).await?.matched_count == 1 {
             self.wake.poke();
             return Ok(true);
         }
@@ -100,7 +100,7 @@ impl MongoStore {
     }
 
     async fn is_shown(&self, order: bson::Uuid) -> Result<bool, StoreError> {
-        let found = mongo::within(self.orders.find_one(doc! { "_id": order })).await?;
+        let found = mongodb::within(self.orders.find_one(doc! { "_id": order })).await?;
         Ok(found.is_some_and(|order| order.is_placed()))
     }
 
@@ -112,7 +112,7 @@ impl MongoStore {
         let step = Step { order: document.id, name: StageName::Aborting, op: stage.op };
         let reserving = doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Reserving.name() };
         let aborting = doc! { "$set": { "stage.name": StageName::Aborting.name() } };
-        let begun = mongo::within(self.orders.update_one(reserving, aborting)).await?.matched_count == 1;
+        let begun = mongodb::within(self.orders.update_one(reserving, aborting)).await?.matched_count == 1;
         if !begun && !self.is_in(step).await? {
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl MongoStore {
             self.undo(step, item.product, -item.quantity).await?;
         }
         let undone = doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Aborting.name() };
-        mongo::within(self.orders.delete_one(undone)).await?;
+        mongodb::within(self.orders.delete_one(undone)).await?;
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl MongoStore {
     /// set it sees the order.
     async fn is_closing_now(&self, user: UserId) -> Result<bool, StoreError> {
         let mark = self.closing.find_one(doc! { "_id": id(user.0) }).read_concern(ReadConcern::linearizable());
-        Ok(mongo::within(mark).await?.is_some())
+        Ok(mongodb::within(mark).await?.is_some())
     }
 }
 

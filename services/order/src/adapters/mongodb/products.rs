@@ -34,7 +34,7 @@ impl Products for MongoStore {
         let products = self.products.clone_with_type::<Document>();
         for tried in 0..TRIES {
             tokio::time::sleep(PAUSE * tried).await;
-            match mongo::within(products.insert_one(new(product, key))).await {
+            match mongodb::within(products.insert_one(new(product, key))).await {
                 Ok(_) => return Ok(Keyed::Done(Box::new(product.clone()))),
                 Err(error) if error.is_duplicate() => {}
                 Err(error) => return Err(error.into()),
@@ -45,7 +45,7 @@ impl Products for MongoStore {
                 return Ok(known);
             }
             let taken = doc! { "sku": product.sku.as_str() };
-            if mongo::within(self.products.find_one(taken)).await?.is_some() {
+            if mongodb::within(self.products.find_one(taken)).await?.is_some() {
                 return Ok(Keyed::Refused);
             }
         }
@@ -53,14 +53,14 @@ impl Products for MongoStore {
     }
 
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
-        let found = mongo::within(self.products.find_one(doc! { "_id": super::id(id.0) })).await?;
+        let found = mongodb::within(self.products.find_one(doc! { "_id": super::id(id.0) })).await?;
         found.map(ProductDocument::product).transpose()
     }
 
     async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Product>, StoreError> {
         let ids: Vec<bson::Uuid> = ids.iter().map(|id| super::id(id.0)).collect();
         let found = async { self.products.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await };
-        products(mongo::within(found).await?)
+        products(mongodb::within(found).await?)
     }
 
     async fn list(&self, words: &[String], behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
@@ -76,12 +76,12 @@ impl Products for MongoStore {
             filter.insert("sku", doc! { "$gt": behind.as_str() });
         }
         let page = self.products.find(filter).sort(doc! { "sku": 1 }).limit(i64::from(limit));
-        products(mongo::within(async { page.await?.try_collect().await }).await?)
+        products(mongodb::within(async { page.await?.try_collect().await }).await?)
     }
 
     async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError> {
         let stored = doc! { "_id": id(product.id.0), "version": number(expected) };
-        let done = mongo::within(self.products.update_one(stored, doc! { "$set": described(product) })).await?;
+        let done = mongodb::within(self.products.update_one(stored, doc! { "$set": described(product) })).await?;
         Ok(done.matched_count == 1)
     }
 
@@ -97,14 +97,14 @@ impl Products for MongoStore {
                 "$inc": { "available": pieces, "restocked": pieces }, "$push": { "keys": keys::entry(key) },
             };
             let done = with_keys.find_one_and_update(room, delivered).return_document(ReturnDocument::After);
-            if let Some(done) = mongo::within(done).await? {
+            if let Some(done) = mongodb::within(done).await? {
                 return self.restocked(product, done, key).await;
             }
             if let Some(known) = self.recall(doc! { "_id": product }, key).await? {
                 return Ok(known);
             }
             let too_much = doc! { "_id": product, "available": { "$lte": Stock::MAX - pieces } };
-            if mongo::within(self.products.find_one(too_much)).await?.is_none() {
+            if mongodb::within(self.products.find_one(too_much)).await?.is_none() {
                 return Ok(Keyed::Refused);
             }
         }
@@ -116,7 +116,7 @@ impl MongoStore {
     /// What the key was used for before.
     async fn recall(&self, filter: Document, key: &Key) -> Result<Option<Keyed>, StoreError> {
         let products = self.products.clone_with_type::<WithKeys>();
-        let Some(found) = mongo::within(products.find_one(filter)).await? else {
+        let Some(found) = mongodb::within(products.find_one(filter)).await? else {
             return Ok(None);
         };
         found.recall(key)
@@ -127,7 +127,7 @@ impl MongoStore {
         let old = keys::forgotten_before(key.at);
         if done.has_older_than(old) {
             let forget = doc! { "$pull": { "keys": { "at": { "$lt": old } } } };
-            mongo::within(self.products.update_one(doc! { "_id": product }, forget)).await?;
+            mongodb::within(self.products.update_one(doc! { "_id": product }, forget)).await?;
         }
         Ok(Keyed::Done(Box::new(done.product.product()?)))
     }

@@ -34,7 +34,7 @@ impl MongoStore {
             }
         }
         let returned = doc! { "_id": step.order, "stage.op": step.op };
-        mongo::within(self.orders.update_one(returned, doc! { "$unset": { "stage": "" } })).await?;
+        mongodb::within(self.orders.update_one(returned, doc! { "$unset": { "stage": "" } })).await?;
         Ok(())
     }
 
@@ -47,7 +47,7 @@ impl MongoStore {
         let old = doc! { "stage.at": { "$lte": before(self.abandoned) }, "stage.name": { "$ne": returning } };
         let old = doc! { "$or": [late, old] };
         let found = async { self.orders.find(old).limit(BATCH).await?.try_collect::<Vec<OrderDocument>>().await };
-        for order in mongo::within(found).await? {
+        for order in mongodb::within(found).await? {
             match order.step(StageName::Returning) {
                 Some(step) => {
                     let items: Vec<_> = order.items.iter().map(|item| (item.product, item.quantity)).collect();

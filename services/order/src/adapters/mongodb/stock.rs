@@ -69,7 +69,7 @@ impl MongoStore {
         let found = async {
             all.find(doc! { "_id": { "$in": products } }).projection(fields).await?.try_collect::<Vec<_>>().await
         };
-        Ok(mongo::within(found).await?.into_iter().map(|shelf| (shelf.product, shelf)).collect())
+        Ok(mongodb::within(found).await?.into_iter().map(|shelf| (shelf.product, shelf)).collect())
     }
 
     /// Adds pieces to a product for a step, takes them where `pieces` is negative.
@@ -101,7 +101,7 @@ impl MongoStore {
                 filter.insert("available", doc! { "$gte": -pieces });
             }
             let change = doc! { "$inc": { "available": pieces }, "$push": { "ops": step.op } };
-            if mongo::within(self.products.update_one(filter, change)).await?.matched_count == 1 {
+            if mongodb::within(self.products.update_one(filter, change)).await?.matched_count == 1 {
                 if known.ops.len() >= LISTED {
                     self.shorten(&known).await;
                 }
@@ -126,7 +126,7 @@ impl MongoStore {
             .find_one(doc! { "_id": step.order, "stage.op": step.op, "stage.name": step.name.name() })
             .projection(doc! { "_id": 1 })
             .read_concern(ReadConcern::linearizable());
-        Ok(mongo::within(there).await?.is_some())
+        Ok(mongodb::within(there).await?.is_some())
     }
 
     /// Undoes a change, done or not: whoever sleeps before doing it finds another epoch.
@@ -134,12 +134,12 @@ impl MongoStore {
         for _ in 0..TRIES {
             let done = doc! { "_id": product, "ops": step.op };
             let undo = doc! { "$inc": { "available": -pieces, "epoch": 1_i64 }, "$pull": { "ops": step.op } };
-            if mongo::within(self.products.update_one(done, undo)).await?.matched_count == 1 {
+            if mongodb::within(self.products.update_one(done, undo)).await?.matched_count == 1 {
                 return Ok(());
             }
             let never = doc! { "_id": product, "ops": { "$ne": step.op } };
             let fence = doc! { "$inc": { "epoch": 1_i64 } };
-            if mongo::within(self.products.update_one(never, fence)).await?.matched_count == 1 {
+            if mongodb::within(self.products.update_one(never, fence)).await?.matched_count == 1 {
                 return Ok(());
             }
             if !self.shelves(&[product]).await?.contains_key(&product) {
@@ -157,7 +157,7 @@ impl MongoStore {
             let found = async {
                 orders.find(under_way).projection(doc! { "stage.op": 1 }).await?.try_collect::<Vec<_>>().await
             };
-            let open: Vec<Document> = mongo::within(found).await?;
+            let open: Vec<Document> = mongodb::within(found).await?;
             let open: Vec<&Bson> =
                 open.iter().filter_map(|order| order.get_document("stage").ok()?.get("op")).collect();
             let over: Vec<Bson> = known.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
@@ -165,9 +165,9 @@ impl MongoStore {
                 return Ok(());
             }
             let update = doc! { "$pull": { "ops": { "$in": over } }, "$inc": { "epoch": 1_i64 } };
-            mongo::within(self.products.update_one(doc! { "_id": known.product }, update)).await.map(drop)
+            mongodb::within(self.products.update_one(doc! { "_id": known.product }, update)).await.map(drop)
         };
-        let shortened: Result<(), mongo::Error> = shorten.await;
+        let shortened: Result<(), mongodb::Error> = shorten.await;
         if let Err(error) = shortened {
             tracing::debug!(error = &error as &dyn std::error::Error, "a product's list of steps stays long");
         }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use clock::micros;
-use messaging::{Effects, Receipt, Recorded, sqlite::record};
+use messaging::{Effects, Receipt, Recorded};
+use sqlite::record;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use time::OffsetDateTime;
 

@@ -20,7 +20,7 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub(super) async fn open(url: &str) -> Result<Self, ::sqlite::Error> {
-        Ok(Self { database: ::sqlite::open(url, &MIGRATIONS).await? })
+        Ok(Self { database: sqlite::open(url, &MIGRATIONS).await? })
     }
 }
 

@@ -118,7 +118,7 @@ impl PostgresStore {
             // Revoked since the closing began; now they go, with their tokens.
             sqlx::query("DELETE FROM sessions WHERE user_id = $1").bind(id).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM closings WHERE user_id = $1").bind(id).execute(&mut *tx).await?;
-            let _ = messaging::postgres::record(&mut tx, effects).await?;
+            let _ = postgres::record(&mut tx, effects).await?;
             tx.commit().await?;
             self.wake.poke();
         }

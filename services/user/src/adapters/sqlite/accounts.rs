@@ -85,7 +85,7 @@ impl SqliteStore {
             Err(error) if sqlite::is_unique_violation(&error) => return Ok(Saved::EmailTaken),
             other => other?,
         };
-        let _ = messaging::sqlite::record(&mut tx, effects).await?;
+        let _ = sqlite::record(&mut tx, effects).await?;
         tx.commit().await?;
         self.wake.poke();
         Ok(Saved::Stored(new.clone()))
@@ -108,7 +108,7 @@ impl SqliteStore {
         let mut tx = self.db.begin().await?;
         let saved = update_if_unchanged(&mut tx, changed).await?;
         if let Saved::Stored(_) = saved {
-            let _ = messaging::sqlite::record(&mut tx, effects).await?;
+            let _ = sqlite::record(&mut tx, effects).await?;
             tx.commit().await?;
             self.wake.poke();
         }
@@ -118,7 +118,7 @@ impl SqliteStore {
     async fn increment_orders_placed(&self, id: UserId, receipt: Receipt) -> Result<bool, sqlx::Error> {
         let mut tx = self.db.begin().await?;
         let effects = Effects::default().caused_by(receipt);
-        if messaging::sqlite::record(&mut tx, &effects).await? == Recorded::Duplicate {
+        if sqlite::record(&mut tx, &effects).await? == Recorded::Duplicate {
             return Ok(true);
         }
         let sql = "UPDATE users SET orders_placed = orders_placed + 1, revision = revision + 1 WHERE id = ?1";

@@ -140,7 +140,7 @@ impl SqliteStore {
             // Revoked since the closing began; now they go, with their tokens.
             sqlx::query("DELETE FROM sessions WHERE user_id = ?1").bind(id).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM closings WHERE user_id = ?1").bind(id).execute(&mut *tx).await?;
-            let _ = messaging::sqlite::record(&mut tx, effects).await?;
+            let _ = sqlite::record(&mut tx, effects).await?;
             tx.commit().await?;
             self.wake.poke();
         }

@@ -1,0 +1,89 @@
+//! A small service that may die anywhere: it counts up, publishes each number, applies what it hears, and answers.
+//!
+//! The tests run it as a process of its own (this test binary again, see [`child`]) and kill it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use messaging::nats::NatsBus;
+use messaging::{Bus, Consumer, Event, Failure, Handler, Outbox, Policy, Receipt, Relay, Track, Wake};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::store::{self, Store};
+use super::traps::{Trap, Trapped};
+
+pub(crate) const KEYS: u64 = 7;
+pub(crate) const LEASE: Duration = Duration::from_millis(400);
+
+/// Writes down what it hears, and answers a number that was counted with one that was heard.
+struct Scribe {
+    store: Arc<dyn Store>,
+    wake: Wake,
+    trap: Arc<Trap>,
+}
+
+#[async_trait]
+impl Handler for Scribe {
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
+        self.store.apply(event, receipt, &self.trap).await.map_err(Failure::transient)?;
+        self.wake.poke();
+        Ok(())
+    }
+}
+
+/// Opens the bus of a URL with a lease that a test can wait for.
+pub(crate) async fn bus(url: &str, track: Track) -> Arc<dyn Bus> {
+    if url.starts_with("nats:") {
+        return Arc::new(NatsBus::open(url, clock::system()).await.unwrap().on_track(track).with_lease(LEASE));
+    }
+    Arc::new(sqlite::Bus::open(url, clock::system()).await.unwrap().on_track(track).with_lease(LEASE))
+}
+
+/// Lives until all is counted, heard, answered and settled.
+async fn live(urls: (&str, &str), track: Option<Track>, total: i64, trap: Trap) {
+    let trap = Arc::new(trap);
+    let store = store::open(urls.0, track).await;
+    let bus = bus(urls.1, track.unwrap_or_default()).await;
+    let bus: Arc<dyn Bus> = Arc::new(Trapped(bus, Arc::clone(&trap)));
+    let outbox: Arc<dyn Outbox> = Arc::new(Trapped(store.outbox(), Arc::clone(&trap)));
+    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), clock::system());
+    let (token, tracker, wake) = (CancellationToken::new(), TaskTracker::new(), relay.wake());
+    let scribe = Arc::new(Scribe { store: Arc::clone(&store), wake: wake.clone(), trap });
+    let policy = Policy { max_backoff: Duration::from_millis(100), ..Policy::default() };
+    let counted = Consumer::new(Arc::clone(&bus), "counted", &["counted.v1"], scribe.clone(), policy.clone());
+    let heard = Consumer::new(Arc::clone(&bus), "heard", &["heard.v1"], scribe, policy);
+    tracker.spawn(relay.run(token.clone()));
+    tracker.spawn(counted.run(token.clone(), tracker.clone()));
+    tracker.spawn(heard.run(token.clone(), tracker.clone()));
+    while store.count(total).await.unwrap_or(true) {
+        wake.poke();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    loop {
+        let applied = i64::try_from(store.applied().await.len()).unwrap();
+        let waiting = bus.depth("counted").await.unwrap() + bus.depth("heard").await.unwrap();
+        if applied >= 2 * total && waiting == 0 && outbox.depth().await.unwrap().count == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    token.cancel();
+    tracker.close();
+    tracker.wait().await;
+}
+
+/// The process that is killed; does nothing when it runs as a test of the list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child() {
+    let Ok(store) = std::env::var("WORKER_STORE") else { return };
+    let bus = std::env::var("WORKER_BUS").unwrap();
+    let total = std::env::var("WORKER_TOTAL").unwrap().parse().unwrap();
+    let point = std::env::var("WORKER_TRAP").unwrap_or_default();
+    let track = std::env::var("WORKER_TRACK").ok().map(|name| match name.as_str() {
+        "Canary" => Track::Canary,
+        _ => Track::Stable,
+    });
+    live((&store, &bus), track, total, Trap::new(point)).await;
+}

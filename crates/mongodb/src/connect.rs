@@ -1,0 +1,66 @@
+//! Opens a database, and bounds every call.
+
+use std::{future::IntoFuture, time::Duration};
+
+use mongodb_driver::{
+    Client, Database,
+    bson::doc,
+    options::{ClientOptions, ReadConcern, SelectionCriteria, WriteConcern},
+};
+
+use crate::Error;
+
+/// Connections of one process to each server of the set. A command holds one for about a millisecond.
+const CONNECTIONS: u32 = 20;
+/// How long finding a primary may take: an election of a replica set is over sooner, most of the time.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a majority may take to have a write.
+const MAJORITY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long any command may take, its repetition included: the driver has no limit of its own for an answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Opens the database that the URL names; connections are made when they are needed.
+///
+/// What the URL does not say: writes are acknowledged by a majority, so that an acknowledged write survives the loss of
+/// the primary; reads see only what a majority has; both are retried once by the driver where the server is a set.
+///
+/// # Errors
+///
+/// When the URL cannot be used.
+pub async fn connect(url: &str, name: &str) -> Result<Database, Error> {
+    let mut options = ClientOptions::parse(url).await.map_err(Error::Url)?;
+    options.app_name = Some(name.to_owned());
+    options.max_pool_size.get_or_insert(CONNECTIONS);
+    options.server_selection_timeout.get_or_insert(SELECTION_TIMEOUT);
+    options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
+    options.read_concern.get_or_insert(ReadConcern::majority());
+    options
+        .selection_criteria
+        .get_or_insert(SelectionCriteria::ReadPreference(mongodb_driver::options::ReadPreference::Primary));
+    let majority = || {
+        WriteConcern::builder().w(mongodb_driver::options::Acknowledgment::Majority).w_timeout(MAJORITY_TIMEOUT).build()
+    };
+    options.write_concern.get_or_insert_with(majority);
+    let database = options.default_database.clone().ok_or(Error::NoDatabase)?;
+    Ok(Client::with_options(options)?.database(&database))
+}
+
+/// Asks the server whether it answers, for the health check.
+///
+/// # Errors
+///
+/// It does not.
+pub async fn ping(database: &Database) -> Result<(), Error> {
+    within(database.run_command(doc! { "ping": 1 })).await.map(drop)
+}
+
+/// Does a call of the driver, for 8 s at most.
+///
+/// # Errors
+///
+/// Those of the call, and [`Error::TimedOut`].
+pub async fn within<T>(call: impl IntoFuture<Output = mongodb_driver::error::Result<T>>) -> Result<T, Error> {
+    tokio::time::timeout(CALL_TIMEOUT, call.into_future()).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver)
+}

@@ -1,0 +1,318 @@
+//! An outbox inside the documents of a collection: the relay's side.
+//!
+//! There is one document per aggregate and the aggregate's id is its events' key. Its events are stored in it by the
+//! same update that changes it ([`recording`]), so that no transaction is needed:
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `outbox` | the events to be published, in order |
+//! | `waiting` | the time of the oldest of them; there while there are any |
+//! | `retry_at` | the first of them was refused and waits until then |
+//! | `dead` | those that the bus refused for good |
+//! | `inbox` | the events that were applied to the aggregate |
+//!
+//! Events that were handled without a change of any aggregate are in the collection `inbox` ([`record_receipt`]).
+//! Times are microseconds since 1970, as everywhere: BSON's own date knows milliseconds.
+
+mod entry;
+mod lease;
+mod record;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clock::{SharedClock, from_micros, micros};
+use futures::TryStreamExt as _;
+use messaging::{Depth, Error, Event, OutboxRow};
+use mongodb_driver::{
+    Collection, Database,
+    bson::{Bson, Document, doc},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use time::OffsetDateTime;
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::within;
+use entry::{Entry, id};
+use lease::Lease;
+use record::INBOX;
+pub use record::{Recording, entries, is_recorded, prepare, record_receipt, recording};
+
+/// How long a relay holds the outbox without renewing, so how long the next one waits after a kill.
+const LEASE: Duration = Duration::from_secs(2);
+/// How long inbox entries are kept, longer than the bus keeps events.
+const RETENTION: Duration = Duration::from_hours(9 * 24);
+/// Inbox entries forgotten, and dead events revived, at a time.
+const BATCH: i64 = 1_000;
+
+/// The outbox inside the documents of a collection, one document per key.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    database: Database,
+    documents: Collection<Document>,
+    id_of: fn(&str) -> Bson,
+    lease: Lease,
+    lease_time: Duration,
+    clock: SharedClock,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+/// What this process' relay held when it last asked.
+#[derive(Debug)]
+struct Held {
+    owner: String,
+    fence: Option<i64>,
+    renewed: Instant,
+}
+
+/// A document with something to publish.
+#[derive(Deserialize)]
+struct Waiting {
+    _id: Bson,
+    #[serde(default)]
+    outbox: Vec<Entry>,
+}
+
+/// A document with something that was refused.
+#[derive(Deserialize)]
+struct Dead {
+    _id: Bson,
+    dead: Vec<Entry>,
+}
+
+impl Outbox {
+    /// The outbox inside the documents of a collection that [`prepare`] has prepared; `id_of` says which
+    /// document's events have a key.
+    pub fn new(database: &Database, collection: &str, id_of: fn(&str) -> Bson, clock: SharedClock) -> Self {
+        Self {
+            database: database.clone(),
+            documents: database.collection(collection),
+            id_of,
+            lease: Lease::new(database, collection),
+            lease_time: LEASE,
+            clock,
+            held: Arc::default(),
+        }
+    }
+
+    /// Sets how long a relay holds the outbox without renewing; 2 s where this is not called.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease_time = lease;
+        self
+    }
+
+    /// The fence of the owner's lease, renewed where a third of it is over.
+    async fn fence(&self, owner: &str) -> Result<Option<i64>, Error> {
+        let mut held = self.held.lock().await;
+        let fresh = |held: &Held| held.owner == owner && held.renewed.elapsed() < self.lease_time / 3;
+        if !held.as_ref().is_some_and(fresh) {
+            // Taken before the question: the time that the answer needs counts against the lease, not for it.
+            let renewed = Instant::now();
+            let fence = self.lease.renew(owner, self.clock.now(), self.lease_time).await.map_err(Error::outbox)?;
+            *held = Some(Held { owner: owner.to_owned(), fence, renewed });
+        }
+        Ok(held.as_ref().and_then(|held| held.fence))
+    }
+
+    /// Makes sure that nobody has taken over. Somebody may right after: what is done then is harmless, because only
+    /// events that have been published are removed, each by its id.
+    async fn ensure_current(&self, fence: i64) -> Result<(), Error> {
+        if self.lease.is_current(fence).await.map_err(Error::outbox)? {
+            return Ok(());
+        }
+        *self.held.lock().await = None;
+        Err(Error::Stale)
+    }
+
+    async fn find<T: DeserializeOwned + Send + Sync>(&self, filter: Document, limit: i64) -> Result<Vec<T>, Error> {
+        let fields = doc! { "outbox": 1, "dead": 1 };
+        let found = self.documents.clone_with_type::<T>();
+        let found = async {
+            found.find(filter).sort(doc! { "waiting": 1 }).limit(limit).projection(fields).await?.try_collect().await
+        };
+        within(found).await.map_err(Error::outbox)
+    }
+
+    /// Several updates of documents in one command.
+    async fn update(&self, updates: Vec<Document>) -> Result<(), Error> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let command = doc! {
+            "update": self.documents.name(), "updates": updates, "ordered": false,
+            "writeConcern": { "w": "majority" },
+        };
+        let answer = within(self.database.run_command(command)).await.map_err(Error::outbox)?;
+        match answer.get("writeErrors").or_else(|| answer.get("writeConcernError")) {
+            None => Ok(()),
+            Some(errors) => Err(Error::outbox(format!("MongoDB refused an update: {errors}"))),
+        }
+    }
+
+    async fn changes(&self, filter: Document, update: Document) -> Result<bool, Error> {
+        let done = within(self.documents.update_one(filter, update)).await.map_err(Error::outbox)?;
+        Ok(done.matched_count == 1)
+    }
+}
+
+#[async_trait]
+impl messaging::Outbox for Outbox {
+    async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error> {
+        let Some(fence) = self.fence(owner).await? else {
+            return Ok(Vec::new());
+        };
+        // `waiting` is in a sparse index, so documents with nothing to publish cost nothing. `$not $gt` matches those
+        // without `retry_at` too, which `$lte` does not. A document whose first event was refused is left out as a
+        // whole: what comes later in it has the same key and must wait.
+        let due = doc! { "waiting": { "$gt": 0_i64 }, "retry_at": { "$not": { "$gt": micros(self.clock.now()) } } };
+        let found: Vec<Waiting> = self.find(due, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
+        // A mark without events is left by the last event that is refused for good, or by `some` of `removals`: it would
+        // be found again and again.
+        let (full, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|document| !document.outbox.is_empty());
+        self.update(empty.into_iter().map(|document| nothing_waits(document._id)).collect()).await?;
+        // Sequence numbers are positions in the document: order is promised per key, and a key is one document.
+        let rows = full.into_iter().flat_map(|document| (0_i64..).zip(document.outbox));
+        Ok(rows.take(limit).map(|(seq, entry)| row(seq, fence, entry)).collect())
+    }
+
+    async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
+        let Some(first) = rows.first() else {
+            return Ok(());
+        };
+        // Checked once for the batch, and not part of the updates: see `ensure_current`.
+        self.ensure_current(first.fence).await?;
+        let mut updates: Vec<Document> = Vec::new();
+        let mut left = rows;
+        while let Some(first) = left.first() {
+            let of_key = left.iter().take_while(|row| row.event.key == first.event.key).count();
+            let (published, rest) = left.split_at(of_key);
+            updates.extend(removals((self.id_of)(&first.event.key), published));
+            left = rest;
+        }
+        self.update(updates).await
+    }
+
+    async fn fail(&self, row: &OutboxRow, reason: &str, due_at: Option<OffsetDateTime>) -> Result<(), Error> {
+        self.ensure_current(row.fence).await?;
+        let (document, event) = ((self.id_of)(&row.event.key), id(row.event.id));
+        let changed = if let Some(due_at) = due_at {
+            // By position 0 and by id in the filter: only the head may be refused, and only if it still is this event.
+            let update = doc! {
+                "$inc": { "outbox.0.attempts": 1_i64 },
+                "$set": { "outbox.0.reason": reason, "retry_at": micros(due_at) },
+            };
+            self.changes(doc! { "_id": document, "outbox.0.id": event }, update).await?
+        } else {
+            // Out of the outbox and into `dead` by one update: whatever happens, the event is in one of the two.
+            let entry = Entry::from(&row.event).refused(row.attempts + 1, Some(reason));
+            let update = doc! {
+                "$pull": { "outbox": { "id": event } },
+                "$push": { "dead": entry.bson()? },
+                "$unset": { "retry_at": "" },
+            };
+            self.changes(doc! { "_id": document, "outbox.id": event }, update).await?
+        };
+        if changed { Ok(()) } else { Err(Error::Stale) }
+    }
+
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        *self.held.lock().await = None;
+        self.lease.release(owner).await.map_err(Error::outbox)
+    }
+
+    async fn depth(&self) -> Result<Depth, Error> {
+        let sizes = |field: &str| doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
+        let count = async |filter: Document, field: &str| -> Result<(u64, Option<i64>), Error> {
+            let sums = doc! { "$group": { "_id": Bson::Null, "n": sizes(field), "oldest": { "$min": "$waiting" } } };
+            let found = async { self.documents.aggregate([doc! { "$match": filter }, sums]).await?.try_next().await };
+            let Some(found) = within(found).await.map_err(Error::outbox)? else {
+                return Ok((0, None));
+            };
+            let n = match found.get("n") {
+                Some(Bson::Int32(n)) => i64::from(*n),
+                Some(Bson::Int64(n)) => *n,
+                _ => 0,
+            };
+            Ok((u64::try_from(n).unwrap_or_default(), found.get_i64("oldest").ok()))
+        };
+        let (waiting, oldest) = count(doc! { "waiting": { "$gt": 0_i64 } }, "$outbox").await?;
+        let (dead, _) = count(doc! { "dead.id": { "$exists": true } }, "$dead").await?;
+        let age = |at: i64| Duration::try_from(self.clock.now() - from_micros(at)).unwrap_or_default();
+        Ok(Depth { count: waiting, oldest: oldest.filter(|_| waiting > 0).map(age), dead })
+    }
+
+    async fn revive(&self) -> Result<u64, Error> {
+        let found: Vec<Dead> = self.find(doc! { "dead.id": { "$exists": true } }, BATCH).await?;
+        let mut revived = 0;
+        let mut updates = Vec::new();
+        for Dead { _id, dead } in found {
+            revived += dead.len() as u64;
+            updates.push(revival(_id, dead)?);
+        }
+        self.update(updates).await?;
+        Ok(revived)
+    }
+
+    async fn prune(&self) -> Result<u64, Error> {
+        let inbox = self.database.collection::<Document>(INBOX);
+        let old = doc! { "at": { "$lt": micros(self.clock.now() - RETENTION) } };
+        let ids = async {
+            inbox.find(old).sort(doc! { "at": 1 }).limit(BATCH).projection(doc! { "_id": 1 }).await?.try_collect().await
+        };
+        let ids: Vec<Document> = within(ids).await.map_err(Error::outbox)?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<Bson> = ids.into_iter().filter_map(|mut entry| entry.remove("_id")).collect();
+        let pruned = within(inbox.delete_many(doc! { "_id": { "$in": ids } })).await.map_err(Error::outbox)?;
+        Ok(pruned.deleted_count)
+    }
+}
+
+fn row(seq: i64, fence: i64, entry: Entry) -> OutboxRow {
+    let attempts = u32::try_from(entry.attempts).unwrap_or(u32::MAX);
+    OutboxRow { seq, part: 0, fence, event: Event::from(entry), attempts }
+}
+
+/// Removes what was published: with the document's mark that something waits, if that is all it has, else without.
+///
+/// Two updates, because one cannot choose by what would be left. Between reading the document and this another event may
+/// have been appended, whose mark must not be removed: `all` matches only if the document has these events and no
+/// other. Where it has matched it leaves nothing for `some`.
+fn removals(document: Bson, published: &[OutboxRow]) -> [Document; 2] {
+    let ids: Vec<Bson> = published.iter().map(|row| Bson::from(id(row.event.id))).collect();
+    let all = doc! { "_id": document.clone(), "outbox": { "$size": size(ids.len()) }, "outbox.id": { "$all": &ids } };
+    let some = doc! { "_id": document, "outbox.id": { "$in": &ids } };
+    [
+        doc! { "q": all, "u": { "$set": { "outbox": [] }, "$unset": { "waiting": "", "retry_at": "" } } },
+        doc! { "q": some, "u": { "$pull": { "outbox": { "id": { "$in": ids } } }, "$unset": { "retry_at": "" } } },
+    ]
+}
+
+fn size(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Removes the mark of a document with nothing to publish, unless an event was appended meanwhile.
+fn nothing_waits(document: Bson) -> Document {
+    let empty = doc! { "_id": document, "outbox": { "$size": 0 } };
+    doc! { "q": empty, "u": { "$unset": { "waiting": "", "retry_at": "" } } }
+}
+
+/// Puts dead events back where they came from: before what is there now.
+fn revival(document: Bson, dead: Vec<Entry>) -> Result<Document, Error> {
+    // These entries and no other: `$unset` would lose an event that was added meanwhile, and what somebody else has
+    // revived meanwhile must not come twice. Where nothing matches the next call revives what is there then.
+    let ids: Vec<Bson> = dead.iter().map(|entry| Bson::from(entry.id)).collect();
+    let same = doc! { "_id": document, "dead": { "$size": size(dead.len()) }, "dead.id": { "$all": ids } };
+    let oldest = dead.iter().map(|entry| Event::from(entry.clone()).time).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let entries: Result<Vec<Bson>, Error> = dead.into_iter().map(|entry| entry.refused(0, None).bson()).collect();
+    Ok(doc! {
+        "q": same,
+        "u": {
+            "$push": { "outbox": { "$each": entries?, "$position": 0 } },
+            "$unset": { "dead": "", "retry_at": "" },
+            "$min": { "waiting": micros(oldest) },
+        },
+    })
+}

@@ -1,0 +1,71 @@
+//! The outbox inside MongoDB's documents under the contract suite.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use messaging::suite::{Open, Store, Stores};
+use messaging::{Effects, Outbox, Recorded};
+use mongodb::{
+    bson::{Bson, Document, doc},
+    connect, prepare, recording,
+};
+
+/// A database; each opening has connections of its own, as another process has.
+struct Databases(String);
+
+#[async_trait]
+impl Stores for Databases {
+    async fn open(&self, lease: Duration) -> Arc<dyn Store> {
+        let database = connect(&self.0, "suite").await.unwrap();
+        prepare(&database, "things").await.unwrap();
+        let id_of = |key: &str| Bson::from(key);
+        let outbox = mongodb::Outbox::new(&database, "things", id_of, clock::system()).with_lease(lease);
+        Arc::new(Service { database, outbox })
+    }
+}
+
+struct Service {
+    database: mongodb::Database,
+    outbox: mongodb::Outbox,
+}
+
+/// What will be written: events go into the document of their key, each update by itself.
+struct Updating {
+    things: mongodb::Collection<Document>,
+    effects: Effects,
+}
+
+#[async_trait]
+impl Store for Service {
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(self.outbox.clone())
+    }
+
+    async fn begin(&self, effects: &Effects) -> (Recorded, Box<dyn Open>) {
+        let things = self.database.collection("things");
+        (Recorded::First, Box::new(Updating { things, effects: effects.clone() }))
+    }
+}
+
+#[async_trait]
+impl Open for Updating {
+    async fn commit(self: Box<Self>) {
+        let mut keys: Vec<String> = self.effects.events.iter().map(|event| event.key.clone()).collect();
+        keys.dedup();
+        for key in keys {
+            let mut of_key = self.effects.clone();
+            of_key.events.retain(|event| event.key == key);
+            let recording = recording(&of_key).unwrap();
+            self.things.update_one(doc! { "_id": key }, recording.update).upsert(true).await.unwrap();
+        }
+    }
+
+    async fn roll_back(self: Box<Self>) {}
+}
+
+messaging::outbox_suite!(match testkit::servers::MongoDb::shared().await {
+    Some(server) => Databases(server.database()),
+    None => return,
+});

@@ -1,0 +1,85 @@
+//! Opens connections, and makes a database that is missing.
+
+use std::time::Duration;
+
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool,
+    migrate::MigrateError,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// Connections of one process. A statement holds one for about a millisecond, so ten serve some thousand a second, and
+/// ten replicas of three services still fit twice into a small server's limit of 100 with a pooler in between.
+const CONNECTIONS: u32 = 10;
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a session may not exceed: one statement, one wait for a lock, one transaction that does nothing.
+///
+/// They are sent when a connection starts. Behind pgbouncer set them on the role instead
+/// (`ALTER ROLE … SET statement_timeout = …`) and let it ignore the parameter `options`; prepared statements survive its
+/// transaction mode from 1.21 on with `max_prepared_statements` above 0.
+const LIMITS: [(&str, &str); 3] =
+    [("statement_timeout", "5s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")];
+
+/// PostgreSQL's code for a database that is there already.
+const DUPLICATE_DATABASE: &str = "42P04";
+
+/// A database that cannot be opened. Nothing of its address is shown, for that may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is none of ours.
+    #[error("no PostgreSQL address: write postgres://USER@HOST/DATABASE?sslmode=verify-full")]
+    Url(#[source] sqlx::Error),
+    /// The server does not let us in, or is not there.
+    #[error("cannot connect to PostgreSQL")]
+    Connect(#[source] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("cannot bring the schema up to date")]
+    Migrate(#[source] MigrateError),
+    /// Nobody has, and this process may not.
+    #[error(
+        "the schema is older than this program: run its subcommand `migrate` first, or set database.migrate = true"
+    )]
+    Outdated,
+}
+
+/// Connects.
+///
+/// # Errors
+///
+/// When the URL or the server cannot be used.
+pub async fn connect(url: &str, name: &str) -> Result<PgPool, Error> {
+    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.application_name(name).options(LIMITS))
+        .await
+        .map_err(Error::Connect)
+}
+
+/// Makes the database that the URL names, where there is none.
+///
+/// # Errors
+///
+/// When the URL or the server cannot be used, or its user may not make databases.
+pub async fn create(url: &str) -> Result<(), Error> {
+    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
+    let name = options.get_database().unwrap_or("postgres").replace('"', "\"\"");
+    let mut admin = PgConnection::connect_with(&options.database("postgres")).await.map_err(Error::Connect)?;
+    // PostgreSQL takes no parameter here: the name is quoted.
+    let created = sqlx::query(AssertSqlSafe(format!("CREATE DATABASE \"{name}\""))).execute(&mut admin).await;
+    match created {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DUPLICATE_DATABASE) => Ok(()),
+        created => created.map(drop).map_err(Error::Connect),
+    }
+}
+
+/// Asks the server whether it answers, for the health check.
+///
+/// # Errors
+///
+/// It does not.
+pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(pool).await.map(drop)
+}

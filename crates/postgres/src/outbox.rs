@@ -1,0 +1,190 @@
+//! The relay's side of the outbox in a service's database.
+
+mod columns;
+mod lease;
+mod listen;
+mod record;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clock::SharedClock;
+use messaging::{Depth, Error, OutboxRow};
+use sqlx::{PgPool, Row as _};
+use time::OffsetDateTime;
+use tokio::{sync::Mutex, time::Instant};
+
+pub use record::{open, record};
+
+use lease::Assignment;
+use listen::Listener;
+
+/// How long a relay holds the outbox without renewing, so how long the next one waits after a kill.
+const LEASE: Duration = Duration::from_secs(2);
+/// How long inbox rows are kept, longer than the bus keeps events.
+const RETENTION: Duration = Duration::from_hours(9 * 24);
+/// Inbox rows forgotten at a time.
+const BATCH: i64 = 1_000;
+
+/// By the index of each partition, so that it costs the same however much waits.
+const ROWS: &str = "SELECT * FROM outbox_due($1, $2, $3, $4)";
+
+const CONFIRM: &str =
+    "DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS done (seq, fence), outbox_lease AS lease
+    WHERE outbox.seq = done.seq AND lease.part = outbox.part AND lease.fence = done.fence";
+
+const FAIL: &str =
+    "UPDATE outbox SET attempts = attempts + 1, reason = $3, next_at = coalesce($4, next_at), dead_at = $5
+    FROM outbox_lease AS lease
+    WHERE seq = $2 AND lease.part = outbox.part AND lease.fence = $1";
+
+const DEPTH: &str = "SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting,
+    min(time) FILTER (WHERE dead_at IS NULL) AS oldest,
+    count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead FROM outbox";
+
+const PRUNE: &str = "DELETE FROM inbox WHERE (consumer, event) IN (
+    SELECT consumer, event FROM inbox WHERE at < $1 ORDER BY at LIMIT $2)";
+
+/// The outbox in a service's own database.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    pool: PgPool,
+    clock: SharedClock,
+    lease: Duration,
+    relay: Arc<Mutex<Option<Leased>>>,
+    listener: Arc<Listener>,
+}
+
+/// What this process' relay held when it last asked.
+#[derive(Debug)]
+struct Leased {
+    owner: String,
+    assignment: Assignment,
+    renewed: Instant,
+}
+
+impl Outbox {
+    /// The outbox of a database that [`open`] has opened.
+    pub fn new(pool: PgPool, clock: SharedClock) -> Self {
+        let listener = Arc::new(Listener::new(pool.clone()));
+        Self { pool, clock, lease: LEASE, relay: Arc::default(), listener }
+    }
+
+    /// Sets how long a relay holds the outbox without renewing; 2 s where this is not called.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// The partitions of the owner and their fences, renewed where a third of the lease is over.
+    async fn assignment(&self, owner: &str) -> Result<Vec<(i16, i64)>, Error> {
+        let mut relay = self.relay.lock().await;
+        let fresh = |leased: &Leased| leased.owner == owner && leased.renewed.elapsed() < self.lease / 3;
+        if !relay.as_ref().is_some_and(fresh) {
+            // Taken before the question: the time that the server's answer needs counts against the lease, not for it.
+            let renewed = Instant::now();
+            let assignment =
+                lease::renew(&self.pool, owner, self.clock.now(), self.lease).await.map_err(Error::outbox)?;
+            *relay = Some(Leased { owner: owner.to_owned(), assignment, renewed });
+        }
+        Ok(relay
+            .iter()
+            .flat_map(|leased| &leased.assignment.fences)
+            .map(|(partition, fence)| (*partition, *fence))
+            .collect())
+    }
+
+    /// Makes the next claim ask for the leases again.
+    async fn stale(&self) -> Error {
+        *self.relay.lock().await = None;
+        Error::Stale
+    }
+}
+
+#[async_trait]
+impl messaging::Outbox for Outbox {
+    async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error> {
+        let fences = self.assignment(owner).await?;
+        if fences.is_empty() {
+            return Ok(Vec::new());
+        }
+        let partitions: Vec<i16> = fences.iter().map(|(partition, _)| *partition).collect();
+        let (most, of_each) = (number(limit), number(per_partition(limit, partitions.len())));
+        let query = sqlx::query(ROWS).bind(partitions).bind(self.clock.now()).bind(most).bind(of_each);
+        let found = query.fetch_all(&self.pool).await;
+        found.map_err(Error::outbox)?.iter().map(|row| columns::outbox(row, &fences)).collect()
+    }
+
+    async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (seqs, fences): (Vec<i64>, Vec<i64>) = rows.iter().map(|row| (row.seq, row.fence)).unzip();
+        let done = sqlx::query(CONFIRM).bind(seqs).bind(fences).execute(&self.pool).await.map_err(Error::outbox)?;
+        // Fewer rows: a lease has passed on, and its rows are another relay's to publish and to confirm.
+        if done.rows_affected() == rows.len() as u64 { Ok(()) } else { Err(self.stale().await) }
+    }
+
+    async fn fail(&self, row: &OutboxRow, reason: &str, due_at: Option<OffsetDateTime>) -> Result<(), Error> {
+        let dead_at = due_at.is_none().then(|| self.clock.now());
+        let query = sqlx::query(FAIL).bind(row.fence).bind(row.seq).bind(reason).bind(due_at).bind(dead_at);
+        let done = query.execute(&self.pool).await.map_err(Error::outbox)?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(self.stale().await) }
+    }
+
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        *self.relay.lock().await = None;
+        lease::release(&self.pool, owner).await.map_err(Error::outbox)
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        // A single relay is woken by its own process; it spares the server a NOTIFY for each batch.
+        if self.relay.lock().await.as_ref().is_some_and(|leased| leased.assignment.others) {
+            self.listener.announce().await.map_err(Error::outbox)?;
+        }
+        Ok(())
+    }
+
+    async fn announced(&self) {
+        self.listener.announced().await;
+    }
+
+    async fn depth(&self) -> Result<Depth, Error> {
+        let row = sqlx::query(DEPTH).fetch_one(&self.pool).await.map_err(Error::outbox)?;
+        let count = |name| row.try_get::<i64, _>(name).map(|n| u64::try_from(n).unwrap_or_default());
+        let oldest: Option<OffsetDateTime> = row.try_get("oldest").map_err(Error::outbox)?;
+        let age = |at: OffsetDateTime| Duration::try_from(self.clock.now() - at).unwrap_or_default();
+        Ok(Depth {
+            count: count("waiting").map_err(Error::outbox)?,
+            oldest: oldest.map(age),
+            dead: count("dead").map_err(Error::outbox)?,
+        })
+    }
+
+    async fn revive(&self) -> Result<u64, Error> {
+        sqlx::query("UPDATE outbox SET dead_at = NULL, next_at = NULL, attempts = 0 WHERE dead_at IS NOT NULL")
+            .execute(&self.pool)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(Error::outbox)
+    }
+
+    async fn prune(&self) -> Result<u64, Error> {
+        sqlx::query(PRUNE)
+            .bind(self.clock.now() - RETENTION)
+            .bind(BATCH)
+            .execute(&self.pool)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(Error::outbox)
+    }
+}
+
+/// Rows of one partition that are read: four times what comes to each, because partitions fill unevenly.
+fn per_partition(limit: usize, partitions: usize) -> usize {
+    limit.div_ceil(partitions).saturating_mul(4).clamp(8, limit.max(8))
+}
+
+fn number(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,72 @@
+//! The contract suite, each case on a database of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use messaging::suite::{Open, Store, Stores};
+use messaging::{Effects, Outbox, Recorded};
+use postgres::{open, record};
+use sqlx::migrate::Migrator;
+use sqlx::{PgPool, Postgres, Transaction};
+
+static NOTHING: Migrator = Migrator::DEFAULT;
+
+/// A database; each opening has connections of its own, as another process has.
+struct Databases(String);
+
+impl Databases {
+    async fn new(server: &testkit::servers::Postgres) -> Self {
+        Self(server.database().await)
+    }
+}
+
+#[async_trait]
+impl Stores for Databases {
+    async fn open(&self, lease: Duration) -> Arc<dyn Store> {
+        let pool = open(&self.0, "suite", &NOTHING, true).await.unwrap();
+        let outbox = postgres::Outbox::new(pool.clone(), clock::system()).with_lease(lease);
+        Arc::new(Service { pool, outbox })
+    }
+}
+
+struct Service {
+    pool: PgPool,
+    outbox: postgres::Outbox,
+}
+
+struct Transacting(Transaction<'static, Postgres>);
+
+#[async_trait]
+impl Store for Service {
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(self.outbox.clone())
+    }
+
+    async fn begin(&self, effects: &Effects) -> (Recorded, Box<dyn Open>) {
+        let mut tx = self.pool.begin().await.unwrap();
+        let recorded = record(&mut tx, effects).await.unwrap();
+        (recorded, Box::new(Transacting(tx)))
+    }
+}
+
+#[async_trait]
+impl Open for Transacting {
+    async fn commit(self: Box<Self>) {
+        self.0.commit().await.unwrap();
+    }
+
+    async fn roll_back(self: Box<Self>) {
+        self.0.rollback().await.unwrap();
+    }
+}
+
+messaging::outbox_suite!(match testkit::servers::Postgres::shared().await {
+    Some(server) => Databases::new(server).await,
+    None => return,
+});
+
+messaging::inbox_suite!(match testkit::servers::Postgres::shared().await {
+    Some(server) => Databases::new(server).await,
+    None => return,
+});

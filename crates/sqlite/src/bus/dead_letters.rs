@@ -1,0 +1,89 @@
+//! Dead letters: inserting, listing, replaying.
+
+use messaging::{Cause, DeadLetter, Error, Reason, Tag};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use crate::{Database, columns};
+
+const INSERT: &str = "INSERT INTO dead (grp, place, key, attempts, replays, cause, detail, dead_at)
+    SELECT grp, place, key, attempts, replays, ?3, ?4, ?5 FROM pending WHERE seq = ?1 AND fence = ?2";
+
+const LIST: &str = "SELECT l.*, g.name AS grp, d.attempts, d.replays, d.cause, d.detail, d.dead_at
+    FROM dead AS d JOIN groups AS g ON g.id = d.grp JOIN log AS l ON l.place = d.place
+    WHERE ?1 IS NULL OR g.name = ?1 ORDER BY d.id LIMIT ?2";
+
+const REMOVE: &str = "DELETE FROM dead
+    WHERE grp = (SELECT id FROM groups WHERE name = ?1) AND place = (SELECT place FROM log WHERE id = ?2)
+    RETURNING grp, place, key, replays";
+
+const REQUEUE: &str = "INSERT INTO pending (grp, place, key, head, visible_at, replays)
+    VALUES (?1, ?2, ?3,
+            CASE WHEN EXISTS (SELECT 1 FROM pending WHERE grp = ?1 AND key = ?3) THEN 0
+                 ELSE 1 + coalesce((SELECT canary FROM log WHERE place = ?2), 0) END,
+            ?4, ?5 + 1)";
+
+/// Moves a delivery to the dead letters; false when it is not the caller's any more.
+pub(super) async fn dead_letter(database: &Database, tag: Tag, reason: &Reason, now: i64) -> Result<bool, sqlx::Error> {
+    let mut tx = database.begin().await?;
+    let inserted = sqlx::query(INSERT)
+        .bind(tag.position)
+        .bind(tag.fence)
+        .bind(reason.cause.as_str())
+        .bind(reason.detail.as_str())
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM pending WHERE seq = ?1 AND fence = ?2")
+        .bind(tag.position)
+        .bind(tag.fence)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// The dead letters of a group or of all, oldest first.
+pub(super) async fn list(database: &Database, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+    let found = sqlx::query(LIST)
+        .bind(group)
+        .bind(columns::limit(limit))
+        .fetch_all(&database.read)
+        .await
+        .map_err(Error::bus)?;
+    found.iter().map(read).collect()
+}
+
+fn read(row: &SqliteRow) -> Result<DeadLetter, Error> {
+    let event = columns::event(row)?;
+    let number = |name| row.try_get::<i64, _>(name).map_err(|error| Error::Malformed(error.to_string()));
+    let text = |name| row.try_get::<String, _>(name).map_err(|error| Error::Malformed(error.to_string()));
+    let cause = text("cause")?;
+    let cause = Cause::parse(&cause).ok_or_else(|| Error::Malformed(format!("unknown cause {cause}")))?;
+    Ok(DeadLetter {
+        group: text("grp")?,
+        event,
+        attempts: columns::small(number("attempts")?),
+        replays: columns::small(number("replays")?),
+        reason: Reason { cause, detail: text("detail")? },
+        dead_at: clock::from_micros(number("dead_at")?),
+    })
+}
+
+/// Puts a dead letter back behind what waits for its key; false when there is none.
+pub(super) async fn replay(database: &Database, group: &str, event: Uuid, now: i64) -> Result<bool, sqlx::Error> {
+    let mut tx = database.begin().await?;
+    let removed = sqlx::query(REMOVE).bind(group).bind(event.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
+    let Some(row) = removed else { return Ok(false) };
+    sqlx::query(REQUEUE)
+        .bind(row.try_get::<i64, _>("grp")?)
+        .bind(row.try_get::<i64, _>("place")?)
+        .bind(row.try_get::<String, _>("key")?)
+        .bind(now)
+        .bind(row.try_get::<i64, _>("replays")?)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(true)
+}

@@ -1,0 +1,194 @@
+//! The relay's side of the outbox in a service's database.
+
+mod record;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clock::SharedClock;
+use messaging::{Depth, Error, OutboxRow};
+use sqlx::Row;
+use time::OffsetDateTime;
+
+use crate::{Database, columns};
+pub use record::{SCHEMA, prepare, record};
+
+/// How long a relay holds the outbox without renewing, so how long the next one waits after a kill.
+const LEASE: Duration = Duration::from_secs(2);
+/// How long inbox rows are kept, longer than the bus keeps events.
+const RETENTION: Duration = Duration::from_hours(9 * 24);
+/// Inbox rows that stay whatever their age: after a long stop, what was in flight then is delivered again.
+const NEWEST: i64 = 10_000;
+/// Inbox rows forgotten at a time.
+const BATCH: i64 = 1_000;
+
+const ROWS: &str = "SELECT * FROM outbox AS o
+    WHERE dead_at IS NULL AND next_at <= ?1
+      AND NOT EXISTS (SELECT 1 FROM outbox AS b
+                      WHERE b.key = o.key AND b.seq < o.seq AND b.next_at > 0 AND b.next_at > ?1 AND b.dead_at IS NULL)
+    ORDER BY seq LIMIT ?2";
+
+const ACQUIRE: &str = "UPDATE outbox_lease
+    SET fence = fence + (owner <> ?1), owner = ?1, until = ?3
+    WHERE owner = ?1 OR until <= ?2 RETURNING fence";
+
+const CONFIRM: &str = "DELETE FROM outbox
+    WHERE seq IN (SELECT value FROM json_each(?2)) AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = ?1)";
+
+const FAIL: &str =
+    "UPDATE outbox SET attempts = attempts + 1, reason = ?3, next_at = coalesce(?4, next_at), dead_at = ?5
+    WHERE seq = ?2 AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = ?1)";
+
+const DEPTH: &str = "SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting,
+    min(time) FILTER (WHERE dead_at IS NULL) AS oldest,
+    count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead FROM outbox";
+
+const PRUNE: &str = "DELETE FROM inbox WHERE seq IN (
+    SELECT seq FROM inbox WHERE seq <= (SELECT max(seq) FROM inbox) - ?2 ORDER BY seq LIMIT ?3) AND at < ?1";
+
+/// The outbox in a service's own database.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    database: Database,
+    clock: SharedClock,
+    lease: Duration,
+}
+
+impl Outbox {
+    /// Opens the outbox of a database, making its tables and those of the inbox where they are missing.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn open(database: Database, clock: SharedClock) -> Result<Self, Error> {
+        prepare(&database).await.map_err(Error::outbox)?;
+        Ok(Self { database, clock, lease: LEASE })
+    }
+
+    /// Sets how long a relay holds the outbox without renewing; 2 s where this is not called.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    fn now(&self) -> i64 {
+        clock::micros(self.clock.now())
+    }
+
+    /// The fence where the lease is the owner's for half its length yet, without writing.
+    async fn held(&self, owner: &str, now: i64) -> Result<Option<i64>, sqlx::Error> {
+        sqlx::query_scalar("SELECT fence FROM outbox_lease WHERE owner = ?1 AND until > ?2")
+            .bind(owner)
+            .bind(now.saturating_add(columns::micros(self.lease / 2)))
+            .fetch_optional(&self.database.read)
+            .await
+    }
+
+    async fn acquire(&self, owner: &str, now: i64) -> Result<Option<i64>, sqlx::Error> {
+        let mut tx = self.database.begin().await?;
+        let fence = sqlx::query_scalar(ACQUIRE)
+            .bind(owner)
+            .bind(now)
+            .bind(now.saturating_add(columns::micros(self.lease)))
+            .fetch_optional(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(fence)
+    }
+
+    async fn due(&self, now: i64, fence: i64, limit: usize) -> Result<Vec<OutboxRow>, Error> {
+        let found = sqlx::query(ROWS)
+            .bind(now)
+            .bind(columns::limit(limit))
+            .fetch_all(&self.database.read)
+            .await
+            .map_err(Error::outbox)?;
+        found.iter().map(|found| row(found, fence)).collect()
+    }
+}
+
+/// There is one writer, so one lease on everything.
+fn row(row: &sqlx::sqlite::SqliteRow, fence: i64) -> Result<OutboxRow, Error> {
+    let number = |name| row.try_get::<i64, _>(name).map_err(|error| Error::Malformed(error.to_string()));
+    let attempts = columns::small(number("attempts")?);
+    Ok(OutboxRow { seq: number("seq")?, part: 0, fence, attempts, event: columns::event(row)? })
+}
+
+#[async_trait]
+impl messaging::Outbox for Outbox {
+    async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error> {
+        let now = self.now();
+        // Rows first, the lease only where there are any: a relay with nothing to do never writes.
+        let held = self.held(owner, now).await.map_err(Error::outbox)?;
+        let due = self.due(now, held.unwrap_or_default(), limit).await?;
+        if due.is_empty() || held.is_some() {
+            return Ok(due);
+        }
+        match self.acquire(owner, now).await.map_err(Error::outbox)? {
+            // Read again: the last owner may have worked on what was due before it lost the lease.
+            Some(fence) => self.due(now, fence, limit).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let done = sqlx::query(CONFIRM)
+            .bind(first.fence)
+            .bind(columns::list(rows.iter().map(|row| row.seq)))
+            .execute(&self.database.write)
+            .await
+            .map_err(Error::outbox)?;
+        if done.rows_affected() == 0 { Err(Error::Stale) } else { Ok(()) }
+    }
+
+    async fn fail(&self, row: &OutboxRow, reason: &str, due_at: Option<OffsetDateTime>) -> Result<(), Error> {
+        let done = sqlx::query(FAIL)
+            .bind(row.fence)
+            .bind(row.seq)
+            .bind(reason)
+            .bind(due_at.map(clock::micros))
+            .bind(if due_at.is_none() { Some(self.now()) } else { None })
+            .execute(&self.database.write)
+            .await
+            .map_err(Error::outbox)?;
+        if done.rows_affected() == 0 { Err(Error::Stale) } else { Ok(()) }
+    }
+
+    async fn release(&self, owner: &str) -> Result<(), Error> {
+        sqlx::query("UPDATE outbox_lease SET until = 0 WHERE owner = ?1")
+            .bind(owner)
+            .execute(&self.database.write)
+            .await
+            .map(drop)
+            .map_err(Error::outbox)
+    }
+
+    async fn depth(&self) -> Result<Depth, Error> {
+        let row = sqlx::query(DEPTH).fetch_one(&self.database.read).await.map_err(Error::outbox)?;
+        let oldest: Option<i64> = row.try_get("oldest").map_err(Error::outbox)?;
+        Ok(Depth {
+            count: columns::count(row.try_get("waiting").map_err(Error::outbox)?),
+            oldest: oldest.map(|at| Duration::from_micros(columns::count(self.now().saturating_sub(at)))),
+            dead: columns::count(row.try_get("dead").map_err(Error::outbox)?),
+        })
+    }
+
+    async fn revive(&self) -> Result<u64, Error> {
+        sqlx::query("UPDATE outbox SET dead_at = NULL, next_at = 0, attempts = 0 WHERE dead_at IS NOT NULL")
+            .execute(&self.database.write)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(Error::outbox)
+    }
+
+    async fn prune(&self) -> Result<u64, Error> {
+        sqlx::query(PRUNE)
+            .bind(self.now().saturating_sub(columns::micros(RETENTION)))
+            .bind(NEWEST)
+            .bind(BATCH)
+            .execute(&self.database.write)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(Error::outbox)
+    }
+}

@@ -1,0 +1,103 @@
+//! The contract suites, on files that several handles share and on a bus in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use messaging::suite::{Broker, Open, Store, Stores};
+use messaging::{Bus, Effects, Outbox, Recorded, Track};
+use sqlx::migrate::Migrator;
+use sqlx::{Sqlite, Transaction};
+use testkit::TempDir;
+
+static NOTHING: Migrator = Migrator::DEFAULT;
+
+/// A file; each handle has connections of its own, as another process has.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(testkit::temp_dir())
+    }
+}
+
+#[async_trait]
+impl Broker for Files {
+    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
+        let url = testkit::sqlite_url(&self.0, "bus.db");
+        Arc::new(sqlite::Bus::open(&url, clock::system()).await.unwrap().with_lease(lease).on_track(track))
+    }
+}
+
+#[async_trait]
+impl Stores for Files {
+    async fn open(&self, lease: Duration) -> Arc<dyn Store> {
+        let url = testkit::sqlite_url(&self.0, "service.db");
+        let database = sqlite::open(&url, &NOTHING).await.unwrap();
+        let outbox = sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap().with_lease(lease);
+        Arc::new(Service { database, outbox })
+    }
+}
+
+struct Service {
+    database: sqlite::Database,
+    outbox: sqlite::Outbox,
+}
+
+struct Transacting(Transaction<'static, Sqlite>);
+
+#[async_trait]
+impl Store for Service {
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(self.outbox.clone())
+    }
+
+    async fn begin(&self, effects: &Effects) -> (Recorded, Box<dyn Open>) {
+        let mut tx = self.database.begin().await.unwrap();
+        let recorded = sqlite::record(&mut tx, effects).await.unwrap();
+        (recorded, Box::new(Transacting(tx)))
+    }
+}
+
+#[async_trait]
+impl Open for Transacting {
+    async fn commit(self: Box<Self>) {
+        self.0.commit().await.unwrap();
+    }
+
+    async fn roll_back(self: Box<Self>) {
+        self.0.rollback().await.unwrap();
+    }
+}
+
+/// A bus of this process alone; its handles share the one connection.
+struct Memory(sqlite::Bus);
+
+impl Memory {
+    async fn new() -> Self {
+        Self(sqlite::Bus::open("sqlite::memory:", clock::system()).await.unwrap())
+    }
+}
+
+#[async_trait]
+impl Broker for Memory {
+    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
+        Arc::new(self.0.clone().with_lease(lease).on_track(track))
+    }
+}
+
+mod file {
+    use super::*;
+
+    messaging::bus_suite!(Files::new());
+    messaging::consumer_suite!(Files::new());
+    messaging::outbox_suite!(Files::new());
+    messaging::inbox_suite!(Files::new());
+}
+
+mod memory {
+    use super::*;
+
+    messaging::bus_suite!(Memory::new().await);
+    messaging::consumer_suite!(Memory::new().await);
+}

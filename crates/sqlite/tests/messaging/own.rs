@@ -1,0 +1,109 @@
+//! What only the embedded adapters promise.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use messaging::{Bus as _, Event, Outbox as _, Track};
+use sqlx::migrate::Migrator;
+use testkit::ManualClock;
+
+static NOTHING: Migrator = Migrator::DEFAULT;
+const KIND: &str = "thing.happened.v1";
+
+fn event(key: u64, number: u64) -> Event {
+    Event::new(KIND, "test", key, clock::system().now(), number).unwrap()
+}
+
+async fn logged(url: &str) -> i64 {
+    let database = sqlite::open(url, &NOTHING).await.unwrap();
+    sqlx::query_scalar("SELECT count(*) FROM log").fetch_one(&database.read).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_may_make_the_file_at_once() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let opened = join_all((0..6).map(|_| sqlite::Bus::open(&url, clock::system()))).await;
+    for bus in opened {
+        bus.unwrap().publish(&[event(1, 1)]).await.unwrap();
+    }
+    assert_eq!(logged(&url).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_events_are_forgotten_when_nobody_needs_them() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let clock = ManualClock::at_now();
+    let bus = sqlite::Bus::open(&url, clock.shared()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    let events: Vec<Event> = (0..6).map(|n| event(n, n)).collect();
+    bus.publish(&events).await.unwrap();
+    clock.advance(Duration::from_hours(9 * 24));
+    bus.publish(&[event(6, 6)]).await.unwrap();
+    assert_eq!(logged(&url).await, 7, "the group has not taken them over");
+    for delivery in subscription.fetch(4).await.unwrap() {
+        subscription.ack(&delivery).await.unwrap();
+    }
+    clock.advance(Duration::from_mins(2));
+    bus.publish(&[event(7, 7)]).await.unwrap();
+    assert_eq!(logged(&url).await, 4, "two old ones are pending, two are young");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_follows_the_clock_that_is_passed_in() {
+    let clock = ManualClock::at_now();
+    let bus = sqlite::Bus::open("sqlite::memory:", clock.shared()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    bus.publish(&[event(1, 1)]).await.unwrap();
+    assert_eq!(subscription.fetch(1).await.unwrap()[0].attempt, 1);
+    let (again, ()) = tokio::join!(subscription.fetch(1), async { clock.advance(Duration::from_secs(6)) });
+    assert_eq!(again.unwrap()[0].attempt, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inbox_forgets_what_is_old_but_never_its_newest() {
+    let database = sqlite::open("sqlite::memory:", &NOTHING).await.unwrap();
+    let outbox = sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap();
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10500)
+        INSERT INTO inbox (consumer, event, at) SELECT 'test', randomblob(16), 1 FROM n";
+    sqlx::query(fill).execute(&database.write).await.unwrap();
+    assert_eq!(outbox.prune().await.unwrap(), 500);
+    assert_eq!(outbox.prune().await.unwrap(), 0);
+}
+
+/// A file from before there were canaries: its heads bear no mark, and another trigger makes them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_without_marks_is_taken_over() {
+    const OLD: &str =
+        "DROP TRIGGER pending_next_head; DROP TABLE canaries; DROP INDEX pending_marked; DROP INDEX log_marked;
+        CREATE TRIGGER pending_next AFTER DELETE ON pending WHEN OLD.head = 1 BEGIN
+            UPDATE pending SET head = 1
+            WHERE seq = (SELECT min(seq) FROM pending WHERE grp = OLD.grp AND key = OLD.key);
+        END;
+        UPDATE pending SET head = 1, visible_at = 0 WHERE head = 2;";
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let marked = |number| {
+        let mut event = event(1, number);
+        event.carrier.canary = true;
+        event
+    };
+    let bus = sqlite::Bus::open(&url, clock::system()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    bus.publish(&[marked(1), marked(2)]).await.unwrap();
+    assert_eq!(subscription.fetch(1).await.unwrap().len(), 1, "taken over into `pending`");
+    bus.close().await;
+    let database = sqlite::open(&url, &NOTHING).await.unwrap();
+    sqlx::raw_sql(OLD).execute(&database.write).await.unwrap();
+    database.close().await;
+
+    let bus = sqlite::Bus::open(&url, clock::system()).await.unwrap();
+    let canary = bus.clone().on_track(Track::Canary).subscribe("group", &[KIND]).await.unwrap();
+    let stable = bus.subscribe("group", &[KIND]).await.unwrap();
+    let first = stable.fetch(1).await.unwrap().remove(0);
+    stable.ack(&first).await.unwrap();
+    let second = canary.fetch(1).await.unwrap().remove(0);
+    let numbers = [&first, &second].map(|delivery| delivery.event.decode::<u64>().unwrap());
+    assert_eq!(numbers, [1, 2], "the head that was there is as it was, and the next one bears its mark");
+}
