@@ -25,10 +25,20 @@ impl Dependency {
     }
 }
 
+/// A feature and what it turns on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Feature {
+    pub(crate) name: String,
+    pub(crate) enables: Vec<String>,
+    pub(crate) line: usize,
+}
+
 #[derive(Debug)]
 pub(crate) struct Manifest {
     pub(crate) file: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
+    /// The features, each with what it turns on.
+    pub(crate) features: Vec<Feature>,
     /// Whether the lints come from the root manifest.
     pub(crate) inherits_lints: bool,
     /// Whether `publish` comes from the root manifest or is false.
@@ -48,6 +58,7 @@ impl Manifest {
         Ok(Self {
             file,
             dependencies,
+            features: features(&table, text),
             inherits_lints: inherits(table.get("lints")),
             unpublished: inherits(publish) || publish.and_then(Value::as_bool) == Some(false),
         })
@@ -72,6 +83,21 @@ fn collect(table: &Table, text: &str, dependencies: &mut Vec<Dependency>) {
             });
         }
     }
+}
+
+fn features(table: &Table, text: &str) -> Vec<Feature> {
+    let features = table.get("features").and_then(Value::as_table).into_iter().flatten();
+    let enabled = |value: &Value| {
+        let names = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.map(str::to_owned).collect()
+    };
+    features
+        .map(|(name, value)| Feature {
+            name: name.clone(),
+            enables: enabled(value),
+            line: line_of(text, "features", name),
+        })
+        .collect()
 }
 
 fn is_inherited(value: &Value) -> bool {

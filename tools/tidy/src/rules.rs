@@ -10,6 +10,7 @@ mod layers;
 mod readmes;
 mod size;
 mod suites;
+mod technologies;
 
 use crate::Breach;
 use crate::document::Document;
@@ -18,8 +19,14 @@ use crate::source::Source;
 use crate::workspace::Workspace;
 
 /// Rules that look at one manifest.
-const MANIFEST_RULES: [fn(&Manifest) -> Vec<Breach>; 4] =
-    [edges::crates_know_crates, edges::services_stand_alone, edges::testkit_is_for_tests, edges::root_decides];
+const MANIFEST_RULES: [fn(&Manifest) -> Vec<Breach>; 6] = [
+    edges::crates_know_crates,
+    edges::services_stand_alone,
+    edges::testkit_is_for_tests,
+    edges::root_decides,
+    features::features_pass_on,
+    technologies::a_technology_has_its_crate,
+];
 
 /// Rules that look at one Rust file.
 const SOURCE_RULES: [fn(&Source) -> Vec<Breach>; 9] = [

@@ -29,7 +29,8 @@ const EDGES: [(&str, &[&str]); 19] = [
 const SERVICES: [&str; 3] = ["order", "payment", "user"];
 const TOOLS: [&str; 2] = ["tidy", "trireme"];
 
-fn is_crate(name: &str) -> bool {
+/// Whether the name is that of a crate of ours.
+pub(super) fn is_crate(name: &str) -> bool {
     EDGES.iter().any(|(known, _)| *known == name)
 }
 

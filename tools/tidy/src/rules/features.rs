@@ -1,7 +1,8 @@
 //! Which technologies a binary has is decided in `crates/backends` and nowhere else.
 
-use super::in_source;
+use super::{in_manifest, in_source};
 use crate::Breach;
+use crate::manifest::{Feature, Manifest};
 use crate::source::{Source, Token, closing};
 
 /// The registry of the adapters.
@@ -29,6 +30,32 @@ pub(super) fn features_are_asked_in_the_registry(source: &Source) -> Vec<Breach>
         .collect()
 }
 
+/// A feature for a technology is the registry's; services and tools pass theirs on to it.
+pub(super) fn features_pass_on(manifest: &Manifest) -> Vec<Breach> {
+    let (folder, name) = manifest.package();
+    if (folder, name) == ("crates", REGISTRY) {
+        return Vec::new();
+    }
+    let own = |feature: &str| manifest.features.iter().any(|other| other.name == feature);
+    let passes_on = |feature: &&Feature| {
+        let is_suite = feature.name == SUITE && folder == "crates";
+        let registry = format!("{REGISTRY}/");
+        let passed = || feature.enables.iter().all(|enabled| own(enabled) || enabled.starts_with(&registry));
+        is_suite || (folder != "crates" && !feature.enables.is_empty() && passed())
+    };
+    let features = manifest.features.iter().filter(|feature| !passes_on(feature));
+    features
+        .map(|feature| {
+            let detail = format!(
+                "feature `{}`: what a binary is built with is decided in crates/{REGISTRY}; a service's feature turns on \
+                 one of its features and nothing else",
+                feature.name
+            );
+            in_manifest(manifest, feature.line, "feature", detail)
+        })
+        .collect()
+}
+
 /// The tokens within `cfg(…)`, `cfg_attr(…)` or `cfg!(…)`, when it begins at `index`.
 fn condition<'t, 'a>(tokens: &'t [Token<'a>], index: usize) -> Option<&'t [Token<'a>]> {
     if !["cfg", "cfg_attr"].contains(&tokens[index].text) {
@@ -50,6 +77,19 @@ mod tests {
         assert_eq!(breaches.iter().map(|breach| breach.line).collect::<Vec<_>>(), [1, 3, 5, 7]);
         assert!(breaches[1].detail.contains("`feature = \"nats\"`"), "{}", breaches[1].detail);
         assert_eq!(features_are_asked_in_the_registry(&Source::new("crates/backends/src/bus.rs", text)), []);
+    }
+
+    #[test]
+    fn a_feature_that_is_not_passed_on_is_named() {
+        let lines = |file: &str, features: &str| -> Vec<usize> {
+            let manifest = Manifest::parse(file.into(), &format!("[features]\n{features}")).unwrap();
+            features_pass_on(&manifest).iter().map(|breach| breach.line).collect()
+        };
+        let passed = "default = [\"kafka\"]\nkafka = [\"backends/kafka\"]\n";
+        assert_eq!(lines("services/user/Cargo.toml", passed), []);
+        assert_eq!(lines("services/user/Cargo.toml", "kafka = [\"dep:rdkafka\"]\nbare = []\n"), [3, 2]);
+        assert_eq!(lines("crates/cache/Cargo.toml", "suite = [\"dep:testkit\"]\nredis = []\n"), [3]);
+        assert_eq!(lines("crates/backends/Cargo.toml", "redis = [\"dep:redis\"]\n"), []);
     }
 
     #[test]
