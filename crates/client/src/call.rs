@@ -2,15 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
+use resilience::{Backoff, Breaker};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Config, Error, breaker::Breaker, budget::Budget};
+use crate::{Config, Error, budget::Budget};
 
-/// First pause before a retry; doubled each time, with full jitter on top.
-const BACKOFF: Duration = Duration::from_millis(20);
-/// Longest pause before a retry.
-const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// The delay before a retry.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(40), Duration::from_secs(1));
 
 /// What is shared by all calls to one callee.
 #[derive(Clone, Debug)]
@@ -24,7 +22,7 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn new(callee: &'static str, config: Config) -> Self {
         let budget = Arc::new(Budget::new(config.retry_budget));
-        let breaker = Arc::new(Breaker::new(config.breaker.clone()));
+        let breaker = Arc::new(Breaker::new((&config.breaker).into()));
         Self { callee, config: Arc::new(config), budget, breaker }
     }
 
@@ -35,16 +33,20 @@ impl Caller {
         Fut: Future<Output = Result<T, Error>>,
     {
         let deadline = Instant::now() + telemetry::remaining(self.config.timeout);
-        let mut pauses = self.pauses(idempotent);
+        let retries = if idempotent { self.config.retries } else { 0 };
+        let mut failures = 0;
         self.budget.deposit();
         loop {
             let result = self.once(deadline, &attempt).await;
-            let Err(failed) = &result else { return result };
-            let pause = pauses.next().filter(|pause| failed.is_failure() && Instant::now() + *pause < deadline);
-            match pause {
-                Some(pause) if self.budget.withdraw() => sleep(pause).await,
-                _ => return result,
+            if !result.as_ref().is_err_and(Error::is_failure) || failures == retries {
+                return result;
             }
+            failures += 1;
+            let delay = BACKOFF.delay(failures);
+            if Instant::now() + delay >= deadline || !self.budget.withdraw() {
+                return result;
+            }
+            sleep(delay).await;
         }
     }
 
@@ -57,16 +59,14 @@ impl Caller {
         if left.is_zero() {
             return Err(Error::Timeout(self.callee));
         }
-        let permit = self.breaker.permit().ok_or(Error::BreakerOpen(self.callee))?;
+        let permit = self.breaker.permit().map_err(|_| Error::BreakerOpen(self.callee))?;
         let result = timeout(left, attempt(left)).await.unwrap_or(Err(Error::Timeout(self.callee)));
-        permit.record(result.as_ref().is_err_and(Error::is_failure));
+        if result.as_ref().is_err_and(Error::is_failure) {
+            permit.fail();
+        } else {
+            permit.succeed();
+        }
         result
-    }
-
-    fn pauses(&self, idempotent: bool) -> impl Iterator<Item = Duration> + use<> {
-        let times = if idempotent { self.config.retries } else { 0 };
-        let builder = ExponentialBuilder::default().with_min_delay(BACKOFF).with_max_delay(BACKOFF_MAX).with_jitter();
-        builder.with_max_times(times.try_into().unwrap_or(usize::MAX)).build()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use resilience::BreakerConfig;
 use serde::Deserialize;
 
 /// How to call one other service.
@@ -28,7 +29,7 @@ pub struct Config {
 pub struct Breaker {
     /// How many of the latest calls are looked at.
     pub window: usize,
-    /// The part of them, 0 to 1, that has to fail.
+    /// The fraction of them, 0 to 1, that has to fail.
     pub failure_rate: f64,
     /// First pause; doubled by each failed probe.
     #[serde(with = "config::duration")]
@@ -36,6 +37,14 @@ pub struct Breaker {
     /// Longest pause.
     #[serde(with = "config::duration")]
     pub open_max: Duration,
+}
+
+impl From<&Breaker> for BreakerConfig {
+    fn from(breaker: &Breaker) -> Self {
+        let Breaker { window, failure_rate, open, open_max } = *breaker;
+        // A caller who goes away says nothing about the callee.
+        Self { window, failure_rate, open, open_max, abandoned_after: None }
+    }
 }
 
 impl Default for Config {

@@ -10,7 +10,6 @@
 //! 4. carries `traceparent`, `x-canary` and the service credential.
 #![warn(missing_docs)]
 
-mod breaker;
 mod budget;
 mod call;
 mod config;

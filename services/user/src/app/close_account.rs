@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use resilience::Backoff;
 use tracing::instrument;
 
 use super::{App, Error, Expected, ports::Saved, time_duration};
@@ -30,8 +31,8 @@ pub struct ClosingPolicy {
 impl ClosingPolicy {
     /// How long to wait after so many attempts.
     pub fn backoff(&self, attempts: u32) -> time::Duration {
-        let factor = 2_u32.saturating_pow(attempts.min(16));
-        time_duration(self.backoff_min.saturating_mul(factor).min(self.backoff_max))
+        let backoff = Backoff::new(self.backoff_min, self.backoff_max);
+        time_duration(backoff.ceiling(attempts.saturating_add(1)))
     }
 }
 

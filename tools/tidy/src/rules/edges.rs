@@ -5,12 +5,12 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("auth", &["clock", "error"]),
     ("backends", &["cache", "clock", "lock", "messaging", "sqlite"]),
     ("cache", &["clock", "redis"]),
     ("chassis", &["config", "error", "telemetry"]),
-    ("client", &["auth", "config", "error", "telemetry"]),
+    ("client", &["auth", "config", "error", "resilience", "telemetry"]),
     ("clock", &[]),
     ("config", &[]),
     ("error", &[]),
@@ -21,6 +21,7 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("postgres", &["clock", "lock", "messaging"]),
     ("proto", &[]),
     ("redis", &[]),
+    ("resilience", &[]),
     ("servers", &[]),
     ("sqlite", &["clock", "messaging"]),
     ("telemetry", &["config", "error"]),

@@ -54,7 +54,7 @@ impl Keeper {
 
     /// Runs one life after the other until it is told to stop.
     pub(super) async fn keep(self) {
-        let (mut backoff, mut failures) = (Backoff::new(), 0);
+        let (mut backoff, mut failures) = (Backoff::default(), 0);
         loop {
             let born = Instant::now();
             let end = match self.spawn() {

@@ -152,7 +152,7 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self) {
-        let (mut backoff, mut failures) = (Backoff::new(), 0);
+        let (mut backoff, mut failures) = (Backoff::default(), 0);
         loop {
             let born = Instant::now();
             let how = match self.spawn() {

@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod backoff;
+mod breaker;
+
+pub use self::{
+    backoff::Backoff,
+    breaker::{Breaker, BreakerConfig, Open, Permit, State},
+};
