@@ -1,4 +1,5 @@
-//! Helpers for tests: deadlines instead of sleeps, a clock that a test sets, folders and ports of its own.
+//! Helpers for tests: deadlines instead of sleeps, a clock that a test sets, folders and ports of its own,
+//! and a client of routers.
 //!
 //! A dev-dependency only.
 //!
@@ -14,6 +15,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod http;
 mod manual_clock;
 mod places;
 mod proxy;
