@@ -71,7 +71,7 @@ const OWN: [(&str, &[&str]); 16] = [
             "tracing-subscriber",
         ],
     ),
-    ("testkit", &["sqlx", "tempfile"]),
+    ("testkit", &["http", "http-body", "http-body-util", "sqlx", "tempfile", "tower"]),
 ];
 
 /// A crate uses what is common and what is on its list, but for its tests.
