@@ -32,7 +32,7 @@ pub async fn open(config: &Config, clock: SharedClock) -> Result<Arc<dyn Bus>, E
 #[cfg(feature = "nats")]
 fn nats(config: &Config, clock: SharedClock) -> Opened<'_> {
     Box::pin(async move {
-        let bus = messaging::nats::NatsBus::open(&config.url, clock).await?.on_track(config.track());
+        let bus = nats::NatsBus::open(&config.url, config.declare, clock).await?.on_track(config.track());
         Ok(Arc::new(bus) as Arc<dyn Bus>)
     })
 }

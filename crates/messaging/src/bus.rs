@@ -50,7 +50,8 @@ pub trait Bus: Send + Sync {
 /// One member's place in a consumer group.
 #[async_trait]
 pub trait Subscription: Send + Sync {
-    /// Waits until there is something to do and takes at most `max` deliveries, each leased for [`Self::lease`].
+    /// Waits until there is something to do and takes at most `max` deliveries, each leased for at least half of
+    /// [`Self::lease`].
     ///
     /// Never hands out an event while an earlier one of its key is unsettled in the group, whoever holds it.
     /// Cancel safe: what a dropped call had taken comes back when its lease runs out, or at once.
@@ -68,6 +69,12 @@ pub trait Subscription: Send + Sync {
 
     /// Gives it back untried: it is delivered again at once, here or elsewhere, and this delivery does not count.
     async fn release(&self, delivery: &Delivery) -> Result<(), Error>;
+
+    /// Gives it back to be tried alone, with [`Suspicion::Alone`]: it has been delivered oftener than anything should be,
+    /// and it is not known whether members die of it. A bus that says [`Suspicion::Culprit`] of all is never asked.
+    async fn isolate(&self, delivery: &Delivery) -> Result<(), Error> {
+        self.release(delivery).await
+    }
 
     /// Renews its lease.
     async fn extend(&self, delivery: &Delivery) -> Result<(), Error>;
@@ -87,10 +94,27 @@ pub trait Subscription: Send + Sync {
 pub struct Delivery {
     /// The event.
     pub event: Event,
-    /// How often it has been delivered to the group, this time included.
+    /// How often it has been delivered to the group, this time included: at least as often as it was tried.
     pub attempt: u32,
+    /// Whether members may have died of it.
+    pub suspicion: Suspicion,
     /// What the bus knows this delivery by.
     pub tag: Tag,
+}
+
+/// Whether a delivery may be what its members die of.
+///
+/// A bus that counts what members have read counts more than what they have tried. So an event with too many deliveries
+/// is tried alone once, and the bus remembers which; only if that member dies as well is it given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Nothing is known.
+    #[default]
+    None,
+    /// It is being tried alone: see [`Subscription::isolate`].
+    Alone,
+    /// Each of its deliveries was a try, or it was being tried alone when its last member died.
+    Culprit,
 }
 
 /// Names one delivery to the bus that made it; means nothing to anybody else.

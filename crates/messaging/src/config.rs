@@ -12,12 +12,14 @@ pub struct Config {
     pub url: String,
     /// Whether this process is the canary among the service's consumers: see [`Track`].
     pub canary: bool,
+    /// Whether what is on the broker already is brought to the limits in the URL; what is missing is declared anyway.
+    pub declare: bool,
 }
 
 impl Config {
     /// The bus of this URL, for the version that everybody uses.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), canary: false }
+        Self { url: url.into(), canary: false, declare: false }
     }
 
     /// Which version the process is.

@@ -13,21 +13,19 @@ mod consumer;
 mod error;
 mod event;
 mod metrics;
-pub mod nats;
 mod outbox;
-mod part;
 pub mod partitioned;
 mod relay;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod track;
 
-pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Tag};
+pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Suspicion, Tag};
 pub use config::Config;
 pub use consumer::{Consumer, Failure, Handler, Policy};
 pub use error::Error;
 pub use event::{Effects, Event, Receipt};
 pub use outbox::{Depth, Outbox, OutboxRow, Recorded};
-pub use relay::{Relay, Wake};
+pub use relay::{Relay, Wake, backoff};
 pub use telemetry::Carrier;
 pub use track::Track;

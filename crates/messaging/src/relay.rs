@@ -216,7 +216,7 @@ impl Relay {
 }
 
 /// Doubles from the first pause to the longest, and takes up to half of it off, so that many do not come back at once.
-pub(crate) fn backoff(attempt: u32, first: Duration, longest: Duration) -> Duration {
+pub fn backoff(attempt: u32, first: Duration, longest: Duration) -> Duration {
     let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20)));
     doubled.min(longest).mul_f64(rand::random_range(0.5..=1.0))
 }

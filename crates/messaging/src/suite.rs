@@ -21,7 +21,9 @@
 pub mod bus;
 pub mod canary;
 pub mod consumer;
+pub mod death;
 pub mod inbox;
+pub mod kinds;
 pub mod letters;
 pub mod order;
 pub mod outbox;
@@ -54,6 +56,23 @@ pub trait Broker: Send + Sync {
     async fn open(&self, lease: Duration) -> Arc<dyn Bus> {
         self.open_on(lease, Track::Stable).await
     }
+
+    /// What the broker cannot keep of the contract.
+    fn differences(&self) -> Differences {
+        Differences::default()
+    }
+}
+
+/// The named differences of a broker: what it cannot keep of the contract, and its README says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Differences {
+    /// The broker itself counts deliveries, so what one member has read and given back untried counts for the next.
+    pub read_ahead_counts: bool,
+    /// Events that are marked for the canary are a partition of their own, so a key's marked and unmarked events are not
+    /// in order with each other.
+    pub marks_are_apart: bool,
+    /// Of all that was in the hands of a member that died, each counts as what it may have died of.
+    pub blames_what_was_in_hand: bool,
 }
 
 /// A store with an outbox and an inbox, which several processes open.
@@ -207,9 +226,19 @@ macro_rules! consumer_suite {
         $crate::suite_cases!(consumer, $broker,
             failures_are_retried_in_order a_permanent_failure_is_a_dead_letter_at_once
             poison_is_given_up_and_can_be_replayed_once a_panic_is_caught a_handler_runs_out_of_time
-            a_slow_handler_keeps_its_event handlers_are_bounded newcomers_share_peacefully keys_are_in_order_under_random_failures
-            what_kills_its_consumer_is_given_up an_unknown_kind_is_left_to_others a_drain_finishes_and_gives_back
+            a_slow_handler_keeps_its_event handlers_are_bounded newcomers_share_peacefully keys_are_in_order_under_random_failures a_drain_finishes_and_gives_back
             a_drain_ends_by_force the_trace_and_the_canary_mark_arrive);
+        $crate::suite_cases!(kinds, $broker,
+            an_unknown_kind_is_left_to_others a_kind_that_is_rolled_back_ends_in_the_dead_letters);
+    };
+}
+
+/// Runs what becomes of consumers that die on a [`Broker`](crate::suite::Broker) that outlives a process.
+#[macro_export]
+macro_rules! death_suite {
+    ($broker:expr) => {
+        $crate::suite_cases!(death, $broker,
+            what_kills_its_consumer_is_given_up what_kills_its_consumers_takes_nobody_along);
     };
 }
 

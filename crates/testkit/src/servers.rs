@@ -6,9 +6,11 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
 mod cluster;
+mod nats_cluster;
 mod own;
 
 pub use cluster::RedisCluster;
+pub use nats_cluster::NatsCluster;
 
 use std::{
     collections::BTreeSet,
@@ -217,6 +219,34 @@ impl Nats {
     /// An address under which the names of streams are new.
     pub fn fresh(&self) -> String {
         format!("{}?prefix={}", self.url(), fresh_name())
+    }
+
+    /// A server of one test alone with settings of its own, in the language of `nats-server -c`; `None` where it is not
+    /// installed.
+    ///
+    /// # Panics
+    /// The server does not start.
+    pub async fn with_settings(settings: &str) -> Option<Self> {
+        let Some(installed) = Installed::find(Server::Nats) else {
+            missing(Server::Nats, None);
+            return None;
+        };
+        let file = crate::temp_dir().keep().join("settings.conf");
+        std::fs::write(&file, settings).expect("a file");
+        let own = Own::start(Server::Nats, installed, crate::free_port(), &["-c", &file.display().to_string()]);
+        let own = own.unwrap_or_else(|error| panic!("NATS does not start: {error}"));
+        let url = Server::Nats.url(own.port, None);
+        let server = Self(Running { server: Server::Nats, url, own: Some(Mutex::new(own)) });
+        server.0.wait().await;
+        Some(server)
+    }
+
+    /// The folder of its data.
+    ///
+    /// # Panics
+    /// The server is not [`Self::alone`].
+    pub fn data(&self) -> PathBuf {
+        self.0.own().data()
     }
 }
 

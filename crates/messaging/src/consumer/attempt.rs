@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, Handler, Policy};
 use crate::metrics::ConsumerMetrics;
 use crate::relay::backoff;
-use crate::{Cause, Delivery, Error, Event, Reason, Receipt, Subscription};
+use crate::{Cause, Delivery, Error, Event, Reason, Receipt, Subscription, Suspicion};
 
 /// Tries to settle a delivery before it is left to its lease.
 const SETTLE_TRIES: u32 = 5;
@@ -71,6 +71,9 @@ impl Worker {
 
     async fn process(&self, delivery: &Delivery, deadline: Instant) {
         let started = Instant::now();
+        if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::None {
+            return self.insist(|| self.subscription.isolate(delivery)).await;
+        }
         let outcome = match self.unfit(delivery) {
             Some(reason) => Outcome::Failed(reason),
             None => self.supervise(delivery, deadline).await,
@@ -82,7 +85,7 @@ impl Worker {
     /// Why the delivery is not even handed to the handler.
     fn unfit(&self, delivery: &Delivery) -> Option<Reason> {
         let kind = delivery.event.kind.as_str();
-        if delivery.attempt > self.policy.max_attempts {
+        if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::Culprit {
             let detail = format!("{} deliveries of it came to no end", delivery.attempt - 1);
             return Some(Reason { cause: Cause::Deadly, detail });
         }
@@ -142,10 +145,19 @@ impl Worker {
                 self.insist(|| subscription.dead_letter(delivery, reason.clone())).await;
             }
             Outcome::Failed(reason) => {
-                let pause = backoff(delivery.attempt, self.policy.first_backoff, self.policy.max_backoff);
+                let pause = self.pause(delivery, &reason);
                 tracing::warn!(cause = %reason.cause, error = reason.detail, ?pause, "an event is tried again");
                 self.insist(|| subscription.retry(delivery, pause)).await;
             }
+        }
+    }
+
+    /// How long to wait before the next try. For a kind that this member does not handle, the longest pause: it waits
+    /// for a member that does.
+    fn pause(&self, delivery: &Delivery, reason: &Reason) -> Duration {
+        match reason.cause {
+            Cause::Unhandled => self.policy.max_backoff,
+            _ => backoff(delivery.attempt, self.policy.first_backoff, self.policy.max_backoff),
         }
     }
 

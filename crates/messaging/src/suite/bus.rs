@@ -65,16 +65,23 @@ pub async fn a_group_gets_its_kinds_only(broker: &dyn Broker) {
     assert_eq!(bus.depth("group").await.unwrap(), 0);
 }
 
-/// A kind that a newer version of a service adds begins with the oldest event; nothing else comes again.
+/// A kind that a newer version of a service adds begins with what is published from then on; nothing else comes again.
 pub async fn a_kind_may_be_added_later(broker: &dyn Broker) {
     let bus = broker.open(LONG).await;
-    let added = Event { kind: "thing.ended.v1".to_owned(), ..event("key", 2) };
-    publish(&bus, &[event("key", 1), added]).await;
+    let added = |n| Event { kind: "thing.ended.v1".to_owned(), ..event("key", n) };
+    publish(&bus, &[event("key", 1), added(2)]).await;
     let old = join(&bus, "group").await;
     assert_eq!(numbers(&finish(&old, 1).await), [1]);
     old.close().await;
     let new = bus.subscribe("group", &[KIND, "thing.ended.v1"]).await.unwrap();
-    assert_eq!(numbers(&finish(&new, 1).await), [2]);
+    publish(&bus, &[added(3), event("key", 4)]).await;
+    let mut done = numbers(&finish(&new, 2).await);
+    // What is older may come or not: a broker that has not passed it yet delivers it.
+    if done[0] == 2 {
+        done.remove(0);
+        done.extend(numbers(&finish(&new, 1).await));
+    }
+    assert_eq!(done, [3, 4]);
     silence(&new).await;
 }
 
@@ -226,12 +233,16 @@ pub async fn depth_counts_what_is_not_done(broker: &dyn Broker) {
 pub async fn a_long_backlog_is_worked_off(broker: &dyn Broker) {
     let bus = broker.open(LONG).await;
     let events: Vec<Event> = (0..1200).map(|n| if n < 600 { event("stuck", n) } else { event(n % 7, n) }).collect();
-    for chunk in events.chunks(100) {
+    let (behind, others) = events.split_at(600);
+    for chunk in behind.chunks(100) {
         publish(&bus, chunk).await;
     }
     let subscription = join(&bus, "group").await;
     let stuck = one(&subscription).await;
     assert_eq!(stuck.event.id, events[0].id);
+    for chunk in others.chunks(100) {
+        publish(&bus, chunk).await;
+    }
     let done = finish(&subscription, 600).await;
     for key in 0..7_u64 {
         let of_key: Vec<_> = done.iter().filter(|d| d.event.key == key.to_string()).cloned().collect();

@@ -57,7 +57,9 @@ pub async fn attempts_are_counted(broker: &dyn Broker) {
     for attempt in 1..4 {
         let subscription = join(&broker.open(LONG).await, "group").await;
         let delivery = one(&subscription).await;
-        assert_eq!(delivery.attempt, attempt);
+        // Where what is read ahead counts, it may have come to the member that was about to leave.
+        let most = if broker.differences().read_ahead_counts { 2 * attempt - 1 } else { attempt };
+        assert!((attempt..=most).contains(&delivery.attempt), "{} instead of {attempt}", delivery.attempt);
         subscription.retry(&delivery, Duration::ZERO).await.unwrap();
         subscription.close().await;
     }
@@ -91,8 +93,10 @@ pub async fn the_deliveries_of_the_dead_come_back(broker: &dyn Broker) {
 
 /// Whoever lost a lease can do nothing to the delivery any more.
 pub async fn a_lost_delivery_cannot_be_settled(broker: &dyn Broker) {
-    let bus = broker.open(SHORT).await;
-    let (a, b) = (join(&bus, "group").await, join(&broker.open(LONG).await, "group").await);
+    // One that ends within the case, and not before the second member has settled what it took.
+    let lease = Duration::from_secs(2);
+    let bus = broker.open(lease).await;
+    let (a, b) = (join(&bus, "group").await, join(&broker.open(lease).await, "group").await);
     publish(&bus, &[event("key", 1), event("key", 2)]).await;
     let late = one(&a).await;
     let taken = one(&b).await;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use messaging::{Delivery, Error, Event, Tag, Track};
+use messaging::{Delivery, Error, Event, Suspicion, Tag, Track};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{FromRow, Row};
 
@@ -228,7 +228,7 @@ fn deliveries(mut leased: Vec<Leased>, mut events: HashMap<i64, Result<Event, Er
         let missing = || Error::Malformed(format!("the log has no event at {}", row.offset));
         let event = events.remove(&row.offset).ok_or_else(missing)??;
         let tag = Tag { position: row.seq, fence: row.fence };
-        Ok(Delivery { event, attempt: columns::small(row.attempts), tag })
+        Ok(Delivery { event, attempt: columns::small(row.attempts), suspicion: Suspicion::Culprit, tag })
     };
     leased.into_iter().map(delivery).collect()
 }

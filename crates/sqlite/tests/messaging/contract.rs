@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::suite::{Broker, Open, Store, Stores};
+use messaging::suite::{Broker, Differences, Open, Store, Stores};
 use messaging::{Bus, Effects, Outbox, Recorded, Track};
 use sqlx::migrate::Migrator;
 use sqlx::{Sqlite, Transaction};
@@ -26,6 +26,10 @@ impl Broker for Files {
     async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
         let url = testkit::sqlite_url(&self.0, "bus.db");
         Arc::new(sqlite::Bus::open(&url, clock::system()).await.unwrap().with_lease(lease).on_track(track))
+    }
+
+    fn differences(&self) -> Differences {
+        Differences { blames_what_was_in_hand: true, ..Differences::default() }
     }
 }
 
@@ -91,6 +95,7 @@ mod file {
 
     messaging::bus_suite!(Files::new());
     messaging::consumer_suite!(Files::new());
+    messaging::death_suite!(Files::new());
     messaging::outbox_suite!(Files::new());
     messaging::inbox_suite!(Files::new());
 }

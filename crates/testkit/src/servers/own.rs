@@ -46,6 +46,11 @@ impl Own {
         Ok(())
     }
 
+    /// The folder of its data.
+    pub(super) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     pub(super) fn runs(&self) -> bool {
         self.running.is_some()
     }

@@ -5,9 +5,9 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 20] = [
+const EDGES: [(&str, &[&str]); 21] = [
     ("auth", &["clock", "error"]),
-    ("backends", &["cache", "clock", "lock", "messaging", "sqlite"]),
+    ("backends", &["cache", "clock", "lock", "messaging", "nats", "sqlite"]),
     ("cache", &["clock", "redis"]),
     ("chassis", &["config", "error", "telemetry"]),
     ("client", &["auth", "config", "error", "resilience", "telemetry"]),
@@ -18,6 +18,7 @@ const EDGES: [(&str, &[&str]); 20] = [
     ("messaging", &["clock", "telemetry"]),
     ("mongodb", &["clock", "messaging"]),
     ("money", &[]),
+    ("nats", &["clock", "messaging"]),
     ("postgres", &["clock", "lock", "messaging"]),
     ("proto", &[]),
     ("redis", &[]),

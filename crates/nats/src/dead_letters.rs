@@ -10,12 +10,9 @@ use futures::StreamExt as _;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use super::{
-    bus::{Shared, Streams},
-    message,
-    names::part_of,
-};
-use crate::{Cause, DeadLetter, Error, Event, Reason};
+use messaging::{Cause, DeadLetter, Error, Event, Reason};
+
+use super::{connection::Connection, message, names};
 
 const GROUP: &str = "dead-group";
 const ATTEMPTS: &str = "dead-attempts";
@@ -26,9 +23,9 @@ const AT: &str = "dead-at";
 /// An error that says more than this says too much.
 const LONGEST: usize = 4_000;
 
-/// Stores a letter; twice is once.
-pub(super) async fn bury(
-    shared: &Shared,
+/// Stores a dead letter; twice is once.
+pub(crate) async fn store(
+    connection: &Connection,
     group: &str,
     event: &Event,
     (attempts, replays): (u32, u32),
@@ -41,35 +38,31 @@ pub(super) async fn bury(
     headers.insert(CAUSE, reason.cause.as_str());
     let detail: String = reason.detail.chars().take(LONGEST).collect();
     headers.insert(DETAIL, serde_json::to_string(&detail).map_err(Error::Encode)?);
-    headers.insert(AT, clock::rfc3339(shared.clock.now()));
-    shared.store(shared.names.letter(group, event.id), event, headers).await
+    headers.insert(AT, clock::rfc3339(connection.clock.now()));
+    connection.store(connection.names().dead_letter(group, event.id), event, headers).await
 }
 
-/// The letters of a group or of all, oldest first.
-pub(super) async fn list(
-    shared: &Shared,
-    streams: &Streams,
-    group: Option<&str>,
-    limit: usize,
-) -> Result<Vec<DeadLetter>, Error> {
+/// The dead letters of a group or of all, oldest first.
+pub(crate) async fn list(connection: &Connection, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+    let streams = connection.streams.get().await?;
     let config = OrderedConfig {
-        filter_subject: shared.names.letters(group),
+        filter_subject: connection.names().group_dead_letters(group),
         deliver_policy: DeliverPolicy::All,
         ..OrderedConfig::default()
     };
-    let consumer = streams.dead.create_consumer(config).await.map_err(Error::bus)?;
+    let consumer = streams.dead_letters.create_consumer(config).await.map_err(Error::bus)?;
     let count = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX).min(limit);
     let messages = consumer.messages().await.map_err(Error::bus)?;
-    let mut letters = Vec::new();
+    let mut dead_letters = Vec::new();
     let mut messages = messages.take(count);
     while let Some(message) = messages.next().await {
         let message = message.map_err(Error::bus)?.message;
-        letters.push(letter(message.headers.as_ref(), message.payload)?);
+        dead_letters.push(dead_letter(message.headers.as_ref(), message.payload)?);
     }
-    Ok(letters)
+    Ok(dead_letters)
 }
 
-fn letter(headers: Option<&HeaderMap>, data: Bytes) -> Result<DeadLetter, Error> {
+fn dead_letter(headers: Option<&HeaderMap>, data: Bytes) -> Result<DeadLetter, Error> {
     let text =
         |name| message::text(headers, name).ok_or_else(|| Error::Malformed(format!("a dead letter without {name}")));
     let bad = |name: &str| Error::Malformed(format!("a dead letter with a bad {name}"));
@@ -86,26 +79,28 @@ fn letter(headers: Option<&HeaderMap>, data: Bytes) -> Result<DeadLetter, Error>
     })
 }
 
-/// Publishes a letter's event for its group alone, then removes the letter. Who removes it has replayed it.
-pub(super) async fn replay(shared: &Shared, streams: &Streams, group: &str, id: Uuid) -> Result<(), Error> {
+/// Publishes a dead letter's event for its group alone, then removes the dead letter. Who removes it has replayed it.
+pub(crate) async fn replay(connection: &Connection, group: &str, id: Uuid) -> Result<(), Error> {
     let none = || Error::NoDeadLetter { group: group.to_owned(), event: id };
-    let subject = shared.names.letter(group, id);
-    let found = streams.dead.get_last_raw_message_by_subject(&subject).await.map_err(|error| match error.kind() {
-        LastRawMessageErrorKind::NoMessageFound => none(),
-        _ => Error::bus(error),
-    })?;
-    let letter = letter(Some(&found.headers), found.payload)?;
-    let replays = letter.replays + 1;
+    let streams = connection.streams.get().await?;
+    let subject = connection.names().dead_letter(group, id);
+    let found =
+        streams.dead_letters.get_last_raw_message_by_subject(&subject).await.map_err(|error| match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => none(),
+            _ => Error::bus(error),
+        })?;
+    let dead = dead_letter(Some(&found.headers), found.payload)?;
+    let replays = dead.replays + 1;
     // Known to the server under this name for a while, so that two who replay at once publish once.
-    let mut headers = message::headers(&letter.event, &format!("{id}.{group}.{replays}"))?;
+    let mut headers = message::headers(&dead.event, &format!("{id}.{group}.{replays}"))?;
     message::set_replays(&mut headers, replays);
-    let again = shared.names.replay(Some(part_of(&letter.event)), group);
-    shared.store(again, &letter.event, headers).await?;
-    match streams.dead.delete_message(found.sequence).await {
+    let again = connection.names().replay(names::partition(&dead.event), group);
+    connection.store(again, &dead.event, headers).await?;
+    match streams.dead_letters.delete_message(found.sequence).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(none()),
         Err(error) => {
-            let gone = streams.dead.get_last_raw_message_by_subject(&subject).await;
+            let gone = streams.dead_letters.get_last_raw_message_by_subject(&subject).await;
             let gone = gone.is_err_and(|error| error.kind() == LastRawMessageErrorKind::NoMessageFound);
             Err(if gone { none() } else { Error::bus(error) })
         }

@@ -5,8 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
-use super::names::Names;
-use crate::Error;
+use async_nats::jetstream::stream::Placement;
+use messaging::Error;
+
+use super::{
+    names::Names,
+    streams::{Limits, MAX_AGE},
+};
 
 /// Commands that may wait while the connection is made anew; more than that wait at their callers.
 const BUFFERED: usize = 1_024;
@@ -15,14 +20,13 @@ const RECEIVED: usize = 4_096;
 /// The first and the longest pause between two tries to connect.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long a try to connect may take, and how often a silent connection is tried.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the URL says.
 #[derive(Debug)]
-pub(super) struct Options {
-    pub(super) names: Names,
-    /// Copies of each stream; three need a cluster.
-    pub(super) replicas: usize,
+pub(crate) struct Options {
+    pub(crate) names: Names,
+    pub(crate) limits: Limits,
     servers: Vec<ServerAddr>,
     credentials: Option<PathBuf>,
     authority: Option<PathBuf>,
@@ -31,16 +35,19 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Reads `nats://[USER:PASSWORD@|TOKEN@]HOST:PORT[,HOST:PORT…][?prefix=…&replicas=…&credentials=FILE&ca=FILE&cert=FILE&key=FILE]`;
-    /// `tls://` insists on TLS.
-    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+    /// Reads `nats://[USER:PASSWORD@|TOKEN@]HOST:PORT[,HOST:PORT…][?NAME=VALUE&…]`; `tls://` insists on TLS.
+    ///
+    /// How to log in: `credentials=FILE`, `ca=FILE`, `cert=FILE&key=FILE`. What streams are called: `prefix`. What they are
+    /// declared with: `replicas`, `max_bytes` (of each stream), `max_age` (of events: `7d`, `12h`, `90m`, `30s`), `cluster`
+    /// and `tags=A,B` (where they are placed).
+    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let servers = address.split(',').map(str::parse).collect::<Result<Vec<ServerAddr>, _>>();
         // The text may hold a password.
         let servers = servers.map_err(|_| Error::Address("write nats://HOST:4222 or tls://HOST:4222".to_owned()))?;
         let mut options = Self {
             names: Names::new("trireme")?,
-            replicas: 1,
+            limits: Limits { replicas: 1, max_bytes: None, max_age: MAX_AGE, placement: None },
             servers,
             credentials: None,
             authority: None,
@@ -60,32 +67,48 @@ impl Options {
             "prefix" => self.names = Names::new(value)?,
             "replicas" => {
                 let number = value.parse().ok().filter(|number| (1..=5).contains(number));
-                self.replicas = number.ok_or_else(|| Error::Address("replicas is 1, 3 or 5".to_owned()))?;
+                self.limits.replicas = number.ok_or_else(|| Error::Address("replicas is 1, 3 or 5".to_owned()))?;
             }
+            "max_bytes" => {
+                let number = value.parse().ok().filter(|number| *number > 0);
+                let number = number.ok_or_else(|| Error::Address("max_bytes is a number of bytes".to_owned()))?;
+                self.limits.max_bytes = Some(number);
+            }
+            "max_age" => {
+                let age = duration(value)
+                    .ok_or_else(|| Error::Address("max_age is written 7d, 12h, 90m or 30s".to_owned()))?;
+                self.limits.max_age = age;
+            }
+            "cluster" => self.placement().cluster = Some(value.to_owned()),
+            "tags" => self.placement().tags = value.split(',').map(str::to_owned).collect(),
             "credentials" => self.credentials = file(),
             "ca" => self.authority = file(),
             "cert" => self.certificate = file(),
             "key" => self.key = file(),
             _ => {
-                let known = "prefix, replicas, credentials, ca, cert, key";
+                let known = "prefix, replicas, max_bytes, max_age, cluster, tags, credentials, ca, cert, key";
                 return Err(Error::Address(format!("unknown parameter `{name}`; known are {known}")));
             }
         }
         Ok(())
     }
 
+    fn placement(&mut self) -> &mut Placement {
+        self.limits.placement.get_or_insert_default()
+    }
+
     /// Connects in the background, now and whenever the connection is lost: a service starts without its bus.
-    pub(super) async fn connect(&self) -> Result<Client, Error> {
+    pub(crate) async fn connect(&self) -> Result<Client, Error> {
         let mut options = ConnectOptions::new()
             .name("trireme")
             .retry_on_initial_connect()
             .client_capacity(BUFFERED)
             .subscription_capacity(RECEIVED)
-            .connection_timeout(PATIENCE)
-            .ping_interval(PATIENCE)
-            .request_timeout(Some(PATIENCE))
+            .connection_timeout(TIMEOUT)
+            .ping_interval(TIMEOUT)
+            .request_timeout(Some(TIMEOUT))
             .reconnect_delay_callback(|attempt| {
-                crate::relay::backoff(u32::try_from(attempt).unwrap_or(u32::MAX), PAUSE.0, PAUSE.1)
+                messaging::backoff(u32::try_from(attempt).unwrap_or(u32::MAX), PAUSE.0, PAUSE.1)
             })
             .event_callback(|event| async move { tracing::info!(%event, "NATS") });
         // The client takes no notice of what is in an address.
@@ -106,6 +129,20 @@ impl Options {
         }
         options.connect(&self.servers[..]).await.map_err(Error::bus)
     }
+}
+
+/// A number of seconds, minutes, hours or days, not 0.
+fn duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let number: u64 = text.strip_suffix(unit)?.parse().ok().filter(|number| *number > 0)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 /// User and password, or a token, of an address.
@@ -130,9 +167,18 @@ mod tests {
     fn what_the_url_says_is_read() {
         let options =
             Options::parse("nats://a:4222,b:4222?prefix=shop&replicas=3&credentials=/run/nats.creds").unwrap();
-        assert_eq!((options.servers.len(), options.replicas), (2, 3));
+        assert_eq!((options.servers.len(), options.limits.replicas), (2, 3));
         assert_eq!(options.names.events(), "shop-events");
         assert_eq!(options.credentials.as_deref(), Some(std::path::Path::new("/run/nats.creds")));
+    }
+
+    #[test]
+    fn what_streams_are_declared_with_is_read() {
+        let url = "nats://h:4222?max_bytes=1048576&max_age=36h&cluster=east&tags=ssd,eu";
+        let limits = Options::parse(url).unwrap().limits;
+        let placement = Placement { cluster: Some("east".to_owned()), tags: vec!["ssd".to_owned(), "eu".to_owned()] };
+        let max_age = Duration::from_hours(36);
+        assert_eq!(limits, Limits { replicas: 1, max_bytes: Some(1_048_576), max_age, placement: Some(placement) });
     }
 
     #[test]
@@ -140,6 +186,9 @@ mod tests {
         for (url, said) in [
             ("nats://h:4222?replica=3", "unknown parameter `replica`; known are prefix, replicas"),
             ("nats://h:4222?replicas=many", "replicas is 1, 3 or 5"),
+            ("nats://h:4222?max_bytes=-1", "max_bytes is a number"),
+            ("nats://h:4222?max_age=7", "max_age is written 7d"),
+            ("nats://h:4222?max_age=0d", "max_age is written 7d"),
             ("nats://h:4222?prefix=a.b", "prefix may hold"),
             ("nats://u:secret@h:99999", "write nats://HOST:4222"),
         ] {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::nats::NatsBus;
-use messaging::suite::Broker;
+use messaging::suite::{Broker, Differences};
 use messaging::{Bus, Track};
+use nats::NatsBus;
 
 /// Names of their own on the server; each opening has a connection of its own, as another process has.
 struct Prefix(String);
@@ -14,7 +14,11 @@ struct Prefix(String);
 #[async_trait]
 impl Broker for Prefix {
     async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
-        Arc::new(NatsBus::open(&self.0, clock::system()).await.unwrap().with_lease(lease).on_track(track))
+        Arc::new(NatsBus::open(&self.0, false, clock::system()).await.unwrap().with_lease(lease).on_track(track))
+    }
+
+    fn differences(&self) -> Differences {
+        Differences { read_ahead_counts: true, marks_are_apart: true, ..Differences::default() }
     }
 }
 
@@ -24,6 +28,11 @@ messaging::bus_suite!(match testkit::servers::Nats::shared().await {
 });
 
 messaging::consumer_suite!(match testkit::servers::Nats::shared().await {
+    Some(server) => Prefix(server.fresh()),
+    None => return,
+});
+
+messaging::death_suite!(match testkit::servers::Nats::shared().await {
     Some(server) => Prefix(server.fresh()),
     None => return,
 });

@@ -1,6 +1,11 @@
 //! The adapter for NATS `JetStream` on a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
+mod cluster;
 mod contract;
 mod killed;
+mod limits;
+mod log;
+mod support;
+mod takeover;
 mod tls;

@@ -1,0 +1,134 @@
+//! Publishing, and what is known of groups from outside.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_nats::jetstream;
+use async_trait::async_trait;
+use clock::SharedClock;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use messaging::{Bus, DeadLetter, Error, Event, Subscription, Track};
+use uuid::Uuid;
+
+use super::{
+    connect::Options,
+    connection::Connection,
+    dead_letters,
+    group::{self, Group},
+    message,
+    names::{is_subject, partition},
+    streams::Streams,
+    subscription::NatsSubscription,
+};
+
+/// How long a member keeps its partitions without a sign of life, and a delivery without [`Subscription::extend`].
+const LEASE: Duration = Duration::from_secs(5);
+/// Events whose acknowledgement may be awaited at the same time, each of another key.
+const WINDOW: usize = 256;
+/// How long the server may take to acknowledge or to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to NATS with `JetStream`.
+#[derive(Clone)]
+pub struct NatsBus {
+    connection: Arc<Connection>,
+    lease: Duration,
+    track: Track,
+}
+
+/// Stores one event.
+async fn publish(connection: &Connection, event: &Event) -> Result<(), Error> {
+    if !is_subject(&event.kind) {
+        return Err(Error::Rejected { id: event.id, reason: "a kind is words with dots between".to_owned() });
+    }
+    let headers = message::headers(event, &event.id.to_string())?;
+    connection.store(connection.names().event(partition(event), &event.kind), event, headers).await
+}
+
+impl NatsBus {
+    /// Opens the bus of a URL; connects in the background, and looks for its streams when they are first needed.
+    ///
+    /// `declare` says whether streams that are there already are brought to the limits in the URL; those that are
+    /// missing are declared in any case.
+    ///
+    /// # Errors
+    /// [`Error::Address`], or a file that the URL names cannot be read.
+    pub async fn open(url: &str, declare: bool, clock: SharedClock) -> Result<Self, Error> {
+        let options = Options::parse(url)?;
+        let client = options.connect().await?;
+        let context = jetstream::ContextBuilder::new()
+            .timeout(TIMEOUT)
+            .ack_timeout(TIMEOUT)
+            .max_ack_inflight(2 * WINDOW)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        let streams = Streams::new(context, options.names, options.limits, declare);
+        let connection = Arc::new(Connection { client, clock, streams });
+        Ok(Self { connection, lease: LEASE, track: Track::Stable })
+    }
+
+    /// Sets how long members keep what they do not renew; 5 s where this is not called. Of a group whose members say
+    /// different leases, the shortest counts.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// The same handle for another version of its service: what subscribes here is on that track.
+    pub fn on_track(mut self, track: Track) -> Self {
+        self.track = track;
+        self
+    }
+}
+
+#[async_trait]
+impl Bus for NatsBus {
+    async fn publish(&self, events: &[Event]) -> Result<(), Error> {
+        self.connection.streams.get().await?;
+        let mut keys: HashMap<&str, Vec<&Event>> = HashMap::new();
+        for event in events {
+            keys.entry(&event.key).or_default().push(event);
+        }
+        // One after the other within a key: a failure in between must not let a later one through.
+        let of_key = |events: Vec<&'_ Event>| {
+            let connection = Arc::clone(&self.connection);
+            let events: Vec<Event> = events.into_iter().cloned().collect();
+            async move {
+                for event in &events {
+                    publish(&connection, event).await?;
+                }
+                Ok(())
+            }
+        };
+        stream::iter(keys.into_values().map(of_key)).buffer_unordered(WINDOW).try_collect().await
+    }
+
+    async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
+        if let Some(bad) = kinds.iter().copied().chain([group]).find(|name| !is_subject(name)) {
+            return Err(Error::Address(format!("`{bad}` cannot be the name of a group or a kind")));
+        }
+        let group = Group::new(Arc::clone(&self.connection), group, kinds, self.lease);
+        Ok(Arc::new(NatsSubscription::join(group, self.track).await?))
+    }
+
+    async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        dead_letters::list(&self.connection, group, limit).await
+    }
+
+    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
+        dead_letters::replay(&self.connection, group, event).await
+    }
+
+    async fn depth(&self, group: &str) -> Result<u64, Error> {
+        group::depth(&*self.connection.streams.get().await?, group).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.connection.streams.get().await?.events.get_info().await.map(drop).map_err(Error::bus)
+    }
+
+    async fn close(&self) {
+        if let Err(error) = self.connection.client.drain().await {
+            tracing::debug!(%error, "the connection to NATS was closed before");
+        }
+    }
+}

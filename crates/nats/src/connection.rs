@@ -1,0 +1,56 @@
+//! What the bus and its subscriptions use: the connection, and the streams behind it.
+
+use std::sync::atomic::Ordering;
+
+use async_nats::{
+    Client, HeaderMap,
+    jetstream::context::{PublishError, PublishErrorKind},
+};
+use clock::SharedClock;
+use messaging::{Error, Event};
+
+use super::{names::Names, streams::Streams};
+
+/// A connection to NATS.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) clock: SharedClock,
+    pub(crate) streams: Streams,
+}
+
+impl Connection {
+    pub(crate) fn names(&self) -> &Names {
+        &self.streams.names
+    }
+
+    /// How often the connection was made.
+    pub(crate) fn count(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// Stores one message and waits until it is stored.
+    pub(crate) async fn store(&self, subject: String, event: &Event, headers: HeaderMap) -> Result<(), Error> {
+        let stored = self.streams.context.publish_with_headers(subject, headers, event.data.clone()).await;
+        let stored = match stored {
+            Ok(stored) => stored.await,
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refusal(event, error).await),
+        }
+    }
+
+    /// Why a message was not stored: for ever, or for now.
+    async fn refusal(&self, event: &Event, error: PublishError) -> Error {
+        match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => Error::Rejected { id: event.id, reason: error.to_string() },
+            PublishErrorKind::StreamNotFound => {
+                // Recreated or gone: looked for, and declared again where it is missing, with the next try.
+                self.streams.forget().await;
+                Error::bus(error)
+            }
+            _ => Error::bus(error),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Three servers with three copies of everything.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use messaging::{Bus, Event};
+use nats::NatsBus;
+use testkit::servers::NatsCluster;
+use tokio::time::sleep;
+
+use super::support::{Inbox, Member, event, insist, settled};
+
+const KEYS: u64 = 40;
+
+/// With the lease that ships.
+async fn open(url: &str) -> Arc<dyn Bus> {
+    Arc::new(NatsBus::open(url, false, clock::system()).await.unwrap())
+}
+
+fn assert_all(inbox: &Inbox, rounds: u64) {
+    let seen = inbox.applied();
+    let expected: Vec<u64> = (0..rounds).collect();
+    let wrong: HashMap<_, _> = seen.iter().filter(|(_, numbers)| **numbers != expected).collect();
+    assert!(wrong.is_empty() && seen.len() as u64 == KEYS, "{} keys; {wrong:?}", seen.len());
+}
+
+async fn publish(bus: &Arc<dyn Bus>, rounds: u64, pause: Duration) {
+    for number in 0..rounds {
+        insist(bus, &(0..KEYS).map(|key| event(key, number)).collect::<Vec<Event>>()).await;
+        sleep(pause).await;
+    }
+}
+
+/// Members join and leave while one server after the other is half a second behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_when_a_follower_is_behind_while_members_join() {
+    let Some(cluster) = NatsCluster::start().await else { return };
+    let url = cluster.fresh();
+    let (bus, inbox) = (open(&url).await, Arc::new(Inbox::default()));
+    let steady = Member::start(open(&url).await, &inbox);
+    let rounds = 140;
+    let lagging = async {
+        for turn in 0..8 {
+            let node = turn % cluster.size();
+            cluster.pause(node);
+            let newcomer = Member::start(open(&url).await, &inbox);
+            sleep(Duration::from_millis(500)).await;
+            cluster.resume(node);
+            sleep(Duration::from_millis(700)).await;
+            newcomer.stop().await;
+        }
+    };
+    tokio::join!(publish(&bus, rounds, Duration::from_millis(20)), lagging);
+    settled(&bus).await;
+    steady.stop().await;
+    assert_all(&inbox, rounds);
+}
+
+/// One server after the other is killed and comes back, under load.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_of_the_servers_loses_nothing() {
+    let Some(cluster) = NatsCluster::start().await else { return };
+    let url = cluster.fresh();
+    let (bus, inbox) = (open(&url).await, Arc::new(Inbox::default()));
+    let members = [Member::start(open(&url).await, &inbox), Member::start(open(&url).await, &inbox)];
+    let rounds = 100;
+    let restarting = async {
+        for node in 0..cluster.size() {
+            sleep(Duration::from_secs(2)).await;
+            cluster.kill(node);
+            sleep(Duration::from_millis(500)).await;
+            cluster.restart(node).await;
+            // An operator waits until the server has caught up before the next one goes.
+            testkit::eventually!(within Duration::from_secs(30), bus.ping().await.is_ok());
+            sleep(Duration::from_secs(3)).await;
+        }
+    };
+    tokio::join!(publish(&bus, rounds, Duration::from_millis(80)), restarting);
+    settled(&bus).await;
+    for member in members {
+        member.stop().await;
+    }
+    assert_all(&inbox, rounds);
+}

@@ -1,0 +1,111 @@
+//! What is declared and what is left to the operator, and what the server's own tools show.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream::stream::Config;
+use futures::TryStreamExt as _;
+use messaging::Bus as _;
+use nats::NatsBus;
+use testkit::servers::Nats;
+
+use super::support::{Inbox, Member, event, events, insist, open, operator, settled, stream_name};
+
+#[tokio::test]
+async fn streams_that_are_there_stay_as_the_operator_has_them() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let limited = format!("{url}&max_bytes=1000000&max_age=2h");
+    open(&limited).await.ping().await.unwrap();
+    let config = || async { events(&url).await.get_info().await.unwrap().config };
+    assert_eq!((config().await.max_bytes, config().await.max_age), (1_000_000, Duration::from_hours(2)));
+    let edited = Config { max_age: Duration::from_hours(9), ..config().await };
+    operator(&url).await.update_stream(edited).await.unwrap();
+    open(&format!("{url}&max_age=3h")).await.ping().await.unwrap();
+    assert_eq!(config().await.max_age, Duration::from_hours(9));
+    let declaring = NatsBus::open(&format!("{url}&max_age=3h"), true, clock::system()).await.unwrap();
+    declaring.ping().await.unwrap();
+    assert_eq!(config().await.max_age, Duration::from_hours(3));
+}
+
+/// An account that may not create streams works with those that are there, and says what is missing otherwise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_may_not_create_streams_is_enough() {
+    let settings = r#"
+        jetstream: {}
+        accounts: { A: { jetstream: enabled, users: [
+            { user: operator, password: o },
+            { user: service, password: s, permissions: { publish: { deny: ["$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>"] } } }
+        ] } }
+    "#;
+    let Some(server) = Nats::with_settings(settings).await else { return };
+    let host = server.url().trim_start_matches("nats://");
+    let url = format!("nats://service:s@{host}?prefix=shop");
+    let refused = open(&url).await.ping().await.unwrap_err();
+    let refused = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(refused.contains("shop-events") && refused.contains("create it yourself"), "{refused}");
+    let client = async_nats::ConnectOptions::with_user_and_password("operator".into(), "o".into());
+    let operator = async_nats::jetstream::new(client.connect(host).await.unwrap());
+    for (name, subjects) in [("shop-events", vec!["shop.event.>", "shop.replay.>"]), ("shop-dead", vec!["shop.dead.>"])]
+    {
+        let subjects = subjects.into_iter().map(str::to_owned).collect();
+        operator.create_stream(Config { name: name.to_owned(), subjects, ..Config::default() }).await.unwrap();
+    }
+    let (bus, inbox) = (open(&url).await, Arc::new(Inbox::default()));
+    let member = Member::start(open(&url).await, &inbox);
+    insist(&bus, &[event("a", 1), event("b", 2)]).await;
+    testkit::eventually!(within Duration::from_secs(30), inbox.count() == 2);
+    member.stop().await;
+}
+
+/// An account whose streams must have a bound.
+#[tokio::test]
+async fn an_account_that_demands_max_bytes_is_given_it() {
+    let settings = r#"
+        jetstream: {}
+        accounts: { A: { jetstream: { max_bytes_required: true, max_store: 100MB }, users: [{ user: u, password: p }] } }
+        no_auth_user: u
+    "#;
+    let Some(server) = Nats::with_settings(settings).await else { return };
+    let url = server.fresh();
+    let refused = open(&url).await.ping().await.unwrap_err();
+    let refused = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(refused.contains("max_bytes"), "{refused}");
+    open(&format!("{url}&max_bytes=1048576")).await.ping().await.unwrap();
+}
+
+/// What `nats consumer report` reads: lag and redeliveries by group and partition, and asking for depth makes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_servers_own_report_shows_groups_and_partitions() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url).await;
+    let subscription = bus.subscribe("group", &[super::support::KIND]).await.unwrap();
+    insist(&bus, &(0..40).map(|n| event(n, n)).collect::<Vec<_>>()).await;
+    let stream = events(&url).await;
+    let report = || async {
+        let infos: Vec<_> = stream.consumers().try_collect().await.unwrap();
+        let sum = |of: fn(&async_nats::jetstream::consumer::Info) -> u64| infos.iter().map(of).sum::<u64>();
+        (infos.len(), sum(|info| info.num_pending), sum(|info| info.num_redelivered as u64))
+    };
+    assert_eq!(report().await, (32, 40, 0));
+    for _ in 0..5 {
+        assert_eq!(bus.depth("group").await.unwrap(), 40);
+    }
+    assert_eq!(report().await.0, 32, "asking made no consumers");
+    let delivery = subscription.fetch(1).await.unwrap().remove(0);
+    subscription.retry(&delivery, Duration::from_millis(10)).await.unwrap();
+    let again = loop {
+        let fetched = subscription.fetch(8).await.unwrap();
+        if let Some(again) = fetched.into_iter().find(|fetched| fetched.event.id == delivery.event.id) {
+            break again;
+        }
+    };
+    assert_eq!((again.attempt, report().await.2), (2, 1));
+    subscription.close().await;
+    let inbox = Arc::new(Inbox::default());
+    let member = Member::start(open(&url).await, &inbox);
+    settled(&bus).await;
+    member.stop().await;
+    assert_eq!(report().await, (32, 0, 0));
+    assert!(stream_name(&url, "events").ends_with("-events"));
+}
