@@ -4,7 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
-use uuid::Uuid;
 
 use crate::commands;
 
@@ -95,38 +94,7 @@ enum Command {
         #[arg(long, global = true, value_name = "URL", env = "TRIREME_BUS__URL", hide_env_values = true)]
         bus: Option<String>,
         #[command(subcommand)]
-        what: Dlq,
-    },
-}
-
-/// What to do with dead letters.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Dlq {
-    /// List them, oldest first.
-    List {
-        /// Of this consumer group only.
-        #[arg(long)]
-        group: Option<String>,
-        /// For scripts: one JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show one with its reason, its headers and its data.
-    Show {
-        /// The event's id.
-        id: Uuid,
-    },
-    /// Hand one, or all, to its group again.
-    Replay {
-        /// The event's id.
-        #[arg(required_unless_present = "all")]
-        id: Option<Uuid>,
-        /// Every dead letter there is, oldest first.
-        #[arg(long, conflicts_with = "id")]
-        all: bool,
-        /// Of this consumer group only.
-        #[arg(long)]
-        group: Option<String>,
+        action: commands::dlq::Action,
     },
 }
 
@@ -153,7 +121,7 @@ impl Arguments {
             Command::Down => commands::down::run(&data).await,
             Command::Demo { once } => commands::demo::run(&data, once).await,
             Command::Status { json } => commands::status::run(&data, json),
-            Command::Dlq { bus, what } => commands::dlq::run(&data, bus, what).await,
+            Command::Dlq { bus, action } => commands::dlq::run(&data, bus, action).await,
             Command::Verify => commands::verify::run(&data).await,
             Command::Smoke { url, canary, canary_key } => {
                 commands::smoke::run(&url, canary, canary_key.as_deref()).await

@@ -6,7 +6,7 @@ pub(crate) use story::Story;
 
 use crate::{
     data::Data,
-    output::{Output, bold, dim},
+    output::{Output, addresses, bold, dim},
     service::Service,
     state::State,
 };
@@ -16,7 +16,7 @@ pub(crate) fn farewell(data: &Data, state: &State, output: &Output) {
     let http = |name| state.service(name).map(|service| service.addresses.http.as_str()).unwrap_or_default();
     let (user, order) = (http(Service::User), http(Service::Order));
     output.line(&format!("\n{}", bold("Everything stays up. Try it:")));
-    for line in super::commands::addresses(state) {
+    for line in addresses(state) {
         output.line(&line);
     }
     let json = "-H 'content-type: application/json'";

@@ -9,7 +9,10 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::service::Service;
+use crate::{
+    service::Service,
+    state::{Addresses, ServerState, ServiceState, State},
+};
 
 /// Where the services' logs go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,4 +133,18 @@ pub(crate) fn mark(good: bool) -> String {
     let (colour, mark) = if good { (AnsiColor::Green, "✓") } else { (AnsiColor::Red, "✗") };
     let style = colour.on_default().bold();
     format!("{style}{mark}{style:#}")
+}
+
+/// One line for each service, and for each server that they run on.
+pub(crate) fn addresses(state: &State) -> Vec<String> {
+    let line = |service: &ServiceState| {
+        let pid = service.pid.map(|pid| dim(&format!("pid {pid}"))).unwrap_or_default();
+        let Addresses { http, grpc, admin } = &service.addresses;
+        format!("  {:<8} {http}   {} {grpc}   {} {admin}   {pid}", service.name, dim("gRPC"), dim("admin"))
+    };
+    let server = |server: &ServerState| {
+        let pid = server.pid.map(|pid| dim(&format!("pid {pid}"))).unwrap_or_default();
+        format!("  {:<8} 127.0.0.1:{}   {pid}", server.name, server.port)
+    };
+    state.services.iter().map(line).chain(state.servers.iter().map(server)).collect()
 }

@@ -31,10 +31,6 @@ const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
     ("crates/sqlite", "", "subscription", "bus"),
     ("crates/telemetry", "", "carrier", "scope"),
     ("crates/telemetry", "", "otlp", "guard"),
-    ("tools/trireme", "", "commands", "cli"),
-    ("tools/trireme", "", "demo", "commands"),
-    ("tools/trireme", "", "service", "data"),
-    ("tools/trireme", "", "state", "service"),
 ];
 
 /// A use of one module by its sibling: the module around both, the user and the used.

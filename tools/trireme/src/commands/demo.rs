@@ -21,7 +21,7 @@ pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
     if data.lock()?.is_none() {
         output.line(&dim("trireme runs already: the story is told on what runs"));
         let state = data.state()?;
-        let code = told(&data, &state, &output).await?;
+        let code = tell(&data, &state, &output).await?;
         demo::farewell(&data, &state, &output);
         return Ok(code);
     }
@@ -47,7 +47,7 @@ pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
 
 async fn show(supervisor: &Supervisor, data: &Data, output: &Output, once: bool) -> Result<ExitCode> {
     supervisor.ready(up::READY).await?;
-    let code = told(data, &supervisor.state(), output).await;
+    let code = tell(data, &supervisor.state(), output).await;
     if once {
         return code;
     }
@@ -57,17 +57,10 @@ async fn show(supervisor: &Supervisor, data: &Data, output: &Output, once: bool)
 }
 
 /// The story, and the proof.
-async fn told(data: &Data, state: &State, output: &Output) -> Result<ExitCode> {
+async fn tell(data: &Data, state: &State, output: &Output) -> Result<ExitCode> {
     Story::new(data, state, output).tell().await?;
     output.line("\nDoes it all add up? The services' own books say:");
     let report = verify(state, &super::credential(data)?, PATIENCE).await?;
     output.lines(&report.lines());
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// For the story: the role of an operator.
-pub(crate) async fn grant(data: &Data, state: &State, email: &str) -> Result<()> {
-    let granted = super::grant(data, state, email, "operator").await?;
-    anyhow::ensure!(granted.status.success(), "`user grant`: {}", String::from_utf8_lossy(&granted.stderr));
-    Ok(())
 }

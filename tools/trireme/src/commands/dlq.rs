@@ -3,12 +3,12 @@
 use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
 use messaging::{Bus, DeadLetter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    cli::Dlq,
     data::Data,
     output::{Output, bold, dim},
 };
@@ -16,7 +16,38 @@ use crate::{
 /// More than a person reads, and as much as fits into memory with ease.
 const LIMIT: usize = 10_000;
 
-pub(crate) async fn run(path: &Path, bus: Option<String>, what: Dlq) -> Result<ExitCode> {
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// List them, oldest first.
+    List {
+        /// Of this consumer group only.
+        #[arg(long)]
+        group: Option<String>,
+        /// For scripts: one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one with its reason, its headers and its data.
+    Show {
+        /// The event's id.
+        id: Uuid,
+    },
+    /// Hand one, or all, to its group again.
+    Replay {
+        /// The event's id.
+        #[arg(required_unless_present = "all")]
+        id: Option<Uuid>,
+        /// Every dead letter there is, oldest first.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        /// Of this consumer group only.
+        #[arg(long)]
+        group: Option<String>,
+    },
+}
+
+pub(crate) async fn run(path: &Path, bus: Option<String>, action: Action) -> Result<ExitCode> {
     let url = if let Some(url) = bus {
         url
     } else {
@@ -24,10 +55,10 @@ pub(crate) async fn run(path: &Path, bus: Option<String>, what: Dlq) -> Result<E
         data.bus(&data.state()?)?
     };
     let bus = backends::bus(&messaging::Config::new(url), clock::system()).await.context("cannot open the bus")?;
-    let done = match what {
-        Dlq::List { group, json } => list(&*bus, group.as_deref(), json).await,
-        Dlq::Show { id } => show(&*bus, id).await,
-        Dlq::Replay { id, group, .. } => replay(&bus, id, group.as_deref()).await,
+    let done = match action {
+        Action::List { group, json } => list(&*bus, group.as_deref(), json).await,
+        Action::Show { id } => show(&*bus, id).await,
+        Action::Replay { id, group, .. } => replay(&bus, id, group.as_deref()).await,
     };
     bus.close().await;
     done.map(|()| ExitCode::SUCCESS)

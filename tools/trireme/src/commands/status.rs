@@ -5,10 +5,9 @@ use std::{path::Path, process::ExitCode};
 use anyhow::Result;
 use serde_json::json;
 
-use super::addresses;
 use crate::{
     data::Data,
-    output::{Output, bold, mark},
+    output::{Output, addresses, bold, mark},
     process,
     state::State,
 };

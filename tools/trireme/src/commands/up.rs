@@ -10,10 +10,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tokio::time::{Instant, sleep};
 
-use super::addresses;
 use crate::{
     data::Data,
-    output::{Logs, Output, bold, dim},
+    output::{Logs, Output, addresses, bold, dim},
     service::binaries,
     signals::Signals,
     supervisor::{Options, Supervisor},

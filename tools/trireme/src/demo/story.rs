@@ -5,9 +5,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    commands::demo::grant,
     data::Data,
     output::{Output, bold, dim, mark},
+    roles,
     service::Service,
     shop::{Person, Product, Shop},
     state::State,
@@ -78,7 +78,8 @@ impl<'a> Story<'a> {
 
     async fn operator(&self) -> Result<Person> {
         let grace = self.shop.sign_up("Grace").await?;
-        grant(self.data, self.state, &grace.email).await?;
+        let granted = roles::grant(self.data, self.state, &grace.email, "operator").await?;
+        ensure!(granted.status.success(), "`user grant`: {}", String::from_utf8_lossy(&granted.stderr));
         let grace = self.shop.log_in(grace.email).await?;
         self.done("Grace becomes an operator", "trireme grant EMAIL operator");
         Ok(grace)

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::Options;
 use crate::{
+    environment::environment,
     http::Http,
     output::{Logs, Output},
     service::Service,
@@ -127,6 +128,6 @@ impl Shared {
     }
 
     pub(super) fn environment(&self, service: Service) -> Result<Vec<(&'static str, String)>> {
-        service.environment(&self.options.data, &self.state.borrow())
+        environment(service, &self.options.data, &self.state.borrow())
     }
 }
