@@ -1,4 +1,4 @@
-//! Envoy, the mesh on a laptop: its way in has the same paths, each to the same service.
+//! Envoy, the mesh on a laptop: its entry point has the same paths, each to the same service.
 
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ fn envoy_has_the_same_way_in() {
     }
 }
 
-/// A path of Envoy's that the description does not have would be a second way in.
+/// A path of Envoy's that the description does not have would be a second entry point.
 #[test]
 fn envoy_has_no_other_way_in() {
     for route in list(&public()) {

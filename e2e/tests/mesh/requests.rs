@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// Somebody who is logged in, at the way in.
+/// Somebody who is logged in, at the entry point.
 #[derive(Clone)]
 pub(crate) struct Customer {
     http: Http,

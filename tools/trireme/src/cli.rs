@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 
-/// Runs user, order and payment on this machine, and looks after them.
+/// Runs user, order and payment on this machine and supervises them.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Arguments {
@@ -49,7 +49,7 @@ enum Command {
     },
     /// Ask the running services to prove that stock, orders and money add up.
     Verify,
-    /// Place an order through a gateway and take it back, to see that a deployment works.
+    /// Place an order through a gateway and cancel it, to see that a deployment works.
     ///
     /// A new customer signs up, orders one piece of the first product that is there, sees the order confirmed and
     /// counted, cancels it, sees it cancelled and the payment voided, and closes the account, also where something went
@@ -58,15 +58,15 @@ enum Command {
         /// Where the public interface of all three is.
         #[arg(default_value = "http://127.0.0.1:8080", env = "TRIREME_URL")]
         url: String,
-        /// Mark each request for the canary, `x-canary: true`, and make sure that version 2 answers, where the way in
-        /// says so (`x-upstream`).
+        /// Mark each request for the canary, `x-canary: true`, and make sure that version 2 answers, where the
+        /// entry point says so (`x-upstream`).
         #[arg(long)]
         canary: bool,
         /// The key by which a gateway lets the mark through, in a file.
         #[arg(long, value_name = "FILE", requires = "canary")]
         canary_key: Option<PathBuf>,
     },
-    /// Compare version 2 of a service with version 1 by what Prometheus knows: go on with it, or take it back.
+    /// Compare version 2 of a service with version 1 by what Prometheus knows: promote it, or roll it back.
     ///
     /// Asks for requests, their errors (HTTP 5xx, and the codes of gRPC that stand for the same) and their durations, by
     /// the label `version` (v1, v2) of the service's job.
@@ -84,10 +84,10 @@ enum Command {
         /// What it may do.
         role: Role,
     },
-    /// Look at events that a consumer has given up, and bring them back.
+    /// Show the dead letters: events that a consumer has given up; and replay them.
     ///
     /// An event goes to the dead letters when its handler has failed as often as its policy allows, or says that
-    /// trying again is useless. Its key has gone on without it. Repair the cause, then replay it: it is handled again,
+    /// trying again is useless. The later events of its key were handled without it. Repair the cause, then replay it: it is handled again,
     /// after what waits for the same key, by the group that gave it up and by no other.
     Dlq {
         /// The bus, where it is not that of the data directory: `sqlite://PATH`, `nats://HOST:4222`.
@@ -103,7 +103,7 @@ enum Command {
 enum Role {
     /// Order for oneself.
     Customer,
-    /// Fulfil orders, look after products.
+    /// Fulfil orders, manage products.
     Operator,
 }
 

@@ -16,7 +16,7 @@ use rustls::crypto::aws_lc_rs;
 use serde_json::Value;
 
 const LIMIT: usize = 4 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keeps connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -97,9 +97,9 @@ impl Http {
             let body = serde_json::from_slice(&body).unwrap_or_default();
             anyhow::Ok(Answer { status: head.status, headers: head.headers, body })
         };
-        let answer = tokio::time::timeout(PATIENCE, exchange).await;
+        let answer = tokio::time::timeout(TIMEOUT, exchange).await;
         answer
-            .unwrap_or_else(|_| bail!("no answer within {PATIENCE:?}"))
+            .unwrap_or_else(|_| bail!("no answer within {TIMEOUT:?}"))
             .with_context(|| format!("{method} {}", url.split('?').next().unwrap_or(url)))
     }
 }

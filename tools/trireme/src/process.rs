@@ -10,7 +10,7 @@ use nix::{
     unistd::Pid,
 };
 
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// When the process started, as the system puts it; `None` when there is no such process.
 ///
@@ -42,15 +42,15 @@ pub(crate) fn signal(pid: u32, signal: Signal) -> bool {
     i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), signal).is_ok())
 }
 
-/// Ends a process that is not this one's child: asks first, kills after `patience`.
-pub(crate) async fn end(pid: u32, since: &str, patience: Duration) {
+/// Ends a process that is not this one's child: asks first, kills after `timeout`.
+pub(crate) async fn end(pid: u32, since: &str, timeout: Duration) {
     for ending in [Signal::SIGTERM, Signal::SIGKILL] {
         let asked = Instant::now();
         if is_alive(pid, since) {
             signal(pid, ending);
         }
-        while is_alive(pid, since) && asked.elapsed() < patience {
-            tokio::time::sleep(LOOK).await;
+        while is_alive(pid, since) && asked.elapsed() < timeout {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

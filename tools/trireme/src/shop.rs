@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::http::{Answer, Http};
 
 const PASSWORD: &str = "correct horse battery staple";
-/// How long a state may take that follows from events.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a state that follows from events may take.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Where the services are.
 #[derive(Debug)]
@@ -20,10 +20,10 @@ pub(crate) struct Shop {
     http: Http,
     user: String,
     order: String,
-    /// What every request carries.
-    marks: Vec<(&'static str, String)>,
-    /// How often something that has to come is looked for.
-    look: Duration,
+    /// Headers of every request.
+    headers: Vec<(&'static str, String)>,
+    /// The pause between two requests while a state is waited for.
+    poll_interval: Duration,
 }
 
 /// Somebody who has logged in.
@@ -45,16 +45,16 @@ pub(crate) struct Product {
 impl Shop {
     /// By the base URLs of the two services.
     pub(crate) fn new(user: &str, order: &str) -> Self {
-        let look = Duration::from_millis(20);
-        Self { http: Http::new(), user: user.to_owned(), order: order.to_owned(), marks: Vec::new(), look }
+        let poll_interval = Duration::from_millis(20);
+        Self { http: Http::new(), user: user.to_owned(), order: order.to_owned(), headers: Vec::new(), poll_interval }
     }
 
-    /// By the one URL of a gateway, which counts requests; each carries these headers.
-    pub(crate) fn behind(gateway: &str, marks: Vec<(&'static str, String)>) -> Self {
-        Self { marks, look: Duration::from_millis(250), ..Self::new(gateway, gateway) }
+    /// By the one URL of a gateway, which limits the rate of requests; each has these headers.
+    pub(crate) fn at_gateway(gateway: &str, headers: Vec<(&'static str, String)>) -> Self {
+        Self { headers, poll_interval: Duration::from_millis(250), ..Self::new(gateway, gateway) }
     }
 
-    /// Who answers, where the way in says so.
+    /// Which version answers, where the entry point says so.
     pub(crate) async fn upstream(&self) -> Result<Option<String>> {
         let url = format!("{}/v1/products?limit=1", self.order);
         let answer = self.send(Method::GET, &url, &[], None).await?.expect(&[200], "listing products")?;
@@ -138,10 +138,10 @@ impl Shop {
             if status == expected {
                 return Ok((order, seen));
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > SETTLE_TIMEOUT {
                 bail!("order {id} should be {expected} by now, and is {status}: {order}");
             }
-            sleep(self.look).await;
+            sleep(self.poll_interval).await;
         }
     }
 
@@ -153,10 +153,10 @@ impl Shop {
             if placed == orders {
                 return Ok(());
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > SETTLE_TIMEOUT {
                 bail!("the account counts {placed} orders, not {orders}");
             }
-            sleep(self.look).await;
+            sleep(self.poll_interval).await;
         }
     }
 
@@ -175,8 +175,8 @@ impl Shop {
     }
 
     async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
-        let marks = self.marks.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers: Vec<_> = headers.iter().copied().chain(marks).collect();
+        let of_all = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers: Vec<_> = headers.iter().copied().chain(of_all).collect();
         self.http.send(method, url, &headers, body).await
     }
 }

@@ -64,18 +64,18 @@ struct Books {
     payment: AuditResponse,
 }
 
-/// Asks until everything holds, or until `patience` is over: orders may be under way.
+/// Asks until everything holds, or until `timeout` is over: orders may be under way.
 ///
 /// # Errors
 ///
 /// A service does not answer.
-pub async fn verify(state: &State, credential: &Credential, patience: Duration) -> Result<Report> {
+pub async fn verify(state: &State, credential: &Credential, timeout: Duration) -> Result<Report> {
     let start = Instant::now();
     loop {
         let found = ask(state, credential).await.map(|books| examine(&books));
         match found {
-            Ok(report) if report.holds() || start.elapsed() >= patience => return Ok(report),
-            Err(error) if start.elapsed() >= patience => return Err(error),
+            Ok(report) if report.holds() || start.elapsed() >= timeout => return Ok(report),
+            Err(error) if start.elapsed() >= timeout => return Err(error),
             _ => sleep(LOOK).await,
         }
     }

@@ -64,13 +64,13 @@ impl Seen {
         if self.requests > 0.0 { self.errors / self.requests } else { 0.0 }
     }
 
-    /// The least bound within which so large a part of the requests was answered.
-    fn bound(&self, part: f64) -> Option<f64> {
+    /// The least bound within which this fraction of the requests was answered.
+    fn bound(&self, fraction: f64) -> Option<f64> {
         let (_, all) = self.within.last().filter(|(_, all)| *all > 0.0)?;
-        self.within.iter().find(|(_, count)| *count >= part * all).map(|(bound, _)| *bound)
+        self.within.iter().find(|(_, count)| *count >= fraction * all).map(|(bound, _)| *bound)
     }
 
-    /// The part of the requests that took longer than a bound.
+    /// The fraction of the requests that took longer than a bound.
     fn slower_than(&self, bound: f64) -> Option<f64> {
         let (_, all) = self.within.last().filter(|(_, all)| *all > 0.0)?;
         let (_, count) = self.within.iter().find(|(known, _)| *known >= bound)?;
@@ -108,8 +108,8 @@ impl Question {
     }
 
     /// Selects series of the service, whichever protocol they are of.
-    fn series(&self, service: &str, part: &str, matcher: &str) -> String {
-        let names = format!("http_server_request_duration_seconds_{part}|rpc_server_call_duration_seconds_{part}");
+    fn series(&self, service: &str, suffix: &str, matcher: &str) -> String {
+        let names = format!("http_server_request_duration_seconds_{suffix}|rpc_server_call_duration_seconds_{suffix}");
         let labels = self.label.iter().fold(String::new(), |all, (name, value)| format!("{all},{name}=\"{value}\""));
         format!("{{__name__=~\"{names}\",job=~\"(.+/)?{service}(-admin)?\"{labels}{matcher}}}")
     }
@@ -179,7 +179,7 @@ pub(crate) async fn run(service: &str, question: &Question) -> Result<ExitCode> 
     for (version, seen) in [("v1", &stable), ("v2", &canary)] {
         let errors = format!("{:.2} %", seen.error_rate() * 100.0);
         let slow = bound.and_then(|bound| seen.slower_than(bound));
-        let slow = slow.map(|part| format!("{:.2} %", part * 100.0)).unwrap_or_default();
+        let slow = slow.map(|fraction| format!("{:.2} %", fraction * 100.0)).unwrap_or_default();
         let name = format!("{service} {version}");
         output.line(&format!("{name:<12}{:>10.0}{errors:>10}{slow:>12}", seen.requests));
     }

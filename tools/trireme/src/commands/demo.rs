@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 
-use super::{up, verify::PATIENCE};
+use super::{up, verify::SETTLE_TIMEOUT};
 use crate::{
     data::Data,
     demo::{self, Story},
@@ -46,7 +46,7 @@ pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
 }
 
 async fn show(supervisor: &Supervisor, data: &Data, output: &Output, once: bool) -> Result<ExitCode> {
-    supervisor.ready(up::READY).await?;
+    supervisor.ready(up::READY_TIMEOUT).await?;
     let code = tell(data, &supervisor.state(), output).await;
     if once {
         return code;
@@ -60,7 +60,7 @@ async fn show(supervisor: &Supervisor, data: &Data, output: &Output, once: bool)
 async fn tell(data: &Data, state: &State, output: &Output) -> Result<ExitCode> {
     Story::new(data, state, output).tell().await?;
     output.line("\nDoes it all add up? The services' own books say:");
-    let report = verify(state, &super::credential(data)?, PATIENCE).await?;
+    let report = verify(state, &super::credential(data)?, SETTLE_TIMEOUT).await?;
     output.lines(&report.lines());
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -65,14 +65,14 @@ pub(crate) async fn run(path: &Path, bus: Option<String>, action: Action) -> Res
 }
 
 async fn list(bus: &dyn Bus, group: Option<&str>, json: bool) -> Result<()> {
-    let letters = bus.dead_letters(group, LIMIT).await?;
+    let dead_letters = bus.dead_letters(group, LIMIT).await?;
     let output = Output::new();
     if json {
-        output.lines(&letters.iter().map(|letter| object(letter).to_string()).collect::<Vec<_>>());
-    } else if letters.is_empty() {
+        output.lines(&dead_letters.iter().map(|dead_letter| object(dead_letter).to_string()).collect::<Vec<_>>());
+    } else if dead_letters.is_empty() {
         output.line("no dead letters");
     } else {
-        output.lines(&table(&letters));
+        output.lines(&table(&dead_letters));
         output.line("");
         output.line(&dim("`trireme dlq show ID` tells why; `trireme dlq replay ID` brings one back"));
     }
@@ -80,57 +80,57 @@ async fn list(bus: &dyn Bus, group: Option<&str>, json: bool) -> Result<()> {
 }
 
 async fn show(bus: &dyn Bus, id: Uuid) -> Result<()> {
-    for letter in of(bus.dead_letters(None, LIMIT).await?, id)? {
+    for dead_letter in of(bus.dead_letters(None, LIMIT).await?, id)? {
         let output = Output::new();
         let line = |name: &str, value: &str| output.line(&format!("{} {value}", dim(&format!("{name:<12}"))));
-        line("group", &letter.group);
-        line("cause", letter.reason.cause.as_str());
-        line("detail", &letter.reason.detail);
-        line("died", &clock::rfc3339(letter.dead_at));
-        line("attempts", &letter.attempts.to_string());
-        line("replays", &letter.replays.to_string());
-        for (name, value) in letter.event.to_headers("") {
+        line("group", &dead_letter.group);
+        line("cause", dead_letter.reason.cause.as_str());
+        line("detail", &dead_letter.reason.detail);
+        line("died", &clock::rfc3339(dead_letter.dead_at));
+        line("attempts", &dead_letter.attempts.to_string());
+        line("replays", &dead_letter.replays.to_string());
+        for (name, value) in dead_letter.event.to_headers("") {
             line(&name, &value);
         }
-        output.line(&pretty(&letter));
+        output.line(&pretty(&dead_letter));
     }
     Ok(())
 }
 
 async fn replay(bus: &Arc<dyn Bus>, id: Option<Uuid>, group: Option<&str>) -> Result<()> {
-    let mut letters = bus.dead_letters(group, LIMIT).await?;
+    let mut dead_letters = bus.dead_letters(group, LIMIT).await?;
     if let Some(id) = id {
-        letters = of(letters, id)?;
+        dead_letters = of(dead_letters, id)?;
     }
     let output = Output::new();
-    for letter in &letters {
-        let DeadLetter { group, event, .. } = letter;
+    for dead_letter in &dead_letters {
+        let DeadLetter { group, event, .. } = dead_letter;
         bus.replay(group, event.id).await?;
         output.line(&format!("{} of {} goes to {} again", event.kind, event.key, bold(group)));
     }
-    let hint = if letters.is_empty() { "no dead letters" } else { "`trireme dlq list` shows what comes back" };
+    let hint = if dead_letters.is_empty() { "no dead letters" } else { "`trireme dlq list` shows what comes back" };
     output.line(&dim(hint));
     Ok(())
 }
 
-/// The letters of an event: each group may have one.
-fn of(letters: Vec<DeadLetter>, id: Uuid) -> Result<Vec<DeadLetter>> {
-    let found: Vec<_> = letters.into_iter().filter(|letter| letter.event.id == id).collect();
+/// The dead letters of an event: each group may have one.
+fn of(dead_letters: Vec<DeadLetter>, id: Uuid) -> Result<Vec<DeadLetter>> {
+    let found: Vec<_> = dead_letters.into_iter().filter(|dead_letter| dead_letter.event.id == id).collect();
     if found.is_empty() {
         bail!("no dead letter {id}: `trireme dlq list` shows what there is");
     }
     Ok(found)
 }
 
-fn table(letters: &[DeadLetter]) -> Vec<String> {
+fn table(dead_letters: &[DeadLetter]) -> Vec<String> {
     let heads = ["died", "group", "kind", "key", "tries", "cause", "id"];
-    let row = |letter: &DeadLetter| {
-        let DeadLetter { group, event, attempts, reason, dead_at, .. } = letter;
+    let row = |dead_letter: &DeadLetter| {
+        let DeadLetter { group, event, attempts, reason, dead_at, .. } = dead_letter;
         let (kind, key) = (event.kind.clone(), event.key.clone());
         let cause = reason.cause.to_string();
         [clock::rfc3339(*dead_at), group.clone(), kind, key, attempts.to_string(), cause, event.id.to_string()]
     };
-    let rows: Vec<[String; 7]> = letters.iter().map(row).collect();
+    let rows: Vec<[String; 7]> = dead_letters.iter().map(row).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heads[column].len()]).max().unwrap_or_default()
@@ -144,8 +144,8 @@ fn table(letters: &[DeadLetter]) -> Vec<String> {
     std::iter::once(head).chain(rows.iter().map(|row| line(row))).collect()
 }
 
-fn object(letter: &DeadLetter) -> Value {
-    let DeadLetter { group, event, attempts, replays, reason, dead_at } = letter;
+fn object(dead_letter: &DeadLetter) -> Value {
+    let DeadLetter { group, event, attempts, replays, reason, dead_at } = dead_letter;
     json!({
         "id": event.id, "group": group, "kind": event.kind, "key": event.key, "attempts": attempts,
         "replays": replays, "cause": reason.cause.as_str(), "detail": reason.detail,
@@ -154,7 +154,7 @@ fn object(letter: &DeadLetter) -> Value {
 }
 
 /// The data, indented where it is JSON.
-fn pretty(letter: &DeadLetter) -> String {
-    let data = letter.event.decode::<Value>().and_then(|data| serde_json::to_string_pretty(&data));
-    data.unwrap_or_else(|_| String::from_utf8_lossy(&letter.event.data).into_owned())
+fn pretty(dead_letter: &DeadLetter) -> String {
+    let data = dead_letter.event.decode::<Value>().and_then(|data| serde_json::to_string_pretty(&data));
+    data.unwrap_or_else(|_| String::from_utf8_lossy(&dead_letter.event.data).into_owned())
 }

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use crate::{data::Data, output::Output, process, supervisor};
 
 /// Longer than a supervisor waits for its services.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run(path: &Path) -> Result<ExitCode> {
     let (data, output) = (Data::open(path)?, Output::new());
@@ -20,17 +20,17 @@ pub(crate) async fn run(path: &Path) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let waiting = output.wait("stopping");
-    let (asked, mut told) = (Instant::now(), None);
+    let (asked, mut signalled) = (Instant::now(), None);
     while data.lock()?.is_none() {
         // A supervisor writes down its pid a moment after it has taken the lock.
-        if told.is_none() {
-            told = data.state()?.pid.filter(|pid| process::signal(*pid, Signal::SIGTERM));
+        if signalled.is_none() {
+            signalled = data.state()?.pid.filter(|pid| process::signal(*pid, Signal::SIGTERM));
         }
-        if asked.elapsed() > PATIENCE {
-            let pid = told.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-            bail!("the supervisor{pid} has not ended within {PATIENCE:?}: see {}", data.join("logs").display());
+        if asked.elapsed() > STOP_TIMEOUT {
+            let pid = signalled.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            bail!("the supervisor{pid} has not ended within {STOP_TIMEOUT:?}: see {}", data.join("logs").display());
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     drop(waiting);
     output.line("stopped");

@@ -12,17 +12,17 @@ use crate::{
 
 pub(crate) async fn run(url: &str, canary: bool, key: Option<&Path>) -> Result<ExitCode> {
     let output = Output::new();
-    let mut marks = Vec::new();
+    let mut headers = Vec::new();
     if canary {
-        marks.push(("x-canary", "true".to_owned()));
+        headers.push(("x-canary", "true".to_owned()));
     }
     if let Some(path) = key {
         let key = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        marks.push(("x-canary-key", key.trim().to_owned()));
+        headers.push(("x-canary-key", key.trim().to_owned()));
     }
-    let shop = Shop::behind(url.trim_end_matches('/'), marks);
+    let shop = Shop::at_gateway(url.trim_end_matches('/'), headers);
     if canary {
-        met(&shop, &output).await?;
+        check_version(&shop, &output).await?;
     }
     let person = shop.sign_up("Smoke").await?;
     done(&output, "a customer signs up and logs in", &person.email);
@@ -40,7 +40,7 @@ fn done(output: &Output, what: &str, detail: &str) {
 }
 
 /// Makes sure that version 2 answers, where that can be known.
-async fn met(shop: &Shop, output: &Output) -> Result<()> {
+async fn check_version(shop: &Shop, output: &Output) -> Result<()> {
     match shop.upstream().await? {
         Some(upstream) => {
             ensure!(
@@ -49,7 +49,7 @@ async fn met(shop: &Shop, output: &Output) -> Result<()> {
             );
             done(output, "version 2 answers", &upstream);
         }
-        None => output.line(&format!("  ? {}", dim("the way in does not say which version answers"))),
+        None => output.line(&format!("  ? {}", dim("the entry point does not say which version answers"))),
     }
     Ok(())
 }

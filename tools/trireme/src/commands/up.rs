@@ -19,8 +19,8 @@ use crate::{
 };
 
 /// A slow machine under load may take this long.
-pub(super) const READY: Duration = Duration::from_mins(1);
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const READY_TIMEOUT: Duration = Duration::from_mins(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs until Ctrl-C or SIGTERM; `detached` says that nobody watches.
 pub(crate) async fn run(path: &Path, servers: bool, detached: bool) -> Result<ExitCode> {
@@ -45,7 +45,7 @@ pub(crate) async fn run(path: &Path, servers: bool, detached: bool) -> Result<Ex
 }
 
 async fn keep(supervisor: &Supervisor, output: &Output) -> Result<()> {
-    supervisor.ready(READY).await?;
+    supervisor.ready(READY_TIMEOUT).await?;
     output.notice(&bold("user, order and payment are ready"));
     for line in addresses(&supervisor.state()) {
         output.notice(&line);
@@ -106,10 +106,10 @@ pub(crate) async fn detach(path: &Path, servers: bool) -> Result<ExitCode> {
             output.line(&format!("  stop with: trireme down --data {shown}"));
             return Ok(ExitCode::SUCCESS);
         }
-        if start.elapsed() > READY + READY / 2 {
+        if start.elapsed() > READY_TIMEOUT + READY_TIMEOUT / 2 {
             crate::process::signal(child.id(), nix::sys::signal::Signal::SIGTERM);
-            bail!("not ready within {READY:?}: see {}", data.join("logs").display());
+            bail!("not ready within {READY_TIMEOUT:?}: see {}", data.join("logs").display());
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     state::State,
 };
 
-/// One telling.
+/// One run of the demo.
 #[derive(Debug)]
 pub(crate) struct Story<'a> {
     data: &'a Data,
@@ -101,7 +101,7 @@ impl<'a> Story<'a> {
         self.shop.command(ada, &id, "cancel").await?;
         self.done("she changes her mind", "");
         let order = self.until(ada, &id, "cancelled").await?;
-        self.tell_payment(&order, "voided", "the hold is gone, the stock is back")
+        self.tell_payment(&order, "voided", "the hold is released, the stock is back")
     }
 
     async fn refund(&self, ada: &Person, id: &str) -> Result<()> {
@@ -136,7 +136,7 @@ impl<'a> Story<'a> {
                 before.available
             );
         }
-        self.done("the shelf is short by what was sold", &format!("{mugs} {} and {pots} {}", mug.name, pot.name));
+        self.done("the stock is short by what was sold", &format!("{mugs} {} and {pots} {}", mug.name, pot.name));
         Ok(())
     }
 
