@@ -6,17 +6,16 @@ const BACKOFF: resilience::Backoff = resilience::Backoff::new(Duration::from_mil
 /// A process that ran for this long is taken to be well.
 const HEALTHY: Duration = Duration::from_secs(5);
 
-/// Counts the lives of a process that were short. Without jitter: what is started again is on this machine only.
+/// Counts the runs of a process that were short. Without jitter: only this machine is concerned.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Returns the delay after a life that lasted for `lived`: doubles from 50 ms to 5 s, and starts over after a life
-    /// of 5 s.
-    pub(crate) fn after(&mut self, lived: Duration) -> Duration {
-        self.failures = if lived >= HEALTHY { 1 } else { self.failures.saturating_add(1) };
+    /// Returns the delay after a run of this duration: doubles from 50 ms to 5 s, and starts over after a run of 5 s.
+    pub(crate) fn after(&mut self, uptime: Duration) -> Duration {
+        self.failures = if uptime >= HEALTHY { 1 } else { self.failures.saturating_add(1) };
         BACKOFF.ceiling(self.failures)
     }
 }

@@ -1,4 +1,4 @@
-//! Being told to stop.
+//! The signals that stop the tool.
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};

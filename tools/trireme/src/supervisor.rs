@@ -1,7 +1,7 @@
-//! Runs the three services as child processes until it is told to stop, and starts again what dies.
+//! Runs the three services as child processes until it is stopped, and restarts those that exit.
 
-mod keeper;
-mod leftovers;
+mod orphans;
+mod process_loop;
 mod servers;
 mod shared;
 
@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{keeper::Keeper, servers::Servers, shared::Shared};
+use self::{process_loop::ProcessLoop, servers::Servers, shared::Shared};
 use crate::{
     data::{Data, Lock},
     output::{Logs, Output, dim},
@@ -23,8 +23,8 @@ use crate::{
     state::{Addresses, ServiceState, State},
 };
 
-/// How long to insist on the lock: somebody may be looking whether it is held.
-const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// How long to retry the lock: another command may be probing whether it is held.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What a supervisor needs to know.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Supervisor {
         let lock = exclusive(&data).await?;
         data.make_secrets()?;
         let mut state = data.state()?;
-        leftovers::end(&state, &options.output).await;
+        orphans::stop(&state, &options.output).await;
         keep_or_pick_ports(&mut state, &options.output)?;
         servers::pick_ports(&mut state, options.servers)?;
         env!("CARGO_PKG_VERSION").clone_into(&mut state.version);
@@ -74,8 +74,8 @@ impl Supervisor {
         seed(&shared).await?;
         let (tracker, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         for service in Service::ALL {
-            let keeper = Keeper::new(service, Arc::clone(&shared), tracker.clone(), stop.clone(), kill.clone());
-            tracker.spawn(keeper.keep());
+            let process = ProcessLoop::new(service, Arc::clone(&shared), tracker.clone(), stop.clone(), kill.clone());
+            tracker.spawn(process.run());
         }
         Ok(Self { shared, tracker, stop, kill, servers, _lock: lock })
     }
@@ -89,18 +89,18 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// One of them fails to start, or takes longer than `patience`; its last words are in the error.
-    pub async fn ready(&self, patience: Duration) -> Result<()> {
+    /// One of them fails to start, or takes longer than `timeout`; the end of its log is in the error.
+    pub async fn ready(&self, timeout: Duration) -> Result<()> {
         let _waiting = self.shared.output().wait("starting user, order and payment");
         tokio::select! {
             () = self.shared.wait_for(State::is_ready) => Ok(()),
             failure = self.shared.failed() => bail!(failure),
-            () = sleep(patience) => {
+            () = sleep(timeout) => {
                 let state = self.state();
                 let late: Vec<_> = state.services.iter().filter(|service| !service.ready).map(|s| s.name).collect();
-                let words: String = late.iter().map(|service| self.shared.last_words(*service)).collect();
+                let logs: String = late.iter().map(|service| self.shared.end_of_log(*service)).collect();
                 let names = late.iter().map(Service::to_string).collect::<Vec<_>>().join(" and ");
-                bail!("{names} not ready within {patience:?}\n{words}")
+                bail!("{names} not ready within {timeout:?}\n{logs}")
             }
         }
     }
@@ -131,7 +131,7 @@ async fn exclusive(data: &Data) -> Result<Lock> {
         if let Some(lock) = data.lock()? {
             return Ok(lock);
         }
-        if asked.elapsed() > LOCK_PATIENCE {
+        if asked.elapsed() > LOCK_TIMEOUT {
             let pid = data.state()?.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
             let path = data.path().display();
             bail!(
@@ -178,12 +178,12 @@ async fn seed(shared: &Shared) -> Result<()> {
     let output = Command::new(&program).arg("seed").envs(environment).kill_on_drop(true).output().await;
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
     if !output.status.success() {
-        let said = [output.stdout, output.stderr].concat();
-        bail!("`order seed` {}:\n{}", keeper::how(output.status), String::from_utf8_lossy(&said));
+        let printed = [output.stdout, output.stderr].concat();
+        bail!("`order seed` {}:\n{}", process_loop::describe(output.status), String::from_utf8_lossy(&printed));
     }
     shared.change(|state| if options.servers { state.seeded_servers = true } else { state.seeded = true });
     options.output.notice(&dim("products loaded"));
     Ok(())
 }
 
-pub(crate) use leftovers::end as end_leftovers;
+pub(crate) use orphans::stop as stop_orphans;

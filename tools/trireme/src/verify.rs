@@ -144,9 +144,9 @@ fn stock(order: &Value) -> Check {
 
 /// What payment's books say of themselves, then what they say beside the orders.
 fn money(order: &Value, payment: &AuditResponse) -> [Check; 5] {
-    let agree = |name, said: &Value, booked: &[Money]| {
-        let (said, booked) = (sums(said), ledger(booked));
-        check(name, said == booked, format!("orders: {}; ledger: {}", shown(&said), shown(&booked)))
+    let agree = |name, claimed: &Value, booked: &[Money]| {
+        let (claimed, booked) = (sums(claimed), ledger(booked));
+        check(name, claimed == booked, format!("orders: {}; ledger: {}", shown(&claimed), shown(&booked)))
     };
     [
         check(

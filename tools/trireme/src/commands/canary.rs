@@ -16,8 +16,8 @@ use crate::{
 const NO_GO: u8 = 3;
 const UNDECIDED: u8 = 4;
 
-/// The part of version 1's requests by which it is known how long they take.
-const MOST: f64 = 0.99;
+/// The quantile of the durations of version 1.
+const QUANTILE: f64 = 0.99;
 
 /// What is asked of Prometheus, and what is still good enough.
 #[derive(Clone, Debug, Args)]
@@ -92,7 +92,7 @@ impl Question {
                 return Verdict::Undecided(format!("{name} had {:.0} requests, not {least:.0}", seen.requests));
             }
         }
-        let slow = stable.bound(MOST).and_then(|bound| Some((canary.slower_than(bound)?, stable.slower_than(bound)?)));
+        let slow = stable.bound(QUANTILE).and_then(|bound| Some((canary.slower_than(bound)?, stable.slower_than(bound)?)));
         match slow {
             None if against.is_empty() => return Verdict::Undecided("Prometheus has no durations of both".to_owned()),
             Some((canary, stable)) if canary > stable + self.more_slow / 100.0 => {
@@ -173,7 +173,7 @@ pub(crate) async fn run(service: &str, question: &Question) -> Result<ExitCode> 
     let mut seen = question.ask(&Http::new(), service).await?;
     let [stable, canary] = ["v1", "v2"].map(|version| seen.remove(version).unwrap_or_default());
     let output = Output::new();
-    let bound = stable.bound(MOST).filter(|bound| bound.is_finite());
+    let bound = stable.bound(QUANTILE).filter(|bound| bound.is_finite());
     let slow = bound.map(|bound| format!("> {:.0} ms", bound * 1_000.0)).unwrap_or_default();
     output.line(&dim(&format!("{:<12}{:>10}{:>10}{slow:>12}", "", "requests", "errors")));
     for (version, seen) in [("v1", &stable), ("v2", &canary)] {

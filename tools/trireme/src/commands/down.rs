@@ -15,7 +15,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) async fn run(path: &Path) -> Result<ExitCode> {
     let (data, output) = (Data::open(path)?, Output::new());
     if let Some(_lock) = data.lock()? {
-        supervisor::end_leftovers(&data.state()?, &output).await;
+        supervisor::stop_orphans(&data.state()?, &output).await;
         output.line("nothing runs");
         return Ok(ExitCode::SUCCESS);
     }

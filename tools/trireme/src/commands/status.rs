@@ -36,19 +36,19 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The state without what does not live any more.
+/// The state without the processes that do not run any more.
 fn alive(mut state: State, running: bool) -> State {
     if !running {
         state.pid = None;
     }
-    let lives = |pid: Option<u32>, since: &Option<String>| matches!((pid, since), (Some(pid), Some(since)) if process::is_alive(pid, since));
+    let is_alive = |pid: Option<u32>, since: &Option<String>| matches!((pid, since), (Some(pid), Some(since)) if process::is_alive(pid, since));
     for server in &mut state.servers {
-        if !lives(server.pid, &server.started) {
+        if !is_alive(server.pid, &server.started) {
             (server.pid, server.started) = (None, None);
         }
     }
     for service in &mut state.services {
-        if !lives(service.pid, &service.started) {
+        if !is_alive(service.pid, &service.started) {
             (service.pid, service.started, service.ready) = (None, None, false);
         }
     }

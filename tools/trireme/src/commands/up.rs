@@ -90,8 +90,8 @@ pub(crate) async fn detach(path: &Path, servers: bool) -> Result<ExitCode> {
     loop {
         if let Some(status) = child.try_wait()? {
             drop(waiting);
-            let said = fs::read_to_string(data.own_log()).unwrap_or_default();
-            bail!("it ended with {status}:\n{said}");
+            let log = fs::read_to_string(data.own_log()).unwrap_or_default();
+            bail!("it ended with {status}:\n{log}");
         }
         let state = data.state()?;
         if state.pid == Some(child.id()) && state.is_ready() {

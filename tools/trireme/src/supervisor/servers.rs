@@ -1,4 +1,4 @@
-//! The real servers under the services: starts them on the data directory, starts again what dies, ends them last.
+//! The real servers under the services: starts them on the data directory, restarts those that exit, stops them last.
 
 use std::{
     fs,
@@ -28,13 +28,13 @@ use crate::{
 };
 
 /// A slow machine may take this long for PostgreSQL's first start.
-const READY: Duration = Duration::from_mins(1);
-const LOOK: Duration = Duration::from_millis(50);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a server may take to end.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Who fails this often within its first second will not do better the next time. More than once may be in order: after
-/// a kill PostgreSQL does not start before the last of its processes has ended.
-const TRIES: usize = 6;
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// A server that exits this often within its first second will not start the next time either. A few times are normal:
+/// after a kill PostgreSQL does not start before the last of its processes has ended.
+const MAX_FAILED_STARTS: usize = 6;
 
 /// The servers that were started; none where the services run on embedded defaults.
 #[derive(Debug)]
@@ -73,12 +73,13 @@ impl Servers {
             let folder = folder(shared, server)?;
             let password = shared.options.data.password()?;
             installed.prepare(&folder, Some(&password)).with_context(|| format!("cannot prepare {server}"))?;
-            let keeper = Keeper { server, installed, folder, shared: Arc::clone(shared), stop: started.stop.clone() };
-            started.tracker.spawn(keeper.keep());
+            let process =
+                ServerLoop { server, installed, folder, shared: Arc::clone(shared), stop: started.stop.clone() };
+            started.tracker.spawn(process.run());
         }
         let outcome = tokio::select! {
-            outcome = timeout(READY, answering(shared)) => {
-                outcome.unwrap_or_else(|_| bail!("PostgreSQL, MongoDB, NATS and Redis are not ready within {READY:?}"))
+            outcome = timeout(READY_TIMEOUT, answering(shared)) => {
+                outcome.unwrap_or_else(|_| bail!("PostgreSQL, MongoDB, NATS and Redis are not ready within {READY_TIMEOUT:?}"))
             }
             failure = shared.failed() => Err(anyhow::Error::msg(failure)),
         };
@@ -112,7 +113,7 @@ fn folder(shared: &Shared, server: Server) -> Result<PathBuf> {
     let (all, own) = (data.join("servers"), data.join("servers").join(server.slug()));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
     if nix::unistd::geteuid().is_root() {
-        // Root starts PostgreSQL as another user, who has to come by; the secrets are files for root alone.
+        // Root starts PostgreSQL as another user, who has to pass through; only root reads the secrets.
         for folder in [data, &all, &own] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o711))?;
         }
@@ -125,24 +126,24 @@ async fn answering(shared: &Shared) -> Result<()> {
     let state = shared.state();
     for server in &state.servers {
         while TcpStream::connect(("127.0.0.1", server.port)).await.is_err() {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
     for service in [Service::User, Service::Payment] {
         let url = shared.options.data.database(&state, service)?;
         let started = Instant::now();
         while let Err(error) = postgres::create(&url).await {
-            if started.elapsed() > READY / 2 {
+            if started.elapsed() > READY_TIMEOUT / 2 {
                 return Err(error).with_context(|| format!("cannot make the database of {service}"));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
     Ok(())
 }
 
-/// Keeps one server running.
-struct Keeper {
+/// Runs the process of one server again and again until it is stopped.
+struct ServerLoop {
     server: Server,
     installed: Installed,
     folder: PathBuf,
@@ -150,27 +151,27 @@ struct Keeper {
     stop: CancellationToken,
 }
 
-impl Keeper {
-    async fn keep(self) {
+impl ServerLoop {
+    async fn run(self) {
         let (mut backoff, mut failures) = (Backoff::default(), 0);
         loop {
-            let born = Instant::now();
+            let started = Instant::now();
             let how = match self.spawn() {
                 Ok(mut child) => {
                     tokio::select! {
                         () = self.stop.cancelled() => return self.end(child).await,
-                        ended = child.wait() => ended.map_or_else(|error| error.to_string(), super::keeper::how),
+                        ended = child.wait() => ended.map_or_else(|error| error.to_string(), super::process_loop::describe),
                     }
                 }
                 Err(error) => format!("{error:#}"),
             };
             self.shared.change_server(self.server, |server| (server.pid, server.started) = (None, None));
-            failures = if born.elapsed() < Duration::from_secs(1) { failures + 1 } else { 0 };
-            if failures >= TRIES {
+            failures = if started.elapsed() < Duration::from_secs(1) { failures + 1 } else { 0 };
+            if failures >= MAX_FAILED_STARTS {
                 let log = self.folder.join("server.log");
                 return self.shared.fail(format!("{} does not start: it {how}: see {}", self.server, log.display()));
             }
-            let pause = backoff.after(born.elapsed());
+            let pause = backoff.after(started.elapsed());
             self.shared.output().notice(&format!("{} {how}: starting it again in {pause:?}", self.server));
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -200,8 +201,8 @@ impl Keeper {
         if let Some(pid) = child.id() {
             process::signal(pid, ending);
         }
-        if timeout(PATIENCE, child.wait()).await.is_err() {
-            self.shared.output().notice(&format!("{} did not end within {PATIENCE:?} and is killed", self.server));
+        if timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
+            self.shared.output().notice(&format!("{} did not end within {STOP_TIMEOUT:?} and is killed", self.server));
             let _ = child.kill().await;
         }
         self.shared.change_server(self.server, |server| (server.pid, server.started) = (None, None));

@@ -1,4 +1,4 @@
-//! What the keepers of the services and the supervisor share: state, failure, last words.
+//! What the supervisor and the loops of its processes share: state, failure, the end of each log.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many lines of a service's log go into an error.
-const WORDS: usize = 12;
+const LAST_LINES: usize = 12;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -28,7 +28,7 @@ pub(super) struct Shared {
     pub(super) http: Http,
     state: watch::Sender<State>,
     failure: watch::Sender<Option<String>>,
-    said: Mutex<HashMap<Service, VecDeque<String>>>,
+    logged: Mutex<HashMap<Service, VecDeque<String>>>,
 }
 
 impl Shared {
@@ -38,7 +38,7 @@ impl Shared {
             http: Http::new(),
             state: watch::Sender::new(state),
             failure: watch::Sender::new(None),
-            said: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Shared {
         let _ = self.state.subscribe().wait_for(condition).await;
     }
 
-    /// The first failure stands.
+    /// Only the first failure is kept.
     pub(super) fn fail(&self, failure: String) {
         self.failure.send_if_modified(|first| {
             let is_first = first.is_none();
@@ -97,30 +97,30 @@ impl Shared {
     }
 
     /// Shows a line of a service's log, and keeps it for a while.
-    pub(super) fn said(&self, service: Service, line: &str) {
+    pub(super) fn logged(&self, service: Service, line: &str) {
         self.output().log(service, line);
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines = said.entry(service).or_default();
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = logged.entry(service).or_default();
         lines.push_back(line.to_owned());
-        if lines.len() > WORDS {
+        if lines.len() > LAST_LINES {
             lines.pop_front();
         }
     }
 
     /// The end of a service's log, for an error.
-    pub(super) fn last_words(&self, service: Service) -> String {
+    pub(super) fn end_of_log(&self, service: Service) -> String {
         let lines: Vec<String> = match self.options.logs {
             Logs::Shown => {
-                let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-                said.get(&service).into_iter().flatten().cloned().collect()
+                let logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+                logged.get(&service).into_iter().flatten().cloned().collect()
             }
             Logs::Files => {
                 let text = std::fs::read_to_string(self.options.data.log(service)).unwrap_or_default();
                 let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-                lines[lines.len().saturating_sub(WORDS)..].to_vec()
+                lines[lines.len().saturating_sub(LAST_LINES)..].to_vec()
             }
         };
-        lines.iter().fold(String::new(), |words, line| words + &format!("  {service}: {line}\n"))
+        lines.iter().fold(String::new(), |text, line| text + &format!("  {service}: {line}\n"))
     }
 
     pub(super) fn program(&self, service: Service) -> PathBuf {

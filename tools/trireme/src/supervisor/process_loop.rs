@@ -1,4 +1,4 @@
-//! Keeps one service running: starts it, watches it, starts it again.
+//! The process of one service: starts it, watches it, restarts it.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
@@ -19,13 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::shared::Shared;
 use crate::{backoff::Backoff, output::Logs, process, service::Service};
 
-/// Who fails this often before it was ever ready will not do better the next time.
-const TRIES: usize = 3;
+/// A service that exits this often before it was ever ready will not start the next time either.
+const MAX_FAILED_STARTS: usize = 3;
 /// Longer than the services' own deadline for their end.
-const PATIENCE: Duration = Duration::from_secs(15);
-const PROBE: Duration = Duration::from_millis(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const PROBE_INTERVAL: Duration = Duration::from_millis(10);
 
-pub(super) struct Keeper {
+pub(super) struct ProcessLoop {
     service: Service,
     shared: Arc<Shared>,
     tracker: TaskTracker,
@@ -33,15 +33,15 @@ pub(super) struct Keeper {
     kill: CancellationToken,
 }
 
-/// How a life ended.
+/// How a run of the process ended.
 enum End {
-    /// As it was told.
+    /// Because the supervisor stopped it.
     Stopped,
-    Died(ExitStatus),
-    NeverLived(anyhow::Error),
+    Exited(ExitStatus),
+    NotStarted(anyhow::Error),
 }
 
-impl Keeper {
+impl ProcessLoop {
     pub(super) fn new(
         service: Service,
         shared: Arc<Shared>,
@@ -52,29 +52,29 @@ impl Keeper {
         Self { service, shared, tracker, stop, kill }
     }
 
-    /// Runs one life after the other until it is told to stop.
-    pub(super) async fn keep(self) {
+    /// Runs the process again and again until the supervisor stops it.
+    pub(super) async fn run(self) {
         let (mut backoff, mut failures) = (Backoff::default(), 0);
         loop {
-            let born = Instant::now();
+            let started = Instant::now();
             let end = match self.spawn() {
-                Ok(child) => self.live(child).await,
-                Err(error) => End::NeverLived(error),
+                Ok(child) => self.wait(child).await,
+                Err(error) => End::NotStarted(error),
             };
             self.shared.change_service(self.service, |service| {
                 (service.pid, service.started, service.ready) = (None, None, false);
             });
             let (how, failed) = match end {
                 End::Stopped => return,
-                End::Died(status) => (how(status), !status.success() && status.signal().is_none()),
-                End::NeverLived(error) => (format!("{error:#}"), true),
+                End::Exited(status) => (describe(status), !status.success() && status.signal().is_none()),
+                End::NotStarted(error) => (format!("{error:#}"), true),
             };
             failures += usize::from(failed && !self.was_ready());
-            if failures >= TRIES {
-                let words = self.shared.last_words(self.service);
-                return self.shared.fail(format!("{} does not start: it {how}\n{words}", self.service));
+            if failures >= MAX_FAILED_STARTS {
+                let log = self.shared.end_of_log(self.service);
+                return self.shared.fail(format!("{} does not start: it {how}\n{log}", self.service));
             }
-            let pause = backoff.after(born.elapsed());
+            let pause = backoff.after(started.elapsed());
             self.shared.output().notice(&format!("{} {how}: starting it again in {pause:?}", self.service));
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -115,7 +115,7 @@ impl Keeper {
         Ok(child)
     }
 
-    /// A log of its own for each run of the supervisor, shared by all lives in it.
+    /// A log of its own for each run of the supervisor, shared by all runs of the process in it.
     fn log(&self) -> Result<std::fs::File> {
         let (data, first) =
             (&self.shared.options.data, self.shared.state().service(self.service).is_none_or(|s| s.restarts == 0));
@@ -126,7 +126,7 @@ impl Keeper {
         Ok(std::fs::OpenOptions::new().append(true).create(true).open(path)?)
     }
 
-    async fn live(&self, mut child: Child) -> End {
+    async fn wait(&self, mut child: Child) -> End {
         if let Some(stdout) = child.stdout.take() {
             self.tracker.spawn(show(Arc::clone(&self.shared), self.service, stdout));
         }
@@ -136,7 +136,7 @@ impl Keeper {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
-            ended = child.wait() => return ended.map_or_else(|error| End::NeverLived(error.into()), End::Died),
+            ended = child.wait() => return ended.map_or_else(|error| End::NotStarted(error.into()), End::Exited),
             () = self.watch() => {}
         }
         self.end(&mut child).await;
@@ -150,24 +150,24 @@ impl Keeper {
         }
         let what = tokio::select! {
             ended = child.wait() => match ended {
-                Ok(status) if !status.success() => how(status),
+                Ok(status) if !status.success() => describe(status),
                 _ => return,
             },
             () = self.kill.cancelled() => "is killed".to_owned(),
-            () = sleep(PATIENCE) => format!("did not end within {PATIENCE:?} and is killed"),
+            () = sleep(STOP_TIMEOUT) => format!("did not end within {STOP_TIMEOUT:?} and is killed"),
         };
         self.shared.output().notice(&format!("{} {what}", self.service));
         let _ = child.kill().await;
     }
 
-    /// Notes when the service takes requests; returns when it is told to stop.
+    /// Records when the service takes requests; returns when the supervisor stops it.
     async fn watch(&self) {
         let state = self.shared.state();
         let Some(service) = state.service(self.service) else { return };
         let admin = &service.addresses.admin;
         let (ready, version) = (format!("{admin}/healthz/ready"), format!("{admin}/version"));
         while !self.shared.http.get(&ready).await.is_ok_and(|answer| answer.status.is_success()) {
-            sleep(PROBE).await;
+            sleep(PROBE_INTERVAL).await;
         }
         let version = self.shared.http.get(&version).await.map(|answer| answer.text("version").to_owned());
         self.shared.change_service(self.service, |service| {
@@ -184,13 +184,13 @@ impl Keeper {
 async fn show(shared: Arc<Shared>, service: Service, pipe: impl AsyncRead + Unpin) {
     let (mut pipe, mut line) = (BufReader::new(pipe), Vec::new());
     while pipe.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
-        shared.said(service, String::from_utf8_lossy(&line).trim_end());
+        shared.logged(service, String::from_utf8_lossy(&line).trim_end());
         line.clear();
     }
 }
 
 /// An exit status in words.
-pub(super) fn how(status: ExitStatus) -> String {
+pub(super) fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("was killed by signal {signal}"),
         (None, Some(code)) => format!("ended with exit code {code}"),
