@@ -45,9 +45,9 @@ fn pids(processes: &[Process]) -> Result<Vec<i32>> {
 fn restart(cluster: &Cluster, name: &str) -> Result<()> {
     let old = cluster.process(name)?.pid;
     cluster.signal(name, Signal::SIGTERM)?;
-    let give_up = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while cluster.process(name)?.pid.is_none_or(|pid| Some(pid) == old) {
-        ensure!(Instant::now() < give_up, "{name} does not come back");
+        ensure!(Instant::now() < deadline, "{name} does not come back");
     }
     Ok(())
 }

@@ -62,9 +62,9 @@ fn everything_fits_the_schemas_of_kubernetes_and_its_extensions() {
         ],
         folder.path(),
     );
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains(&format!("Valid: {count}, Invalid: 0, Errors: 0, Skipped: 0")), "of {count}: {told}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains(&format!("Valid: {count}, Invalid: 0, Errors: 0, Skipped: 0")), "of {count}: {printed}");
 }
 
 /// What kube-score would have otherwise, of which objects, and why it is as it is; helm/README.md lists the same.
@@ -91,11 +91,11 @@ fn kube_score_finds_nothing_that_is_not_explained() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "rendered", &manifests);
         let output = run(&kube_score, &["score", "--output-format", "ci"], folder.path());
-        let told = String::from_utf8(output.stdout).unwrap();
-        assert!(told.contains("[OK]"), "{name}: {told}{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains("[OK]"), "{name}: {printed}{}", String::from_utf8_lossy(&output.stderr));
         // One pod with SQLite is one, in each chart.
         let embedded = if name.contains("embedded") || name.contains("data.enabled") { " embedded" } else { "" };
-        for line in told.lines().filter(|line| !line.starts_with("[OK]") && !line.starts_with("[SKIPPED]")) {
+        for line in printed.lines().filter(|line| !line.starts_with("[OK]") && !line.starts_with("[SKIPPED]")) {
             let line = format!("{line}{embedded}");
             let accepted = |(what, which, _): &(&str, &str, &str)| line.contains(what) && line.contains(which);
             match ACCEPTED.iter().position(accepted) {
@@ -135,8 +135,8 @@ fn istioctl_has_nothing_to_say() {
         write(folder.path(), "rendered", &manifests);
         let analyze = ["analyze", "-A", "--use-kube=false", "--failure-threshold=Info"];
         let output = run(&istioctl, &analyze, folder.path());
-        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && told.contains("No validation issues found"), "{name}: {told}");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && printed.contains("No validation issues found"), "{name}: {printed}");
     }
 }
 

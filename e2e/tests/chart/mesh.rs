@@ -1,4 +1,4 @@
-//! What the proxies are told: versions by header and weight, limits, whom they know.
+//! How the proxies are configured: versions by header and weight, limits, whom they know.
 
 use serde_json::{Value, json};
 

@@ -150,7 +150,7 @@ fn a_budget_counts_the_pods_of_both_versions() {
 fn a_canary_is_a_deployment_of_its_own_behind_the_same_name() {
     let manifests = manifests("order", &["canary.enabled=true,canary.tag=0.2.0"]);
     let deployments = of_kind(&manifests, "Deployment");
-    let told: BTreeSet<_> = deployments
+    let images: BTreeSet<_> = deployments
         .iter()
         .map(|deployment| {
             let template = &deployment["spec"]["template"];
@@ -174,10 +174,10 @@ fn a_canary_is_a_deployment_of_its_own_behind_the_same_name() {
         return;
     }
     let image = |tag| format!("ghcr.io/trireme/order:{tag}");
-    assert_eq!(told, [("v1".to_owned(), image("0.1.0")), ("v2".to_owned(), image("0.2.0"))].into());
+    assert_eq!(images, [("v1".to_owned(), image("0.1.0")), ("v2".to_owned(), image("0.2.0"))].into());
 }
 
-/// The whole of a service's load must not be shared out to a version on trial by who cannot see the header.
+/// What cannot see the header must not balance a service's whole load over a version on trial.
 #[test]
 fn without_a_mesh_the_service_leads_to_version_1_alone() {
     for (mesh, version) in [("istio.enabled=true", Value::Null), ("istio.enabled=false", json!("v1"))] {

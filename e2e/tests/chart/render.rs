@@ -148,12 +148,12 @@ fn all_three_at_once_are_the_three_one_by_one() {
     whole.as_object_mut().unwrap().retain(|name, _| SERVICES.contains(&name.as_str()));
     let each = SERVICES.map(|service| (service.to_owned(), yaml(&format!("helm/values/{service}.yaml"))));
     assert_eq!(whole, Value::Object(each.into_iter().collect()));
-    let told = |manifests: &[Value]| -> BTreeSet<String> {
+    let described = |manifests: &[Value]| -> BTreeSet<String> {
         let name = |manifest: &Value| format!("{} {}", manifest["kind"], manifest["metadata"]["name"]);
         manifests.iter().map(name).collect()
     };
     let each: Vec<_> = SERVICES.into_iter().flat_map(|service| manifests(service, &[])).collect();
-    assert_eq!(told(&shop(&["--set", "network.denyAll=false"])), told(&each));
+    assert_eq!(described(&shop(&["--set", "network.denyAll=false"])), described(&each));
 }
 
 #[test]

@@ -73,9 +73,9 @@ fn takes_in(service: &str, manifests: &[Value], deployment: &Value) {
         }
     }
     let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{service}: {}", String::from_utf8_lossy(&output.stderr));
-    let from_release = told.lines().filter(|line| line.contains("# TRIREME_")).count();
+    let from_release = printed.lines().filter(|line| line.contains("# TRIREME_")).count();
     let given = of_kind(manifests, "ConfigMap")[0]["data"].as_object().unwrap().len();
-    assert!(from_release >= given - 2, "{service}: {from_release} of {given} took effect:\n{told}");
+    assert!(from_release >= given - 2, "{service}: {from_release} of {given} took effect:\n{printed}");
 }

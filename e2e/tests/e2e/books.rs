@@ -1,4 +1,4 @@
-//! Reads what stores and bus hold after a run, so that the proof does not rest on the services' word alone.
+//! Reads what stores and bus hold after a run, so that the proof does not depend on what the services say of themselves.
 
 mod files;
 mod servers;
@@ -69,13 +69,13 @@ impl Books {
     }
 
     /// The kinds of events that the bus has of each order, by the order's id.
-    pub(crate) async fn told(&self) -> Result<BTreeMap<String, BTreeSet<String>>> {
-        let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    pub(crate) async fn published(&self) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        let mut published: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let of_order = |kind: &str| kind.starts_with("order.") || kind.starts_with("payment.");
         for (kind, data) in self.events().await?.into_iter().filter(|(kind, _)| of_order(kind)) {
-            told.entry(text(&data, "order_id")?).or_default().insert(kind);
+            published.entry(text(&data, "order_id")?).or_default().insert(kind);
         }
-        Ok(told)
+        Ok(published)
     }
 }
 

@@ -27,7 +27,7 @@ const KILLS: usize = 24;
 /// Each of the servers is killed as often as this.
 const SERVER_KILLS: usize = 6;
 /// A command is repeated this long before the test gives up on it: much longer than any restart takes.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The run's seed; `TEST_SEED` repeats another one.
 fn seed() -> u64 {
@@ -56,14 +56,14 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Answer>>,
 {
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let last = match command().await {
             Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
             Ok(answer) => format!("{answer:?}"),
             Err(error) => format!("{error:#}"),
         };
-        ensure!(Instant::now() < give_up, "no answer within {PATIENCE:?}: {last}");
+        ensure!(Instant::now() < deadline, "no answer within {TIMEOUT:?}: {last}");
         sleep(Duration::from_millis(50)).await; // pacing of retries, not waiting for a state
     }
 }
@@ -132,9 +132,9 @@ async fn killer(cluster: &Cluster, mut rng: StdRng) -> Result<BTreeMap<String, u
     let enough = |kills: &BTreeMap<String, usize>| {
         kills.values().sum::<usize>() >= KILLS && servers.iter().all(|server| kills[server] >= SERVER_KILLS)
     };
-    let give_up = Instant::now() + 4 * PATIENCE;
+    let deadline = Instant::now() + 4 * TIMEOUT;
     while !enough(&kills) {
-        ensure!(Instant::now() < give_up, "only {kills:?} kills: a process does not come back");
+        ensure!(Instant::now() < deadline, "only {kills:?} kills: a process does not come back");
         sleep(Duration::from_millis(rng.random_range(100..900))).await; // a random moment
         let name = names[rng.random_range(0..names.len())];
         *kills.entry(name.to_owned()).or_default() += usize::from(cluster.signal(name, Signal::SIGKILL)?);
@@ -152,13 +152,13 @@ async fn read(shop: &Shop, id: &str) -> Result<Value> {
 
 /// Waits until an order rests, then checks its state against its payment and its client's commands.
 async fn check(shop: &Shop, placed: &Placed) -> Result<Value> {
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let order = loop {
         let order = read(shop, &placed.id).await?;
         if !matches!(order["status"].as_str(), Some("pending" | "cancelling" | "refunding")) {
             break order;
         }
-        ensure!(Instant::now() < give_up, "never settled: {order}");
+        ensure!(Instant::now() < deadline, "never settled: {order}");
         sleep(Duration::from_millis(100)).await;
     };
     let status = order["status"].as_str().unwrap_or_default();
@@ -254,20 +254,20 @@ async fn survives_kills(cluster: &Cluster) -> Result<()> {
     settled(cluster, &books).await?;
     println!("{} events are delivered once more", books.redeliver().await?);
     settled(cluster, &books).await?;
-    everything_told(&books.told().await?, &orders);
+    everything_published(&books.published().await?, &orders);
     let confirmed = books.confirmed_by_user().await?;
     for account in &accounts {
         let me = shop.api.get("user:/v1/users/me", account).await?;
         let expected = confirmed.get(&account.id).copied().unwrap_or_default();
         assert_eq!(me.body["orders_placed"].as_u64(), Some(expected), "events applied once for {}", account.id);
     }
-    assert_eq!(books.orders().await?, orders.len() as u64, "an order exists that nobody was told of");
+    assert_eq!(books.orders().await?, orders.len() as u64, "an order exists that no client was given");
     Ok(())
 }
 
 /// Waits until what was given back is back, which may take a sweep where somebody was killed in between.
 async fn adds_up(shop: &Shop, before: &[i64], orders: &[Value]) -> Result<()> {
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let expected: Vec<i64> =
         shop.products.iter().zip(before).map(|(product, before)| before - held(orders, product)).collect();
     loop {
@@ -275,13 +275,13 @@ async fn adds_up(shop: &Shop, before: &[i64], orders: &[Value]) -> Result<()> {
         if found == expected {
             return Ok(());
         }
-        ensure!(Instant::now() < give_up, "stock is {found:?}, should be {expected:?}");
+        ensure!(Instant::now() < deadline, "stock is {found:?}, should be {expected:?}");
         sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// What an order and its payment have become was told to the others.
-fn everything_told(told: &BTreeMap<String, BTreeSet<String>>, orders: &[Value]) {
+/// Whatever an order and its payment have become was published.
+fn everything_published(published: &BTreeMap<String, BTreeSet<String>>, orders: &[Value]) {
     for order in orders {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (id, status, payment) = (text(&order["id"]), text(&order["status"]), text(&order["payment"]["status"]));
@@ -292,14 +292,14 @@ fn everything_told(told: &BTreeMap<String, BTreeSet<String>>, orders: &[Value]) 
         if !payment.is_empty() {
             expected.insert(format!("payment.{payment}.v1"));
         }
-        let told = told.get(&id).cloned().unwrap_or_default();
-        assert!(told.is_superset(&expected), "{order} was told as {told:?}");
+        let published = published.get(&id).cloned().unwrap_or_default();
+        assert!(published.is_superset(&expected), "{order} was published as {published:?}");
     }
 }
 
 /// Waits until every event is applied and the services prove their books.
 async fn settled(cluster: &Cluster, books: &Books) -> Result<()> {
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let (waiting, dead) = books.waiting_and_dead().await?;
         assert_eq!(dead, 0, "dead letters");
@@ -309,8 +309,8 @@ async fn settled(cluster: &Cluster, books: &Books) -> Result<()> {
                 println!("{table}");
                 return Ok(());
             }
-            (_, Err(error)) if Instant::now() > give_up => return Err(error),
-            (waiting, _) => ensure!(Instant::now() < give_up, "{waiting} events are not applied"),
+            (_, Err(error)) if Instant::now() > deadline => return Err(error),
+            (waiting, _) => ensure!(Instant::now() < deadline, "{waiting} events are not applied"),
         }
         sleep(Duration::from_millis(200)).await;
     }

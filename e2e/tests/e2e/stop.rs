@@ -48,9 +48,9 @@ impl Order {
             .kill_on_drop(true)
             .spawn()?;
         let order = Self { child, address: format!("127.0.0.1:{port}") };
-        let give_up = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + DEADLINE;
         while TcpStream::connect(&order.address).await.is_err() {
-            ensure!(Instant::now() < give_up, "order does not start");
+            ensure!(Instant::now() < deadline, "order does not start");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(order)

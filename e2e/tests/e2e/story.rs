@@ -13,11 +13,11 @@ fn the_demo_tells_its_story_and_proves_it() -> Result<()> {
         .arg(data.path())
         .stdin(Stdio::null())
         .output()?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
     for word in ["confirmed", "cancelled", "refunded"] {
-        assert!(told.contains(word), "the story does not tell of an order that is {word}:\n{told}");
+        assert!(printed.contains(word), "the story does not tell of an order that is {word}:\n{printed}");
     }
-    assert!(!told.contains('\u{1b}'), "colours belong on a terminal only");
+    assert!(!printed.contains('\u{1b}'), "colours belong on a terminal only");
     Ok(())
 }

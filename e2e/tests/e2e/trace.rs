@@ -16,10 +16,10 @@ fn lines(cluster: &Cluster, service: &str) -> Result<Vec<Value>> {
     Ok(parsed.filter(|line| line["trace_id"] == TRACE).collect())
 }
 
-/// Whether some line of a service has the trace id, the mark and the words.
-fn said(cluster: &Cluster, service: &str, words: &str) -> Result<bool> {
+/// Whether some line of a service has the trace id, the mark and the text.
+fn has_logged(cluster: &Cluster, service: &str, text: &str) -> Result<bool> {
     let marked = lines(cluster, service)?.into_iter().filter(|line| line["canary"] == true);
-    Ok(marked.into_iter().any(|line| line.to_string().contains(words)))
+    Ok(marked.into_iter().any(|line| line.to_string().contains(text)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,11 +49,11 @@ async fn trace_and_canary_reach_every_service_and_consumer() -> Result<()> {
         ("order", "payment.authorized.v1"),
         ("user", "order.confirmed.v1"),
     ];
-    let give_up = Instant::now() + Duration::from_secs(10);
-    for (service, words) in expected {
-        while !said(&cluster, service, words)? {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for (service, text) in expected {
+        while !has_logged(&cluster, service, text)? {
             let seen = lines(&cluster, service)?;
-            ensure!(Instant::now() < give_up, "{service} says nothing of {words} in the trace; it says {seen:#?}");
+            ensure!(Instant::now() < deadline, "{service} logged nothing of {text} in the trace, but {seen:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -66,13 +66,13 @@ async fn only_the_exact_mark_makes_a_canary() -> Result<()> {
     let api = Api::new(&cluster)?;
     let headers = [("traceparent", &*format!("00-{TRACE}-00f067aa0ba902b7-01")), ("x-canary", "TRUE")];
     api.send(Method::GET, "order:/v1/products", &headers, None).await?;
-    let give_up = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     let seen = loop {
         let seen = lines(&cluster, "order")?;
         if !seen.is_empty() {
             break seen;
         }
-        ensure!(Instant::now() < give_up, "the request was not logged");
+        ensure!(Instant::now() < deadline, "the request was not logged");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert!(seen.iter().all(|line| line["canary"] != true), "{seen:#?}");

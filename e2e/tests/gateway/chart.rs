@@ -1,5 +1,5 @@
 //! The chart: what its routes let through from outside is what the description says, on a Gateway (Gateway API) and on
-//! Istio's ingress gateway, as far as they have words for it.
+//! Istio's ingress gateway, as far as they can express it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

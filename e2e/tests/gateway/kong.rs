@@ -27,7 +27,7 @@ fn route(all: &Value, service: &Value, route: &Value, value: &Value) -> Route {
     let target = only(&upstream["targets"]);
     let protocol = text(&service["protocol"]);
     assert_eq!(*only(&route["protocols"]), protocol);
-    // Kong takes part of the path away unless told not to, and asks again five times.
+    // Kong strips the matched path unless it is configured not to, and asks again five times.
     assert_eq!((&route["strip_path"], &service["retries"]), (&false.into(), &0.into()), "{route}");
     assert_eq!(service["write_timeout"], service["read_timeout"]);
     let (plugins, path) = (&route["plugins"], path(value));

@@ -1,4 +1,4 @@
-//! The plugins that the gateways are told to use, with the fields that those have.
+//! The plugins that the gateways are configured with, with the fields that those have.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -32,7 +32,7 @@ const TOO_EARLY: i32 = 4;
 /// At once.
 const CLIENTS: usize = 8;
 /// Whatever follows from a request has happened by then.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What an order's trace has to show, in order, payment and user: requests, and the events behind the broker.
 const HOPS_OF_AN_ORDER: [(&str, &str); 4] = [
@@ -88,14 +88,14 @@ fn version(canary: bool) -> &'static str {
 
 /// Orders with the mark until one of them, with its events, has met version 2 alone: then everybody has joined.
 async fn warm_up(customer: &Customer, collector: &Collector, product: &str) -> Result<()> {
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut good = 0;
-    // A part of the keys at a time is handed over on a broker: eight in a row are of many.
+    // A broker hands over one partition at a time: eight in a row are of many.
     while good < 8 {
         let asked = customer.ask(Ask::Order, true, product).await?;
         let met = settled(collector, &asked, true).await.is_ok();
         good = if met { good + 1 } else { 0 };
-        ensure!(Instant::now() < give_up, "marked orders do not meet version 2: {:?}", collector.hops(&asked.trace));
+        ensure!(Instant::now() < deadline, "marked orders do not meet version 2: {:?}", collector.hops(&asked.trace));
     }
     Ok(())
 }
@@ -103,7 +103,7 @@ async fn warm_up(customer: &Customer, collector: &Collector, product: &str) -> R
 /// The hops of a request, once those are there that have to be; fails where another version was met.
 async fn settled(collector: &Collector, asked: &Asked, canary: bool) -> Result<BTreeSet<Hop>> {
     let expected: &[_] = if asked.ask == Ask::Order { &HOPS_OF_AN_ORDER } else { &[] };
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let hops = collector.hops(&asked.trace);
         let is_there =
@@ -112,7 +112,7 @@ async fn settled(collector: &Collector, asked: &Asked, canary: bool) -> Result<B
             ensure!(hops.iter().all(|hop| hop.version == version(canary)), "{:?} met {hops:?}", asked.ask);
             return Ok(hops);
         }
-        ensure!(Instant::now() < give_up, "the trace of {asked:?} has only {hops:?}");
+        ensure!(Instant::now() < deadline, "the trace of {asked:?} has only {hops:?}");
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -164,27 +164,27 @@ async fn tool(arguments: &[&str]) -> Result<Output> {
     Command::new(binary("trireme")?).args(arguments).output().await.context("trireme")
 }
 
-fn told(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// `trireme canary` on what has happened: nothing failed, so version 2 is good; with too few requests it says so.
 async fn judge(prometheus: &Prometheus) -> Result<()> {
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     for service in ["user", "order", "payment"] {
         let ask = ["canary", service, "--prometheus", &prometheus.url, "--window", "2m", "--more-slow", "50"];
         loop {
             let output = tool(&[&ask[..], &["--min-requests", "50"]].concat()).await?;
             if output.status.success() {
-                println!("trireme canary {service}\n{}", told(&output));
+                println!("trireme canary {service}\n{}", printed(&output));
                 break;
             }
             // The last requests have not been read yet.
-            ensure!(Instant::now() < give_up, "{}", told(&output));
+            ensure!(Instant::now() < deadline, "{}", printed(&output));
             sleep(Duration::from_millis(500)).await;
         }
         let output = tool(&[&ask[..], &["--min-requests", "1000000"]].concat()).await?;
-        assert_eq!(output.status.code(), Some(TOO_EARLY), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(TOO_EARLY), "{}", printed(&output));
     }
     Ok(())
 }
@@ -198,15 +198,15 @@ async fn refuse(prometheus: &Prometheus, customer: &Customer, product: &str) -> 
             ensure!((asked.status < 300) == (ask == Ask::Products) && asked.upstream == "order-v2", "{asked:?}");
         }
     }
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let ask = ["canary", "order", "--prometheus", &prometheus.url, "--window", "2m", "--more-slow", "50"];
         let output = tool(&ask).await?;
-        if output.status.code() == Some(NO_GO) && told(&output).contains("of its requests failed") {
-            println!("trireme canary order\n{}", told(&output));
+        if output.status.code() == Some(NO_GO) && printed(&output).contains("of its requests failed") {
+            println!("trireme canary order\n{}", printed(&output));
             return Ok(());
         }
-        ensure!(Instant::now() < give_up, "{}", told(&output));
+        ensure!(Instant::now() < deadline, "{}", printed(&output));
         sleep(Duration::from_millis(500)).await;
     }
 }
@@ -215,13 +215,13 @@ async fn refuse(prometheus: &Prometheus, customer: &Customer, product: &str) -> 
 async fn smoke(url: &str) -> Result<()> {
     for arguments in [&["smoke", url][..], &["smoke", url, "--canary"]] {
         let output = tool(arguments).await?;
-        ensure!(output.status.success(), "{arguments:?}: {}", told(&output));
+        ensure!(output.status.success(), "{arguments:?}: {}", printed(&output));
     }
     Ok(())
 }
 
 /// Version 2 of order is killed: its host is ejected after five failures, which Envoy repeats on version 1; marked
-/// requests and events go to version 1, and back when it lives again.
+/// requests and events go to version 1, and back when it runs again.
 async fn version_2_dies(fleet: &mut Fleet, customer: &Customer, product: &str, collector: &Collector) -> Result<()> {
     let killed = fleet.find(Service::Order, "v2")?;
     fleet.end(killed, Signal::SIGKILL).await?;
@@ -238,18 +238,18 @@ async fn version_2_dies(fleet: &mut Fleet, customer: &Customer, product: &str, c
     assert_eq!(answers.keys().collect::<Vec<_>>(), [&(200, "order-v1".to_owned())], "nothing fails");
     let order = customer.ask(Ask::Order, true, product).await?;
     ensure!(order.status < 300, "{order:?}");
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     // The event is taken over by version 1 when the canary's lease has ended.
     let by_v1 =
         |hop: &Hop| (&*hop.service, &*hop.version, &*hop.what) == ("order", "v1", "process payment.authorized.v1");
     while !collector.hops(&order.trace).iter().any(by_v1) {
-        ensure!(Instant::now() < give_up, "{:?}", collector.hops(&order.trace));
+        ensure!(Instant::now() < deadline, "{:?}", collector.hops(&order.trace));
         sleep(Duration::from_millis(50)).await;
     }
     fleet.run(killed).await?;
     let back = Instant::now();
     while customer.ask(Ask::Products, true, product).await?.upstream != "order-v2" {
-        ensure!(back.elapsed() < PATIENCE, "version 2 is back and is not asked");
+        ensure!(back.elapsed() < TIMEOUT, "version 2 is back and is not asked");
         sleep(Duration::from_millis(50)).await;
     }
     println!("version 2 of order is ready again and asked again after {:?}", back.elapsed());

@@ -14,7 +14,7 @@ use trireme::http::Http;
 
 const TEMPLATE: &str = include_str!("../../../deploy/envoy/envoy.yaml");
 /// Envoy is ready long before that.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where one process listens.
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +70,9 @@ impl Envoy {
             .spawn()
             .context("envoy")?;
         let envoy = Self { child, admin: format!("http://127.0.0.1:{}", listeners.admin) };
-        let (http, give_up) = (Http::new(), Instant::now() + PATIENCE);
+        let (http, deadline) = (Http::new(), Instant::now() + TIMEOUT);
         while !http.get(&format!("{}/ready", envoy.admin)).await.is_ok_and(|answer| answer.status.is_success()) {
-            ensure!(Instant::now() < give_up, "{}", std::fs::read_to_string(folder.join("envoy.log"))?);
+            ensure!(Instant::now() < deadline, "{}", std::fs::read_to_string(folder.join("envoy.log"))?);
             sleep(Duration::from_millis(50)).await;
         }
         Ok(envoy)

@@ -23,7 +23,7 @@ use trireme::{Addresses, Service, ServiceState, State, http::Http};
 use crate::envoy::{Envoy, Listeners, Ports};
 
 /// A process is ready, or has ended, long before that.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One process of a service.
 pub(crate) struct Replica {
@@ -181,10 +181,10 @@ impl Fleet {
         let replica = &self.replicas[n];
         let log = std::fs::File::options().create(true).append(true).open(&replica.log)?;
         let child = self.command(replica.service, Some(replica))?.stdout(log.try_clone()?).stderr(log).spawn()?;
-        let (http, give_up) = (Http::new(), Instant::now() + PATIENCE);
+        let (http, deadline) = (Http::new(), Instant::now() + TIMEOUT);
         let ready = format!("http://127.0.0.1:{}/healthz/ready", replica.ports.admin);
         while !http.get(&ready).await.is_ok_and(|answer| answer.status.is_success()) {
-            ensure!(Instant::now() < give_up, "{}", std::fs::read_to_string(&replica.log)?);
+            ensure!(Instant::now() < deadline, "{}", std::fs::read_to_string(&replica.log)?);
             sleep(Duration::from_millis(20)).await;
         }
         self.replicas[n].child = Some(child);
@@ -196,19 +196,19 @@ impl Fleet {
         let mut child = self.replicas[n].child.take().context("it does not run")?;
         let pid = Pid::from_raw(i32::try_from(child.id().context("it has ended")?)?);
         kill(pid, signal)?;
-        Ok(tokio::time::timeout(PATIENCE, child.wait()).await.context("it does not end")??.code())
+        Ok(tokio::time::timeout(TIMEOUT, child.wait()).await.context("it does not end")??.code())
     }
 
     /// Waits until no event is under way on the bus; returns how many still are when that takes too long.
     pub(crate) async fn open_events(&self) -> Result<u64> {
         let bus = backends::bus(&messaging::Config::new(&self.stores.bus), clock::system()).await?;
-        let give_up = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let mut open = 0;
             for group in ["user", "user-copies", "order", "payment"] {
                 open += bus.depth(group).await?;
             }
-            if open == 0 || Instant::now() > give_up {
+            if open == 0 || Instant::now() > deadline {
                 bus.close().await;
                 return Ok(open);
             }

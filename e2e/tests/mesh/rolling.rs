@@ -1,4 +1,4 @@
-//! Each service is restarted, one of two replicas after the other, under load: nobody is told of a failure, and no
+//! Each service is restarted, one of two replicas after the other, under load: no client sees a failure, and no
 //! event is lost.
 
 use std::{
@@ -24,9 +24,9 @@ const CLIENTS: usize = 8;
 /// Before the first restart, between two, and after the last: so that each meets a running load.
 const STEADY: Duration = Duration::from_secs(1);
 /// Everything under way is settled by then.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the clients were told.
+/// The answers that the clients got.
 #[derive(Debug, Default)]
 struct Tally {
     requests: AtomicU64,
@@ -34,7 +34,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn note(&self, asked: Result<Asked>) {
+    fn record(&self, asked: Result<Asked>) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         match asked {
             Ok(asked) if asked.status < 300 => {}
@@ -56,7 +56,7 @@ async fn load(
         for ask in [Ask::Order, Ask::Products, Ask::Account, Ask::AccountOverGrpc] {
             let asked = customer.ask(ask, false, &product).await;
             orders += u64::from(ask == Ask::Order && asked.as_ref().is_ok_and(|asked| asked.status < 300));
-            tally.note(asked);
+            tally.record(asked);
         }
     }
     Ok((customer, orders))
@@ -98,15 +98,15 @@ async fn a_rolling_restart_under_load_fails_nobody_and_loses_nothing() -> Result
 
 /// Every order was confirmed and counted by an event, and the books of all three agree.
 async fn nothing_is_lost(fleet: &Fleet, clients: &mut [(Customer, u64)]) -> Result<()> {
-    let give_up = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     for (customer, orders) in clients {
         while customer.orders_placed().await? != *orders {
             let counted = customer.orders_placed().await?;
-            ensure!(Instant::now() < give_up, "{} placed {orders} orders, {counted} are counted", customer.id);
+            ensure!(Instant::now() < deadline, "{} placed {orders} orders, {counted} are counted", customer.id);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let report = verify(&fleet.state(), &fleet.credential()?, PATIENCE).await?;
+    let report = verify(&fleet.state(), &fleet.credential()?, TIMEOUT).await?;
     println!("{}", report.lines().join("\n"));
     ensure!(report.holds(), "the books do not agree");
     Ok(())
