@@ -47,7 +47,7 @@ pub trait Bus: Send + Sync {
     async fn close(&self);
 }
 
-/// One member's place in a consumer group.
+/// One member of a consumer group.
 #[async_trait]
 pub trait Subscription: Send + Sync {
     /// Waits until there is something to do and takes at most `max` deliveries, each leased for at least half of

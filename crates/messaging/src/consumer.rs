@@ -105,7 +105,7 @@ impl Consumer {
         self.feed(&worker, &room, &token, &tracker).await;
         let everybody = u32::try_from(self.policy.max_in_flight).unwrap_or(u32::MAX);
         if timeout(self.policy.drain, room.acquire_many(everybody)).await.is_err() {
-            tracing::warn!(group = self.group, "handlers did not finish in time: their events are given back");
+            tracing::warn!(group = self.group, "drain deadline passed: releasing events in hand");
             stop.cancel();
             drop(timeout(Duration::from_secs(1), room.acquire_many(everybody)).await);
         }
@@ -134,11 +134,11 @@ impl Consumer {
                         return give_back(&*worker.subscription, deliveries).await;
                     }
                     for delivery in deliveries {
-                        let place = Arc::clone(room).try_acquire_owned();
+                        let permit = Arc::clone(room).try_acquire_owned();
                         let worker = Arc::clone(worker);
                         tracker.spawn(async move {
                             worker.attempt(delivery).await;
-                            drop(place);
+                            drop(permit);
                         });
                     }
                 }
@@ -178,7 +178,7 @@ impl Consumer {
             error = error as &dyn std::error::Error,
             group = self.group,
             ?pause,
-            "cannot take events from the bus"
+            "cannot fetch events from the bus"
         );
         tokio::select! {
             () = token.cancelled() => {}
@@ -201,7 +201,10 @@ async fn fetch(subscription: &dyn Subscription, max: usize, token: &Cancellation
 async fn give_back(subscription: &dyn Subscription, deliveries: Vec<Delivery>) {
     for delivery in deliveries {
         if let Err(error) = subscription.release(&delivery).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a delivery comes back when its lease ends");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "cannot release a delivery: it is redelivered when its lease ends"
+            );
         }
     }
     subscription.close().await;

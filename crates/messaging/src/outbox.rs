@@ -1,4 +1,4 @@
-//! The port to the place where a service keeps its events until they are published.
+//! The port to the outbox, in which a service keeps its events until they are published.
 
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use crate::{Error, Event};
 
 /// The relay's side of an outbox; the other side is the adapter's `record`, called in the store's transaction.
 ///
-/// Keys belong to parts, and of several relays each leases some of them: a store with one writer has one part.
+/// Keys are spread over partitions, and of several relays each leases some of them: a store with one writer has one
+/// partition.
 /// Its contract is [`crate::suite::outbox`].
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Takes or renews the owner's share of the leases and returns the oldest rows of its parts that are due, in order
+    /// Takes or renews the owner's share of the leases and returns the oldest rows of its partitions that are due, in order
     /// per key, never one whose key has an earlier row that waits for its next try.
     ///
     /// No rows while others hold all the leases.
@@ -36,7 +37,7 @@ pub trait Outbox: Send + Sync {
 
     /// Tells the relays of other processes that there is something new; this process' own relay is poked by [`Wake`].
     ///
-    /// It may get lost: relays look by themselves now and then.
+    /// It may get lost: relays poll now and then.
     ///
     /// [`Wake`]: crate::Wake
     async fn announce(&self) -> Result<(), Error> {
@@ -61,11 +62,11 @@ pub trait Outbox: Send + Sync {
 /// An event in the outbox.
 #[derive(Clone, Debug)]
 pub struct OutboxRow {
-    /// Its place: rows of one key are published in this order.
+    /// Its sequence: rows of one key are published in this order.
     pub seq: i64,
-    /// The part that its key belongs to.
-    pub part: i16,
-    /// Of the lease on that part: goes up with each change of owner.
+    /// The partition that its key belongs to.
+    pub partition: i16,
+    /// Of the lease on that partition: goes up with each change of owner.
     pub fence: i64,
     /// The event.
     pub event: Event,
@@ -80,7 +81,7 @@ pub struct Depth {
     pub count: u64,
     /// How old the oldest of them is.
     pub oldest: Option<Duration>,
-    /// Rows that the bus refused for good; somebody has to look at them.
+    /// Rows that the bus refused for good; an operator has to decide on them.
     pub dead: u64,
 }
 

@@ -16,7 +16,7 @@ use crate::{Bus, Error, Event, Outbox, OutboxRow};
 
 /// Events published in one go, as many as the bus has acknowledgements under way at once.
 const BATCH: usize = 256;
-/// A look at the outbox is due after this long without a wake-up: another process may have written to it.
+/// The outbox is polled after this long without a wake-up: another process may have written to it.
 const POLL: Duration = Duration::from_millis(500);
 /// How long the bus may take for a batch.
 const PUBLISH: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ impl Wake {
 }
 
 /// Publishes what the outbox holds. Several relays may run on one outbox: they share its
-/// parts, and where there is one part, one works and the others stand by.
+/// partitions, and where there is one partition, one works and the others stand by.
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     bus: Arc<dyn Bus>,
@@ -94,7 +94,7 @@ impl Relay {
                 Err(error) => {
                     failures += 1;
                     let pause = backoff(failures, PAUSE.0, PAUSE.1);
-                    tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "events wait in the outbox");
+                    tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "cannot publish from the outbox");
                     pause
                 }
             };
@@ -102,15 +102,15 @@ impl Relay {
                 upkeep = Instant::now();
                 self.upkeep().await;
             }
-            woken = self.rest(pause, failures == 0, &token).await;
+            woken = self.wait(pause, failures == 0, &token).await;
         }
         self.flush().await;
         Ok(())
     }
 
-    /// Waits for a wake-up or the next look; after a failure a wake-up does not shorten the pause.
+    /// Waits for a wake-up or the next poll; after a failure a wake-up does not shorten the pause.
     /// Says whether this process has recorded something.
-    async fn rest(&self, pause: Duration, wakeable: bool, token: &CancellationToken) -> bool {
+    async fn wait(&self, pause: Duration, wakeable: bool, token: &CancellationToken) -> bool {
         tokio::select! {
             () = token.cancelled() => false,
             () = sleep(pause) => false,
@@ -121,7 +121,7 @@ impl Relay {
 
     async fn announce(&self) {
         if let Err(error) = self.outbox.announce().await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "other relays find out by themselves");
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot announce to other relays: they poll");
         }
     }
 
@@ -129,11 +129,14 @@ impl Relay {
         let work = async {
             while self.pass().await.is_ok_and(|claimed| claimed > 0) {}
             if let Err(error) = self.outbox.release(&self.owner).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the outbox' leases run out by themselves");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot release the leases on the outbox: they expire"
+                );
             }
         };
         if timeout(FLUSH, work).await.is_err() {
-            tracing::info!("events are left in the outbox for the next start");
+            tracing::info!("stopped with events left in the outbox");
         }
     }
 
@@ -195,7 +198,7 @@ impl Relay {
         let attempts = row.attempts + 1;
         let next = (attempts < REFUSALS).then(|| self.clock.now() + backoff(attempts, PAUSE.0, PAUSE.1));
         if next.is_none() {
-            tracing::error!(event.id = %row.event.id, event.kind = %row.event.kind, %error, "the bus refuses an event for good");
+            tracing::error!(event.id = %row.event.id, event.kind = %row.event.kind, %error, "outbox row is dead: the bus refuses the event for good");
         }
         self.outbox.fail(row, &error.to_string(), next).await
     }
@@ -207,10 +210,10 @@ impl Relay {
     async fn upkeep(&self) {
         match self.outbox.depth().await {
             Ok(depth) => self.metrics.depth(&depth),
-            Err(error) => tracing::debug!(%error, "could not measure the outbox"),
+            Err(error) => tracing::debug!(%error, "cannot measure the depth of the outbox"),
         }
         if let Err(error) = self.outbox.prune().await {
-            tracing::debug!(%error, "could not prune the inbox");
+            tracing::debug!(%error, "cannot prune the inbox");
         }
     }
 }

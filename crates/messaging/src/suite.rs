@@ -21,10 +21,10 @@
 pub mod bus;
 pub mod canary;
 pub mod consumer;
+pub mod dead_letters;
 pub mod death;
 pub mod inbox;
 pub mod kinds;
-pub mod letters;
 pub mod order;
 pub mod outbox;
 
@@ -42,7 +42,7 @@ pub const LONG: Duration = Duration::from_secs(30);
 /// A lease that a case waits for.
 pub const SHORT: Duration = Duration::from_millis(400);
 /// Whatever takes longer than this has gone wrong.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 /// How long nothing has to happen before a case believes it.
 const QUIET: Duration = Duration::from_millis(150);
 
@@ -121,7 +121,7 @@ async fn join(bus: &Arc<dyn Bus>, group: &str) -> Arc<dyn Subscription> {
 
 /// Takes at least one delivery.
 async fn fetch(subscription: &Arc<dyn Subscription>, max: usize) -> Vec<Delivery> {
-    let fetched = timeout(PATIENCE, subscription.fetch(max)).await.expect("a delivery in time").unwrap();
+    let fetched = timeout(DEADLINE, subscription.fetch(max)).await.expect("a delivery in time").unwrap();
     assert!(
         !fetched.is_empty() && fetched.len() <= max,
         "{} deliveries where at most {max} were asked for",
@@ -208,14 +208,14 @@ macro_rules! bus_suite {
             a_key_is_in_one_pair_of_hands a_retry_holds_back_its_key_only a_retry_waits_as_long_as_asked
             attempts_are_counted a_release_does_not_count the_deliveries_of_the_dead_come_back
             a_lost_delivery_cannot_be_settled an_extended_lease_lasts order_per_key_survives_everything);
-        $crate::suite_cases!(letters, $broker,
+        $crate::suite_cases!(dead_letters, $broker,
             a_dead_letter_has_its_reason_and_frees_its_key a_replay_comes_once_and_to_its_group
-            a_replay_comes_after_what_waits two_replays_at_once_are_one a_letter_may_die_again);
+            a_replay_comes_after_what_waits two_replays_at_once_are_one a_replayed_event_may_be_dead_lettered_again);
         $crate::suite_cases!(canary, $broker,
             marked_events_are_the_canarys without_a_canary_the_stable_version_has_all
             without_a_canary_members_share_keys_not_marks unmarked_events_wait_for_the_stable_version
             a_canary_that_leaves_hands_over a_canary_that_drains_holds_nobody_up a_dead_canary_is_replaced
-            a_marked_letter_is_replayed_to_the_canary canaries_come_and_go);
+            a_marked_dead_letter_is_replayed_to_the_canary canaries_come_and_go);
     };
 }
 

@@ -271,7 +271,7 @@ impl messaging::Outbox for Outbox {
 
 fn row(seq: i64, fence: i64, entry: Entry) -> OutboxRow {
     let attempts = u32::try_from(entry.attempts).unwrap_or(u32::MAX);
-    OutboxRow { seq, part: 0, fence, event: Event::from(entry), attempts }
+    OutboxRow { seq, partition: 0, fence, event: Event::from(entry), attempts }
 }
 
 /// Removes what was published: with the document's mark that something waits, if that is all it has, else without.

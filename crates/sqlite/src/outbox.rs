@@ -110,7 +110,7 @@ impl Outbox {
 fn row(row: &sqlx::sqlite::SqliteRow, fence: i64) -> Result<OutboxRow, Error> {
     let number = |name| row.try_get::<i64, _>(name).map_err(|error| Error::Malformed(error.to_string()));
     let attempts = columns::small(number("attempts")?);
-    Ok(OutboxRow { seq: number("seq")?, part: 0, fence, attempts, event: columns::event(row)? })
+    Ok(OutboxRow { seq: number("seq")?, partition: 0, fence, attempts, event: columns::event(row)? })
 }
 
 #[async_trait]

@@ -114,7 +114,7 @@ impl Worker {
             Ok(Ok(())) => return Outcome::Done,
             Ok(Err(Failure::Permanent(error))) => (Cause::Permanent, format!("{error:#}")),
             Ok(Err(Failure::Transient(error))) => (Cause::Exhausted, format!("{error:#}")),
-            Err(panic) => (Cause::Panicked, words(&*panic)),
+            Err(panic) => (Cause::Panicked, panic_message(&*panic)),
         };
         Outcome::Failed(Reason { cause, detail })
     }
@@ -125,7 +125,7 @@ impl Worker {
             sleep(self.subscription.lease() / 3).await;
             match self.subscription.extend(delivery).await {
                 Err(Error::Lost) => return,
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not renew a lease"),
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "cannot renew a lease"),
                 Ok(()) => {}
             }
         }
@@ -139,14 +139,14 @@ impl Worker {
                 self.insist(|| subscription.ack(delivery)).await;
             }
             Outcome::Stopped => self.insist(|| subscription.release(delivery)).await,
-            Outcome::Lost => tracing::info!("the event went to another consumer, its lease was lost"),
+            Outcome::Lost => tracing::info!("lease lost while handling: another consumer has the event"),
             Outcome::Failed(reason) if self.is_last(delivery, &reason) => {
-                tracing::error!(cause = %reason.cause, error = reason.detail, "an event goes to the dead letters");
+                tracing::error!(cause = %reason.cause, error = reason.detail, "dead-lettering an event");
                 self.insist(|| subscription.dead_letter(delivery, reason.clone())).await;
             }
             Outcome::Failed(reason) => {
                 let pause = self.pause(delivery, &reason);
-                tracing::warn!(cause = %reason.cause, error = reason.detail, ?pause, "an event is tried again");
+                tracing::warn!(cause = %reason.cause, error = reason.detail, ?pause, "retrying an event");
                 self.insist(|| subscription.retry(delivery, pause)).await;
             }
         }
@@ -173,9 +173,11 @@ impl Worker {
         for attempt in 1..=SETTLE_TRIES {
             match settle().await {
                 Ok(()) => return,
-                Err(Error::Lost) => return tracing::info!("an event was settled too late, its lease was lost"),
+                Err(Error::Lost) => {
+                    return tracing::info!("lease lost before settling: another consumer has the event");
+                }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, attempt, "could not settle an event");
+                    tracing::warn!(error = &error as &dyn std::error::Error, attempt, "cannot settle an event");
                     sleep(backoff(attempt, Duration::from_millis(20), Duration::from_millis(500))).await;
                 }
             }
@@ -184,7 +186,7 @@ impl Worker {
 }
 
 /// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("panicked without words").to_owned()
+    text.unwrap_or("panicked without a message").to_owned()
 }

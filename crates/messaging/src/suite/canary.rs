@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Broker, LONG, PATIENCE, QUIET, SHORT, event, finish, join, number, numbers, one, publish, silence, silence_for,
+    Broker, DEADLINE, LONG, QUIET, SHORT, event, finish, join, number, numbers, one, publish, silence, silence_for,
 };
 use crate::{Bus, Cause, Event, Reason, Subscription, Track};
 
@@ -42,7 +42,7 @@ async fn collect(members: &[(Track, &Arc<dyn Subscription>)], count: u64) -> Vec
         }
     };
     let taking = join_all(members.iter().map(|(track, member)| take(*track, member)));
-    let ended = timeout(PATIENCE, taking).await;
+    let ended = timeout(DEADLINE, taking).await;
     let all = all.into_inner().unwrap();
     ended.unwrap_or_else(|_| panic!("{} of {count} in time", all.len()));
     all
@@ -61,7 +61,7 @@ impl Pair {
         let stable = join(&bus, "group").await;
         let canary = join(&broker.open_on(canarys_lease, Track::Canary).await, "group").await;
         let pair = Self { bus, stable, canary };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             let probes: Vec<Event> = (0..KEYS).map(|n| marked(format!("probe {n}"), n)).collect();
             publish(&pair.bus, &probes).await;
@@ -184,7 +184,7 @@ pub async fn a_dead_canary_is_replaced(broker: &dyn Broker) {
 }
 
 /// A replay goes where its event would.
-pub async fn a_marked_letter_is_replayed_to_the_canary(broker: &dyn Broker) {
+pub async fn a_marked_dead_letter_is_replayed_to_the_canary(broker: &dyn Broker) {
     let pair = Pair::start(broker, LONG).await;
     publish(&pair.bus, &[marked("key", 7)]).await;
     let bad = one(&pair.canary).await;
@@ -240,7 +240,7 @@ pub async fn canaries_come_and_go(broker: &dyn Broker) {
         }
     };
     let canaries = async {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while settled.count() < usize::try_from(EVENTS).unwrap() {
             assert!(Instant::now() < deadline, "{} of {EVENTS} settled", settled.count());
             let canary = join(&broker.open_on(SHORT, Track::Canary).await, "group").await;

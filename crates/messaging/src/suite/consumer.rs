@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Broker, KIND, LONG, PATIENCE, event, finish, join, number, numbers, publish, silence};
+use super::{Broker, DEADLINE, KIND, LONG, event, finish, join, number, numbers, publish, silence};
 use crate::{Bus, Cause, Consumer, DeadLetter, Event, Failure, Handler, Policy, Receipt};
 
 pub(super) const KINDS: &[&str] = &[KIND];
@@ -110,10 +110,10 @@ impl Running {
 }
 
 pub(super) async fn settled(bus: &Arc<dyn Bus>) {
-    testkit::eventually!(within PATIENCE, bus.depth("group").await.unwrap() == 0);
+    testkit::eventually!(within DEADLINE, bus.depth("group").await.unwrap() == 0);
 }
 
-pub(super) async fn letters(bus: &Arc<dyn Bus>) -> Vec<DeadLetter> {
+pub(super) async fn dead_letters(bus: &Arc<dyn Bus>) -> Vec<DeadLetter> {
     bus.dead_letters(Some("group"), 100).await.unwrap()
 }
 
@@ -129,7 +129,7 @@ pub async fn failures_are_retried_in_order(broker: &dyn Broker) {
     let of = |numbers: [u64; 2]| applied.iter().copied().filter(|n| numbers.contains(n)).collect::<Vec<_>>();
     assert_eq!((of([1, 2]), of([10, 11])), (vec![1, 2], vec![10, 11]));
     assert_eq!(script.tries(1), 4);
-    assert!(letters(&bus).await.is_empty());
+    assert!(dead_letters(&bus).await.is_empty());
 }
 
 /// What can never work is not tried twice.
@@ -141,9 +141,9 @@ pub async fn a_permanent_failure_is_a_dead_letter_at_once(broker: &dyn Broker) {
     settled(&bus).await;
     running.stop().await;
     assert_eq!((script.tries(1), script.numbers()), (1, vec![2]));
-    let letters = letters(&bus).await;
-    assert_eq!((letters.len(), letters[0].reason.cause), (1, Cause::Permanent));
-    assert_eq!(letters[0].reason.detail, "never");
+    let dead_letters = dead_letters(&bus).await;
+    assert_eq!((dead_letters.len(), dead_letters[0].reason.cause), (1, Cause::Permanent));
+    assert_eq!(dead_letters[0].reason.detail, "never");
 }
 
 /// Poison ends among the dead letters with its reason; a replay after the repair is applied once.
@@ -162,15 +162,15 @@ pub async fn poison_is_given_up_and_can_be_replayed_once(broker: &dyn Broker) {
     publish(&bus, &[poison.clone(), event("key", 2)]).await;
     settled(&bus).await;
     assert_eq!((script.tries(1), script.numbers()), (3, vec![2]));
-    let letter = letters(&bus).await.remove(0);
-    assert_eq!((letter.reason.cause, letter.attempts), (Cause::Exhausted, 3));
-    assert_eq!(letter.reason.detail, "applying: not now");
+    let dead_letter = dead_letters(&bus).await.remove(0);
+    assert_eq!((dead_letter.reason.cause, dead_letter.attempts), (Cause::Exhausted, 3));
+    assert_eq!(dead_letter.reason.detail, "applying: not now");
     repaired.store(1, Ordering::SeqCst);
     bus.replay("group", poison.id).await.unwrap();
     settled(&bus).await;
     running.stop().await;
     assert_eq!(script.numbers(), [2, 1]);
-    assert!(letters(&bus).await.is_empty());
+    assert!(dead_letters(&bus).await.is_empty());
 }
 
 /// A panic is a failure like any other: tried again, then put aside; the consumer lives.
@@ -186,8 +186,8 @@ pub async fn a_panic_is_caught(broker: &dyn Broker) {
     settled(&bus).await;
     running.stop().await;
     assert_eq!(script.numbers(), [2]);
-    let letter = letters(&bus).await.remove(0);
-    assert_eq!((letter.reason.cause, letter.reason.detail.as_str()), (Cause::Panicked, "at the disco"));
+    let dead_letter = dead_letters(&bus).await.remove(0);
+    assert_eq!((dead_letter.reason.cause, dead_letter.reason.detail.as_str()), (Cause::Panicked, "at the disco"));
 }
 
 /// A handler that hangs is dropped and its event tried again.
@@ -204,8 +204,8 @@ pub async fn a_handler_runs_out_of_time(broker: &dyn Broker) {
     settled(&bus).await;
     running.stop().await;
     assert_eq!(script.numbers(), [3, 2]);
-    let letters = letters(&bus).await;
-    assert_eq!((letters.len(), letters[0].reason.cause), (1, Cause::TimedOut));
+    let dead_letters = dead_letters(&bus).await;
+    assert_eq!((dead_letters.len(), dead_letters[0].reason.cause), (1, Cause::TimedOut));
 }
 
 /// A handler may take longer than a lease: the lease is renewed meanwhile.
@@ -229,7 +229,7 @@ pub async fn handlers_are_bounded(broker: &dyn Broker) {
     let events: Vec<Event> = (0..20).map(|n| event(n, n)).collect();
     publish(&bus, &events).await;
     let running = start(&bus, script.clone(), Policy { max_in_flight: 3, drain: Duration::ZERO, ..policy() }).await;
-    testkit::eventually!(within PATIENCE, script.tried() == 3);
+    testkit::eventually!(within DEADLINE, script.tried() == 3);
     sleep(super::QUIET).await;
     assert_eq!(script.tried(), 3);
     running.stop().await;
@@ -254,7 +254,7 @@ pub async fn keys_are_in_order_under_random_failures(broker: &dyn Broker) {
     for consumer in running {
         consumer.stop().await;
     }
-    assert!(letters(&bus).await.is_empty());
+    assert!(dead_letters(&bus).await.is_empty());
     let applied = script.applied.lock().unwrap().clone();
     for key in 0..keys {
         let of_key = applied.iter().filter(|(name, _)| *name == key.to_string()).map(|(_, number)| *number);
@@ -288,7 +288,7 @@ pub async fn a_drain_finishes_and_gives_back(broker: &dyn Broker) {
     let events: Vec<Event> = (0..40).map(|n| event(n % 8, n)).collect();
     publish(&bus, &events).await;
     let running = start(&bus, script.clone(), Policy { max_in_flight: 4, ..policy() }).await;
-    testkit::eventually!(within PATIENCE, script.tried() >= 6);
+    testkit::eventually!(within DEADLINE, script.tried() >= 6);
     running.stop().await;
     let applied = script.numbers();
     assert!(applied.len() >= 6 && applied.len() < 40, "{applied:?}");
@@ -306,7 +306,7 @@ pub async fn a_drain_ends_by_force(broker: &dyn Broker) {
     publish(&bus, &[event("key", 1)]).await;
     let running =
         start(&bus, script.clone(), Policy { drain: Duration::from_millis(50), timeout: LONG, ..policy() }).await;
-    testkit::eventually!(within PATIENCE, script.tries(1) == 1);
+    testkit::eventually!(within DEADLINE, script.tries(1) == 1);
     running.stop().await;
     let subscription = join(&bus, "group").await;
     assert_eq!(numbers(&finish(&subscription, 1).await), [1]);

@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::consumer::{KINDS, letters, policy, settled};
-use super::{Broker, PATIENCE, SHORT, event, number, publish};
+use super::consumer::{KINDS, dead_letters, policy, settled};
+use super::{Broker, DEADLINE, SHORT, event, number, publish};
 use crate::{Cause, Consumer, Event, Failure, Handler, Policy, Receipt};
 
 /// A handler that dies of the event 0 and applies all others.
@@ -42,7 +42,7 @@ async fn succession(broker: &dyn Broker, mortal: &Arc<Mortal>, max_attempts: u32
         let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         process.spawn(consumer.run(CancellationToken::new(), TaskTracker::new()));
         let given_up = async {
-            testkit::eventually!(within PATIENCE, !letters(&observer).await.is_empty());
+            testkit::eventually!(within DEADLINE, !dead_letters(&observer).await.is_empty());
             settled(&observer).await;
         };
         let died = tokio::select! {
@@ -69,7 +69,7 @@ pub async fn what_kills_its_consumer_is_given_up(broker: &dyn Broker) {
     let most = 2 + u32::from(broker.differences().read_ahead_counts);
     assert!((2..=most).contains(&deaths), "{deaths} deaths");
     assert_eq!(*mortal.applied.lock().unwrap(), [1]);
-    assert_eq!(letters(&bus).await.remove(0).reason.cause, Cause::Deadly);
+    assert_eq!(dead_letters(&bus).await.remove(0).reason.cause, Cause::Deadly);
 }
 
 /// Whatever a member had read ahead when it died of another event is not blamed for that death.
@@ -84,9 +84,9 @@ pub async fn what_kills_its_consumers_takes_nobody_along(broker: &dyn Broker) {
     let mortal = Arc::new(Mortal::default());
     let deaths = succession(broker, &mortal, 3).await;
     assert!(deaths >= 3, "{deaths} deaths");
-    let letters = letters(&bus).await;
-    assert!(letters.iter().all(|letter| letter.reason.cause == Cause::Deadly));
-    let given_up: BTreeSet<u64> = letters.iter().map(|letter| number(&letter.event)).collect();
+    let dead_letters = dead_letters(&bus).await;
+    assert!(dead_letters.iter().all(|dead_letter| dead_letter.reason.cause == Cause::Deadly));
+    let given_up: BTreeSet<u64> = dead_letters.iter().map(|dead_letter| number(&dead_letter.event)).collect();
     let mut seen: BTreeSet<u64> = mortal.applied.lock().unwrap().iter().copied().collect();
     if broker.differences().blames_what_was_in_hand {
         seen.extend(&given_up);

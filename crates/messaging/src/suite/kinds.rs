@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::consumer::{Act, Script, letters, policy, settled, start};
+use super::consumer::{Act, Script, dead_letters, policy, settled, start};
 use super::{Broker, KIND, LONG, SHORT, event, number, one, publish};
 use crate::{Cause, Event, Policy};
 
@@ -19,7 +19,7 @@ pub async fn an_unknown_kind_is_left_to_others(broker: &dyn Broker) {
     let delivery = one(&newer).await;
     newer.ack(&delivery).await.unwrap();
     running.stop().await;
-    assert!(script.numbers().is_empty() && letters(&bus).await.is_empty());
+    assert!(script.numbers().is_empty() && dead_letters(&bus).await.is_empty());
 }
 
 /// After a rollback of the release that added a kind, its events are retried and then dead letters, never dropped: those
@@ -40,11 +40,12 @@ pub async fn a_kind_that_is_rolled_back_ends_in_the_dead_letters(broker: &dyn Br
     publish(&bus, &round(2 * EACH)).await;
     settled(&bus).await;
     running.stop().await;
-    let letters = letters(&bus).await;
-    assert!(letters.iter().all(|letter| letter.reason.cause == Cause::Unhandled), "{letters:?}");
-    let mut all: Vec<u64> = letters.iter().map(|letter| number(&letter.event)).chain(script.numbers()).collect();
+    let dead_letters = dead_letters(&bus).await;
+    assert!(dead_letters.iter().all(|dead_letter| dead_letter.reason.cause == Cause::Unhandled), "{dead_letters:?}");
+    let mut all: Vec<u64> =
+        dead_letters.iter().map(|dead_letter| number(&dead_letter.event)).chain(script.numbers()).collect();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (0..3 * EACH).collect::<Vec<_>>(), "handled or put aside, all of them");
-    assert_eq!(letters.len() as u64, 3 * EACH / 2);
+    assert_eq!(dead_letters.len() as u64, 3 * EACH / 2);
 }

@@ -150,7 +150,7 @@ pub async fn order_per_key_survives_everything(broker: &dyn Broker) {
             let round: Vec<Event> = (0..KEYS).map(|key| event(key, n)).collect();
             publish(&bus, &round).await;
         }
-        testkit::eventually!(within super::PATIENCE, bus.depth("group").await.unwrap() == 0);
+        testkit::eventually!(within super::DEADLINE, bus.depth("group").await.unwrap() == 0);
     };
     tokio::select! {
         () = publisher => {}

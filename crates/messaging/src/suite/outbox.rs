@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{LONG, PATIENCE, SHORT, Store, Stores, event, number};
+use super::{DEADLINE, LONG, SHORT, Store, Stores, event, number};
 use crate::{Bus, DeadLetter, Effects, Error, Event, Outbox, OutboxRow, Recorded, Relay, Subscription, Wake};
 
 async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
@@ -84,7 +84,7 @@ pub async fn a_stale_relay_is_refused(stores: &dyn Stores) {
     let (store, other) = (stores.open(SHORT).await, stores.open(LONG).await);
     record(&store, vec![event("key", 1), event("key", 2)]).await;
     let stale = claim(&store, "first").await;
-    let current = testkit::eventually!(within PATIENCE, {
+    let current = testkit::eventually!(within DEADLINE, {
         let claimed = claim(&other, "second").await;
         (!claimed.is_empty()).then_some(claimed)
     });
@@ -117,7 +117,7 @@ pub async fn a_refused_row_holds_back_its_key_only(stores: &dyn Stores) {
     let pause = Duration::from_secs(2);
     store.outbox().fail(&claimed[0], "too long", Some(in_(pause))).await.unwrap();
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [3]);
-    let later = testkit::eventually!(within PATIENCE, {
+    let later = testkit::eventually!(within DEADLINE, {
         let claimed = claim(&store, "relay").await;
         (claimed.len() == 3).then_some(claimed)
     });
@@ -226,18 +226,18 @@ pub async fn the_relay_publishes_in_order(stores: &dyn Stores) {
     let bus = Arc::new(Fake::default());
     record(&store, (0..150).map(|n| event("key", n)).collect()).await;
     let relaying = relay(store.outbox(), &bus);
-    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+    testkit::eventually!(within DEADLINE, store.outbox().depth().await.unwrap().count == 0);
     // Who is not woken finds out about 450 ms later, each time; a busy machine is not that slow ten times in a row.
     let (mut waits, mut last) = (Vec::new(), 149);
     while !waits.iter().any(|wait| *wait < Duration::from_millis(300)) {
         assert!(waits.len() < 10, "never woken: {waits:?}");
-        testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+        testkit::eventually!(within DEADLINE, store.outbox().depth().await.unwrap().count == 0);
         tokio::time::sleep(Duration::from_millis(50)).await; // it looks once more, and rests
         last += 1;
         let started = std::time::Instant::now();
         record(&store, vec![event("key", last)]).await;
         relaying.wake.poke();
-        testkit::eventually!(within PATIENCE, bus.numbers().last() == Some(&last));
+        testkit::eventually!(within DEADLINE, bus.numbers().last() == Some(&last));
         waits.push(started.elapsed());
     }
     record(&store, vec![event("key", last + 1)]).await;
@@ -251,7 +251,7 @@ pub async fn the_relay_outlives_a_broken_bus(stores: &dyn Stores) {
     let bus = Arc::new(Fake { failures: AtomicUsize::new(4), ..Fake::default() });
     record(&store, (0..5).map(|n| event("key", n)).collect()).await;
     let relaying = relay(store.outbox(), &bus);
-    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+    testkit::eventually!(within DEADLINE, store.outbox().depth().await.unwrap().count == 0);
     relaying.stop().await;
     assert_eq!(bus.numbers(), (0..5).collect::<Vec<_>>());
     assert_eq!(store.outbox().depth().await.unwrap().dead, 0);
@@ -263,10 +263,10 @@ pub async fn the_relay_gets_round_a_refused_event(stores: &dyn Stores) {
     let bus = Arc::new(Fake { refused: Some(1), ..Fake::default() });
     record(&store, vec![event("bad", 1), event("bad", 2), event("good", 3), event("good", 4)]).await;
     let relaying = relay(store.outbox(), &bus);
-    testkit::eventually!(within PATIENCE, bus.numbers() == [3, 4]);
-    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 2);
-    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().dead == 1);
-    testkit::eventually!(within PATIENCE, bus.numbers() == [3, 4, 2]);
+    testkit::eventually!(within DEADLINE, bus.numbers() == [3, 4]);
+    testkit::eventually!(within DEADLINE, store.outbox().depth().await.unwrap().count == 2);
+    testkit::eventually!(within DEADLINE, store.outbox().depth().await.unwrap().dead == 1);
+    testkit::eventually!(within DEADLINE, bus.numbers() == [3, 4, 2]);
     relaying.stop().await;
 }
 
@@ -285,7 +285,7 @@ pub async fn two_relays_publish_everything_once(stores: &dyn Stores) {
             relays.push(relay(store.outbox(), &bus));
         }
     }
-    testkit::eventually!(within PATIENCE, store.outbox().depth().await.unwrap().count == 0);
+    testkit::eventually!(within DEADLINE, store.outbox().depth().await.unwrap().count == 0);
     for relaying in relays {
         relaying.stop().await;
     }

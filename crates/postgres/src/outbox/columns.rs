@@ -54,5 +54,5 @@ fn read(row: &PgRow, fences: &[(i16, i64)]) -> Result<OutboxRow, sqlx::Error> {
     let attempts = u32::try_from(row.try_get::<i32, _>("attempts")?).unwrap_or_default();
     let partition = row.try_get("part")?;
     let fence = fences.iter().find(|(mine, _)| *mine == partition).map(|(_, fence)| *fence).unwrap_or_default();
-    Ok(OutboxRow { seq: row.try_get("seq")?, part: partition, fence, event, attempts })
+    Ok(OutboxRow { seq: row.try_get("seq")?, partition, fence, event, attempts })
 }
