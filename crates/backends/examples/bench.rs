@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::{self, stream::Config};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
-use messaging::{Bus, Consumer, Effects, Event, Failure, Handler, Outbox, Policy, Receipt, Recorded, Relay, Wake};
+use messaging::{Bus, Consumer, Effects, Event, Handler, HandlerError, Outbox, Policy, Receipt, Recorded, Relay, Wake};
 use nats::NatsBus;
 use sqlx::migrate::Migrator;
 use testkit::servers::{Nats, Postgres};
@@ -80,7 +80,7 @@ struct Inbox {
 
 #[async_trait]
 impl Handler for Inbox {
-    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
         let _ = self.store.record(&Effects::default().caused_by(receipt)).await;
         self.applied.fetch_add(1, Ordering::SeqCst);
         let delay = Duration::try_from(clock::system().now() - event.time).unwrap_or_default();

@@ -36,19 +36,19 @@ pub trait Handler: Send + Sync {
     ///
     /// # Errors
     /// Says whether trying again can help.
-    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure>;
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError>;
 }
 
 /// Why a handler did not apply an event.
 #[derive(Debug)]
-pub enum Failure {
+pub enum HandlerError {
     /// It may work later: the event is retried, and later events of its key wait.
     Transient(anyhow::Error),
     /// It never will: the event goes to the dead letters at once.
     Permanent(anyhow::Error),
 }
 
-impl Failure {
+impl HandlerError {
     /// A failure that may pass.
     pub fn transient(error: impl Into<anyhow::Error>) -> Self {
         Self::Transient(error.into())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::{Bus, Consumer, Event, Failure, Handler, Outbox, Policy, Receipt, Relay, Track, Wake};
+use messaging::{Bus, Consumer, Event, Handler, HandlerError, Outbox, Policy, Receipt, Relay, Track, Wake};
 use nats::NatsBus;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,8 +26,8 @@ struct Scribe {
 
 #[async_trait]
 impl Handler for Scribe {
-    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
-        self.store.apply(event, receipt, &self.trap).await.map_err(Failure::transient)?;
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
+        self.store.apply(event, receipt, &self.trap).await.map_err(HandlerError::transient)?;
         self.wake.poke();
         Ok(())
     }

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Handler, Policy};
+use super::{Handler, HandlerError, Policy};
 use crate::metrics::ConsumerMetrics;
 use crate::relay::backoff;
 use crate::{Cause, Delivery, Error, Event, Reason, Receipt, Subscription, Suspicion};
@@ -112,8 +112,8 @@ impl Worker {
         let guarded = AssertUnwindSafe(async { self.handler.handle(event, receipt).await }).catch_unwind();
         let (cause, detail) = match guarded.await {
             Ok(Ok(())) => return Outcome::Done,
-            Ok(Err(Failure::Permanent(error))) => (Cause::Permanent, format!("{error:#}")),
-            Ok(Err(Failure::Transient(error))) => (Cause::Exhausted, format!("{error:#}")),
+            Ok(Err(HandlerError::Permanent(error))) => (Cause::Permanent, format!("{error:#}")),
+            Ok(Err(HandlerError::Transient(error))) => (Cause::Exhausted, format!("{error:#}")),
             Err(panic) => (Cause::Panicked, panic_message(&*panic)),
         };
         Outcome::Failed(Reason { cause, detail })

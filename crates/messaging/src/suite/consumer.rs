@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Broker, DEADLINE, KIND, LONG, event, finish, join, number, numbers, publish, silence};
-use crate::{Bus, Cause, Consumer, DeadLetter, Event, Failure, Handler, Policy, Receipt};
+use crate::{Bus, Cause, Consumer, DeadLetter, Event, Handler, HandlerError, Policy, Receipt};
 
 pub(super) const KINDS: &[&str] = &[KIND];
 
@@ -36,7 +36,7 @@ pub(super) enum Act {
 
 #[async_trait]
 impl<F: Fn(&Event, u32) -> Act + Send + Sync> Handler for Script<F> {
-    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
         assert_eq!(receipt.event_id, event.id);
         let number = number(event);
         let tried = {
@@ -47,8 +47,8 @@ impl<F: Fn(&Event, u32) -> Act + Send + Sync> Handler for Script<F> {
         };
         match (self.act)(event, tried) {
             Act::Apply => {}
-            Act::Fail => return Err(Failure::transient(anyhow::anyhow!("not now").context("applying"))),
-            Act::Refuse => return Err(Failure::permanent(anyhow::anyhow!("never"))),
+            Act::Fail => return Err(HandlerError::transient(anyhow::anyhow!("not now").context("applying"))),
+            Act::Refuse => return Err(HandlerError::permanent(anyhow::anyhow!("never"))),
             Act::Panic => panic!("at the disco"),
             Act::Sleep(pause) => sleep(pause).await,
         }
@@ -325,7 +325,7 @@ struct Context(Mutex<Vec<Found>>);
 
 #[async_trait]
 impl Handler for Context {
-    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
         assert_eq!(event.carrier.canary, telemetry::canary());
         self.0.lock().unwrap().push(Found {
             canary: telemetry::canary(),

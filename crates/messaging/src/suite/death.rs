@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::consumer::{KINDS, dead_letters, policy, settled};
 use super::{Broker, DEADLINE, SHORT, event, number, publish};
-use crate::{Cause, Consumer, Event, Failure, Handler, Policy, Receipt};
+use crate::{Cause, Consumer, Event, Handler, HandlerError, Policy, Receipt};
 
 /// A handler that dies of the event 0 and applies all others.
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Mortal {
 
 #[async_trait]
 impl Handler for Mortal {
-    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
         if number(event) == 0 {
             self.died.notify_one();
             std::future::pending::<()>().await;

@@ -8,7 +8,7 @@ use std::{
 
 use async_nats::jetstream::{self, stream::Stream};
 use async_trait::async_trait;
-use messaging::{Bus, Consumer, Event, Failure, Handler, Policy, Receipt};
+use messaging::{Bus, Consumer, Event, Handler, HandlerError, Policy, Receipt};
 use nats::NatsBus;
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -56,9 +56,9 @@ pub(crate) struct Inbox {
 
 #[async_trait]
 impl Handler for Inbox {
-    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
         if self.known.lock().unwrap().insert(event.id) {
-            let number = event.decode().map_err(Failure::permanent)?;
+            let number = event.decode().map_err(HandlerError::permanent)?;
             self.applied.lock().unwrap().entry(event.key.clone()).or_default().push(number);
         }
         Ok(())
