@@ -11,9 +11,8 @@ use crate::workspace::Workspace;
 const INCLUDE: &str = "include_str!(\"../README.md\")";
 
 /// Crates whose README is not written or not compiled yet.
-const EXCEPTIONS: [&str; 19] = [
+const EXCEPTIONS: [&str; 12] = [
     "auth",
-    "backends",
     "chassis",
     "client",
     "clock",
@@ -21,14 +20,8 @@ const EXCEPTIONS: [&str; 19] = [
     "error",
     "messaging",
     "money",
-    "mongo",
-    "mongodb",
-    "nats",
-    "postgres",
     "proto",
-    "resilience",
     "servers",
-    "sqlite",
     "telemetry",
     "testkit",
 ];

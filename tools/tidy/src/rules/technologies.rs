@@ -27,7 +27,7 @@ const COMMON: [&str; 18] = [
 ];
 
 /// What each crate may use in addition. A new dependency needs an ADR and an entry here.
-const OWN: [(&str, &[&str]); 16] = [
+const OWN: [(&str, &[&str]); 15] = [
     ("auth", &["aws-lc-rs", "axum", "http", "jsonwebtoken", "moka", "tonic"]),
     ("cache", &["moka"]),
     (
@@ -49,7 +49,6 @@ const OWN: [(&str, &[&str]); 16] = [
     ("client", &["http", "http-body-util", "hyper-util", "tonic"]),
     ("config", &["anstyle", "figment"]),
     ("error", &["axum", "http", "tonic", "tonic-types"]),
-    ("messaging", &["async-nats"]),
     ("money", &["iso_currency"]),
     ("mongodb", &["mongodb-driver"]),
     ("nats", &["async-nats"]),
