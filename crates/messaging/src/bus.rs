@@ -37,7 +37,8 @@ pub trait Bus: Send + Sync {
     /// [`Error::NoDeadLetter`] when there is none, also because it was replayed before.
     async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error>;
 
-    /// How many events wait for the group or are in its hands; dead letters do not count.
+    /// How many events wait for the group or are in its hands; dead letters do not count. What was published within the
+    /// last moments may not count yet.
     async fn depth(&self, group: &str) -> Result<u64, Error>;
 
     /// Asks the broker whether it answers, for the health check.

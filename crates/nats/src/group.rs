@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -27,7 +28,7 @@ use super::{
 pub(crate) const MAX_ACK_PENDING: usize = 2_048;
 /// Which log a consumer was made for: a stream that was deleted and made again is another one.
 const CREATED: &str = "trireme.stream.created";
-/// What a member tries alone, because it may be what the last one died of: a sequence.
+/// What a member tries alone, because it may be what the last one died of: `MEMBER:COUNT:SEQUENCE`.
 const TRIED: &str = "trireme.tried";
 /// How often, and how long apart, a log that is shorter than what a group has read is asked again: on a cluster the
 /// leader of the stream may be behind the leader of the consumer for a moment.
@@ -162,11 +163,11 @@ impl Group {
     }
 
     /// Has the server remember what is about to be tried alone, for the member that comes after us.
-    pub(crate) async fn note_tried(&self, partition: u16, sequence: u64) -> Result<(), Error> {
+    pub(crate) async fn note_tried(&self, partition: u16, tried: &Tried) -> Result<(), Error> {
         let streams = self.connection.streams.get().await?;
         let info = streams.events.consumer_info(names::consumer(&self.name, partition)).await.map_err(Error::bus)?;
         let mut config = pull::Config::try_from_consumer_config(info.config).map_err(Error::bus)?;
-        config.metadata.insert(TRIED.to_owned(), sequence.to_string());
+        config.metadata.insert(TRIED.to_owned(), tried.to_string());
         streams.events.update_consumer(config).await.map(drop).map_err(Error::bus)
     }
 
@@ -199,9 +200,34 @@ impl Group {
     }
 }
 
-/// What the last member was trying alone when it was last heard of.
-pub(crate) fn tried(info: &consumer::Info) -> Option<u64> {
-    info.config.metadata.get(TRIED)?.parse().ok()
+/// What a member tries alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tried {
+    pub(crate) member: String,
+    /// Which of its tries: of all that a member has noted, only the last can be what it died of.
+    pub(crate) count: u64,
+    pub(crate) sequence: u64,
+}
+
+impl Tried {
+    /// What the last reader of a partition noted there.
+    pub(crate) fn of(info: &consumer::Info) -> Option<Self> {
+        let mut parts = info.config.metadata.get(TRIED)?.split(':');
+        let (member, count, sequence) = (parts.next()?.to_owned(), parts.next()?, parts.next()?);
+        Some(Self { member, count: count.parse().ok()?, sequence: sequence.parse().ok()? })
+    }
+
+    /// Whether its member has tried nothing else since.
+    pub(crate) async fn is_last(&self, stream: &Stream) -> Result<bool, Error> {
+        let later = |other: &Self| other.member == self.member && other.count > self.count;
+        Ok(!infos(stream).await?.values().filter_map(Self::of).any(|other| later(&other)))
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.member, self.count, self.sequence)
+    }
 }
 
 /// What the server waits for before it gives an event to somebody else. Longer than the lease by which its holder goes,

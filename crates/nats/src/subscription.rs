@@ -18,7 +18,13 @@ use messaging::{
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
-use super::{dead_letters, group::Group, members::Members, pull::Reading, settle::Settlement};
+use super::{
+    dead_letters,
+    group::{Group, Tried},
+    members::Members,
+    pull::Reading,
+    settle::Settlement,
+};
 
 /// Events that a member reads ahead in all. Where so many wait behind events that fail, the rest waits in the log.
 const AHEAD: usize = 8_192;
@@ -57,6 +63,17 @@ struct Driver {
     /// The connection on which the group was compared with the log; nothing where that has to be done.
     connection: Option<u64>,
     left: bool,
+    id: String,
+    /// How often something was tried alone.
+    tried: u64,
+}
+
+impl Driver {
+    /// Notes that something is about to be tried alone.
+    fn tries(&mut self, sequence: u64) -> Tried {
+        self.tried += 1;
+        Tried { member: self.id.clone(), count: self.tried, sequence }
+    }
 }
 
 impl NatsSubscription {
@@ -68,7 +85,8 @@ impl NatsSubscription {
         let messages = client.subscribe(format!("{inbox}.*.*")).await.map_err(Error::bus)?;
         let heartbeat = group.connection.names().heartbeat(&group.name);
         let heartbeats = client.subscribe(heartbeat).await.map_err(Error::bus)?;
-        let members = Members::new(Uuid::now_v7().to_string(), track, &group.kinds, lease);
+        let id = Uuid::now_v7().to_string();
+        let members = Members::new(id.clone(), track, &group.kinds, lease);
         let driver = Driver {
             messages,
             heartbeats,
@@ -77,6 +95,8 @@ impl NatsSubscription {
             assign_from: None,
             connection: Some(connection),
             left: false,
+            id,
+            tried: 0,
         };
         let state = State {
             lease,

@@ -10,9 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Broker, DEADLINE, LONG, QUIET, SHORT, event, finish, join, number, numbers, one, publish, silence, silence_for,
-};
+use super::{Broker, DEADLINE, LONG, QUIET, event, finish, join, number, numbers, one, publish, silence, silence_for};
 use crate::{Bus, Cause, Event, Reason, Subscription, Track};
 
 /// A lease that a case waits for, and that a busy machine does not lose by accident.
@@ -228,10 +226,12 @@ impl Settled {
 /// Canaries come, leave and die; every event is settled once, marked or not, and those of a key and mark in order.
 pub async fn canaries_come_and_go(broker: &dyn Broker) {
     const EVENTS: u64 = 400;
+    // A stall of half of it and an event may be settled twice.
+    let lease = LEASE / 2;
     let mut random = StdRng::seed_from_u64(7);
     let (settled, done) = (Settled::default(), CancellationToken::new());
-    let bus = broker.open(SHORT).await;
-    let (a, b) = (join(&bus, "group").await, join(&broker.open(SHORT).await, "group").await);
+    let bus = broker.open(lease).await;
+    let (a, b) = (join(&bus, "group").await, join(&broker.open(lease).await, "group").await);
     let publisher = async {
         for n in 0..EVENTS {
             let key = n % 20;
@@ -240,10 +240,10 @@ pub async fn canaries_come_and_go(broker: &dyn Broker) {
         }
     };
     let canaries = async {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + 2 * DEADLINE;
         while settled.count() < usize::try_from(EVENTS).unwrap() {
             assert!(Instant::now() < deadline, "{} of {EVENTS} settled", settled.count());
-            let canary = join(&broker.open_on(SHORT, Track::Canary).await, "group").await;
+            let canary = join(&broker.open_on(lease, Track::Canary).await, "group").await;
             let (end, dies) = (CancellationToken::new(), random.random_bool(0.5));
             let life = Duration::from_millis(random.random_range(50..500));
             tokio::join!(settled.work(Track::Canary, canary, &end, dies), async {

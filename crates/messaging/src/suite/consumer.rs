@@ -109,8 +109,16 @@ impl Running {
     }
 }
 
+/// Waits until the group has nothing to do, and still nothing a moment later: a broker may count what was just published
+/// a moment later.
 pub(super) async fn settled(bus: &Arc<dyn Bus>) {
-    testkit::eventually!(within DEADLINE, bus.depth("group").await.unwrap() == 0);
+    let idle = async || bus.depth("group").await.unwrap() == 0;
+    testkit::eventually!(within DEADLINE, {
+        idle().await && {
+            sleep(Duration::from_millis(50)).await;
+            idle().await
+        }
+    });
 }
 
 pub(super) async fn dead_letters(bus: &Arc<dyn Bus>) -> Vec<DeadLetter> {

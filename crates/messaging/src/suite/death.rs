@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -9,8 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::consumer::{KINDS, dead_letters, policy, settled};
-use super::{Broker, DEADLINE, SHORT, event, number, publish};
+use super::{Broker, DEADLINE, event, number, publish};
 use crate::{Cause, Consumer, Event, Handler, HandlerError, Policy, Receipt};
+
+/// A lease that a case waits for after each death, and that a busy machine does not lose while a consumer lives.
+const LEASE: Duration = Duration::from_millis(1_500);
 
 /// A handler that dies of the event 0 and applies all others.
 #[derive(Default)]
@@ -34,9 +38,9 @@ impl Handler for Mortal {
 /// Starts one consumer after the other, each in a process of its own that ends with it, until one of them has given
 /// something up. Returns how many died.
 async fn succession(broker: &dyn Broker, mortal: &Arc<Mortal>, max_attempts: u32) -> u32 {
-    let (observer, mut deaths) = (broker.open(SHORT).await, 0);
+    let (observer, mut deaths) = (broker.open(LEASE).await, 0);
     loop {
-        let bus = broker.open(SHORT).await;
+        let bus = broker.open(LEASE).await;
         let handler = Arc::clone(mortal) as Arc<dyn Handler>;
         let consumer = Consumer::new(bus, "group", KINDS, handler, Policy { max_attempts, ..policy() });
         let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -60,7 +64,7 @@ async fn succession(broker: &dyn Broker, mortal: &Arc<Mortal>, max_attempts: u32
 
 /// An event whose consumers die in the middle, again and again, is not handed to the next one.
 pub async fn what_kills_its_consumer_is_given_up(broker: &dyn Broker) {
-    let bus = broker.open(SHORT).await;
+    let bus = broker.open(LEASE).await;
     bus.subscribe("group", KINDS).await.unwrap().close().await;
     publish(&bus, &[event("key", 0), event("key", 1)]).await;
     let mortal = Arc::new(Mortal::default());
@@ -75,7 +79,7 @@ pub async fn what_kills_its_consumer_is_given_up(broker: &dyn Broker) {
 /// Whatever a member had read ahead when it died of another event is not blamed for that death.
 pub async fn what_kills_its_consumers_takes_nobody_along(broker: &dyn Broker) {
     const OTHERS: u64 = 64;
-    let bus = broker.open(SHORT).await;
+    let bus = broker.open(LEASE).await;
     bus.subscribe("group", KINDS).await.unwrap().close().await;
     // Before and behind it, in its partition and in others.
     let events: Vec<Event> = (1..=OTHERS / 2).map(|n| event(n, n)).chain([event("poison", 0)]).collect();

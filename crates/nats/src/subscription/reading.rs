@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use async_nats::{Message, Subject};
+use async_nats::{Message, Subject, jetstream::consumer};
 use futures::{FutureExt as _, StreamExt as _, future::join_all};
 use messaging::{Error, partitioned::Record};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{AHEAD, Driver, NatsSubscription, SETTLING, State};
 use crate::{
-    group::{self, MAX_ACK_PENDING},
+    group::{MAX_ACK_PENDING, Tried},
     message, names,
     pull::{Load, Reading, Status, pin},
     settle::Settlement,
@@ -101,7 +101,8 @@ impl NatsSubscription {
         }
         let alone = self.state().lanes.next_alone(Instant::now());
         if let Some((partition, position)) = alone {
-            match self.group.note_tried(partition, position).await {
+            let tried = driver.tries(position);
+            match self.group.note_tried(partition, &tried).await {
                 Ok(()) => self.state().lanes.try_alone(partition, position),
                 Err(error) => {
                     tracing::warn!(
@@ -126,6 +127,11 @@ impl NatsSubscription {
             streams.events.consumer_info(names::consumer(&self.group.name, partition)).await.map_err(Error::bus)
         };
         let info = timeout(self.lease() / 8, info).await;
+        let tried = match &info {
+            Ok(Ok(info)) => self.culprit(info, &before).await,
+            _ => None,
+        };
+
         let mut state = self.state();
         let State { lease, lanes, partitions, .. } = &mut *state;
         let Some(reading) = partitions.get_mut(&partition) else { return Clear::Unknown };
@@ -152,8 +158,15 @@ impl NatsSubscription {
             return Clear::Unknown;
         }
         reading.check_at = None;
-        lanes.let_through(partition, group::tried(&info), Instant::now());
+        lanes.let_through(partition, tried, Instant::now());
         Clear::Clear
+    }
+
+    /// What the last reader of a partition was trying alone when it was last heard of, where we have been given that.
+    async fn culprit(&self, info: &consumer::Info, given: &BTreeSet<u64>) -> Option<u64> {
+        let tried = Tried::of(info).filter(|tried| given.contains(&tried.sequence))?;
+        let streams = self.group.connection.streams.get().await.ok()?;
+        tried.is_last(&streams.events).await.is_ok_and(|last| last).then_some(tried.sequence)
     }
 
     /// Takes one message from the server; returns what to tell it at once.

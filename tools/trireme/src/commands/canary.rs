@@ -92,7 +92,8 @@ impl Question {
                 return Verdict::Undecided(format!("{name} had {:.0} requests, not {least:.0}", seen.requests));
             }
         }
-        let slow = stable.bound(QUANTILE).and_then(|bound| Some((canary.slower_than(bound)?, stable.slower_than(bound)?)));
+        let slow =
+            stable.bound(QUANTILE).and_then(|bound| Some((canary.slower_than(bound)?, stable.slower_than(bound)?)));
         match slow {
             None if against.is_empty() => return Verdict::Undecided("Prometheus has no durations of both".to_owned()),
             Some((canary, stable)) if canary > stable + self.more_slow / 100.0 => {
