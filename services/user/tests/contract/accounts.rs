@@ -7,7 +7,7 @@ use user::{
 };
 use uuid::Uuid;
 
-use crate::stores::{NOW, Stores, effects, email, hash, name, receipt, stored};
+use crate::fixture::{NOW, Stores, effects, email, hash, name, receipt, stored};
 
 fn changed(account: &Account, change: Change) -> Account {
     let mut account = account.clone();

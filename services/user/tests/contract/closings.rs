@@ -7,7 +7,7 @@ use user::{
     domain::{Change, DomainEvent, Status},
 };
 
-use crate::stores::{NOW, Stores, effects, email, name, receipt, stored};
+use crate::fixture::{NOW, Stores, effects, email, name, receipt, stored};
 
 const SOON: Duration = Duration::seconds(1);
 const LATER: Duration = Duration::seconds(30);
@@ -24,7 +24,7 @@ pub(crate) async fn closing_revokes_the_sessions_and_is_due_later(stores: Stores
     assert_eq!(stores.outbox_kinds().await, ["user.registered.v1"]);
 }
 
-pub(crate) async fn a_taken_closing_is_hidden_for_a_while(stores: Stores) {
+pub(crate) async fn a_claimed_closing_is_hidden_for_a_while(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
     stores.begin_closing(&ada, NOW).await;
     assert_eq!(stores.closings.claim_due(NOW, NOW + LATER, 9).await.unwrap().len(), 1);

@@ -5,11 +5,11 @@
 
 mod accounts;
 mod closings;
+mod fixture;
 mod sessions;
 mod signing_keys;
-mod stores;
 
-use stores::Stores;
+use fixture::Stores;
 
 macro_rules! suite {
     ($adapter:ident, $open:path) => {
@@ -30,7 +30,7 @@ macro_rules! suite {
             );
             suite!(@cases $open, closings:
                 closing_revokes_the_sessions_and_is_due_later,
-                a_taken_closing_is_hidden_for_a_while,
+                a_claimed_closing_is_hidden_for_a_while,
                 a_wake_up_is_not_lost_to_a_postponement,
                 only_an_account_that_closes_is_woken,
                 a_closing_keeps_its_trace,

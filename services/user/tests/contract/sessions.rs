@@ -8,7 +8,7 @@ use user::{
 };
 use uuid::Uuid;
 
-use crate::stores::{NOW, Stores, email};
+use crate::fixture::{NOW, Stores, email};
 
 pub(crate) async fn a_token_is_good_for_one_use(stores: Stores) {
     let ada = stores.add("ada@example.com").await;

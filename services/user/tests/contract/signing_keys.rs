@@ -4,7 +4,7 @@ use futures::future::join_all;
 use time::Duration;
 use user::app::ports::StoredKey;
 
-use crate::stores::{NOW, Stores};
+use crate::fixture::{NOW, Stores};
 
 fn key(kid: &str, predecessor: &str, days: i64) -> StoredKey {
     StoredKey {
