@@ -12,6 +12,7 @@ pub mod key_ring;
 mod log_in;
 mod log_out;
 pub mod ports;
+pub mod published;
 mod refresh;
 pub mod refresh_token;
 mod register;
@@ -23,10 +24,10 @@ use std::{sync::Arc, time::Duration};
 
 use cache::Cache;
 use clock::SharedClock;
-use messaging::{Effects, Event, Outbox};
+use messaging::Outbox;
 use tokio::sync::Notify;
 
-use crate::domain::{DomainEvent, UserId};
+use crate::domain::UserId;
 
 pub use audit::Audit;
 pub use cached_account::CachedAccount;
@@ -39,9 +40,6 @@ pub use tokens::TokenPair;
 pub use update_user::Expected;
 
 use ports::{Accounts, Closings, Orders, Passwords, Sessions};
-
-/// The CloudEvents `source` of this service's events.
-pub const SOURCE: &str = "user";
 
 /// What the use cases work with.
 pub struct App {
@@ -74,13 +72,6 @@ pub struct App {
 impl App {
     fn now(&self) -> time::OffsetDateTime {
         self.clock.now()
-    }
-
-    /// What has to be stored with a change of an account so that others hear of it.
-    fn effects(&self, event: DomainEvent, user: UserId) -> Result<Effects, Error> {
-        let data = serde_json::json!({ "user_id": user.to_string() });
-        let event = Event::new(event.kind(), SOURCE, user, self.now(), data).map_err(Error::internal)?;
-        Ok(Effects::of(vec![event]))
     }
 }
 

@@ -180,16 +180,21 @@ mod tests {
     async fn without_a_hash_it_takes_as_long_and_is_wrong() {
         let passwords = Argon2id::new(Cost { memory_kib: 4096, passes: 4, ..CHEAP }).unwrap();
         let stored = passwords.hash(password("correct horse")).await.unwrap();
+        // The fastest of each count, because other work on the machine only slows them down; and they are measured until
+        // they agree, because it may slow one of them down for long.
         let mut fastest = [Duration::MAX; 2];
-        for _ in 0..8 {
+        let agree = |fastest: &[Duration; 2]| fastest[0] < fastest[1] * 2 && fastest[1] < fastest[0] * 2;
+        for round in 0..200 {
             for (fastest, stored) in fastest.iter_mut().zip([None, Some(stored.clone())]) {
                 let started = Instant::now();
                 assert!(!passwords.verify(password("wrong"), stored).await.unwrap());
                 *fastest = started.elapsed().min(*fastest);
             }
+            if round >= 8 && agree(&fastest) {
+                break;
+            }
         }
-        let ratio = fastest[0].as_secs_f64() / fastest[1].as_secs_f64();
-        assert!((0.5..2.0).contains(&ratio), "{fastest:?}");
+        assert!(agree(&fastest), "{fastest:?}");
     }
 
     #[tokio::test]

@@ -94,7 +94,6 @@ impl App {
                 "closing could not be rescheduled; it is due at its first time"
             );
         }
-        self.closing_due.notify_one();
     }
 
     /// Makes a closing due, if there is one.

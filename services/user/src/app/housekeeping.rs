@@ -22,7 +22,7 @@ pub async fn run(app: Arc<App>, token: CancellationToken) {
 impl App {
     /// Rotates the signing keys and deletes what has expired.
     /// What fails is tried again in the next round: until then the known keys go on signing.
-    async fn keep_house(&self) {
+    pub async fn keep_house(&self) {
         let keys = self.keys.rotate().await;
         let sessions = self.sessions.prune(self.now(), BATCH).await.map_err(Error::from);
         // Each by itself: neither waits for the other's recovery.

@@ -3,7 +3,7 @@
 use tracing::instrument;
 use uuid::Uuid;
 
-use super::{App, Error, ports::Saved};
+use super::{App, Error, ports::Saved, published};
 use crate::domain::{Account, DomainEvent, Email, Name, Password, UserId};
 
 impl App {
@@ -16,7 +16,7 @@ impl App {
         let hash = self.passwords.hash(password).await?;
         let account = Account::register(UserId(Uuid::now_v7()), email, name, self.now());
         tracing::Span::current().record("user.id", tracing::field::display(account.id));
-        let effects = self.effects(DomainEvent::Registered, account.id)?;
+        let effects = published::effects(DomainEvent::Registered, account.id, account.created_at)?;
         match self.accounts.add(&account, &hash, &effects).await? {
             Saved::Stored(account) => Ok(account),
             Saved::EmailTaken | Saved::Stale => Err(Error::EmailTaken),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     App, Error,
     ports::{DueClosing, Saved},
-    time_duration,
+    published, time_duration,
 };
 use crate::domain::{DomainEvent, UserId};
 
@@ -45,7 +45,10 @@ pub async fn run(app: Arc<App>, token: CancellationToken) {
 
 impl App {
     /// Asks order about each closing that is due; says how many were.
-    async fn sweep(&self) -> Result<usize, Error> {
+    ///
+    /// # Errors
+    /// The store fails. What is left to do is due again later.
+    pub async fn sweep(&self) -> Result<usize, Error> {
         let now = self.now();
         let due = self.closings.claim_due(now, now + time_duration(VISIBILITY_TIMEOUT), BATCH).await?;
         // Each under the trace and the canary mark of the request that began it: order and the event see them too.
@@ -82,8 +85,9 @@ impl App {
     async fn finish_closing(&self, id: UserId) -> Result<(), Error> {
         let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
         // False when another process, whose claim outlasted ours or ours its, has finished it.
-        if account.finish_closing(self.now()) {
-            let effects = self.effects(DomainEvent::Closed, id)?;
+        let now = self.now();
+        if account.finish_closing(now) {
+            let effects = published::effects(DomainEvent::Closed, id, now)?;
             // Stale means the same: `user.closed.v1` is stored once, with the one write that won.
             if let Saved::Stored(_) = self.closings.finish(&account, &effects).await? {
                 tracing::info!(user.id = %id, "account closed");

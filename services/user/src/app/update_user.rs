@@ -2,7 +2,7 @@
 
 use tracing::instrument;
 
-use super::{App, Error, ports::Saved};
+use super::{App, Error, ports::Saved, published};
 use crate::domain::{Account, Change, DomainEvent, NotActive, Status, UserId};
 
 /// How often a change that any version may take is tried when others write at the same time.
@@ -60,10 +60,11 @@ impl App {
                 return Err(NotActive.into());
             }
             expected.check(account.version)?;
-            if !account.change(change.clone(), self.now())? {
+            let now = self.now();
+            if !account.change(change.clone(), now)? {
                 return Ok(account);
             }
-            match self.accounts.save(&account, &self.effects(DomainEvent::Updated, id)?).await? {
+            match self.accounts.save(&account, &published::effects(DomainEvent::Updated, id, now)?).await? {
                 Saved::Stored(account) => {
                     self.write_through(&account).await;
                     return Ok(account);

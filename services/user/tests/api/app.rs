@@ -5,17 +5,17 @@ use std::path::Path;
 use auth::Credential;
 use axum::{
     Router,
-    body::Body,
-    http::{HeaderMap, HeaderName, Method, Request, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode},
 };
 use clock::SharedClock;
-use http_body_util::BodyExt as _;
 use messaging::{Bus as _, Event};
 use serde_json::{Value, json};
-use testkit::TempDir;
+use testkit::{
+    TempDir,
+    http::{TestRequest, TestResponse},
+};
 use time::OffsetDateTime;
 use tonic::service::Routes;
-use tower::ServiceExt as _;
 use user::{
     config::{Config, DEFAULTS},
     domain::{Email, Role},
@@ -79,10 +79,7 @@ impl TestApp {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> TestRequest {
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = method;
-        *request.uri_mut() = path.parse().unwrap();
-        TestRequest { router: self.router.clone(), request }
+        TestRequest::new(self.router.clone(), method, path)
     }
 
     pub(crate) async fn register(&self, email: &str) -> Value {
@@ -167,100 +164,14 @@ fn configure(folder: &Path, keys: &[(&str, &str)]) -> Config {
     config::load_from::<Config>("user", DEFAULTS, None, env).unwrap().value
 }
 
-/// A request to the router.
-pub(crate) struct TestRequest {
-    router: Router,
-    request: Request<Body>,
+/// The header by which a service shows who it is.
+pub(crate) fn credential(service: &str) -> HeaderValue {
+    Credential::new(SECRET, service).header_value()
 }
 
-impl TestRequest {
-    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.request.headers_mut().append(HeaderName::from_static(name), value.parse().unwrap());
-        self
-    }
-
-    pub(crate) fn bearer(self, token: &str) -> Self {
-        self.header("authorization", &format!("Bearer {token}"))
-    }
-
-    pub(crate) fn service(self, name: &str) -> Self {
-        let credential = Credential::new(SECRET, name).header_value();
-        self.header(auth::CREDENTIAL_HEADER, credential.to_str().unwrap())
-    }
-
-    pub(crate) fn json(self, body: &Value) -> Self {
-        self.raw(body.to_string())
-    }
-
-    /// A body that says that it is JSON.
-    pub(crate) fn raw(self, body: impl Into<Body>) -> Self {
-        let mut this = self.header("content-type", "application/json");
-        *this.request.body_mut() = body.into();
-        this
-    }
-
-    pub(crate) async fn send(self) -> TestResponse {
-        let response = self.router.oneshot(self.request).await.unwrap();
-        let (head, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        TestResponse { status: head.status, headers: head.headers, body, length: bytes.len() }
-    }
-}
-
-/// What the router answered.
-#[derive(Debug, Clone)]
-pub(crate) struct TestResponse {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Value,
-    pub(crate) length: usize,
-}
-
-impl TestResponse {
-    #[track_caller]
-    pub(crate) fn expect(self, status: StatusCode) -> Self {
-        assert_eq!(self.status, status, "{}", self.body);
-        self
-    }
-
-    /// A refusal with its problem document; gives what each error points to.
-    #[track_caller]
-    pub(crate) fn refused(&self, status: u16) -> Vec<Value> {
-        assert_eq!(self.status.as_u16(), status, "{}", self.body);
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        assert_eq!(self.body["status"], status);
-        for key in ["type", "title", "detail"] {
-            assert!(self.body[key].is_string(), "{key}: {}", self.body);
-        }
-        let instance = self.body["instance"].as_str().unwrap();
-        assert_eq!(instance.strip_prefix("urn:trace:").unwrap().len(), 32);
-        if status == 401 {
-            assert_eq!(self.header("www-authenticate"), "Bearer");
-        }
-        let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
-        let target = |error: &Value| {
-            let mut error = error.as_object().unwrap().clone();
-            assert!(error.remove("detail").is_some());
-            Value::Object(error)
-        };
-        errors.iter().map(target).collect()
-    }
-
-    /// The problem document of a refusal, without what differs from request to request.
-    pub(crate) fn problem(&self) -> Value {
-        let mut problem = self.body.clone();
-        problem["instance"] = Value::Null;
-        problem
-    }
-
-    #[track_caller]
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("{name} is missing: {:?}", self.headers)).to_str().unwrap()
-    }
-
-    #[track_caller]
-    pub(crate) fn etag(&self) -> &str {
-        self.header(header::ETAG.as_str())
-    }
+/// What a problem says is at fault, all of it of one kind: `pointer` or `header`.
+#[track_caller]
+pub(crate) fn faults_in<'a>(kind: &str, problem: &'a TestResponse) -> Vec<&'a str> {
+    assert!(problem.fault_kinds().iter().all(|found| *found == kind), "{problem:?}");
+    problem.faults()
 }

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use auth::Callers;
+use auth::{CREDENTIAL_HEADER, Callers};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use testkit::http::TestResponse;
 
 use crate::{
-    app::{PASSWORD, Person, SECRET, TestApp, TestResponse},
+    app::{PASSWORD, Person, SECRET, TestApp, credential, faults_in},
     order_stand_in::OrderStandIn,
 };
 
@@ -54,20 +55,25 @@ async fn tokens_of_a_closing_account_may_only_read_and_repeat_the_closing() {
     assert_eq!((again.etag(), &again.body), (first.etag(), &first.body));
     assert_eq!(app.me(&ada).await.body, first.body);
     let login = app.try_log_in("ada@example.com", PASSWORD).await;
-    login.refused(401);
-    assert_eq!(login.problem(), wrong.problem());
-    app.refresh(&ada.refresh).await.refused(401);
-    app.delete("/v1/sessions/current").bearer(&ada.access).send().await.refused(403);
+    login.problem(401);
+    assert_eq!(login.without_instance(), wrong.without_instance());
+    app.refresh(&ada.refresh).await.problem(401);
+    app.delete("/v1/sessions/current").bearer(&ada.access).send().await.problem(403);
     // The role is asked before the header and the body are read.
-    app.patch("/v1/users/me").bearer(&ada.access).raw("{").send().await.refused(403);
+    app.patch("/v1/users/me").bearer(&ada.access).raw_json("{").send().await.problem(403);
     let taken = json!({"email": "ada@example.com", "name": "Ada", "password": PASSWORD});
-    app.post("/v1/users").json(&taken).send().await.refused(409);
+    app.post("/v1/users").json(&taken).send().await.problem(409);
 }
 
 #[tokio::test]
 async fn a_closing_waits_for_open_orders_and_is_woken_by_their_end() {
     let (order, url) = OrderStandIn::start(0, 2).await;
-    let keys = [("ORDER__URL", url.as_str()), ("CLOSING__BACKOFF_MIN", "1h"), ("CLOSING__BACKOFF_MAX", "1h")];
+    let keys = [
+        ("ORDER__URL", url.as_str()),
+        ("CLOSING__POLL", "1h"),
+        ("CLOSING__BACKOFF_MIN", "1h"),
+        ("CLOSING__BACKOFF_MAX", "1h"),
+    ];
     let app = TestApp::with(&keys).await;
     let ada = app.person("ada@example.com").await;
     close(&app, &ada).await.expect(StatusCode::ACCEPTED);
@@ -93,6 +99,41 @@ async fn a_closing_is_asked_for_again_until_nothing_is_open() {
     let calls = order.calls().len();
     close(&app, &ada).await.expect(StatusCode::ACCEPTED);
     assert_eq!(order.calls().len(), calls, "it is finished");
+}
+
+#[tokio::test]
+async fn an_answer_of_order_that_is_not_in_the_contract_closes_nothing() {
+    let (order, url) = OrderStandIn::start(0, 0).await;
+    order.set_failures(&[StatusCode::NOT_FOUND, StatusCode::ACCEPTED]);
+    let app =
+        TestApp::with(&[("ORDER__URL", &url), ("CLOSING__BACKOFF_MIN", "1h"), ("CLOSING__BACKOFF_MAX", "1h")]).await;
+    for (address, calls) in [("ada@example.com", 1), ("eve@example.com", 2)] {
+        let person = app.person(address).await;
+        close(&app, &person).await.expect(StatusCode::ACCEPTED);
+        assert_eq!((order.calls().len(), &app.me(&person).await.body["status"]), (calls, &json!("closing")));
+    }
+    let olga = app.person("olga@example.com").await;
+    close(&app, &olga).await.expect(StatusCode::ACCEPTED);
+    closed(&app, &olga).await;
+    let audit = app.get("/internal/v1/audit").header(CREDENTIAL_HEADER, credential("trireme")).send().await;
+    assert_eq!(audit.expect(StatusCode::OK).body["closing"], 2);
+}
+
+#[tokio::test]
+async fn order_is_asked_again_while_the_owner_waits() {
+    let (order, url) = OrderStandIn::start(0, 1).await;
+    order.set_failures(&[StatusCode::SERVICE_UNAVAILABLE]);
+    let keys = [
+        ("ORDER__URL", url.as_str()),
+        ("ORDER__CLIENT__RETRIES", "2"),
+        ("CLOSING__AT_ONCE", "30s"),
+        ("CLOSING__BACKOFF_MIN", "1h"),
+        ("CLOSING__BACKOFF_MAX", "1h"),
+    ];
+    let app = TestApp::with(&keys).await;
+    let ada = app.person("ada@example.com").await;
+    close(&app, &ada).await.expect(StatusCode::ACCEPTED);
+    assert_eq!(order.calls().len(), 2);
 }
 
 #[tokio::test]
@@ -132,10 +173,10 @@ async fn a_closing_honours_if_match() {
     let app = TestApp::with(&[("ORDER__URL", &url)]).await;
     let ada = app.person("ada@example.com").await;
     let delete = |etag: &str| app.delete("/v1/users/me").bearer(&ada.access).header("if-match", etag).send();
-    delete("\"2\"").await.refused(412);
-    delete("W/\"1\"").await.refused(412);
-    assert_eq!(delete("1").await.refused(400), [json!({"header": "If-Match"})]);
+    delete("\"2\"").await.problem(412);
+    delete("W/\"1\"").await.problem(412);
+    assert_eq!(faults_in("header", delete("1").await.problem(400)), ["If-Match"]);
     assert_eq!(app.me(&ada).await.body["status"], "active");
     delete("\"1\"").await.expect(StatusCode::ACCEPTED);
-    app.delete("/v1/users/me").send().await.refused(401);
+    app.delete("/v1/users/me").send().await.problem(401);
 }

@@ -47,7 +47,7 @@ async fn what_happens_is_published_and_nothing_personal() {
     let patch = app.patch("/v1/users/me").bearer(&ada.access).header("if-match", "*");
     patch.header("x-canary", "true").json(&json!({"name": "Lovelace"})).send().await.expect(StatusCode::OK);
     let patch = app.patch("/v1/users/me").bearer(&ada.access).header("if-match", "*");
-    patch.raw("{}").send().await.expect(StatusCode::OK);
+    patch.raw_json("{}").send().await.expect(StatusCode::OK);
     app.register("eve@example.com").await;
     let mut events = app.published(3).await;
     events.retain(|event| event.key == ada.id);

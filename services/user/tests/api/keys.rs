@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use testkit::ManualClock;
 use user::{
     adapters::sqlite::{MIGRATIONS, SqliteStore},
-    app::{KeyRing, ports::Session, tokens::claims},
+    app::{
+        KeyRing,
+        ports::{Session, SigningKeys as _},
+        tokens::claims,
+    },
     domain::{Role, Rotation, SessionId, UserId},
 };
 use uuid::Uuid;
@@ -38,7 +42,9 @@ fn segment(token: &str, index: usize) -> Value {
 async fn a_token_is_checked_with_the_published_keys_and_says_nothing_personal() {
     let app = TestApp::start().await;
     let ada = app.person("ada@example.com").await;
-    let jwks = app.get("/.well-known/jwks.json").send().await.expect(StatusCode::OK).body;
+    let jwks = app.get("/.well-known/jwks.json").send().await.expect(StatusCode::OK);
+    assert_eq!(jwks.header("cache-control"), "public, max-age=300");
+    let jwks = jwks.body;
     let key = &jwks["keys"][0];
     for (name, value) in [("kty", "OKP"), ("crv", "Ed25519"), ("alg", "EdDSA"), ("use", "sig")] {
         assert_eq!(key[name], value);
@@ -128,6 +134,7 @@ async fn keys_rotate_without_refusing_anybody() {
     fixture.clock.advance(Duration::from_mins(1));
     ring.rotate().await.unwrap();
     assert_eq!(kids(&ring), [second]);
+    assert_eq!(fixture.store.all().await.unwrap().len(), 1, "the private key is deleted");
 }
 
 #[tokio::test]
@@ -141,4 +148,10 @@ async fn processes_that_share_a_store_share_its_keys() {
     assert_eq!(kids(&one).len(), 2);
     assert_eq!(kids(&one), kids(&two));
     assert_eq!(signing_kid(&fixture, &one), signing_kid(&fixture, &two));
+}
+
+#[tokio::test]
+async fn a_key_stays_published_as_long_as_its_tokens_live() {
+    let app = TestApp::with(&[("TOKENS__PUBLISH_AFTER", "1s"), ("TOKENS__ACCESS", "10m")]).await;
+    assert_eq!(app.config.tokens.rotation().publish_after, time::Duration::minutes(10));
 }

@@ -8,7 +8,7 @@ use std::sync::{
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     routing::put,
 };
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Default)]
 pub(crate) struct OrderStandIn {
     open: Arc<AtomicU64>,
+    failures: Arc<Mutex<Vec<StatusCode>>>,
     calls: Arc<Mutex<Vec<(String, HeaderMap)>>>,
 }
 
@@ -37,13 +38,23 @@ impl OrderStandIn {
         self.open.store(open, Ordering::SeqCst);
     }
 
+    /// Has the next calls answered with these statuses, the last one first.
+    pub(crate) fn set_failures(&self, statuses: &[StatusCode]) {
+        *self.failures.lock().unwrap() = statuses.to_vec();
+    }
+
     /// The account that each call was about, and the call's headers.
     pub(crate) fn calls(&self) -> Vec<(String, HeaderMap)> {
         self.calls.lock().unwrap().clone()
     }
 }
 
-async fn closing(State(order): State<OrderStandIn>, Path(id): Path<String>, headers: HeaderMap) -> Json<Value> {
+async fn closing(
+    State(order): State<OrderStandIn>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> (StatusCode, Json<Value>) {
     order.calls.lock().unwrap().push((id, headers));
-    Json(json!({ "open_orders": order.open.load(Ordering::SeqCst) }))
+    let status = order.failures.lock().unwrap().pop().unwrap_or(StatusCode::OK);
+    (status, Json(json!({ "open_orders": order.open.load(Ordering::SeqCst) })))
 }

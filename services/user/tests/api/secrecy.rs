@@ -49,13 +49,13 @@ async fn nothing_that_is_logged_gives_anybody_away() {
     let (_order, url) = OrderStandIn::start(0, 0).await;
     let app = TestApp::with(&[("ORDER__URL", &url)]).await;
     let ada = app.person("lovelace@example.com").await;
-    app.try_log_in(&ada.email, "a wrong password").await.refused(401);
+    app.try_log_in(&ada.email, "a wrong password").await.problem(401);
     let next = app.refresh(&ada.refresh).await.expect(StatusCode::OK);
-    app.refresh(&ada.refresh).await.refused(401);
+    app.refresh(&ada.refresh).await.problem(401);
     let patch = app.patch("/v1/users/me").bearer(&ada.access).header("if-match", "*");
     patch.json(&json!({"name": "Countess"})).send().await.expect(StatusCode::OK);
     let taken = json!({"email": "lovelace@example.com", "name": "Impostor", "password": PASSWORD});
-    app.post("/v1/users").json(&taken).send().await.refused(409);
+    app.post("/v1/users").json(&taken).send().await.problem(409);
     app.delete("/v1/users/me").bearer(&ada.access).send().await.expect(StatusCode::ACCEPTED);
     testkit::eventually!(app.me(&ada).await.body["status"] == "closed");
 

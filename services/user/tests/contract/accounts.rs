@@ -110,7 +110,8 @@ pub(crate) async fn a_role_is_given(stores: Stores) {
     assert!(!stores.accounts.set_role(&email("eve@example.com"), Role::Operator).await.unwrap());
     let login = stores.accounts.login(&email("ada@example.com")).await.unwrap().unwrap();
     assert_eq!(login.role, Role::Operator);
-    assert_eq!(stores.accounts.get(ada.id).await.unwrap().unwrap().version, 1);
+    let now = stores.accounts.get(ada.id).await.unwrap().unwrap();
+    assert_eq!(now, Account { revision: 2, ..ada });
 }
 
 pub(crate) async fn several_accounts_are_found_at_once(stores: Stores) {

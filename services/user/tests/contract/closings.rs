@@ -33,6 +33,20 @@ pub(crate) async fn a_claimed_closing_is_hidden_for_a_while(stores: Stores) {
     assert_eq!(again[0].attempts, 2);
 }
 
+pub(crate) async fn closings_are_claimed_longest_due_first_and_no_more_than_asked_for(stores: Stores) {
+    let mut due_at = Vec::new();
+    for (address, after) in [("ada@example.com", 2), ("eve@example.com", 1), ("olga@example.com", 3)] {
+        let account = stores.add(address).await;
+        stores.begin_closing(&account, NOW + SOON * after).await;
+        due_at.push((after, account.id));
+    }
+    due_at.sort_unstable();
+    for (_, user) in due_at {
+        let due = stores.closings.claim_due(NOW + LATER, NOW + LATER * 2, 1).await.unwrap();
+        assert_eq!(due.iter().map(|due| due.user).collect::<Vec<_>>(), [user]);
+    }
+}
+
 pub(crate) async fn a_wake_up_is_not_lost_to_a_postponement(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
     stores.begin_closing(&ada, NOW).await;
@@ -77,6 +91,7 @@ pub(crate) async fn a_closed_account_is_forgotten_and_its_address_free(stores: S
     assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(closed));
     assert_eq!(stores.accounts.login(&email("ada@example.com")).await.unwrap(), None);
     assert_eq!(stores.accounts.totals().await.unwrap().closing, 0);
+    assert_eq!(stores.sessions.prune(NOW + Duration::HOUR, 100).await.unwrap(), 0, "its sessions are deleted");
     assert!(!stores.closings.wake(ada.id, NOW).await.unwrap());
     assert_eq!(stores.outbox_kinds().await, ["user.registered.v1", "user.closed.v1"]);
     stores.add("ada@example.com").await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messaging::{Event, Outbox, Receipt, Wake};
+use messaging::{Outbox, Receipt, Wake};
 use time::{OffsetDateTime, macros::datetime};
 use user::{
     adapters::{
@@ -10,8 +10,8 @@ use user::{
         sqlite::{MIGRATIONS, SqliteStore},
     },
     app::{
-        SOURCE,
         ports::{Accounts, Closings, Saved, Session, Sessions, SigningKeys, TokenHash},
+        published,
     },
     domain::{Account, DomainEvent, Email, Name, PasswordHash, Role, SessionId, UserId},
 };
@@ -128,8 +128,7 @@ pub(crate) fn hash() -> PasswordHash {
 }
 
 pub(crate) fn effects(event: DomainEvent, id: UserId) -> messaging::Effects {
-    let data = serde_json::json!({ "user_id": id.to_string() });
-    messaging::Effects::of(vec![Event::new(event.kind(), SOURCE, id, NOW, data).unwrap()])
+    published::effects(event, id, NOW).unwrap()
 }
 
 pub(crate) fn receipt() -> Receipt {

@@ -31,6 +31,7 @@ macro_rules! suite {
             suite!(@cases $open, closings:
                 closing_revokes_the_sessions_and_is_due_later,
                 a_claimed_closing_is_hidden_for_a_while,
+                closings_are_claimed_longest_due_first_and_no_more_than_asked_for,
                 a_wake_up_is_not_lost_to_a_postponement,
                 only_an_account_that_closes_is_woken,
                 a_closing_keeps_its_trace,
