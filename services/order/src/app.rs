@@ -14,50 +14,51 @@ pub mod error;
 pub mod follow_up;
 pub mod fulfil_order;
 pub mod orders;
+mod origin;
 pub mod place_order;
 pub mod ports;
+pub mod product_cache;
 pub mod published;
 pub mod restock_product;
 pub mod seed;
-pub mod shelf;
 pub mod sweep;
-pub mod tokens;
+pub mod token_cache;
 
 pub use error::Error;
 use follow_up::FollowUps;
 use ports::{Accounts, Audit, Orders, Payments, Products};
-use shelf::Shelf;
-use tokens::Tokens;
+use product_cache::ProductCache;
+use token_cache::TokenCache;
 
-/// How long things may take.
+/// How long the use cases wait for payment.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// How long a request waits for payment to answer.
-    pub wait: Duration,
-    /// How long an order may stay without an answer from payment before it is given up.
-    pub patience: Duration,
+pub struct Timeouts {
+    /// How long a request waits for payment before it answers without it.
+    pub payment_wait: Duration,
+    /// How long an order may be pending before it is abandoned.
+    pub pending: Duration,
 }
 
-/// What the use cases work with.
+/// The use cases' dependencies.
 pub struct App {
     /// Orders.
     pub orders: Arc<dyn Orders>,
     /// The catalogue and its stock.
     pub products: Arc<dyn Products>,
-    /// Products that were looked at lately.
-    pub shelf: Shelf,
+    /// Products that were read lately.
+    pub product_cache: ProductCache,
     /// Accounts that are closing.
     pub accounts: Arc<dyn Accounts>,
     /// Sums over everything stored.
     pub audit: Arc<dyn Audit>,
     /// The payment service.
     pub payments: Arc<dyn Payments>,
-    /// Payment tokens that were asked about lately.
-    pub tokens: Tokens,
-    /// Orders to be looked after at once, in the background.
+    /// Payment tokens that the provider is known to know.
+    pub token_cache: TokenCache,
+    /// Orders to be advanced in the background at once.
     pub follow_ups: FollowUps,
-    /// The time.
+    /// The clock.
     pub clock: SharedClock,
-    /// How long things may take.
-    pub times: Times,
+    /// How long they wait for payment.
+    pub timeouts: Timeouts,
 }

@@ -26,7 +26,7 @@ pub struct Config {
     pub auth: Auth,
     /// The payment service.
     pub payment: Payment,
-    /// How orders are carried through.
+    /// How long orders wait for payment.
     pub orders: Orders,
     /// Where HTTP is served.
     pub http: chassis::Listen,
@@ -88,16 +88,16 @@ pub struct Payment {
     pub client: client::Config,
 }
 
-/// How orders are carried through.
+/// How long orders wait for payment.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orders {
     /// How long a request waits for payment.
-    #[serde(with = "config::duration")]
-    pub wait: Duration,
-    /// How long an order waits for payment before it is rejected.
-    #[serde(with = "config::duration")]
-    pub patience: Duration,
+    #[serde(rename = "wait", with = "config::duration")]
+    pub payment_wait: Duration,
+    /// How long an order waits for payment before it is abandoned, and then rejected.
+    #[serde(rename = "patience", with = "config::duration")]
+    pub pending: Duration,
 }
 
 impl Config {

@@ -25,13 +25,13 @@ use crate::{
         http,
     },
     app::{
-        App, Times,
+        App, Timeouts,
         follow_up::{self, FollowUps, Worker},
         ports::{Accounts, Audit, Orders, Products},
+        product_cache::ProductCache,
         seed::{self, Seeded},
-        shelf::Shelf,
         sweep,
-        tokens::Tokens,
+        token_cache::TokenCache,
     },
     config::Config,
 };
@@ -192,11 +192,11 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
         accounts: Arc::clone(&store.accounts),
         audit: Arc::clone(&store.audit),
         payments: Arc::new(PaymentClient::new(grpc)),
-        tokens: Tokens::new(Cache::new("payment_token", Arc::clone(&cache), cache::Policy::default())),
-        shelf: Shelf::new(Cache::new("product", cache, Shelf::policy())),
+        token_cache: TokenCache::new(Cache::new("payment_token", Arc::clone(&cache), cache::Policy::default())),
+        product_cache: ProductCache::new(Cache::new("product", cache, ProductCache::policy())),
         follow_ups,
         clock,
-        times: Times { wait: config.orders.wait, patience: config.orders.patience },
+        timeouts: Timeouts { payment_wait: config.orders.payment_wait, pending: config.orders.pending },
     })
 }
 

@@ -1,9 +1,9 @@
 //! Orders, products and closing accounts on MongoDB, without transactions.
 //!
 //! An order is one document with its events inside, so a change of an order and what it causes are one update. Only
-//! stock is another document's: `stock` changes it exactly once however often it is tried, `placing` and
-//! `returning` say in the order's document what is under way, so that whoever comes next can finish it.
-//! Why it is so stands in docs/adr/0008-orders-without-transactions.md.
+//! stock is in other documents: `stock` changes it exactly once however often it is tried, `placing` and `release`
+//! write into the order's document which stage it is in, so that whoever comes next can complete it.
+//! The reasons are in docs/adr/0008-orders-without-transactions.md.
 
 mod accounts;
 mod audit;
@@ -12,9 +12,9 @@ mod keys;
 mod orders;
 mod placing;
 mod products;
-mod returning;
+mod release;
+mod search;
 mod stock;
-mod words;
 
 use std::time::Duration;
 
@@ -32,9 +32,9 @@ use crate::app::ports::StoreError;
 
 const ORDERS: &str = "orders";
 const PRODUCTS: &str = "products";
-/// After this long whoever was placing an order, or giving its stock back, is taken for dead. If it is not, no harm is
+/// How long an order may be in a stage before the process that put it there is taken for dead. If it is not, no harm is
 /// done; it is longer than a request may take.
-const ABANDONED: Duration = Duration::from_secs(15);
+const STAGE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The store. All the ports of one database.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub struct MongoStore {
     closing: Collection<Document>,
     wake: Wake,
     clock: SharedClock,
-    abandoned: Duration,
+    stage_timeout: Duration,
 }
 
 impl MongoStore {
@@ -58,13 +58,13 @@ impl MongoStore {
             closing: database.collection("closing_accounts"),
             wake,
             clock,
-            abandoned: ABANDONED,
+            stage_timeout: STAGE_TIMEOUT,
         }
     }
 
-    /// Sets after how long somebody is taken for dead; 15 s where this is not called.
-    pub fn with_abandoned(self, abandoned: Duration) -> Self {
-        Self { abandoned, ..self }
+    /// Sets how long an order may be in a stage before another process carries it on; 15 s by default.
+    pub fn with_stage_timeout(self, stage_timeout: Duration) -> Self {
+        Self { stage_timeout, ..self }
     }
 }
 
@@ -75,33 +75,33 @@ pub fn outbox(database: &Database, clock: SharedClock) -> mongodb::Outbox {
     mongodb::Outbox::new(database, ORDERS, order, clock)
 }
 
-/// Makes the indexes; what is there stays.
+/// Makes the indexes that are missing.
 ///
 /// # Errors
-/// The server says no.
+/// The server does not answer, or refuses.
 pub async fn prepare(database: &Database) -> Result<(), mongodb::Error> {
     let index = |keys: Document, unique: bool, sparse: bool| {
         let options = IndexOptions::builder().unique(unique).sparse(sparse).build();
         IndexModel::builder().keys(keys).options(options).build()
     };
     let orders = [
-        // A user's orders, newest first, and those in some states.
+        // A user's orders, newest first, and those with some statuses.
         index(doc! { "user": 1, "created_at": -1, "_id": -1 }, false, false),
         // Everybody's, newest first.
         index(doc! { "created_at": -1, "_id": -1 }, false, false),
-        // What the sweeper looks for, among the orders that have not come to rest.
+        // Orders that are due: only those with a next step have the field.
         index(doc! { "due_at": 1 }, false, true),
-        // Steps over several documents that are under way: those left behind, and whether one is over.
+        // Operations in progress: those to be recovered, and whether one is over.
         index(doc! { "stage.at": 1 }, false, true),
         index(doc! { "stage.op": 1 }, false, true),
     ];
     mongodb::within(database.collection::<Document>(ORDERS).create_indexes(orders)).await?;
     let products = [
-        // The order of the catalogue; no two share a number.
+        // The sequence of the catalogue; no two products share an article number.
         index(doc! { "sku": 1 }, true, false),
-        // A key creates one product. Those of deliveries are each one product's and guarded by its update.
+        // A key creates one product. The keys of restocks belong to one product each, whose update checks them.
         index(doc! { "created_by.key": 1 }, true, true),
-        // Words by their beginnings.
+        // Search tokens by their prefixes.
         index(doc! { "words": 1 }, false, false),
     ];
     mongodb::within(database.collection::<Document>(PRODUCTS).create_indexes(products)).await?;
@@ -114,16 +114,16 @@ impl From<mongodb::Error> for StoreError {
     }
 }
 
-/// A stored value that cannot be: somebody else wrote it.
+/// A stored value that this service would not have written.
 #[derive(Debug, thiserror::Error)]
-#[error("the stored {0} makes no sense")]
+#[error("the stored {0} is not valid")]
 struct Corrupt(&'static str);
 
 fn corrupt(what: &'static str) -> StoreError {
     StoreError::Failed(Corrupt(what).into())
 }
 
-/// So many others change the same documents that it did not come to an end.
+/// Others changed the same documents at every try.
 #[derive(Debug, thiserror::Error)]
 #[error("too many changes of the same documents at once")]
 struct Contention;

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The payment service. Every call may be repeated: payment knows each by its order.
+/// The payment service. Every call may be retried: payment's commands are idempotent by order.
 #[derive(Debug, Clone)]
 pub struct PaymentClient(Grpc);
 
@@ -83,7 +83,7 @@ impl Payments for PaymentClient {
             Err(error) if refusal(&error) == Some(Kind::Conflict) => return Ok(Capture::Impossible),
             Err(error) => return Err(unanswered(error)),
         };
-        match known(answer.payment)? {
+        match parsed(answer.payment)? {
             Some((payment, _)) if payment.status == PaymentStatus::Captured => Ok(Capture::Captured(payment)),
             // Refunded by an earlier run that could not store it: the refund that follows finds it so again.
             Some((payment, _)) if payment.status == PaymentStatus::Refunded => {
@@ -100,7 +100,7 @@ impl Payments for PaymentClient {
             async move { stub(channel).void(request).await }
         };
         let answer = self.0.call(true, call).await.map_err(unanswered)?;
-        match known(answer.payment)? {
+        match parsed(answer.payment)? {
             None => Ok(None),
             Some((payment, _)) if matches!(payment.status, PaymentStatus::Voided | PaymentStatus::Declined) => {
                 Ok(Some(payment))
@@ -116,7 +116,7 @@ impl Payments for PaymentClient {
             async move { stub(channel).refund(request).await }
         };
         let answer = self.0.call(true, call).await.map_err(unanswered)?;
-        match known(answer.payment)? {
+        match parsed(answer.payment)? {
             Some((payment, _)) if payment.status == PaymentStatus::Refunded => Ok(payment),
             other => unexpected(format!("a refund with {other:?}")),
         }
@@ -124,7 +124,7 @@ impl Payments for PaymentClient {
 }
 
 fn authorization(payment: Option<wire::Payment>) -> Result<Authorization, PaymentError> {
-    let Some((payment, reason)) = known(payment)? else {
+    let Some((payment, reason)) = parsed(payment)? else {
         return unexpected("an authorization without a payment");
     };
     Ok(match payment.status {
@@ -136,8 +136,8 @@ fn authorization(payment: Option<wire::Payment>) -> Result<Authorization, Paymen
     })
 }
 
-/// The payment with the reason of its decline; an outcome that payment does not know yet is none.
-fn known(payment: Option<wire::Payment>) -> Result<Option<(Payment, Reason)>, PaymentError> {
+/// The payment and, where it was declined, the reason; one whose outcome payment does not know yet is an error.
+fn parsed(payment: Option<wire::Payment>) -> Result<Option<(Payment, Reason)>, PaymentError> {
     let Some(payment) = payment else {
         return Ok(None);
     };
@@ -162,7 +162,7 @@ fn known(payment: Option<wire::Payment>) -> Result<Option<(Payment, Reason)>, Pa
     Ok(Some((Payment { id, status }, reason)))
 }
 
-/// What payment refused with, if it did.
+/// The kind of the error that payment answered with, if it answered.
 fn refusal(error: &client::Error) -> Option<Kind> {
     match error {
         client::Error::Status { kind, .. } => Some(*kind),
@@ -174,7 +174,7 @@ fn unanswered(error: client::Error) -> PaymentError {
     match error {
         client::Error::BreakerOpen(_) => PaymentError::Down(error.into()),
         client::Error::Timeout(_) | client::Error::Unavailable { .. } => PaymentError::Undecided(error.into()),
-        // Another call for the same order is in progress, or payment failed inside: it is asked again.
+        // Another call for the same order is in progress, or payment failed internally: a retry may help.
         client::Error::Status { kind: Kind::Precondition | Kind::Internal, .. } => {
             PaymentError::Undecided(error.into())
         }

@@ -25,13 +25,16 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// A store on an open database that pokes the relay when there is an event to publish.
+    /// A store on an open database; `wake` tells the relay of new events.
     pub fn new(database: Database, wake: Wake) -> Self {
         Self { database, wake }
     }
 }
 
 /// Opens the database and brings its schema, outbox and inbox included, up to date.
+///
+/// # Errors
+/// The file cannot be opened or migrated.
 pub async fn open(url: &str) -> anyhow::Result<Database> {
     let database = sqlite::open(url, &MIGRATIONS).await?;
     sqlite::prepare(&database).await?;
@@ -44,9 +47,9 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// A stored value that cannot be: somebody else wrote it.
+/// A stored value that this service would not have written.
 #[derive(Debug, thiserror::Error)]
-#[error("the stored {0} makes no sense")]
+#[error("the stored {0} is not valid")]
 struct Corrupt(&'static str);
 
 fn corrupt(what: &'static str) -> StoreError {

@@ -16,7 +16,7 @@ use crate::{
 /// The consumer group, and the inbox's name for it.
 pub const GROUP: &str = "order";
 
-/// What we listen to.
+/// The events that are consumed.
 pub const KINDS: &[&str] = &[
     "payment.authorized.v1",
     "payment.declined.v1",
@@ -28,27 +28,27 @@ pub const KINDS: &[&str] = &[
 
 const USER_CLOSED: &str = "user.closed.v1";
 
-/// Handles events.
+/// Handles events of the other services.
 pub struct Events {
     app: Arc<App>,
 }
 
 impl Events {
-    /// Hands what the events call for to these use cases.
+    /// Handles events by these use cases.
     pub fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
 
-/// What we need of a `payment.*` event.
+/// What is read of a `payment.*` event.
 #[derive(Deserialize)]
-struct OfOrder {
+struct PaymentEvent {
     order_id: Uuid,
 }
 
-/// What we need of a `user.*` event.
+/// What is read of a `user.*` event.
 #[derive(Deserialize)]
-struct OfUser {
+struct UserEvent {
     user_id: Uuid,
 }
 
@@ -56,18 +56,18 @@ struct OfUser {
 impl Handler for Events {
     async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
         if event.kind == USER_CLOSED {
-            let data: OfUser = event.decode().map_err(unreadable)?;
+            let data: UserEvent = event.decode().map_err(unreadable)?;
             return self.close(UserId(data.user_id), receipt).await;
         }
         if !KINDS.contains(&event.kind.as_str()) {
-            return Err(Failure::Permanent(anyhow::anyhow!("{} is not for us", event.kind)));
+            return Err(Failure::Permanent(anyhow::anyhow!("{} is not consumed here", event.kind)));
         }
-        let data: OfOrder = event.decode().map_err(unreadable)?;
+        let data: PaymentEvent = event.decode().map_err(unreadable)?;
         let id = OrderId(data.order_id);
-        // An order that waits for payment is the sweeper's: the event has done its part.
+        // Where payment does not answer, the sweeper repeats the step: the event is done with either way.
         let advanced = self.app.advance(id, Some(receipt)).await.map_err(transient)?;
         if advanced.is_none() {
-            tracing::warn!(order.id = %id, event = event.kind, "an event for an order that is not here");
+            tracing::warn!(order.id = %id, event = event.kind, "event for an unknown order");
         }
         Ok(())
     }
@@ -75,8 +75,9 @@ impl Handler for Events {
 
 impl Events {
     async fn close(&self, user: UserId, receipt: Receipt) -> Result<(), Failure> {
+        // Closing may be repeated, so its receipt need not be stored in the same write.
         self.app.close_account(user).await.map_err(transient)?;
-        self.app.orders.note(receipt).await.context("cannot record the receipt").map_err(Failure::Transient)
+        self.app.orders.record_receipt(receipt).await.context("cannot record the receipt").map_err(Failure::Transient)
     }
 }
 

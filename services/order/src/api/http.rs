@@ -1,11 +1,11 @@
-//! HTTP: the routes, and what stands before them.
+//! HTTP: the routes.
 
 mod body;
 mod caller;
 mod internal;
 mod orders;
+mod problem;
 mod products;
-mod refusal;
 mod view;
 
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use axum::{
 
 use crate::app::App;
 
-/// The interface's description, served as it is.
+/// The interface's OpenAPI description.
 const OPENAPI: &str = include_str!("../../openapi.json");
 
-/// What the handlers work with.
+/// The handlers' dependencies.
 #[derive(Clone)]
 pub struct Api {
     app: Arc<App>,

@@ -1,9 +1,9 @@
 //! The saga: one idempotent function that looks at the stored order and does
-//! the next step, until the order rests or payment does not answer.
+//! the next step, until there is none or payment does not answer.
 //!
 //! It may run any number of times at once for one order: payment's commands are
 //! idempotent, and what they lead to is stored only over the version that was
-//! read. Who comes second reads again and decides again.
+//! read. Whoever comes second reads again and decides again.
 
 use std::time::Duration;
 
@@ -18,14 +18,16 @@ use super::{
 };
 use crate::domain::{
     ids::OrderId,
-    order::{Moved, Order, Refused, Step},
+    order::{InvalidTransition, Order, Step, Transition},
     status::Reason,
 };
 
-/// How often an order may change under our hands before we leave it to the sweeper.
-const ROUNDS: usize = 32;
-/// How long one run may take when nobody waits for it.
-pub(super) const UNHURRIED: Duration = Duration::from_secs(5);
+/// How often a run starts over because others changed the order, before it is left to the sweeper.
+const MAX_ROUNDS: usize = 32;
+/// How long a run may take when no request waits for it.
+const BACKGROUND_BUDGET: Duration = Duration::from_secs(5);
+/// The pause before payment is asked again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a run of the saga ended.
 #[derive(Debug)]
@@ -37,83 +39,87 @@ pub struct Advanced {
 }
 
 /// Why a step was not done.
-enum Stop {
+enum Blocked {
     Payment(PaymentError),
-    /// Payment's answer does not fit the order; it has moved meanwhile, or will not.
-    Refused(Refused),
+    /// Payment's answer does not fit the order.
+    Transition(InvalidTransition),
 }
 
-impl From<Refused> for Stop {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+impl From<InvalidTransition> for Blocked {
+    fn from(error: InvalidTransition) -> Self {
+        Self::Transition(error)
     }
 }
 
 impl App {
     /// Runs the saga of an order. The receipt of the event that calls for it is
-    /// stored with the first change, or alone when nothing changes. `None` when
-    /// there is no such order.
+    /// stored with the first transition, or alone where there is none. `None`
+    /// when there is no such order.
+    ///
+    /// # Errors
+    /// The store failed, or others kept changing the order.
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn advance(&self, id: OrderId, receipt: Option<Receipt>) -> Result<Option<Advanced>, Error> {
         let Some(order) = self.orders.get(id).await? else {
-            self.note(receipt).await?;
+            self.record_receipt(receipt).await?;
             return Ok(None);
         };
-        self.drive(order, receipt, Instant::now() + UNHURRIED).await.map(Some)
+        self.advance_until(order, receipt, Instant::now() + BACKGROUND_BUDGET).await.map(Some)
     }
 
-    /// Runs the saga for somebody who waits `budget` at most: while payment is
-    /// there and does not know yet, it is asked again.
-    pub(super) async fn drive_within(&self, mut order: Order, budget: Duration) -> Result<Advanced, Error> {
+    /// Runs the saga for a request that waits `budget` at most: while payment
+    /// answers that it does not know yet, it is asked again.
+    pub(super) async fn advance_within(&self, mut order: Order, budget: Duration) -> Result<Advanced, Error> {
         let until = Instant::now() + budget;
-        let mut pause = Duration::from_millis(100);
+        let mut pause = FIRST_PAUSE;
         loop {
-            let advanced = self.drive(order, None, until).await?;
+            let advanced = self.advance_until(order, None, until).await?;
             let again = Instant::now() + pause;
+            // Payment that is down, or answers outside its contract, will not know within this request.
             let undecided = matches!(advanced.blocked, Some(PaymentError::Undecided(_)));
             if !undecided || again >= until {
                 return Ok(advanced);
             }
             tokio::time::sleep_until(again).await;
             pause *= 2;
+            // The answer may have come by an event meanwhile.
             order = self.reload(advanced.order.id).await?;
         }
     }
 
-    /// Runs the saga from `order`, asking payment nothing after `until`.
-    pub(super) async fn drive(
+    /// Runs the saga from `order`, waiting for payment until `until` at most.
+    async fn advance_until(
         &self,
         mut order: Order,
         mut receipt: Option<Receipt>,
         until: Instant,
     ) -> Result<Advanced, Error> {
-        for _ in 0..ROUNDS {
-            let Some(step) = order.next_step(self.times.patience, self.clock.now()) else {
-                self.note(receipt).await?;
-                return Ok(rested(order));
+        for _ in 0..MAX_ROUNDS {
+            let Some(step) = order.next_step(self.timeouts.pending, self.clock.now()) else {
+                self.record_receipt(receipt).await?;
+                return Ok(Advanced { order, blocked: None });
             };
+            // The step changes a copy: `order` stays as it is stored, should payment not answer.
             let mut next = order.clone();
-            let moved = match self.step(step, &mut next, until).await {
-                Ok(moved) => moved,
-                Err(Stop::Payment(error)) => {
-                    self.note(receipt).await?;
-                    tracing::debug!(order.id = %order.id, error = %error, "payment has not answered");
-                    let blocked = Some(error);
-                    return Ok(Advanced { order, blocked });
-                }
-                Err(Stop::Refused(refused)) => {
-                    self.note(receipt).await?;
-                    let blocked = Some(PaymentError::Failed(refused.into()));
-                    return Ok(Advanced { order, blocked });
+            let transition = match self.perform(step, &mut next, until).await {
+                Ok(transition) => transition,
+                // The event that called for this run has done its part: from here on the sweeper repeats the step.
+                Err(blocked) => {
+                    self.record_receipt(receipt).await?;
+                    return Ok(blocked.at(order));
                 }
             };
+            // Payment was asked without holding anything: another run, a cancel or a fulfilment may have stored a
+            // newer version meanwhile, and then what was decided here is void. Payment's answer is not lost by that,
+            // since asking again gives the same one.
             let expected = order.version;
-            order = match self.store(&next, expected, moved, receipt.clone()).await? {
+            order = match self.store(&next, expected, transition, receipt.clone()).await? {
                 Saved::Stored => {
                     receipt = None;
                     next
                 }
-                Saved::Conflict => self.reload(order.id).await?,
+                Saved::Stale => self.reload(order.id).await?,
+                // The event was handled before, so its receipt is stored: the run goes on without it.
                 Saved::Duplicate => {
                     receipt = None;
                     self.reload(order.id).await?
@@ -123,22 +129,23 @@ impl App {
         Err(Error::Contended)
     }
 
-    /// Stores a change of an order with its event.
+    /// Stores a transition of an order with its event.
     pub(super) async fn store(
         &self,
         order: &Order,
         expected: u64,
-        moved: Moved,
+        transition: Transition,
         receipt: Option<Receipt>,
     ) -> Result<Saved, Error> {
-        let effects = effects(order, moved.event, receipt, self.clock.now())?;
-        let saved = self.orders.save(order, expected, moved.release_stock, effects).await;
-        if moved.release_stock {
-            self.shelf.drop_ordered(order).await;
+        let effects = effects(order, transition.event, receipt, self.clock.now())?;
+        let saved = self.orders.save(order, expected, transition.release_stock, effects).await;
+        // Also after an error: the order may have been stored all the same.
+        if transition.release_stock {
+            self.product_cache.invalidate_ordered(order).await;
         }
         let saved = saved?;
         if saved == Saved::Stored {
-            tracing::info!(order.id = %order.id, order.status = order.status.name(), "order moved");
+            tracing::info!(order.id = %order.id, order.status = order.status.name(), "order status changed");
         }
         Ok(saved)
     }
@@ -148,57 +155,71 @@ impl App {
         order.ok_or(Error::NotFound("order"))
     }
 
-    async fn note(&self, receipt: Option<Receipt>) -> Result<(), Error> {
+    async fn record_receipt(&self, receipt: Option<Receipt>) -> Result<(), Error> {
         if let Some(receipt) = receipt {
-            self.orders.note(receipt).await?;
+            self.orders.record_receipt(receipt).await?;
         }
         Ok(())
     }
 
-    async fn step(&self, step: Step, order: &mut Order, until: Instant) -> Result<Moved, Stop> {
+    /// Does a step, and changes `order` by what payment answered.
+    async fn perform(&self, step: Step, order: &mut Order, until: Instant) -> Result<Transition, Blocked> {
         let id = order.id;
         match step {
             Step::Abandon => Ok(order.abandon(self.clock.now())?),
             Step::Authorize => {
+                // Without a token there is nothing to authorize with; a void makes sure that nothing was.
                 let Some(token) = order.token.clone() else {
                     return Ok(order.abandon(self.clock.now())?);
                 };
-                let answer = asked(until, self.payments.authorize(order, &token)).await?;
-                Ok(self.after_authorize(order, answer)?)
+                let answer = answer_by(until, self.payments.authorize(order, &token)).await?;
+                Ok(self.apply_authorization(order, answer)?)
             }
             Step::Void => {
-                let payment = asked(until, self.payments.void(id)).await?;
+                let payment = answer_by(until, self.payments.void(id)).await?;
                 Ok(order.voided(payment, self.clock.now())?)
             }
-            Step::Capture => match asked(until, self.payments.capture(id)).await? {
+            Step::Capture => match answer_by(until, self.payments.capture(id)).await? {
                 Capture::Captured(payment) => Ok(order.captured(payment, self.clock.now())?),
                 Capture::Impossible => Ok(order.uncapturable(self.clock.now())?),
             },
             Step::Refund => {
-                let payment = asked(until, self.payments.refund(id)).await?;
+                let payment = answer_by(until, self.payments.refund(id)).await?;
                 Ok(order.refunded(payment, self.clock.now())?)
             }
         }
     }
 
-    fn after_authorize(&self, order: &mut Order, answer: Authorization) -> Result<Moved, Refused> {
+    fn apply_authorization(&self, order: &mut Order, answer: Authorization) -> Result<Transition, InvalidTransition> {
         let now = self.clock.now();
         match answer {
             Authorization::Authorized(payment) => order.authorized(payment, now),
             Authorization::Declined(payment, reason) => order.declined(payment, reason, now),
+            // Voided by another run that gave up or cancelled: no money is held, whatever the order says now.
             Authorization::Voided(payment) => order.declined(Some(payment), Reason::PaymentUnavailable, now),
         }
     }
 }
 
-fn rested(order: Order) -> Advanced {
-    Advanced { order, blocked: None }
+impl Blocked {
+    /// The end of a run that leaves the order as it is stored.
+    fn at(self, order: Order) -> Advanced {
+        let error = match self {
+            Self::Payment(error) => error,
+            Self::Transition(error) => PaymentError::Failed(error.into()),
+        };
+        tracing::debug!(order.id = %order.id, error = &error as &dyn std::error::Error, "the saga's next step waits");
+        Advanced { order, blocked: Some(error) }
+    }
 }
 
-/// Waits for payment until then; a late answer is none.
-async fn asked<T>(until: Instant, answer: impl Future<Output = Result<T, PaymentError>>) -> Result<T, Stop> {
+/// Waits for payment until then; an answer that comes later is none.
+///
+/// Payment may still carry out what it was asked for: that is why each of its
+/// commands is idempotent by order, and the step is repeated.
+async fn answer_by<T>(until: Instant, answer: impl Future<Output = Result<T, PaymentError>>) -> Result<T, Blocked> {
     match timeout_at(until, answer).await {
-        Ok(answer) => answer.map_err(Stop::Payment),
-        Err(late) => Err(Stop::Payment(PaymentError::Undecided(late.into()))),
+        Ok(answer) => answer.map_err(Blocked::Payment),
+        Err(late) => Err(Blocked::Payment(PaymentError::Undecided(late.into()))),
     }
 }

@@ -1,4 +1,4 @@
-//! Reading the catalogue, and changing what it says about a product.
+//! Reading the catalogue, and changing a product's name, description or price.
 
 use tracing::instrument;
 
@@ -9,29 +9,38 @@ use crate::domain::{
     values::Sku,
 };
 
-/// How often a product may change under our hands.
-const ROUNDS: usize = 32;
+/// How often it is tried again when others change the product.
+const MAX_ROUNDS: usize = 32;
 
 impl App {
-    /// The product with that id, as it was a moment ago.
+    /// The product with that id, perhaps from the cache.
+    ///
+    /// # Errors
+    /// There is none, or the store failed.
     #[instrument(skip_all, fields(product.id = %id))]
     pub async fn product(&self, id: ProductId) -> Result<Product, Error> {
-        let product = self.shelf.look(id, &*self.products).await?;
+        let product = self.product_cache.get(id, &*self.products).await?;
         product.ok_or(Error::NotFound("product"))
     }
 
-    /// A page of products by article number that match all the words.
+    /// At most `limit` products by article number, beginning after `after`, that match all words of the query.
+    ///
+    /// # Errors
+    /// The store failed.
     #[instrument(skip_all)]
-    pub async fn list_products(&self, query: &str, behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, Error> {
-        let words = words(query);
-        if words.is_empty() && !query.trim().is_empty() {
-            // Nothing but punctuation begins no word.
+    pub async fn list_products(&self, query: &str, after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, Error> {
+        let tokens = search_tokens(query);
+        if tokens.is_empty() && !query.trim().is_empty() {
+            // No word begins with punctuation. Without this check such a query would list everything.
             return Ok(Vec::new());
         }
-        Ok(self.products.list(&words, behind, limit).await?)
+        Ok(self.products.list(&tokens, after, limit).await?)
     }
 
     /// Changes a product, if its version is one that the caller expects.
+    ///
+    /// # Errors
+    /// There is none, it has another version, others kept changing it, or the store failed.
     #[instrument(skip_all, fields(product.id = %id))]
     pub async fn change_product(
         &self,
@@ -39,7 +48,7 @@ impl App {
         change: Change,
         expected: impl Fn(u64) -> bool,
     ) -> Result<Product, Error> {
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let mut product = self.products.get(id).await?.ok_or(Error::NotFound("product"))?;
             let version = product.version;
             if !expected(version) {
@@ -49,8 +58,8 @@ impl App {
                 return Ok(product);
             }
             let updated = self.products.update(&product, version).await;
-            // Whatever became of it: it may have been stored.
-            self.shelf.drop_copy(id).await;
+            // Also after an error: it may have been stored all the same.
+            self.product_cache.invalidate(id).await;
             if updated? {
                 return Ok(product);
             }
@@ -59,8 +68,8 @@ impl App {
     }
 }
 
-/// The words of a query that can be looked for.
-fn words(query: &str) -> Vec<String> {
+/// The words of a query that can be searched for.
+fn search_tokens(query: &str) -> Vec<String> {
     query
         .split_whitespace()
         .filter(|word| word.contains(char::is_alphanumeric))
@@ -70,11 +79,11 @@ fn words(query: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::search_tokens;
 
     #[test]
-    fn punctuation_alone_is_no_word() {
-        assert_eq!(words(" Salt & pep- \"x"), ["Salt", "pep-", "\"x"]);
-        assert!(words("& --").is_empty());
+    fn punctuation_alone_is_no_token() {
+        assert_eq!(search_tokens(" Salt & pep- \"x"), ["Salt", "pep-", "\"x"]);
+        assert!(search_tokens("& --").is_empty());
     }
 }

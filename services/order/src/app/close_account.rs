@@ -1,4 +1,4 @@
-//! Closing an account: no new orders, and the open ones are called off.
+//! Closing an account: no new orders, and the open ones are cancelled.
 
 use tracing::instrument;
 
@@ -8,35 +8,39 @@ use crate::domain::{
     status::{Reason, Status},
 };
 
-/// Orders called off at a time.
+/// Orders cancelled at a time.
 const BATCH: u32 = 100;
 
 impl App {
-    /// Marks the account as closing, calls its open orders off, and says how
+    /// Marks the account as closing, cancels its open orders, and says how
     /// many have not ended yet. May be repeated at any time.
+    ///
+    /// # Errors
+    /// The store failed, or others kept changing an order.
     #[instrument(skip_all, fields(user.id = %user))]
     pub async fn close_account(&self, user: UserId) -> Result<u64, Error> {
+        // First the mark: an order that is placed from now on is refused, and one that was placed before is found.
         self.accounts.close(user, self.clock.now()).await?;
-        let to_call_off = states(Status::closes_with_account);
+        let to_cancel = statuses(Status::is_cancelled_with_account);
         loop {
-            let ids = self.orders.of_user_in(user, &to_call_off, BATCH).await?;
+            let ids = self.orders.of_user_in(user, &to_cancel, BATCH).await?;
             if ids.is_empty() {
                 break;
             }
             for id in ids {
                 let order = self.reload(id).await?;
-                match self.call_off(order, Reason::AccountClosed).await {
+                match self.cancel_because(order, Reason::AccountClosed).await {
                     // Rejected meanwhile: it has ended.
-                    Ok(_) | Err(Error::Refused(_)) => {}
+                    Ok(_) | Err(Error::InvalidTransition(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
         }
-        let open = states(Status::keeps_account_open);
+        let open = statuses(Status::blocks_account_closing);
         Ok(self.orders.count_of_user_in(user, &open).await?)
     }
 }
 
-fn states(wanted: fn(Status) -> bool) -> Vec<Status> {
+fn statuses(wanted: fn(Status) -> bool) -> Vec<Status> {
     Status::ALL.into_iter().filter(|s| wanted(*s)).collect()
 }

@@ -6,7 +6,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
     App, Error,
-    ports::{Key, Keyed},
+    ports::{CommandKey, Idempotent},
 };
 use crate::domain::{
     ids::ProductId,
@@ -14,7 +14,7 @@ use crate::domain::{
     values::{Description, Name, Price, Sku, Stock},
 };
 
-/// A product that is to be.
+/// A product to be added.
 #[derive(Debug, Clone)]
 pub struct NewProduct {
     /// Its article number.
@@ -46,18 +46,22 @@ impl NewProduct {
 }
 
 impl App {
-    /// Adds a product, once per key; says whether it was there already.
+    /// Adds a product, once per key; says whether this is a replay.
+    ///
+    /// # Errors
+    /// The article number is taken, the key was used with another body, or the store failed.
     #[instrument(skip_all)]
-    pub async fn create_product(&self, new: NewProduct, key: &Key) -> Result<(Product, bool), Error> {
+    pub async fn create_product(&self, new: NewProduct, key: &CommandKey) -> Result<(Product, bool), Error> {
         let product = new.at(self.clock.now());
         match self.products.create(&product, Some(key)).await? {
-            Keyed::Done(product) => {
-                self.shelf.drop_copy(product.id).await;
+            Idempotent::Done(product) => {
+                // That there is no product with this id may be cached.
+                self.product_cache.invalidate(product.id).await;
                 Ok((*product, false))
             }
-            Keyed::Replayed(product) => Ok((*product, true)),
-            Keyed::Refused => Err(Error::SkuTaken),
-            Keyed::OtherBody => Err(Error::OtherBody),
+            Idempotent::Replayed(product) => Ok((*product, true)),
+            Idempotent::Refused => Err(Error::SkuTaken),
+            Idempotent::KeyReused => Err(Error::KeyReused),
         }
     }
 }

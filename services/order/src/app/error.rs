@@ -3,7 +3,7 @@
 use error::Kind;
 
 use super::ports::{PaymentError, Shortage, StoreError};
-use crate::domain::{basket::AtFault, order::Refused};
+use crate::domain::{basket::LineFault, order::InvalidTransition};
 
 /// Why a use case refuses or fails.
 #[derive(Debug, thiserror::Error)]
@@ -11,15 +11,15 @@ pub enum Error {
     /// The account is closing: its tokens may only read.
     #[error("the account is closing")]
     AccountClosing,
-    /// There is nothing of that kind with that id, or it is not the caller's.
+    /// There is nothing of that kind with that id, or it belongs to somebody else.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used with another request")]
-    OtherBody,
+    KeyReused,
     /// Lines that cannot be ordered as they are.
     #[error("the order does not fit the catalogue")]
-    Basket(Vec<AtFault>),
+    Basket(Vec<LineFault>),
     /// The payment token is not known to the provider.
     #[error("the payment token is not known")]
     UnknownToken,
@@ -35,10 +35,10 @@ pub enum Error {
     /// The product was changed by somebody else.
     #[error("the product was changed meanwhile")]
     Stale,
-    /// The state of the order does not allow it.
+    /// The status of the order does not allow it.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// Payment has not done its part yet; the sweeper goes on.
+    InvalidTransition(#[from] InvalidTransition),
+    /// Payment has not answered yet; the sweeper goes on.
     #[error("payment does not answer")]
     PaymentPending,
     /// Others kept changing the same order.
@@ -47,13 +47,13 @@ pub enum Error {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An event cannot be written down.
+    /// An event cannot be serialized.
     #[error("cannot make an event")]
     Event(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Payment answered something that makes no sense.
+    /// Payment did not answer, or not as its contract says.
     #[error(transparent)]
     Payment(#[from] PaymentError),
-    /// What was to be read in is not right.
+    /// A product to be seeded is not valid.
     #[error("cannot read the products: {0}")]
     Seed(String),
 }
@@ -64,8 +64,8 @@ impl Error {
         match self {
             Self::AccountClosing => Kind::Forbidden,
             Self::NotFound(_) => Kind::NotFound,
-            Self::OtherBody | Self::Basket(_) | Self::UnknownToken | Self::StockFull | Self::Seed(_) => Kind::Invalid,
-            Self::Shortage(_) | Self::Refused(_) => Kind::Conflict,
+            Self::KeyReused | Self::Basket(_) | Self::UnknownToken | Self::StockFull | Self::Seed(_) => Kind::Invalid,
+            Self::Shortage(_) | Self::InvalidTransition(_) => Kind::Conflict,
             Self::SkuTaken => Kind::AlreadyExists,
             Self::Stale => Kind::Precondition,
             Self::PaymentPending

@@ -1,4 +1,5 @@
-//! Orders to be looked after at once, behind the back of the request that moved them.
+//! Orders whose saga goes on right away, in the background, after the request
+//! that changed them has been answered.
 //!
 //! The queue is only a short cut: what it cannot take, and what is in it when
 //! the process dies, is found by the sweeper.
@@ -10,12 +11,12 @@ use telemetry::Carrier;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::App;
-use crate::domain::ids::OrderId;
+use super::{App, ports::PaymentError};
+use crate::domain::{ids::OrderId, order::Order};
 
 /// Orders that may wait in the queue.
 const CAPACITY: usize = 1024;
-/// Orders looked after at the same time.
+/// Orders advanced at the same time.
 const CONCURRENCY: usize = 8;
 
 type Entry = (OrderId, Carrier);
@@ -24,7 +25,7 @@ type Entry = (OrderId, Carrier);
 #[derive(Debug, Clone)]
 pub struct FollowUps(mpsc::Sender<Entry>);
 
-/// The end of the queue where the work is done.
+/// The receiving end of the queue.
 #[derive(Debug)]
 pub struct Worker(mpsc::Receiver<Entry>);
 
@@ -35,7 +36,7 @@ pub fn queue() -> (FollowUps, Worker) {
 }
 
 impl FollowUps {
-    /// Has the order looked after soon. Never waits.
+    /// Has the order advanced soon, under the trace of the running request. Never waits.
     pub fn push(&self, id: OrderId) {
         // Full or closed: the sweeper finds it.
         let _ = self.0.try_send((id, Carrier::current()));
@@ -55,7 +56,7 @@ impl Worker {
                 let app = Arc::clone(&app);
                 async move {
                     let span = tracing::info_span!("order.follow_up", order.id = %id);
-                    telemetry::scope(&carrier, None, span, app.look_after(id)).await;
+                    telemetry::scope(&carrier, None, span, app.advance_or_postpone(id)).await;
                 }
             })
             .await;
@@ -63,32 +64,37 @@ impl Worker {
 }
 
 impl App {
-    /// Runs the saga of an order that nobody waits for, and puts the next look
-    /// at it off if it is stuck.
-    pub(super) async fn look_after(&self, id: OrderId) {
+    /// Advances an order that no request waits for, and postpones it when
+    /// payment does not do its part.
+    pub(super) async fn advance_or_postpone(&self, id: OrderId) {
         match self.advance(id, None).await {
             Ok(Some(advanced)) => {
                 if let Some(why) = advanced.blocked {
-                    self.put_off(advanced.order, &why).await;
+                    self.postpone(advanced.order, &why).await;
                 }
             }
             Ok(None) => {}
+            // Not postponed: the store failed, and the order is due as before.
             Err(error) => {
-                tracing::warn!(order.id = %id, error = %error, "cannot look after an order now");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(order.id = %id, error, "cannot advance the order now");
             }
         }
     }
 
-    async fn put_off(&self, mut order: crate::domain::order::Order, why: &super::ports::PaymentError) {
-        let next = order.postpone(self.clock.now());
-        let attempts = next.map_or(0, |next| next.attempts);
-        if matches!(why, super::ports::PaymentError::Failed(_)) {
-            tracing::error!(order.id = %order.id, attempts, error = %why, "an order is stuck");
+    async fn postpone(&self, mut order: Order, why: &PaymentError) {
+        let attempts = order.postpone(self.clock.now()).map_or(0, |schedule| schedule.attempts);
+        // An answer outside the contract does not mend itself; one that has not come yet may.
+        if matches!(why, PaymentError::Failed(_)) {
+            let error = why as &dyn std::error::Error;
+            tracing::error!(order.id = %order.id, attempts, error, "the order is stuck");
         } else {
-            tracing::info!(order.id = %order.id, attempts, error = %why, "an order waits for payment");
+            let error = why as &dyn std::error::Error;
+            tracing::info!(order.id = %order.id, attempts, error, "the order waits for payment");
         }
         if let Err(error) = self.orders.postpone(&order).await {
-            tracing::warn!(order.id = %order.id, error = %error, "cannot put an order off");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(order.id = %order.id, error, "cannot postpone the order");
         }
     }
 }

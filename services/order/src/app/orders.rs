@@ -4,14 +4,14 @@ use tracing::instrument;
 
 use super::{
     App, Error,
-    ports::{Behind, Owner},
+    ports::{After, Owner},
 };
 use crate::domain::{
     ids::{OrderId, UserId},
     order::Order,
 };
 
-/// Who asks.
+/// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// The account.
@@ -21,20 +21,29 @@ pub struct Caller {
 }
 
 impl App {
-    /// The order, if the caller may see it: somebody else's is as good as none.
+    /// The order, if the caller may see it: somebody else's is reported like one that does not exist.
+    ///
+    /// # Errors
+    /// There is none, or the store failed.
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn order(&self, caller: Caller, id: OrderId) -> Result<Order, Error> {
         let order = self.orders.get(id).await?;
         order.filter(|order| caller.operator || order.user == caller.user).ok_or(Error::NotFound("order"))
     }
 
-    /// A page of orders, newest first; one more than `limit` says that there are more.
+    /// At most `limit` orders, newest first, beginning after the cursor.
+    ///
+    /// # Errors
+    /// The store failed.
     #[instrument(skip_all)]
-    pub async fn list_orders(&self, owner: Owner, behind: Option<Behind>, limit: u32) -> Result<Vec<Order>, Error> {
-        Ok(self.orders.list(owner, behind, limit).await?)
+    pub async fn list_orders(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, Error> {
+        Ok(self.orders.list(owner, after, limit).await?)
     }
 
-    /// Refuses what is not reading to an account that is closing.
+    /// Refuses an account that is closing anything but reading.
+    ///
+    /// # Errors
+    /// It is closing, or the store failed.
     pub async fn may_write(&self, user: UserId) -> Result<(), Error> {
         if self.accounts.is_closing(user).await? {
             return Err(Error::AccountClosing);

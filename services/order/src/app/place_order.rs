@@ -6,91 +6,95 @@ use tokio::time::Instant;
 use tracing::instrument;
 
 use super::{
-    App, Error,
+    App, Error, origin,
     ports::{PaymentError, Placed},
     published::effects,
 };
 use crate::domain::{
     basket::{self, Basket, Line},
     ids::{OrderId, UserId},
-    order::{Draft, Order, Origin},
+    order::{Draft, Order},
     values::PaymentToken,
 };
 
-/// How long payment has to say whether it knows the token.
-const TOKEN_CHECK: Duration = Duration::from_secs(1);
-/// What is kept of the caller's time for the answer itself.
-const ANSWER: Duration = Duration::from_millis(100);
-/// What the sweeper leaves to the request beyond its waiting.
+/// How long payment may take to say whether it knows the token.
+const TOKEN_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is kept of the caller's deadline for sending the response.
+const RESPONSE_RESERVE: Duration = Duration::from_millis(100);
+/// How much longer than the request may wait for payment the sweeper leaves the order to it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A wish to order.
+/// The command to place an order.
 #[derive(Debug)]
-pub struct Wish {
-    /// Who wishes.
+pub struct PlaceOrder {
+    /// Who places it.
     pub user: UserId,
     /// The idempotency key.
     pub key: String,
-    /// Of the body.
+    /// SHA-256 of the request's body.
     pub digest: [u8; 32],
-    /// What is wished for.
+    /// What is ordered.
     pub lines: Vec<Line>,
     /// To pay with.
     pub token: PaymentToken,
-    /// Of the request.
-    pub origin: Origin,
 }
 
 /// An order that was placed.
 #[derive(Debug)]
-pub struct Ordered {
-    /// The order, after payment has answered or the waiting was over.
+pub struct PlacedOrder {
+    /// The order, after payment has answered or the request's time was up.
     pub order: Order,
-    /// Whether it had been placed before, under the same key.
+    /// Whether it had been placed before, with the same key.
     pub replayed: bool,
 }
 
 impl App {
     /// Places an order, or finds it placed.
+    ///
+    /// # Errors
+    /// The key was used with another body, the lines cannot be ordered, the token is unknown, the account is
+    /// closing, or the store failed.
     #[instrument(skip_all, fields(order.id))]
-    pub async fn place_order(&self, wish: Wish) -> Result<Ordered, Error> {
-        let until = Instant::now() + self.patience_of_request();
-        let id = OrderId::derive(wish.user, &wish.key);
+    pub async fn place_order(&self, command: PlaceOrder) -> Result<PlacedOrder, Error> {
+        let until = Instant::now() + self.request_budget();
+        let id = OrderId::derive(command.user, &command.key);
         tracing::Span::current().record("order.id", tracing::field::display(id));
         let (order, replayed) = match self.orders.get(id).await? {
+            // Placed by an earlier request, which may not have seen it through.
             Some(order) => (order, true),
-            None => self.reserve(id, &wish, until).await?,
+            None => self.reserve(id, &command, until).await?,
         };
-        if replayed && order.digest != wish.digest {
-            return Err(Error::OtherBody);
+        if replayed && order.digest != command.digest {
+            return Err(Error::KeyReused);
         }
         let budget = until.saturating_duration_since(Instant::now());
-        let order = self.drive_within(order, budget).await?.order;
-        Ok(Ordered { order, replayed })
+        let order = self.advance_within(order, budget).await?.order;
+        Ok(PlacedOrder { order, replayed })
     }
 
-    /// How long a request may wait for payment: less where its caller waits less.
-    pub(super) fn patience_of_request(&self) -> Duration {
-        telemetry::remaining(self.times.wait + ANSWER).saturating_sub(ANSWER)
+    /// How long a request may wait for payment: less where its caller's deadline is sooner.
+    pub(super) fn request_budget(&self) -> Duration {
+        telemetry::remaining(self.timeouts.payment_wait + RESPONSE_RESERVE).saturating_sub(RESPONSE_RESERVE)
     }
 
-    async fn reserve(&self, id: OrderId, wish: &Wish, until: Instant) -> Result<(Order, bool), Error> {
-        let Basket { items, total } = self.priced(&wish.lines).await?;
-        self.check_token(&wish.token, until).await?;
+    async fn reserve(&self, id: OrderId, command: &PlaceOrder, until: Instant) -> Result<(Order, bool), Error> {
+        let Basket { items, total } = self.priced(&command.lines).await?;
+        self.check_token(&command.token, until).await?;
         let now = self.clock.now();
         let draft = Draft {
             id,
-            user: wish.user,
+            user: command.user,
             items,
             total,
-            token: wish.token.clone(),
-            digest: wish.digest,
-            origin: wish.origin.clone(),
+            token: command.token.clone(),
+            digest: command.digest,
+            origin: origin::current(),
         };
-        let (order, moved) = Order::place(draft, self.times.wait + GRACE, now);
-        let effects = effects(&order, moved.event, None, now)?;
+        let (order, transition) = Order::place(draft, self.timeouts.payment_wait + GRACE, now);
+        let effects = effects(&order, transition.event, None, now)?;
         let placed = self.orders.place(&order, effects).await;
-        self.shelf.drop_ordered(&order).await;
+        // Also after an error: the order may have been stored all the same.
+        self.product_cache.invalidate_ordered(&order).await;
         match placed? {
             Placed::Stored => Ok((order, false)),
             Placed::Existing(order) => Ok((*order, true)),
@@ -106,14 +110,14 @@ impl App {
     }
 
     /// Refuses a token that the provider does not know. When payment does not
-    /// say, the order is taken and payment decides later.
+    /// answer, the order is accepted and the authorization decides later.
     async fn check_token(&self, token: &PaymentToken, until: Instant) -> Result<(), Error> {
-        let until = until.min(Instant::now() + TOKEN_CHECK);
-        let answer = self.tokens.known(&*self.payments, token);
+        let until = until.min(Instant::now() + TOKEN_CHECK_TIMEOUT);
+        let answer = self.token_cache.is_known(&*self.payments, token);
         match tokio::time::timeout_at(until, answer).await {
             Ok(Ok(false)) => Err(Error::UnknownToken),
             Ok(Err(error @ PaymentError::Failed(_))) => {
-                tracing::warn!(error = %error, "cannot check a payment token");
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot check a payment token");
                 Ok(())
             }
             Ok(Ok(true) | Err(_)) | Err(_) => Ok(()),

@@ -1,8 +1,8 @@
 //! What the use cases need from outside.
 //!
-//! The stores are cut so that a database with transactions and one that can
+//! The ports are shaped so that a database with transactions and one that can
 //! only change one document atomically can both keep the promises made here:
-//! each command is one call that says the whole effect, and the adapter decides how.
+//! each command is one call with its whole effect, and the adapter decides how.
 
 use async_trait::async_trait;
 use messaging::{Effects, Receipt};
@@ -14,7 +14,7 @@ use crate::domain::{
     order::{Order, Payment},
     product::Product,
     status::{Reason, Status},
-    values::{Delivery, PaymentToken, Sku},
+    values::{PaymentToken, RestockQuantity, Sku},
 };
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -22,10 +22,10 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached or is too busy; asking again may help.
+    /// It cannot be reached or is too busy; a retry may help.
     #[error("the store does not answer")]
     Unavailable(#[source] Source),
-    /// It answered something that cannot be.
+    /// It refused, or holds something that cannot be read.
     #[error("the store failed")]
     Failed(#[source] Source),
 }
@@ -33,7 +33,7 @@ pub enum StoreError {
 /// A line of an order that the stock cannot serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
-    /// The position of the line.
+    /// The index of the line.
     pub line: usize,
     /// Pieces that are available.
     pub available: i64,
@@ -58,7 +58,7 @@ pub enum Saved {
     /// Stored, with its effects.
     Stored,
     /// The stored order has another version: nothing was done.
-    Conflict,
+    Stale,
     /// The receipt's event was handled before: nothing was done.
     Duplicate,
 }
@@ -72,10 +72,10 @@ pub enum Owner {
     All,
 }
 
-/// A place in the list of orders: just behind the order with these.
+/// A cursor in the list of orders: the page begins after this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Behind {
-    /// When that order was placed.
+pub struct After {
+    /// When the order was placed.
     pub created_at: OffsetDateTime,
     /// Its id.
     pub id: OrderId,
@@ -91,11 +91,11 @@ pub trait Orders: Send + Sync {
     /// The order with that id.
     async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// Orders, newest first.
-    async fn list(&self, owner: Owner, behind: Option<Behind>, limit: u32) -> Result<Vec<Order>, StoreError>;
+    /// At most `limit` orders, newest first, beginning after the cursor.
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, StoreError>;
 
-    /// Replaces the order if its stored version is `expected`, gives its stock
-    /// back if `release_stock`, and records the effects: all or nothing.
+    /// Replaces the order if its stored version is `expected`, releases its stock
+    /// if `release_stock`, and records the effects: all or nothing.
     async fn save(
         &self,
         order: &Order,
@@ -104,46 +104,47 @@ pub trait Orders: Send + Sync {
         effects: Effects,
     ) -> Result<Saved, StoreError>;
 
-    /// Stores the order's follow-up, if its version is still the stored one.
+    /// Stores the order's schedule, if its version is still the stored one.
     async fn postpone(&self, order: &Order) -> Result<(), StoreError>;
 
-    /// Orders whose follow-up is due, the longest waiting first.
+    /// At most `limit` orders that are due, the longest waiting first. They stay
+    /// due until they are saved or postponed.
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError>;
 
-    /// Orders of a user in one of these states, in no order.
-    async fn of_user_in(&self, user: UserId, states: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError>;
+    /// At most `limit` orders of a user with one of these statuses, in no order.
+    async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError>;
 
-    /// How many orders of a user are in one of these states.
-    async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError>;
+    /// How many orders of a user have one of these statuses.
+    async fn count_of_user_in(&self, user: UserId, statuses: &[Status]) -> Result<u64, StoreError>;
 
-    /// Records that an event was handled and had no effect on an order.
-    async fn note(&self, receipt: Receipt) -> Result<(), StoreError>;
+    /// Records that an event was handled where that changes no order.
+    async fn record_receipt(&self, receipt: Receipt) -> Result<(), StoreError>;
 }
 
 /// An idempotency key with what it was used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct CommandKey {
     /// Whose it is.
     pub user: UserId,
     /// The request's method and path.
     pub command: String,
     /// As the caller sent it.
     pub key: String,
-    /// Of the request's body.
+    /// SHA-256 of the request's body.
     pub digest: [u8; 32],
-    /// Now.
+    /// When the request came.
     pub at: OffsetDateTime,
 }
 
-/// The outcome of a command with a [`Key`].
+/// The outcome of a command with a [`CommandKey`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keyed {
+pub enum Idempotent {
     /// Done now.
     Done(Box<Product>),
     /// Done before, under this key: the product as it is now.
     Replayed(Box<Product>),
     /// The key was used with another body.
-    OtherBody,
+    KeyReused,
     /// Not done: the article number is taken, or the stock would be too large.
     /// Nothing is stored, and the key may be used again.
     Refused,
@@ -152,8 +153,8 @@ pub enum Keyed {
 /// The catalogue.
 #[async_trait]
 pub trait Products: Send + Sync {
-    /// Adds a product, unless another has its article number, and remembers the key.
-    async fn create(&self, product: &Product, key: Option<&Key>) -> Result<Keyed, StoreError>;
+    /// Adds a product, unless another has its article number, and stores the key.
+    async fn create(&self, product: &Product, key: Option<&CommandKey>) -> Result<Idempotent, StoreError>;
 
     /// The product with that id.
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError>;
@@ -161,17 +162,22 @@ pub trait Products: Send + Sync {
     /// Those of these products that exist, in no order.
     async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Product>, StoreError>;
 
-    /// Products by article number, those behind `behind`. With `words`, those
-    /// in whose number, name or description each of the words begins a word.
-    async fn list(&self, words: &[String], behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError>;
+    /// At most `limit` products by article number, those after `after`. With
+    /// `tokens`, those in whose number, name or description each token begins a word.
+    async fn list(&self, tokens: &[String], after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError>;
 
     /// Stores name, description and price if the stored version is `expected`;
     /// says whether it was.
     async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError>;
 
     /// Adds to the stock, unless that would be more than
-    /// [`Stock::MAX`](crate::domain::values::Stock::MAX), and remembers the key.
-    async fn restock(&self, id: ProductId, delivery: Delivery, key: &Key) -> Result<Keyed, StoreError>;
+    /// [`Stock::MAX`](crate::domain::values::Stock::MAX), and stores the key.
+    async fn restock(
+        &self,
+        id: ProductId,
+        quantity: RestockQuantity,
+        key: &CommandKey,
+    ) -> Result<Idempotent, StoreError>;
 }
 
 /// Accounts that take no more orders.
@@ -221,18 +227,18 @@ pub trait Audit: Send + Sync {
     async fn totals(&self) -> Result<Totals, StoreError>;
 }
 
-/// What payment said to an authorization.
+/// Payment's answer to an authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authorization {
     /// The money is held.
     Authorized(Payment),
-    /// It is not, and never will be. No payment where it was not even tried.
+    /// It is not, and never will be. No payment where none was tried.
     Declined(Option<Payment>, Reason),
     /// It was voided before: it never will be.
     Voided(Payment),
 }
 
-/// What payment said to a capture.
+/// Payment's answer to a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capture {
     /// The money was taken.
@@ -241,13 +247,13 @@ pub enum Capture {
     Impossible,
 }
 
-/// Payment did not say.
+/// Payment gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
     /// It could not be reached.
     #[error("payment cannot be reached")]
     Down(#[source] Source),
-    /// It answered that it does not know the outcome yet, or answered too late.
+    /// It does not know the outcome yet, or did not answer in time.
     #[error("payment does not know yet")]
     Undecided(#[source] Source),
     /// It answered something that is not in the contract.

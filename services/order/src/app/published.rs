@@ -1,11 +1,11 @@
-//! What the other services are told about an order.
+//! The events that this service publishes.
 
-use messaging::{Effects, Event as Envelope, Receipt};
+use messaging::{Effects, Event, Receipt};
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::Error;
-use crate::domain::{event::Event, order::Order};
+use crate::domain::{event::DomainEvent, order::Order};
 
 /// The source named in every event of this service.
 pub const SOURCE: &str = "order";
@@ -33,22 +33,25 @@ struct Item {
     quantity: i64,
 }
 
-/// What has to be stored with a change of `order`: the event, and the receipt
-/// of the event that caused it.
+/// What has to be stored with a transition of `order`: the event to publish, and
+/// the receipt of the event that caused it.
+///
+/// # Errors
+/// The event cannot be serialized.
 pub fn effects(
     order: &Order,
-    event: Option<Event>,
+    event: Option<DomainEvent>,
     receipt: Option<Receipt>,
     now: OffsetDateTime,
 ) -> Result<Effects, Error> {
     let events = match event {
-        Some(event) => vec![envelope(order, event, now)?],
+        Some(event) => vec![published(order, event, now)?],
         None => Vec::new(),
     };
     Ok(Effects { events, receipt })
 }
 
-fn envelope(order: &Order, event: Event, now: OffsetDateTime) -> Result<Envelope, Error> {
+fn published(order: &Order, event: DomainEvent, now: OffsetDateTime) -> Result<Event, Error> {
     let data = Data {
         order_id: order.id.to_string(),
         user_id: order.user.to_string(),
@@ -60,5 +63,6 @@ fn envelope(order: &Order, event: Event, now: OffsetDateTime) -> Result<Envelope
             .collect(),
         reason: order.reason.map(crate::domain::status::Reason::name),
     };
-    Envelope::new(event.kind(), SOURCE, order.id, now, data).map_err(|e| Error::Event(e.into()))
+    // The order is the key: its events reach each consumer in their order.
+    Event::new(event.kind(), SOURCE, order.id, now, data).map_err(|e| Error::Event(e.into()))
 }

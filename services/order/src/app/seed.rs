@@ -1,12 +1,12 @@
-//! Filling an empty catalogue from a file.
+//! Seeding the catalogue from a JSON file.
 
 use money::{Currency, Money};
 use serde::Deserialize;
 
-use super::{App, Error, create_product::NewProduct, ports::Keyed};
+use super::{App, Error, create_product::NewProduct, ports::Idempotent};
 use crate::domain::values::{Description, Name, Price, Sku, Stock};
 
-/// The products that the service brings along.
+/// The products that come with the service.
 pub const PRODUCTS: &str = include_str!("../../seed/products.json");
 
 #[derive(Deserialize)]
@@ -31,11 +31,14 @@ struct PriceEntry {
 pub struct Seeded {
     /// Products that were added.
     pub added: usize,
-    /// Products that were there already, and were left alone.
+    /// Products that were there already, and were left as they are.
     pub present: usize,
 }
 
 /// Reads products from JSON: an array of objects like the body of `POST /v1/products`.
+///
+/// # Errors
+/// It is no such array, or a product is not valid.
 pub fn read(json: &str) -> Result<Vec<NewProduct>, Error> {
     let entries: Vec<Entry> = serde_json::from_str(json).map_err(|error| Error::Seed(error.to_string()))?;
     entries.iter().map(parse).collect()
@@ -56,13 +59,16 @@ fn parse(entry: &Entry) -> Result<NewProduct, Error> {
 
 impl App {
     /// Adds those products whose article number the catalogue does not have.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn seed(&self, products: Vec<NewProduct>) -> Result<Seeded, Error> {
         let mut seeded = Seeded::default();
         for product in products {
             let product = product.at(self.clock.now());
             match self.products.create(&product, None).await? {
-                Keyed::Done(_) => seeded.added += 1,
-                Keyed::Refused | Keyed::Replayed(_) | Keyed::OtherBody => seeded.present += 1,
+                Idempotent::Done(_) => seeded.added += 1,
+                Idempotent::Refused | Idempotent::Replayed(_) | Idempotent::KeyReused => seeded.present += 1,
             }
         }
         Ok(seeded)
@@ -77,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_products_we_bring_along_can_be_read() {
+    fn the_products_that_come_with_the_service_can_be_read() {
         let products = read(PRODUCTS).unwrap();
         assert!(products.len() >= 50);
         let skus: HashSet<_> = products.iter().map(|p| p.sku.as_str()).collect();

@@ -1,47 +1,49 @@
-//! The sweeper: looks after orders that were left behind.
+//! The sweeper: advances orders that nobody else has carried on.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use lock::Locks;
-use telemetry::Carrier;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error};
-use crate::domain::order::{Order, Origin};
+use super::{App, Error, origin};
+use crate::domain::order::Order;
 
-/// How often it looks.
+/// How often due orders are looked for.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Orders at a time.
+/// Orders read at a time.
 const BATCH: u32 = 100;
-/// Orders looked after at the same time.
+/// Orders advanced at the same time.
 const CONCURRENCY: usize = 8;
 
-/// Held by whoever sweeps. Two sweepers do no harm, only the same work.
+/// Held by whoever sweeps. It only saves work: two sweepers at once do no harm, because advancing is idempotent.
 const LOCK: &str = "order/sweep";
 
-/// Looks after orders that are due, again and again until the token is cancelled.
+/// Advances orders that are due, again and again until the token is cancelled.
 pub async fn run(app: Arc<App>, locks: Locks, token: CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
+    // After a sweep that took longer than the period, the next one does not follow at once.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = token.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if app.anything_due().await {
-            sweep_alone(&app, &locks, &token).await;
+        // Without the lock: most ticks find nothing, and then the lock's store is not asked either.
+        if app.has_due().await {
+            sweep_with_lock(&app, &locks, &token).await;
         }
     }
 }
 
-async fn sweep_alone(app: &App, locks: &Locks, token: &CancellationToken) {
+async fn sweep_with_lock(app: &App, locks: &Locks, token: &CancellationToken) {
     let guard = match locks.try_lock(LOCK).await {
         Ok(Some(guard)) => Some(guard),
-        // Another instance is at it.
+        // Another instance is sweeping.
         Ok(None) => return,
+        // Orders must not wait for the lock's store to come back.
         Err(error) => {
-            tracing::debug!(error = %error, "sweeping without the lock");
+            tracing::debug!(error = &error as &dyn std::error::Error, "sweeping without the lock");
             None
         }
     };
@@ -50,32 +52,38 @@ async fn sweep_alone(app: &App, locks: &Locks, token: &CancellationToken) {
 }
 
 impl App {
-    async fn anything_due(&self) -> bool {
+    async fn has_due(&self) -> bool {
         match self.orders.due(self.clock.now(), 1).await {
             Ok(due) => !due.is_empty(),
             Err(error) => {
-                tracing::warn!(error = %error, "cannot look for orders left behind");
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the orders that are due");
                 false
             }
         }
     }
 
     async fn sweep_all(&self, token: &CancellationToken) {
-        // A batch that is not full was the last; else there is more at once.
+        // A batch that is not full was the last; after a full one there may be more at once.
         while !token.is_cancelled() {
             match self.sweep(token).await {
                 Ok(count) if count == BATCH as usize => {}
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(error = %error, "cannot look for orders left behind");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the orders that are due");
                     return;
                 }
             }
         }
     }
 
-    /// Looks after one batch of orders that are due, each under the trace of
+    /// Advances one batch of orders that are due, each under the trace of
     /// the request that placed it, and says how many there were.
+    ///
+    /// An order is not marked as taken: it is due until its saga has moved on
+    /// or it was postponed, so nothing is lost when this process dies meanwhile.
+    ///
+    /// # Errors
+    /// The due orders cannot be read. An order that cannot be advanced holds up no other.
     pub async fn sweep(&self, token: &CancellationToken) -> Result<usize, Error> {
         let due = self.orders.due(self.clock.now(), BATCH).await?;
         let count = due.len();
@@ -88,18 +96,8 @@ impl App {
 
     async fn sweep_one(&self, order: Order) {
         let span = tracing::info_span!("order.sweep", order.id = %order.id);
-        let carrier = carrier(&order.origin);
-        telemetry::scope(&carrier, None, span, self.look_after(order.id)).await;
+        let carrier = origin::carrier(&order.origin);
+        // By its id: what was read with the batch may be old by now.
+        telemetry::scope(&carrier, None, span, self.advance_or_postpone(order.id)).await;
     }
-}
-
-/// The context of the request that an order comes from.
-pub fn carrier(origin: &Origin) -> Carrier {
-    Carrier { traceparent: origin.traceparent.clone(), tracestate: origin.tracestate.clone(), canary: origin.canary }
-}
-
-/// The context of the running request, to be stored with an order.
-pub fn origin() -> Origin {
-    let carrier = Carrier::current();
-    Origin { traceparent: carrier.traceparent, tracestate: carrier.tracestate, canary: carrier.canary }
 }

@@ -10,7 +10,7 @@ use super::{
     values::{Name, Quantity},
 };
 
-/// A wish: so many pieces of a product.
+/// A line as the customer asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
     /// The product.
@@ -41,41 +41,41 @@ pub struct Basket {
     pub total: Money,
 }
 
-/// A line, by its position, and what is wrong with it.
-pub type AtFault = (usize, Fault);
+/// The index of a line, and what is wrong with it.
+pub type LineFault = (usize, Fault);
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The catalogue does not have the product.
-    Unknown,
+    UnknownProduct,
     /// An earlier line has the product already.
-    Twice,
+    DuplicateProduct,
     /// The product's price is in another currency than the lines before.
-    OtherCurrency,
-    /// The sum is more than can be counted.
-    TooMuch,
+    CurrencyMismatch,
+    /// The total does not fit its type.
+    Overflow,
 }
 
 /// Prices the lines from the catalogue and adds them up.
 ///
 /// # Errors
-/// Every line at fault, by its position, in order.
-pub fn price(lines: &[Line], catalogue: &[Product]) -> Result<Basket, Vec<AtFault>> {
+/// Every line at fault, by its index, in order.
+pub fn price(lines: &[Line], catalogue: &[Product]) -> Result<Basket, Vec<LineFault>> {
     let (mut items, mut faults, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     let mut total: Option<Money> = None;
-    for (position, line) in lines.iter().enumerate() {
+    for (index, line) in lines.iter().enumerate() {
         if !seen.insert(line.product) {
-            faults.push((position, Fault::Twice));
+            faults.push((index, Fault::DuplicateProduct));
             continue;
         }
         let Some(product) = catalogue.iter().find(|product| product.id == line.product) else {
-            faults.push((position, Fault::Unknown));
+            faults.push((index, Fault::UnknownProduct));
             continue;
         };
         match add(total, product, line.quantity) {
             Ok(sum) => total = Some(sum),
-            Err(fault) => faults.push((position, fault)),
+            Err(fault) => faults.push((index, fault)),
         }
         items.push(Item {
             product: product.id,
@@ -93,12 +93,12 @@ pub fn price(lines: &[Line], catalogue: &[Product]) -> Result<Basket, Vec<AtFaul
 fn add(total: Option<Money>, product: &Product, quantity: Quantity) -> Result<Money, Fault> {
     let unit = product.price.money();
     if total.is_some_and(|sum| sum.currency != unit.currency) {
-        return Err(Fault::OtherCurrency);
+        return Err(Fault::CurrencyMismatch);
     }
     let line = unit.amount.checked_mul(quantity.pieces());
     line.and_then(|line| line.checked_add(total.map_or(0, |sum| sum.amount)))
         .map(|amount| Money::new(amount, unit.currency))
-        .ok_or(Fault::TooMuch)
+        .ok_or(Fault::Overflow)
 }
 
 #[cfg(test)]
@@ -145,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told() {
+    fn every_fault_is_reported() {
         let lines = [line(1, 1), line(9, 1), line(3, 1), line(1, 1)];
         let faults = price(&lines, &catalogue()).unwrap_err();
-        assert_eq!(faults, [(1, Fault::Unknown), (2, Fault::OtherCurrency), (3, Fault::Twice)]);
+        assert_eq!(faults, [(1, Fault::UnknownProduct), (2, Fault::CurrencyMismatch), (3, Fault::DuplicateProduct)]);
     }
 }

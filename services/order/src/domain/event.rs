@@ -1,8 +1,8 @@
-//! What happened to an order that others want to know.
+//! The events of an order that other services are told of.
 
-/// What happened; the order itself says the rest.
+/// What happened to an order; the order itself holds the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Event {
+pub enum DomainEvent {
     /// Stock is reserved and the order stored.
     Placed,
     /// The payment is authorized.
@@ -17,8 +17,8 @@ pub enum Event {
     Refunded,
 }
 
-impl Event {
-    /// The type of the event outside, with its version.
+impl DomainEvent {
+    /// The event's type on the bus, with its version.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Placed => "order.placed.v1",

@@ -1,4 +1,4 @@
-//! The order: its states, the verbs that move it, and the next step of its saga.
+//! The order: its states, the verbs that change it, and the next step of its saga.
 //!
 //! ```text
 //! pending ──► confirmed ──► fulfilling ──► fulfilled
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     basket::Item,
-    event::Event,
+    event::DomainEvent,
     ids::{OrderId, UserId},
     status::{PaymentStatus, Reason, Status},
     values::PaymentToken,
@@ -30,7 +30,7 @@ use super::{
 pub struct Payment {
     /// Its id at the payment service.
     pub id: Uuid,
-    /// Where it stands.
+    /// Its state.
     pub status: PaymentStatus,
 }
 
@@ -46,12 +46,12 @@ pub struct Origin {
     pub canary: bool,
 }
 
-/// When the sweeper has to look after an order, and how often it did in vain.
+/// When the sweeper has to advance an order, and how often that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FollowUp {
+pub struct Schedule {
     /// Not before this.
     pub due_at: OffsetDateTime,
-    /// Attempts since the order last moved.
+    /// Failed attempts since the last transition.
     pub attempts: u32,
 }
 
@@ -62,9 +62,9 @@ pub struct State {
     pub id: OrderId,
     /// Whose it is.
     pub user: UserId,
-    /// Where it stands.
+    /// Its state.
     pub status: Status,
-    /// Why it was not, or is no longer, wanted.
+    /// Why it was rejected or cancelled.
     pub reason: Option<Reason>,
     /// At least one, all in the currency of `total`.
     pub items: Vec<Item>,
@@ -72,19 +72,19 @@ pub struct State {
     pub total: Money,
     /// Once payment has answered.
     pub payment: Option<Payment>,
-    /// Only while it is needed.
+    /// Until payment has answered.
     pub token: Option<PaymentToken>,
-    /// Of the body it was placed with.
+    /// SHA-256 of the body it was placed with.
     pub digest: [u8; 32],
-    /// Of the request it was placed by.
+    /// The context of the request it was placed by.
     pub origin: Origin,
-    /// Raised by every change.
+    /// Raised by every transition.
     pub version: u64,
     /// Some while the saga has a step to do.
-    pub follow_up: Option<FollowUp>,
+    pub schedule: Option<Schedule>,
     /// When it was placed.
     pub created_at: OffsetDateTime,
-    /// When it last moved.
+    /// When it last changed state.
     pub updated_at: OffsetDateTime,
 }
 
@@ -101,9 +101,9 @@ pub struct Draft {
     pub total: Money,
     /// To pay with.
     pub token: PaymentToken,
-    /// Of the request's body.
+    /// SHA-256 of the request's body.
     pub digest: [u8; 32],
-    /// Of the request.
+    /// The context of the request.
     pub origin: Origin,
 }
 
@@ -119,34 +119,34 @@ impl Deref for Order {
     }
 }
 
-/// What has to be stored together with a change of an order.
+/// What has to be stored together with an order that has changed state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Moved {
-    /// To be told outside.
-    pub event: Option<Event>,
-    /// Whether the quantities go back into stock.
+pub struct Transition {
+    /// To be published.
+    pub event: Option<DomainEvent>,
+    /// Whether the order's stock is released.
     pub release_stock: bool,
 }
 
 /// An order's state does not allow what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an order that is {} cannot be {verb}", from.shown())]
-pub struct Refused {
+#[error("an order that is {} cannot be {verb}", from.public_name())]
+pub struct InvalidTransition {
     /// The state it is in.
     pub from: Status,
     /// What was asked for.
     pub verb: &'static str,
 }
 
-/// The answer to a request that may come more than once.
+/// The outcome of a command that may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// The order has moved and must be stored.
-    Accepted(Moved),
-    /// Asked for before; the saga is at it.
-    UnderWay,
-    /// Asked for before and done.
+pub enum CommandOutcome {
+    /// The order has changed state and must be stored.
+    Accepted(Transition),
+    /// Accepted before; the saga is carrying it out.
+    InProgress,
+    /// Accepted before and carried out.
     Done,
 }
 
@@ -155,7 +155,7 @@ pub enum Request {
 pub enum Step {
     /// Ask payment to hold the money.
     Authorize,
-    /// Waited long enough: [`Order::abandon`].
+    /// Give up waiting for payment: [`Order::abandon`].
     Abandon,
     /// Ask payment to hold the money no longer.
     Void,
@@ -165,13 +165,13 @@ pub enum Step {
     Refund,
 }
 
-/// The sweeper leaves an order alone that moved more recently than this.
-const SETTLE: Duration = Duration::from_secs(2);
+/// How long after a transition the sweeper leaves the order to whoever made it.
+const SWEEP_DELAY: Duration = Duration::from_secs(2);
 
 impl Order {
-    /// Places an order. The sweeper leaves it alone for `grace`, in which
-    /// whoever placed it waits for payment.
-    pub fn place(draft: Draft, grace: Duration, now: OffsetDateTime) -> (Self, Moved) {
+    /// Places an order. The sweeper leaves it to its request for `grace`, in which
+    /// that request waits for payment.
+    pub fn place(draft: Draft, grace: Duration, now: OffsetDateTime) -> (Self, Transition) {
         let order = Self(State {
             id: draft.id,
             user: draft.user,
@@ -184,11 +184,11 @@ impl Order {
             digest: draft.digest,
             origin: draft.origin,
             version: 1,
-            follow_up: Some(FollowUp { due_at: now + grace.max(SETTLE), attempts: 0 }),
+            schedule: Some(Schedule { due_at: now + grace.max(SWEEP_DELAY), attempts: 0 }),
             created_at: now,
             updated_at: now,
         });
-        (order, told(Event::Placed))
+        (order, emit(DomainEvent::Placed))
     }
 
     /// An order as it was stored.
@@ -196,11 +196,11 @@ impl Order {
         Self(state)
     }
 
-    /// What the saga has to do next; `None` when the order rests.
-    /// An order that payment has not answered for `patience` is given up.
-    pub fn next_step(&self, patience: Duration, now: OffsetDateTime) -> Option<Step> {
+    /// What the saga has to do next; `None` when there is nothing to do.
+    /// An order that is pending for `pending_timeout` is abandoned.
+    pub fn next_step(&self, pending_timeout: Duration, now: OffsetDateTime) -> Option<Step> {
         match self.status {
-            Status::Pending if now - self.created_at >= patience => Some(Step::Abandon),
+            Status::Pending if now - self.created_at >= pending_timeout => Some(Step::Abandon),
             Status::Pending => Some(Step::Authorize),
             Status::Abandoning | Status::Cancelling => Some(Step::Void),
             Status::Refunding if self.is_captured() => Some(Step::Refund),
@@ -210,11 +210,11 @@ impl Order {
     }
 
     /// Payment holds the money.
-    pub fn authorized(&mut self, payment: Payment, now: OffsetDateTime) -> Result<Moved, Refused> {
-        self.only_from(&[Status::Pending], "confirmed")?;
+    pub fn authorized(&mut self, payment: Payment, now: OffsetDateTime) -> Result<Transition, InvalidTransition> {
+        self.require_status(&[Status::Pending], "confirmed")?;
         self.0.payment = Some(payment);
-        self.go(Status::Confirmed, now);
-        Ok(told(Event::Confirmed))
+        self.enter(Status::Confirmed, now);
+        Ok(emit(DomainEvent::Confirmed))
     }
 
     /// Payment does not hold the money and never will.
@@ -223,137 +223,140 @@ impl Order {
         payment: Option<Payment>,
         reason: Reason,
         now: OffsetDateTime,
-    ) -> Result<Moved, Refused> {
-        self.only_from(&[Status::Pending], "rejected")?;
+    ) -> Result<Transition, InvalidTransition> {
+        self.require_status(&[Status::Pending], "rejected")?;
         Ok(self.reject(payment, reason, now))
     }
 
-    /// Gives up waiting for payment.
-    pub fn abandon(&mut self, now: OffsetDateTime) -> Result<Moved, Refused> {
-        self.only_from(&[Status::Pending], "given up")?;
-        self.go(Status::Abandoning, now);
-        Ok(Moved::default())
+    /// Gives up waiting for payment. The payment is voided before the order is
+    /// rejected: an authorization that arrives late must not hold money.
+    pub fn abandon(&mut self, now: OffsetDateTime) -> Result<Transition, InvalidTransition> {
+        self.require_status(&[Status::Pending], "abandoned")?;
+        self.enter(Status::Abandoning, now);
+        Ok(Transition::default())
     }
 
     /// Payment holds no money, and never will: it was voided, declined or never made.
-    pub fn voided(&mut self, payment: Option<Payment>, now: OffsetDateTime) -> Result<Moved, Refused> {
-        self.only_from(&[Status::Abandoning, Status::Cancelling], "voided")?;
+    pub fn voided(&mut self, payment: Option<Payment>, now: OffsetDateTime) -> Result<Transition, InvalidTransition> {
+        self.require_status(&[Status::Abandoning, Status::Cancelling], "voided")?;
         if self.status == Status::Abandoning {
             let declined = payment.is_some_and(|p| p.status == PaymentStatus::Declined);
             let reason = if declined { Reason::PaymentDeclined } else { Reason::PaymentUnavailable };
             return Ok(self.reject(payment, reason, now));
         }
         self.0.payment = payment.or(self.payment);
-        self.go(Status::Cancelled, now);
-        Ok(gone(Event::Cancelled))
+        self.enter(Status::Cancelled, now);
+        Ok(emit_and_release(DomainEvent::Cancelled))
     }
 
-    /// Asks for the order to be called off: voided before the goods leave,
-    /// refunded after.
-    pub fn cancel(&mut self, reason: Reason, now: OffsetDateTime) -> Result<Request, Refused> {
+    /// Accepts a cancel: the payment is voided before the goods leave, refunded after.
+    pub fn cancel(&mut self, reason: Reason, now: OffsetDateTime) -> Result<CommandOutcome, InvalidTransition> {
         let to = match self.status {
             Status::Pending | Status::Abandoning | Status::Confirmed => Status::Cancelling,
             Status::Fulfilling | Status::Fulfilled => Status::Refunding,
-            Status::Cancelling | Status::Refunding => return Ok(Request::UnderWay),
-            Status::Cancelled | Status::Refunded => return Ok(Request::Done),
-            Status::Rejected => return Err(self.refuse("cancelled")),
+            Status::Cancelling | Status::Refunding => return Ok(CommandOutcome::InProgress),
+            Status::Cancelled | Status::Refunded => return Ok(CommandOutcome::Done),
+            Status::Rejected => return Err(self.invalid("cancelled")),
         };
         self.0.reason = Some(reason);
-        self.go(to, now);
-        Ok(Request::Accepted(Moved::default()))
+        self.enter(to, now);
+        Ok(CommandOutcome::Accepted(Transition::default()))
     }
 
-    /// Asks for the goods to leave. Whoever stores this first, against a
-    /// cancel, decides which of the two it is.
-    pub fn fulfil(&mut self, now: OffsetDateTime) -> Result<Request, Refused> {
+    /// Accepts the fulfilment. It competes with a cancel: the one that is stored
+    /// first wins, and the other finds a newer version and decides again.
+    pub fn fulfil(&mut self, now: OffsetDateTime) -> Result<CommandOutcome, InvalidTransition> {
         match self.status {
             Status::Confirmed => {
-                self.go(Status::Fulfilling, now);
-                Ok(Request::Accepted(Moved::default()))
+                self.enter(Status::Fulfilling, now);
+                Ok(CommandOutcome::Accepted(Transition::default()))
             }
-            Status::Fulfilling => Ok(Request::UnderWay),
-            Status::Fulfilled => Ok(Request::Done),
-            _ => Err(self.refuse("fulfilled")),
+            Status::Fulfilling => Ok(CommandOutcome::InProgress),
+            Status::Fulfilled => Ok(CommandOutcome::Done),
+            _ => Err(self.invalid("fulfilled")),
         }
     }
 
     /// Payment has taken the money.
-    pub fn captured(&mut self, payment: Payment, now: OffsetDateTime) -> Result<Moved, Refused> {
-        self.only_from(&[Status::Fulfilling, Status::Refunding], "captured")?;
+    pub fn captured(&mut self, payment: Payment, now: OffsetDateTime) -> Result<Transition, InvalidTransition> {
+        self.require_status(&[Status::Fulfilling, Status::Refunding], "captured")?;
         self.0.payment = Some(payment);
         if self.status == Status::Refunding {
-            self.go(Status::Refunding, now);
-            return Ok(Moved::default());
+            // The cancel came after the fulfilment: the next step gives the money back.
+            self.enter(Status::Refunding, now);
+            return Ok(Transition::default());
         }
-        self.go(Status::Fulfilled, now);
-        Ok(told(Event::Fulfilled))
+        self.enter(Status::Fulfilled, now);
+        Ok(emit(DomainEvent::Fulfilled))
     }
 
-    /// Payment has no money to take, so the goods stay: it was voided from
-    /// elsewhere. The order is called off.
-    pub fn uncapturable(&mut self, now: OffsetDateTime) -> Result<Moved, Refused> {
-        self.only_from(&[Status::Fulfilling, Status::Refunding], "called off")?;
+    /// Payment has no money to take, because somebody else voided it: the goods
+    /// stay and the order is cancelled.
+    pub fn uncapturable(&mut self, now: OffsetDateTime) -> Result<Transition, InvalidTransition> {
+        self.require_status(&[Status::Fulfilling, Status::Refunding], "cancelled")?;
+        // The money was taken already: only a refund is right.
         if self.is_captured() {
-            return Err(self.refuse("called off"));
+            return Err(self.invalid("cancelled"));
         }
         self.0.reason = self.reason.or(Some(Reason::PaymentUnavailable));
-        self.go(Status::Cancelling, now);
-        Ok(Moved::default())
+        self.enter(Status::Cancelling, now);
+        Ok(Transition::default())
     }
 
     /// Payment has given the money back.
-    pub fn refunded(&mut self, payment: Payment, now: OffsetDateTime) -> Result<Moved, Refused> {
-        self.only_from(&[Status::Refunding], "refunded")?;
+    pub fn refunded(&mut self, payment: Payment, now: OffsetDateTime) -> Result<Transition, InvalidTransition> {
+        self.require_status(&[Status::Refunding], "refunded")?;
         self.0.payment = Some(payment);
-        self.go(Status::Refunded, now);
-        Ok(told(Event::Refunded))
+        self.enter(Status::Refunded, now);
+        Ok(emit(DomainEvent::Refunded))
     }
 
-    /// Puts off the next look at an order whose step failed: 1 s, 2 s, 4 s, then every 8 s.
-    pub fn postpone(&mut self, now: OffsetDateTime) -> Option<FollowUp> {
-        let attempts = self.follow_up?.attempts.saturating_add(1);
+    /// Postpones an order whose step failed: by 1 s, 2 s, 4 s, then 8 s each time.
+    pub fn postpone(&mut self, now: OffsetDateTime) -> Option<Schedule> {
+        let attempts = self.schedule?.attempts.saturating_add(1);
         let wait = Duration::from_secs(1 << (attempts - 1).min(3));
-        self.0.follow_up = Some(FollowUp { due_at: now + wait, attempts });
-        self.0.follow_up
+        self.0.schedule = Some(Schedule { due_at: now + wait, attempts });
+        self.0.schedule
     }
 
     fn is_captured(&self) -> bool {
         self.payment.is_some_and(|payment| payment.status == PaymentStatus::Captured)
     }
 
-    fn reject(&mut self, payment: Option<Payment>, reason: Reason, now: OffsetDateTime) -> Moved {
+    fn reject(&mut self, payment: Option<Payment>, reason: Reason, now: OffsetDateTime) -> Transition {
         self.0.payment = payment;
         self.0.reason = Some(reason);
-        self.go(Status::Rejected, now);
-        gone(Event::Rejected)
+        self.enter(Status::Rejected, now);
+        emit_and_release(DomainEvent::Rejected)
     }
 
-    fn go(&mut self, to: Status, now: OffsetDateTime) {
+    fn enter(&mut self, to: Status, now: OffsetDateTime) {
         let state = &mut self.0;
         if to != Status::Pending {
             state.token = None;
         }
         state.status = to;
         state.version += 1;
+        // Another process' clock may be ahead of ours; time in an order does not go back.
         state.updated_at = now.max(state.updated_at);
-        state.follow_up = to.is_under_way().then(|| FollowUp { due_at: now + SETTLE, attempts: 0 });
+        state.schedule = to.is_in_progress().then(|| Schedule { due_at: now + SWEEP_DELAY, attempts: 0 });
     }
 
-    fn only_from(&self, allowed: &[Status], verb: &'static str) -> Result<(), Refused> {
-        if allowed.contains(&self.status) { Ok(()) } else { Err(self.refuse(verb)) }
+    fn require_status(&self, allowed: &[Status], verb: &'static str) -> Result<(), InvalidTransition> {
+        if allowed.contains(&self.status) { Ok(()) } else { Err(self.invalid(verb)) }
     }
 
-    fn refuse(&self, verb: &'static str) -> Refused {
-        Refused { from: self.status, verb }
+    fn invalid(&self, verb: &'static str) -> InvalidTransition {
+        InvalidTransition { from: self.status, verb }
     }
 }
 
-fn told(event: Event) -> Moved {
-    Moved { event: Some(event), release_stock: false }
+fn emit(event: DomainEvent) -> Transition {
+    Transition { event: Some(event), release_stock: false }
 }
 
-fn gone(event: Event) -> Moved {
-    Moved { event: Some(event), release_stock: true }
+fn emit_and_release(event: DomainEvent) -> Transition {
+    Transition { event: Some(event), release_stock: true }
 }
 
 #[cfg(test)]

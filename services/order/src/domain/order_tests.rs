@@ -11,7 +11,7 @@ use super::{
 };
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
-const PATIENCE: Duration = Duration::from_mins(15);
+const PENDING_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// All that can be done to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ fn placed() -> Order {
         digest: [0; 32],
         origin: Origin::default(),
     };
-    Order::place(draft, SETTLE, NOW).0
+    Order::place(draft, SWEEP_DELAY, NOW).0
 }
 
 fn in_status(status: Status) -> Order {
@@ -68,8 +68,8 @@ fn payment(status: PaymentStatus) -> Payment {
     Payment { id: Uuid::from_u128(9), status }
 }
 
-fn apply(order: &mut Order, verb: Verb) -> Result<Request, Refused> {
-    let moved = match verb {
+fn apply(order: &mut Order, verb: Verb) -> Result<CommandOutcome, InvalidTransition> {
+    let transition = match verb {
         Verb::Authorized => order.authorized(payment(PaymentStatus::Authorized), NOW),
         Verb::Declined => order.declined(Some(payment(PaymentStatus::Declined)), Reason::InsufficientFunds, NOW),
         Verb::Abandon => order.abandon(NOW),
@@ -80,10 +80,10 @@ fn apply(order: &mut Order, verb: Verb) -> Result<Request, Refused> {
         Verb::Uncapturable => order.uncapturable(NOW),
         Verb::Refunded => order.refunded(payment(PaymentStatus::Refunded), NOW),
     };
-    moved.map(Request::Accepted)
+    transition.map(CommandOutcome::Accepted)
 }
 
-/// Every allowed move; what is not here is refused or changes nothing.
+/// Every transition; what is not here is refused or changes nothing.
 const TABLE: [(Status, Verb, Status); 19] = [
     (Status::Pending, Verb::Authorized, Status::Confirmed),
     (Status::Pending, Verb::Declined, Status::Rejected),
@@ -101,7 +101,7 @@ const TABLE: [(Status, Verb, Status); 19] = [
     (Status::Refunding, Verb::Captured, Status::Refunding),
     (Status::Refunding, Verb::Uncapturable, Status::Cancelling),
     (Status::Refunding, Verb::Refunded, Status::Refunded),
-    // Asked for again: nothing happens.
+    // Repeated: nothing happens.
     (Status::Cancelling, Verb::Cancel, Status::Cancelling),
     (Status::Fulfilled, Verb::Fulfil, Status::Fulfilled),
     (Status::Refunded, Verb::Cancel, Status::Refunded),
@@ -113,20 +113,21 @@ fn the_table_is_all_there_is() {
         for verb in VERBS {
             let mut order = in_status(from);
             let version = order.version;
-            let answer = apply(&mut order, verb);
+            let outcome = apply(&mut order, verb);
             let row = TABLE.iter().find(|row| row.0 == from && row.1 == verb);
-            match answer {
-                Ok(Request::Accepted(_)) => {
+            match outcome {
+                Ok(CommandOutcome::Accepted(_)) => {
                     assert_eq!(Some(order.status), row.map(|row| row.2), "{from:?} {verb:?}");
                     assert_eq!(order.version, version + 1);
                 }
-                Ok(Request::UnderWay | Request::Done) => {
+                Ok(CommandOutcome::InProgress | CommandOutcome::Done) => {
                     assert!(matches!(verb, Verb::Cancel | Verb::Fulfil));
+                    assert!(row.is_none_or(|row| row.2 == from), "{from:?} {verb:?} did nothing");
                     assert_eq!((order.status, order.version), (from, version));
                 }
-                Err(refused) => {
+                Err(invalid) => {
                     assert!(row.is_none(), "{from:?} {verb:?} refused");
-                    assert_eq!(refused.from, from);
+                    assert_eq!(invalid.from, from);
                     assert_eq!((order.status, order.version), (from, version));
                 }
             }
@@ -144,26 +145,26 @@ fn only_a_rejected_order_cannot_be_cancelled() {
 
 #[test]
 fn each_state_has_its_step() {
-    let step = |status| in_status(status).next_step(PATIENCE, NOW);
+    let step = |status| in_status(status).next_step(PENDING_TIMEOUT, NOW);
     assert_eq!(step(Status::Pending), Some(Step::Authorize));
     assert_eq!(step(Status::Abandoning), Some(Step::Void));
     assert_eq!(step(Status::Cancelling), Some(Step::Void));
     assert_eq!(step(Status::Fulfilling), Some(Step::Capture));
     assert_eq!(step(Status::Refunding), Some(Step::Capture));
     for status in Status::ALL {
-        assert_eq!(step(status).is_some(), status.is_under_way(), "{status:?}");
+        assert_eq!(step(status).is_some(), status.is_in_progress(), "{status:?}");
     }
     let mut order = in_status(Status::Refunding);
     let _ = order.captured(payment(PaymentStatus::Captured), NOW).unwrap();
-    assert_eq!(order.next_step(PATIENCE, NOW), Some(Step::Refund));
+    assert_eq!(order.next_step(PENDING_TIMEOUT, NOW), Some(Step::Refund));
 }
 
 #[test]
-fn patience_ends() {
+fn a_pending_order_times_out() {
     let order = placed();
-    let before = NOW + PATIENCE - Duration::from_micros(1);
-    assert_eq!(order.next_step(PATIENCE, before), Some(Step::Authorize));
-    assert_eq!(order.next_step(PATIENCE, NOW + PATIENCE), Some(Step::Abandon));
+    let before = NOW + PENDING_TIMEOUT - Duration::from_micros(1);
+    assert_eq!(order.next_step(PENDING_TIMEOUT, before), Some(Step::Authorize));
+    assert_eq!(order.next_step(PENDING_TIMEOUT, NOW + PENDING_TIMEOUT), Some(Step::Abandon));
 }
 
 #[test]
@@ -174,9 +175,9 @@ fn an_abandoned_order_is_rejected_for_what_the_void_found() {
         (Some(PaymentStatus::Declined), Reason::PaymentDeclined),
     ] {
         let mut order = in_status(Status::Abandoning);
-        let moved = order.voided(found.map(payment), NOW).unwrap();
+        let transition = order.voided(found.map(payment), NOW).unwrap();
         assert_eq!(order.reason, Some(reason));
-        assert!(moved.release_stock);
+        assert!(transition.release_stock);
     }
 }
 
@@ -189,7 +190,7 @@ fn the_token_goes_when_payment_has_answered() {
 }
 
 #[test]
-fn putting_off_grows_and_ends() {
+fn postponing_backs_off_up_to_a_limit() {
     let mut order = placed();
     let waits: Vec<i64> = (0..6).map(|_| (order.postpone(NOW).unwrap().due_at - NOW).whole_seconds()).collect();
     assert_eq!(waits, [1, 2, 4, 8, 8, 8]);
@@ -205,16 +206,16 @@ proptest! {
         let (mut releases, mut events) = (0, Vec::new());
         for verb in verbs {
             let before = order.clone();
-            if let Ok(Request::Accepted(moved)) = apply(&mut order, verb) {
-                releases += usize::from(moved.release_stock);
-                events.extend(moved.event);
+            if let Ok(CommandOutcome::Accepted(transition)) = apply(&mut order, verb) {
+                releases += usize::from(transition.release_stock);
+                events.extend(transition.event);
                 prop_assert_eq!(order.version, before.version + 1);
             } else {
                 prop_assert_eq!(&order, &before);
             }
             // Stock comes back once, and just where the order does not hold it.
             prop_assert_eq!(releases, usize::from(!order.status.holds_stock()));
-            prop_assert_eq!(order.follow_up.is_some(), order.status.is_under_way());
+            prop_assert_eq!(order.schedule.is_some(), order.status.is_in_progress());
             prop_assert_eq!(order.token.is_some(), order.status == Status::Pending);
             let paid = order.payment.map(|payment| payment.status);
             match order.status {
@@ -227,10 +228,10 @@ proptest! {
                 _ => {}
             }
         }
-        // Nothing is told twice.
-        let told = events.len();
+        // No event is emitted twice.
+        let emitted = events.len();
         events.sort_by_key(|event| event.kind());
         events.dedup();
-        prop_assert_eq!(told, events.len());
+        prop_assert_eq!(emitted, events.len());
     }
 }

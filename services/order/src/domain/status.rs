@@ -1,6 +1,6 @@
-//! Where an order and its payment stand, and why.
+//! The states of an order and of its payment, and the reasons for them.
 
-/// Where an order stands, with the two steps that are not shown outside.
+/// The state of an order. Two of them are internal and shown as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Placed; payment has not answered.
@@ -15,11 +15,11 @@ pub enum Status {
     Fulfilling,
     /// The goods have left and are paid for.
     Fulfilled,
-    /// Not paid; stock given back.
+    /// Not paid; the stock is released.
     Rejected,
     /// A cancel was accepted; the payment is being voided.
     Cancelling,
-    /// Cancelled; no money is held and stock was given back.
+    /// Cancelled; no money is held and the stock is released.
     Cancelled,
     /// A cancel was accepted after the goods left; the payment is being refunded.
     Refunding,
@@ -42,7 +42,7 @@ impl Status {
         Self::Refunded,
     ];
 
-    /// The name under which it is stored.
+    /// The name in the store.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -63,8 +63,8 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// The name that callers see.
-    pub fn shown(self) -> &'static str {
+    /// The name in the API, where internal states are not shown.
+    pub fn public_name(self) -> &'static str {
         match self {
             Self::Abandoning => Self::Pending.name(),
             Self::Fulfilling => Self::Confirmed.name(),
@@ -73,27 +73,27 @@ impl Status {
     }
 
     /// Whether the saga has a step to do.
-    pub fn is_under_way(self) -> bool {
+    pub fn is_in_progress(self) -> bool {
         matches!(self, Self::Pending | Self::Abandoning | Self::Fulfilling | Self::Cancelling | Self::Refunding)
     }
 
-    /// Whether closing the account has to wait for the order.
-    pub fn keeps_account_open(self) -> bool {
+    /// Whether the account cannot be closed while the order has this status.
+    pub fn blocks_account_closing(self) -> bool {
         matches!(self, Self::Pending | Self::Abandoning | Self::Confirmed | Self::Fulfilling | Self::Cancelling)
     }
 
-    /// Whether closing the account cancels the order.
-    pub fn closes_with_account(self) -> bool {
+    /// Whether closing the account cancels an order with this status.
+    pub fn is_cancelled_with_account(self) -> bool {
         matches!(self, Self::Pending | Self::Abandoning | Self::Confirmed)
     }
 
-    /// Whether the order holds its quantities: they are neither in stock nor given back.
+    /// Whether the order holds the stock that was reserved for it.
     pub fn holds_stock(self) -> bool {
         !matches!(self, Self::Rejected | Self::Cancelled)
     }
 }
 
-/// Why an order was not, or is no longer, wanted.
+/// Why an order was rejected or cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The provider declined, or did not know the payment token.
@@ -121,7 +121,7 @@ impl Reason {
         Self::AccountClosed,
     ];
 
-    /// The name that is stored and shown.
+    /// The name in the store and in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::PaymentDeclined => "payment_declined",
@@ -139,7 +139,7 @@ impl Reason {
     }
 }
 
-/// Where a payment stands, as far as order knows.
+/// The state of a payment, as far as this service knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PaymentStatus {
     /// The money is held.
@@ -158,7 +158,7 @@ impl PaymentStatus {
     /// Every status.
     pub const ALL: [Self; 5] = [Self::Authorized, Self::Captured, Self::Voided, Self::Refunded, Self::Declined];
 
-    /// The name that is stored and shown.
+    /// The name in the store and in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Authorized => "authorized",
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back() {
+    fn names_round_trip() {
         for status in Status::ALL {
             assert_eq!(Status::named(status.name()), Some(status));
         }
@@ -190,14 +190,14 @@ mod tests {
         for status in PaymentStatus::ALL {
             assert_eq!(PaymentStatus::named(status.name()), Some(status));
         }
-        assert_eq!(Status::named("lost"), None);
+        assert_eq!(Status::named("unknown"), None);
     }
 
     #[test]
-    fn two_steps_are_not_shown() {
-        assert_eq!(Status::Abandoning.shown(), "pending");
-        assert_eq!(Status::Fulfilling.shown(), "confirmed");
-        let shown = Status::ALL.map(Status::shown);
+    fn two_states_are_internal() {
+        assert_eq!(Status::Abandoning.public_name(), "pending");
+        assert_eq!(Status::Fulfilling.public_name(), "confirmed");
+        let shown = Status::ALL.map(Status::public_name);
         assert_eq!(shown.iter().filter(|s| **s == "cancelled").count(), 1);
     }
 }

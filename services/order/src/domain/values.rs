@@ -119,11 +119,11 @@ impl Stock {
     }
 }
 
-/// How many pieces come in at a restocking: 1–1,000,000.
+/// How many pieces a restock adds: 1–1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery(i64);
+pub struct RestockQuantity(i64);
 
-impl Delivery {
+impl RestockQuantity {
     /// Parses a count of pieces.
     pub fn parse(pieces: i64) -> Result<Self, String> {
         if (1..=1_000_000).contains(&pieces) { Ok(Self(pieces)) } else { Err("must be 1 to 1000000".to_owned()) }
@@ -214,8 +214,8 @@ mod tests {
         assert!(Price::amount(Price::MAX).is_ok() && Price::amount(Price::MAX + 1).is_err());
         assert!(Stock::parse(-1).is_err() && Stock::parse(0).is_ok());
         assert!(Stock::parse(Stock::MAX).is_ok() && Stock::parse(Stock::MAX + 1).is_err());
-        assert!(Delivery::parse(0).is_err() && Delivery::parse(1_000_000).is_ok());
-        assert!(Delivery::parse(1_000_001).is_err());
+        assert!(RestockQuantity::parse(0).is_err() && RestockQuantity::parse(1_000_000).is_ok());
+        assert!(RestockQuantity::parse(1_000_001).is_err());
         assert!(Quantity::parse(0).is_err() && Quantity::parse(999).is_ok());
         assert!(Quantity::parse(1_000).is_err() && Quantity::parse(-1).is_err());
     }

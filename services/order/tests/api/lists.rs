@@ -6,21 +6,21 @@ use http::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::shop::{Person, Shop};
+use crate::app::{Account, TestApp};
 
-/// Follows the cursors and gives the ids of all items; `between` pages something may happen.
-async fn all(shop: &Shop, path: &str, person: Option<&Person>, between: impl AsyncFn(usize)) -> Vec<String> {
+/// Follows the cursors and returns the ids of all items; `between` runs between two pages.
+async fn all(app: &TestApp, path: &str, account: Option<&Account>, between: impl AsyncFn(usize)) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
-        let ask = shop.get(&format!("{path}{cursor}"));
-        let told = match person {
-            Some(person) => ask.by(person).send().await,
-            None => ask.send().await,
+        let request = app.get(&format!("{path}{cursor}"));
+        let response = match account {
+            Some(account) => request.by(account).send().await,
+            None => request.send().await,
         };
-        assert_eq!(told.status, StatusCode::OK, "{told:?}");
-        let items = told.body["items"].as_array().unwrap();
+        assert_eq!(response.status, StatusCode::OK, "{response:?}");
+        let items = response.body["items"].as_array().unwrap();
         ids.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
-        match &told.body["next_cursor"] {
+        match &response.body["next_cursor"] {
             Value::Null => return ids,
             next => cursor = format!("&cursor={}", next.as_str().unwrap()),
         }
@@ -30,13 +30,13 @@ async fn all(shop: &Shop, path: &str, person: Option<&Person>, between: impl Asy
 
 #[tokio::test]
 async fn products_come_by_sku_without_gap_or_double() {
-    let shop = Shop::open().await;
+    let app = TestApp::start().await;
     let mut wanted = Vec::new();
     for n in 0..7 {
-        wanted.push(shop.product(&format!("p{n}0"), 100, 1).await);
+        wanted.push(app.product(&format!("p{n}0"), 100, 1).await);
     }
-    let add = async |seen| drop(shop.product(&format!("p{}5", seen - 2), 100, 1).await);
-    let seen = all(&shop, "/v1/products?limit=2", None, add).await;
+    let add = async |seen| drop(app.product(&format!("p{}5", seen - 2), 100, 1).await);
+    let seen = all(&app, "/v1/products?limit=2", None, add).await;
     assert_eq!(seen.len(), seen.iter().collect::<HashSet<_>>().len());
     let old: Vec<_> = seen.into_iter().filter(|id| wanted.contains(id)).collect();
     assert_eq!(old, wanted);
@@ -44,48 +44,48 @@ async fn products_come_by_sku_without_gap_or_double() {
 
 #[tokio::test]
 async fn a_page_that_is_just_full_has_no_next() {
-    let shop = Shop::open().await;
+    let app = TestApp::start().await;
     for sku in ["a", "b"] {
-        shop.product(sku, 100, 1).await;
+        app.product(sku, 100, 1).await;
     }
-    let told = shop.get("/v1/products?limit=2").send().await;
-    assert_eq!(told.body["items"].as_array().unwrap().len(), 2);
-    assert_eq!(told.body["next_cursor"], Value::Null);
-    assert_eq!(shop.get("/v1/products?query=nothing").send().await.body["items"], serde_json::json!([]));
+    let response = app.get("/v1/products?limit=2").send().await;
+    assert_eq!(response.body["items"].as_array().unwrap().len(), 2);
+    assert_eq!(response.body["next_cursor"], Value::Null);
+    assert_eq!(app.get("/v1/products?query=nothing").send().await.body["items"], serde_json::json!([]));
 }
 
 #[tokio::test]
 async fn products_are_found_by_words() {
-    let shop = Shop::open().await;
-    let (mug, _) = (shop.product("MUG-1", 100, 1).await, shop.product("POT-1", 100, 1).await);
+    let app = TestApp::start().await;
+    let (mug, _) = (app.product("MUG-1", 100, 1).await, app.product("POT-1", 100, 1).await);
     for query in ["mug", "MUG-1", "mu+prod", "%20product%20MUG", "1+mug+%26"] {
-        let ids = all(&shop, &format!("/v1/products?query={query}"), None, async |_| {}).await;
+        let ids = all(&app, &format!("/v1/products?query={query}"), None, async |_| {}).await;
         assert_eq!(ids, [mug.as_str()], "{query}");
     }
-    assert_eq!(all(&shop, "/v1/products?query=", None, async |_| {}).await.len(), 2);
-    assert_eq!(all(&shop, "/v1/products?query=1", None, async |_| {}).await.len(), 2);
+    assert_eq!(all(&app, "/v1/products?query=", None, async |_| {}).await.len(), 2);
+    assert_eq!(all(&app, "/v1/products?query=1", None, async |_| {}).await.len(), 2);
     for query in ["%26", "ug", "mug+OR+pot", "*", "%22", "sku:mug"] {
-        assert!(all(&shop, &format!("/v1/products?query={query}"), None, async |_| {}).await.is_empty(), "{query}");
+        assert!(all(&app, &format!("/v1/products?query={query}"), None, async |_| {}).await.is_empty(), "{query}");
     }
     let long = "x".repeat(201);
-    let told = shop.get(&format!("/v1/products?query={long}")).send().await;
-    assert_eq!(told.refused(400).faults(), ["query"]);
+    let response = app.get(&format!("/v1/products?query={long}")).send().await;
+    assert_eq!(response.refused(400).faults(), ["query"]);
 }
 
 #[tokio::test]
 async fn orders_come_newest_first_without_gap_or_double() {
-    let shop = Shop::open().await;
-    let (customer, mug) = (shop.customer(), shop.product("mug", 100, 99).await);
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 100, 99).await);
     let mut wanted = Vec::new();
     for n in 0..7 {
         if n % 2 == 0 {
-            shop.clock.advance(Duration::from_secs(1));
+            app.clock.advance(Duration::from_secs(1));
         }
-        wanted.push(shop.confirmed(&customer, &mug).await);
+        wanted.push(app.confirmed(&customer, &mug).await);
     }
-    shop.clock.advance(Duration::from_secs(1));
-    let add = async |_| drop(shop.confirmed(&customer, &mug).await);
-    let seen = all(&shop, "/v1/orders?limit=2", Some(&customer), add).await;
+    app.clock.advance(Duration::from_secs(1));
+    let add = async |_| drop(app.confirmed(&customer, &mug).await);
+    let seen = all(&app, "/v1/orders?limit=2", Some(&customer), add).await;
     assert_eq!(seen.len(), 7);
     assert_eq!(seen[0], wanted[6], "newest first");
     assert_eq!(seen.iter().collect::<HashSet<_>>(), wanted.iter().collect());
@@ -93,12 +93,12 @@ async fn orders_come_newest_first_without_gap_or_double() {
 
 #[tokio::test]
 async fn everybody_sees_their_own_and_operators_all() {
-    let shop = Shop::open().await;
-    let (ada, bob, operator) = (shop.customer(), shop.customer(), shop.operator());
-    let mug = shop.product("mug", 100, 99).await;
-    let (of_ada, of_bob) = (shop.confirmed(&ada, &mug).await, shop.confirmed(&bob, &mug).await);
-    let list = async |person: &Person, query: &str| {
-        let mut ids = all(&shop, &format!("/v1/orders?limit=9{query}"), Some(person), async |_| {}).await;
+    let app = TestApp::start().await;
+    let (ada, bob, operator) = (app.customer(), app.customer(), app.operator());
+    let mug = app.product("mug", 100, 99).await;
+    let (of_ada, of_bob) = (app.confirmed(&ada, &mug).await, app.confirmed(&bob, &mug).await);
+    let list = async |account: &Account, query: &str| {
+        let mut ids = all(&app, &format!("/v1/orders?limit=9{query}"), Some(account), async |_| {}).await;
         ids.sort();
         ids
     };
@@ -108,24 +108,24 @@ async fn everybody_sees_their_own_and_operators_all() {
     assert_eq!(list(&operator, "").await, [""; 0]);
     assert_eq!(list(&operator, "&user_id=all").await, both);
     assert_eq!(list(&operator, &format!("&user_id={}", bob.id)).await, [of_bob.as_str()]);
-    shop.get("/v1/orders?user_id=all").by(&ada).send().await.refused(403);
-    shop.get(&format!("/v1/orders?user_id={}", bob.id)).by(&ada).send().await.refused(403);
-    let told = shop.get("/v1/orders?user_id=bob").by(&operator).send().await;
-    assert_eq!(told.refused(400).faults(), ["user_id"]);
+    app.get("/v1/orders?user_id=all").by(&ada).send().await.refused(403);
+    app.get(&format!("/v1/orders?user_id={}", bob.id)).by(&ada).send().await.refused(403);
+    let response = app.get("/v1/orders?user_id=bob").by(&operator).send().await;
+    assert_eq!(response.refused(400).faults(), ["user_id"]);
     // One by one.
     let path = format!("/v1/orders/{of_bob}");
-    let foreign = shop.get(&path).by(&ada).send().await;
-    let unknown = shop.get(&format!("/v1/orders/{}", Uuid::new_v4())).by(&ada).send().await;
+    let foreign = app.get(&path).by(&ada).send().await;
+    let unknown = app.get(&format!("/v1/orders/{}", Uuid::new_v4())).by(&ada).send().await;
     foreign.refused(404);
     unknown.refused(404);
     assert_eq!(foreign.body["detail"], unknown.body["detail"]);
-    assert_eq!(shop.get(&path).by(&operator).send().await.status, StatusCode::OK);
+    assert_eq!(app.get(&path).by(&operator).send().await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn bad_queries_are_refused_by_name() {
-    let shop = Shop::open().await;
-    let operator = shop.operator();
+    let app = TestApp::start().await;
+    let operator = app.operator();
     for list in ["/v1/products", "/v1/orders"] {
         for (query, name) in [
             ("limit=0", "limit"),
@@ -140,41 +140,41 @@ async fn bad_queries_are_refused_by_name() {
             ("page=1", "page"),
             ("cursor=%ff", "cursor"),
         ] {
-            let told = shop.get(&format!("{list}?{query}")).by(&operator).send().await;
-            assert_eq!(told.refused(400).faults(), [name], "{list} {query}");
+            let response = app.get(&format!("{list}?{query}")).by(&operator).send().await;
+            assert_eq!(response.refused(400).faults(), [name], "{list} {query}");
         }
     }
     // One list's cursor is not another's.
-    shop.product("a-b", 1, 1).await;
-    shop.product("a-c", 1, 1).await;
-    let cursor = shop.get("/v1/products?limit=1").send().await.text("next_cursor").to_owned();
-    let told = shop.get(&format!("/v1/orders?cursor={cursor}")).by(&operator).send().await;
-    assert_eq!(told.refused(400).faults(), ["cursor"]);
-    let (customer, mug) = (shop.customer(), shop.product("mug", 1, 9).await);
-    shop.confirmed(&customer, &mug).await;
-    shop.confirmed(&customer, &mug).await;
-    let cursor = shop.get("/v1/orders?limit=1").by(&customer).send().await.text("next_cursor").to_owned();
-    assert_eq!(shop.get(&format!("/v1/products?cursor={cursor}")).send().await.refused(400).faults(), ["cursor"]);
+    app.product("a-b", 1, 1).await;
+    app.product("a-c", 1, 1).await;
+    let cursor = app.get("/v1/products?limit=1").send().await.text("next_cursor").to_owned();
+    let response = app.get(&format!("/v1/orders?cursor={cursor}")).by(&operator).send().await;
+    assert_eq!(response.refused(400).faults(), ["cursor"]);
+    let (customer, mug) = (app.customer(), app.product("mug", 1, 9).await);
+    app.confirmed(&customer, &mug).await;
+    app.confirmed(&customer, &mug).await;
+    let cursor = app.get("/v1/orders?limit=1").by(&customer).send().await.text("next_cursor").to_owned();
+    assert_eq!(app.get(&format!("/v1/products?cursor={cursor}")).send().await.refused(400).faults(), ["cursor"]);
 }
 
 #[tokio::test]
 async fn an_order_is_not_sent_twice() {
-    let shop = Shop::open().await;
-    let (customer, mug) = (shop.customer(), shop.product("mug", 100, 99).await);
-    let path = format!("/v1/orders/{}", shop.confirmed(&customer, &mug).await);
-    let told = shop.get(&path).by(&customer).send().await;
-    let etag = told.header("etag").to_owned();
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 100, 99).await);
+    let path = format!("/v1/orders/{}", app.confirmed(&customer, &mug).await);
+    let response = app.get(&path).by(&customer).send().await;
+    let etag = response.header("etag").to_owned();
     for value in [etag.clone(), format!("\"0\", {etag}"), "*".to_owned(), format!("W/{etag}")] {
-        let again = shop.get(&path).by(&customer).header("if-none-match", &value).send().await;
+        let again = app.get(&path).by(&customer).header("if-none-match", &value).send().await;
         assert_eq!((again.status, again.body.clone()), (StatusCode::NOT_MODIFIED, Value::Null), "{value}");
         assert_eq!(again.header("etag"), etag);
     }
-    let newer = shop.get(&path).by(&customer).header("if-none-match", "\"0\"").send().await;
-    assert_eq!((newer.status, newer.body), (StatusCode::OK, told.body));
-    let bad = shop.get(&path).by(&customer).header("if-none-match", "nonsense").send().await;
+    let newer = app.get(&path).by(&customer).header("if-none-match", "\"0\"").send().await;
+    assert_eq!((newer.status, newer.body), (StatusCode::OK, response.body));
+    let bad = app.get(&path).by(&customer).header("if-none-match", "nonsense").send().await;
     assert_eq!(bad.refused(400).faults(), ["If-None-Match"]);
     // Existence comes before the header, and identity before both.
     let unknown = format!("/v1/orders/{}", Uuid::new_v4());
-    shop.get(&unknown).by(&customer).header("if-none-match", "nonsense").send().await.refused(404);
-    shop.get(&unknown).header("if-none-match", "nonsense").send().await.refused(401);
+    app.get(&unknown).by(&customer).header("if-none-match", "nonsense").send().await.refused(404);
+    app.get(&unknown).header("if-none-match", "nonsense").send().await.refused(401);
 }

@@ -1,6 +1,7 @@
-//! The service through its router, on embedded backends, with a stand-in for payment.
+//! The service through its router, on embedded backends, with a fake payment service.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod app;
 mod cancelling;
 mod closing;
 mod events;
@@ -11,5 +12,4 @@ mod placing;
 mod products;
 mod refusals;
 mod saga;
-mod shop;
 mod surface;

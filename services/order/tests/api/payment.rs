@@ -1,4 +1,4 @@
-//! A stand-in for the payment service: it keeps the contract, and answers as the test says.
+//! A fake payment service: it keeps the contract, and fails or waits where a test wants it to.
 
 use std::{
     collections::HashMap,
@@ -16,15 +16,15 @@ use uuid::Uuid;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// The stand-in; clones are one.
+/// The fake; clones share their state.
 #[derive(Clone, Default)]
-pub struct Payments(Arc<Mutex<Book>>);
+pub struct FakePayments(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Book {
+struct State {
     payments: HashMap<String, wire::Payment>,
     calls: Vec<(&'static str, MetadataMap)>,
-    /// Operations that wait until the test lets them go on.
+    /// Operations that wait until the test resumes them.
     gates: HashMap<&'static str, Arc<Semaphore>>,
     /// Operations that answer UNAVAILABLE so many times more.
     failing: HashMap<&'static str, usize>,
@@ -34,7 +34,7 @@ struct Book {
     refunds: usize,
 }
 
-impl Payments {
+impl FakePayments {
     /// Serves on a free port.
     pub async fn serve(&self, tracker: &tokio_util::task::TaskTracker) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,60 +46,60 @@ impl Payments {
         address
     }
 
-    fn book<T>(&self, act: impl FnOnce(&mut Book) -> T) -> T {
+    fn state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.0.lock().unwrap())
     }
 
-    /// Has an operation wait until [`Self::go_on`].
+    /// Has an operation wait until [`Self::resume`].
     pub fn hold(&self, operation: &'static str) {
-        self.book(|book| book.gates.insert(operation, Arc::new(Semaphore::new(0))));
+        self.state(|state| state.gates.insert(operation, Arc::new(Semaphore::new(0))));
     }
 
-    /// Lets those that wait, and all that come, go on.
-    pub fn go_on(&self, operation: &'static str) {
-        if let Some(gate) = self.book(|book| book.gates.remove(operation)) {
+    /// Lets the calls that wait, and later ones, go on.
+    pub fn resume(&self, operation: &'static str) {
+        if let Some(gate) = self.state(|state| state.gates.remove(operation)) {
             gate.close();
         }
     }
 
     /// Has an operation answer UNAVAILABLE so many times.
     pub fn fail(&self, operation: &'static str, times: usize) {
-        self.book(|book| book.failing.insert(operation, times));
+        self.state(|state| state.failing.insert(operation, times));
     }
 
     /// How often an operation was called.
     pub fn calls(&self, operation: &str) -> usize {
-        self.book(|book| book.calls.iter().filter(|call| call.0 == operation).count())
+        self.state(|state| state.calls.iter().filter(|call| call.0 == operation).count())
     }
 
     /// What the last call of an operation carried.
     pub fn metadata(&self, operation: &str) -> Option<MetadataMap> {
-        self.book(|book| book.calls.iter().rfind(|call| call.0 == operation).map(|call| call.1.clone()))
+        self.state(|state| state.calls.iter().rfind(|call| call.0 == operation).map(|call| call.1.clone()))
     }
 
-    /// Where the payment of an order stands.
+    /// The status of an order's payment.
     pub fn status(&self, order: &str) -> Option<wire::Status> {
-        self.book(|book| book.payments.get(order).map(wire::Payment::status))
+        self.state(|state| state.payments.get(order).map(wire::Payment::status))
     }
 
     /// Captures and refunds that moved money.
-    pub fn moved(&self) -> (usize, usize) {
-        self.book(|book| (book.captures, book.refunds))
+    pub fn captures_and_refunds(&self) -> (usize, usize) {
+        self.state(|state| (state.captures, state.refunds))
     }
 
-    /// Voids a payment behind everybody's back.
+    /// Voids a payment as if somebody else had.
     pub fn void_elsewhere(&self, order: &str) {
-        self.book(|book| book.payments.get_mut(order).unwrap().set_status(wire::Status::Voided));
+        self.state(|state| state.payments.get_mut(order).unwrap().set_status(wire::Status::Voided));
     }
 
     async fn called<T>(&self, operation: &'static str, request: Request<T>) -> Result<T, Status> {
         let (metadata, _, body) = request.into_parts();
-        let (gate, fails) = self.book(|book| {
-            book.calls.push((operation, metadata));
-            let left = book.failing.entry(operation).or_default();
+        let (gate, fails) = self.state(|state| {
+            state.calls.push((operation, metadata));
+            let left = state.failing.entry(operation).or_default();
             let fails = *left > 0;
             *left = left.saturating_sub(1);
-            (book.gates.get(operation).cloned(), fails)
+            (state.gates.get(operation).cloned(), fails)
         });
         if fails {
             return Err(Status::unavailable("not now"));
@@ -111,8 +111,8 @@ impl Payments {
     }
 
     fn change(&self, order: &str, act: impl FnOnce(&mut wire::Payment) -> Result<(), Status>) -> Answer<wire::Payment> {
-        self.book(|book| {
-            let payment = book.payments.get_mut(order).ok_or_else(|| Status::not_found("no payment"))?;
+        self.state(|state| {
+            let payment = state.payments.get_mut(order).ok_or_else(|| Status::not_found("no payment"))?;
             act(payment)?;
             Ok(Response::new(payment.clone()))
         })
@@ -120,33 +120,33 @@ impl Payments {
 }
 
 #[tonic::async_trait]
-impl PaymentService for Payments {
+impl PaymentService for FakePayments {
     async fn check_token(&self, request: Request<wire::CheckTokenRequest>) -> Answer<wire::CheckTokenResponse> {
         let token = self.called("check_token", request).await?.payment_token;
         Ok(Response::new(wire::CheckTokenResponse { known: token.starts_with("tok_") }))
     }
 
     async fn authorize(&self, request: Request<wire::AuthorizeRequest>) -> Answer<wire::AuthorizeResponse> {
-        let asked = self.called("authorize", request).await?;
-        let (status, decline) = match asked.payment_token.as_str() {
+        let command = self.called("authorize", request).await?;
+        let (status, decline) = match command.payment_token.as_str() {
             "tok_declined" => (wire::Status::Declined, wire::DeclineReason::Declined),
             "tok_insufficient_funds" => (wire::Status::Declined, wire::DeclineReason::InsufficientFunds),
             token if !token.starts_with("tok_") => return Err(Status::invalid_argument("payment_token")),
             _ => (wire::Status::Authorized, wire::DeclineReason::Unspecified),
         };
-        let payment = self.book(|book| {
-            let voided = book.closed.contains(&asked.order_id);
+        let payment = self.state(|state| {
+            let voided = state.closed.contains(&command.order_id);
             let status = if voided { wire::Status::Voided } else { status };
             let made = || wire::Payment {
                 id: Uuid::new_v4().to_string(),
-                order_id: asked.order_id.clone(),
-                user_id: asked.user_id.clone(),
-                amount: asked.amount.clone(),
+                order_id: command.order_id.clone(),
+                user_id: command.user_id.clone(),
+                amount: command.amount.clone(),
                 status: status.into(),
                 decline_reason: decline.into(),
                 ..wire::Payment::default()
             };
-            book.payments.entry(asked.order_id.clone()).or_insert_with(made).clone()
+            state.payments.entry(command.order_id.clone()).or_insert_with(made).clone()
         });
         Ok(Response::new(wire::AuthorizeResponse { payment: Some(payment) }))
     }
@@ -163,14 +163,14 @@ impl PaymentService for Payments {
             wire::Status::Captured | wire::Status::Refunded => Ok(()),
             _ => Err(Status::failed_precondition("not authorized")),
         })?;
-        self.book(|book| book.captures += moved);
+        self.state(|state| state.captures += moved);
         Ok(Response::new(wire::CaptureResponse { payment: Some(payment.into_inner()) }))
     }
 
     async fn void(&self, request: Request<wire::VoidRequest>) -> Answer<wire::VoidResponse> {
         let order = self.called("void", request).await?.order_id;
         if self.status(&order).is_none() {
-            self.book(|book| book.closed.push(order));
+            self.state(|state| state.closed.push(order));
             return Ok(Response::new(wire::VoidResponse { payment: None }));
         }
         let payment = self.change(&order, |payment| match payment.status() {
@@ -196,22 +196,22 @@ impl PaymentService for Payments {
             wire::Status::Refunded => Ok(()),
             _ => Err(Status::failed_precondition("not captured")),
         })?;
-        self.book(|book| book.refunds += moved);
+        self.state(|state| state.refunds += moved);
         Ok(Response::new(wire::RefundResponse { payment: Some(payment.into_inner()) }))
     }
 
     async fn get_payment(&self, _: Request<wire::GetPaymentRequest>) -> Answer<wire::GetPaymentResponse> {
-        Err(Status::unimplemented("not asked by order"))
+        Err(Status::unimplemented("not called by order"))
     }
 
     async fn list_payments_by_order(
         &self,
         _: Request<wire::ListPaymentsByOrderRequest>,
     ) -> Answer<wire::ListPaymentsByOrderResponse> {
-        Err(Status::unimplemented("not asked by order"))
+        Err(Status::unimplemented("not called by order"))
     }
 
     async fn audit(&self, _: Request<wire::AuditRequest>) -> Answer<wire::AuditResponse> {
-        Err(Status::unimplemented("not asked by order"))
+        Err(Status::unimplemented("not called by order"))
     }
 }

@@ -5,9 +5,9 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{Person, Shop};
+use crate::app::{Account, TestApp};
 
-/// Puts `value` at a pointer, or takes the member away.
+/// Sets the member at a pointer to `value`, or removes it.
 fn with(mut body: Value, pointer: &str, value: Option<Value>) -> Value {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
@@ -20,8 +20,8 @@ fn with(mut body: Value, pointer: &str, value: Option<Value>) -> Value {
 
 #[tokio::test]
 async fn every_fault_of_an_order_is_named() {
-    let shop = Shop::open().await;
-    let (customer, mug) = (shop.customer(), shop.product("mug", 100, 9).await);
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 100, 9).await);
     let line = json!({ "product_id": mug, "quantity": 1 });
     let good = json!({ "items": [line], "payment_token": "tok_ok" });
     let quantity = "/items/0/quantity";
@@ -56,24 +56,24 @@ async fn every_fault_of_an_order_is_named() {
     ];
     for (pointer, value) in cases {
         let body = with(good.clone(), pointer, value);
-        let told = shop.post("/v1/orders").by(&customer).key("k").json(&body).send().await;
-        assert_eq!(told.refused(422).faults(), [pointer], "{body}");
+        let response = app.post("/v1/orders").by(&customer).key("k").json(&body).send().await;
+        assert_eq!(response.refused(422).faults(), [pointer], "{body}");
     }
     let twice = format!(r#"{{"items":[{line}],"payment_token":"tok_ok","payment_token":"tok_ok"}}"#);
-    let told = shop.post("/v1/orders").by(&customer).key("k").raw(twice.as_bytes()).send().await;
-    assert_eq!(told.refused(422).faults(), ["/payment_token"]);
+    let response = app.post("/v1/orders").by(&customer).key("k").raw(twice.as_bytes()).send().await;
+    assert_eq!(response.refused(422).faults(), ["/payment_token"]);
     for root in [json!([]), json!(1), Value::Null] {
-        let told = shop.post("/v1/orders").by(&customer).key("k").json(&root).send().await;
-        assert_eq!(told.refused(422).faults(), [""]);
+        let response = app.post("/v1/orders").by(&customer).key("k").json(&root).send().await;
+        assert_eq!(response.refused(422).faults(), [""]);
     }
-    assert_eq!(shop.available(&mug).await, 9);
-    assert!(shop.events().await.is_empty());
+    assert_eq!(app.available(&mug).await, 9);
+    assert!(app.events().await.is_empty());
 }
 
 #[tokio::test]
 async fn every_fault_of_a_product_is_named() {
-    let shop = Shop::open().await;
-    let operator = shop.operator();
+    let app = TestApp::start().await;
+    let operator = app.operator();
     let good = json!({
         "sku": "tea", "name": "Tea", "description": "",
         "price": { "amount": 1, "currency": "EUR" }, "stock": 0,
@@ -109,138 +109,138 @@ async fn every_fault_of_a_product_is_named() {
     ];
     for (pointer, value) in cases {
         let body = with(good.clone(), pointer, value);
-        let told = shop.post("/v1/products").by(&operator).key("k").json(&body).send().await;
-        assert_eq!(told.refused(422).faults(), [pointer]);
+        let response = app.post("/v1/products").by(&operator).key("k").json(&body).send().await;
+        assert_eq!(response.refused(422).faults(), [pointer]);
     }
     let several = json!({ "sku": "", "name": 1, "price": { "amount": 0 }, "stock": -1 });
-    let told = shop.post("/v1/products").by(&operator).key("k").json(&several).send().await;
-    let mut faults = told.refused(422).faults();
+    let response = app.post("/v1/products").by(&operator).key("k").json(&several).send().await;
+    let mut faults = response.refused(422).faults();
     faults.sort_unstable();
     assert_eq!(faults, ["/description", "/name", "/price/amount", "/price/currency", "/sku", "/stock"]);
     // And of a change.
-    let id = shop.product("mug", 100, 9).await;
+    let id = app.product("mug", 100, 9).await;
     for (pointer, body) in [
         ("/name", json!({ "name": null })),
         ("/sku", json!({ "sku": "new" })),
         ("/stock", json!({ "stock": 1 })),
         ("/price/currency", json!({ "price": { "amount": 1 } })),
     ] {
-        let ask = shop.ask(Method::PATCH, &format!("/v1/products/{id}")).by(&operator).header("if-match", "*");
-        assert_eq!(ask.json(&body).send().await.refused(422).faults(), [pointer]);
+        let request = app.request(Method::PATCH, &format!("/v1/products/{id}")).by(&operator).header("if-match", "*");
+        assert_eq!(request.json(&body).send().await.refused(422).faults(), [pointer]);
     }
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_malformed() {
-    let shop = Shop::open().await;
-    let (customer, operator, mug) = (shop.customer(), shop.operator(), shop.product("mug", 100, 9).await);
+    let app = TestApp::start().await;
+    let (customer, operator, mug) = (app.customer(), app.operator(), app.product("mug", 100, 9).await);
     let restock = format!("/v1/products/{mug}/restock");
     let change = format!("/v1/products/{mug}");
-    let asks: [(Method, &str, &Person); 4] = [
+    let requests: [(Method, &str, &Account); 4] = [
         (Method::POST, "/v1/orders", &customer),
         (Method::POST, "/v1/products", &operator),
         (Method::POST, &restock, &operator),
         (Method::PATCH, &change, &operator),
     ];
-    for (method, path, person) in asks {
-        let ask = || shop.ask(method.clone(), path).by(person).key("k").header("if-match", "*");
+    for (method, path, account) in requests {
+        let request = || app.request(method.clone(), path).by(account).key("k").header("if-match", "*");
         for body in [&b""[..], b"{", b"{} {}", b"{\"name\":\"\xff\"}", b"nonsense"] {
-            ask().raw(body).send().await.refused(400);
+            request().raw(body).send().await.refused(400);
         }
-        ask().send().await.refused(415);
-        ask().header("content-type", "text/plain").send().await.refused(415);
+        request().send().await.refused(415);
+        request().header("content-type", "text/plain").send().await.refused(415);
         let large = format!("{{\"name\":\"{}\"}}", "x".repeat(1024 * 1024));
-        ask().raw(large.as_bytes()).send().await.refused(413);
+        request().raw(large.as_bytes()).send().await.refused(413);
     }
 }
 
 #[tokio::test]
 async fn a_key_is_needed_and_must_be_plain() {
-    let shop = Shop::open().await;
-    let (customer, operator, mug) = (shop.customer(), shop.operator(), shop.product("mug", 100, 9).await);
+    let app = TestApp::start().await;
+    let (customer, operator, mug) = (app.customer(), app.operator(), app.product("mug", 100, 9).await);
     let restock = format!("/v1/products/{mug}/restock");
-    for (path, person) in [("/v1/orders", &customer), ("/v1/products", &operator), (&*restock, &operator)] {
-        let ask = || shop.post(path).by(person);
-        assert_eq!(ask().json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
+    for (path, account) in [("/v1/orders", &customer), ("/v1/products", &operator), (&*restock, &operator)] {
+        let request = || app.post(path).by(account);
+        assert_eq!(request().json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
         for key in ["", "two words", &"k".repeat(256)] {
-            assert_eq!(ask().key(key).json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
+            assert_eq!(request().key(key).json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
         }
-        ask().key("k").key("k").json(&json!({})).send().await.refused(400);
-        ask().key(&"k".repeat(255)).json(&json!({})).send().await.refused(422);
+        request().key("k").key("k").json(&json!({})).send().await.refused(400);
+        request().key(&"k".repeat(255)).json(&json!({})).send().await.refused(422);
     }
 }
 
 #[tokio::test]
 async fn tokens_are_checked() {
-    let shop = Shop::open().await;
+    let app = TestApp::start().await;
     let id = Uuid::new_v4();
-    let good = shop.token(id, Role::Customer, 60);
-    let person = |token: String| Person { id, token };
+    let good = app.token(id, Role::Customer, 60);
+    let account = |token: String| Account { id, token };
     let (head, signature) = good.rsplit_once('.').unwrap();
-    let other = Shop::open().await.token(id, Role::Operator, 60);
+    let other = TestApp::start().await.token(id, Role::Operator, 60);
     let bad = [
         String::new(),
         "nonsense".to_owned(),
         head.to_owned(),
         format!("{head}.{}", signature.chars().rev().collect::<String>()),
-        shop.token(id, Role::Customer, -1),
+        app.token(id, Role::Customer, -1),
         other,
     ];
     for token in bad {
         for path in ["/v1/orders", "/v1/orders/nonsense"] {
-            let told = shop.get(path).by(&person(token.clone())).send().await;
-            assert_eq!(told.refused(401).header("www-authenticate"), "Bearer");
+            let response = app.get(path).by(&account(token.clone())).send().await;
+            assert_eq!(response.refused(401).header("www-authenticate"), "Bearer");
         }
     }
-    let told = shop.get("/v1/orders").send().await;
-    assert_eq!(told.refused(401).header("www-authenticate"), "Bearer");
-    assert_eq!(shop.get("/v1/orders").by(&person(good.clone())).send().await.status, 200);
-    shop.clock.advance(std::time::Duration::from_secs(61));
-    shop.get("/v1/orders").by(&person(good)).send().await.refused(401);
+    let response = app.get("/v1/orders").send().await;
+    assert_eq!(response.refused(401).header("www-authenticate"), "Bearer");
+    assert_eq!(app.get("/v1/orders").by(&account(good.clone())).send().await.status, 200);
+    app.clock.advance(std::time::Duration::from_secs(61));
+    app.get("/v1/orders").by(&account(good)).send().await.refused(401);
 }
 
 #[tokio::test]
 async fn paths_that_name_nothing_are_not_found() {
-    let shop = Shop::open().await;
-    let (customer, operator) = (shop.customer(), shop.operator());
+    let app = TestApp::start().await;
+    let (customer, operator) = (app.customer(), app.operator());
     let upper = Uuid::new_v4().simple().to_string();
     for id in ["nonsense", "%ff", &upper, &Uuid::new_v4().to_string(), "1"] {
-        shop.get(&format!("/v1/products/{id}")).send().await.refused(404);
-        shop.get(&format!("/v1/orders/{id}")).by(&customer).send().await.refused(404);
-        shop.post(&format!("/v1/orders/{id}/cancel")).by(&customer).send().await.refused(404);
-        shop.post(&format!("/v1/orders/{id}/fulfil")).by(&operator).send().await.refused(404);
-        shop.post(&format!("/v1/products/{id}/restock")).by(&operator).send().await.refused(404);
-        shop.ask(Method::PATCH, &format!("/v1/products/{id}")).by(&operator).send().await.refused(404);
+        app.get(&format!("/v1/products/{id}")).send().await.refused(404);
+        app.get(&format!("/v1/orders/{id}")).by(&customer).send().await.refused(404);
+        app.post(&format!("/v1/orders/{id}/cancel")).by(&customer).send().await.refused(404);
+        app.post(&format!("/v1/orders/{id}/fulfil")).by(&operator).send().await.refused(404);
+        app.post(&format!("/v1/products/{id}/restock")).by(&operator).send().await.refused(404);
+        app.request(Method::PATCH, &format!("/v1/products/{id}")).by(&operator).send().await.refused(404);
     }
     for path in ["/", "/v1", "/v1/products/", "/v1/orders/", "/v2/orders", "//v1/orders"] {
-        shop.get(path).by(&customer).send().await.refused(404);
+        app.get(path).by(&customer).send().await.refused(404);
     }
 }
 
 #[tokio::test]
 async fn refusals_come_in_one_order() {
-    let shop = Shop::open().await;
-    let (customer, operator, mug) = (shop.customer(), shop.operator(), shop.product("mug", 100, 9).await);
+    let app = TestApp::start().await;
+    let (customer, operator, mug) = (app.customer(), app.operator(), app.product("mug", 100, 9).await);
     let unknown = format!("/v1/products/{}", Uuid::new_v4());
     let known = format!("/v1/products/{mug}");
     // 401, 403, 404, 428, 400 / 415, 422, 412: each request has the faults of all that follow.
-    let ask = |path: &str| shop.ask(Method::PATCH, path);
-    ask(&unknown).send().await.refused(401);
-    ask(&unknown).by(&customer).send().await.refused(403);
-    ask(&unknown).by(&operator).send().await.refused(404);
-    ask(&known).by(&operator).raw(b"{").send().await.refused(428);
-    ask(&known).by(&operator).header("if-match", "\"9\"").send().await.refused(415);
-    ask(&known).by(&operator).header("if-match", "\"9\"").raw(b"{").send().await.refused(400);
-    ask(&known).by(&operator).header("if-match", "\"9\"").raw(b"{\"x\":1}").send().await.refused(422);
-    ask(&known).by(&operator).header("if-match", "\"9\"").raw(b"{}").send().await.refused(412);
+    let request = |path: &str| app.request(Method::PATCH, path);
+    request(&unknown).send().await.refused(401);
+    request(&unknown).by(&customer).send().await.refused(403);
+    request(&unknown).by(&operator).send().await.refused(404);
+    request(&known).by(&operator).raw(b"{").send().await.refused(428);
+    request(&known).by(&operator).header("if-match", "\"9\"").send().await.refused(415);
+    request(&known).by(&operator).header("if-match", "\"9\"").raw(b"{").send().await.refused(400);
+    request(&known).by(&operator).header("if-match", "\"9\"").raw(b"{\"x\":1}").send().await.refused(422);
+    request(&known).by(&operator).header("if-match", "\"9\"").raw(b"{}").send().await.refused(412);
     // Fulfilling: role before existence before state.
-    let order = shop.order_by(&customer, "k", &mug, 1, "tok_declined").send().await.id();
-    shop.post("/v1/orders/nonsense/fulfil").by(&customer).send().await.refused(403);
-    shop.post("/v1/orders/nonsense/fulfil").by(&operator).send().await.refused(404);
-    shop.post(&format!("/v1/orders/{order}/fulfil")).by(&operator).send().await.refused(409);
+    let order = app.order_by(&customer, "k", &mug, 1, "tok_declined").send().await.id();
+    app.post("/v1/orders/nonsense/fulfil").by(&customer).send().await.refused(403);
+    app.post("/v1/orders/nonsense/fulfil").by(&operator).send().await.refused(404);
+    app.post(&format!("/v1/orders/{order}/fulfil")).by(&operator).send().await.refused(409);
     // Ordering: what does not fit comes before what is short.
     let body = json!({ "items": [
         { "product_id": mug, "quantity": 99 }, { "product_id": Uuid::new_v4(), "quantity": 1 },
     ], "payment_token": "tok_ok" });
-    shop.post("/v1/orders").by(&customer).key("l").json(&body).send().await.refused(422);
+    app.post("/v1/orders").by(&customer).key("l").json(&body).send().await.refused(422);
 }

@@ -1,4 +1,4 @@
-//! The sums over everything.
+//! The contract of the port `Audit`.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use order::{
     },
 };
 
-use crate::fixture::{Stores, after, euros, key, of_user_1, payment, tells};
+use crate::fixture::{Stores, at, emits, euros, key, of_user_1, payment};
 
 pub async fn nothing_adds_up_to_nothing(stores: Stores) {
     assert_eq!(stores.audit.totals().await.unwrap(), Totals::default());
@@ -30,21 +30,21 @@ async fn change<R>(
 
 pub async fn orders_and_stock_add_up(stores: Stores) {
     let (a, b) = (stores.stocked("a", 5).await, stores.stocked("b", 5).await);
-    let delivery = order::domain::values::Delivery::parse(4).unwrap();
+    let delivery = order::domain::values::RestockQuantity::parse(4).unwrap();
     stores.products.restock(a, delivery, &key("k", 1)).await.unwrap();
     let mut orders = [of_user_1("1", &[(a, 2), (b, 1)]), of_user_1("2", &[(a, 3)]), of_user_1("3", &[(b, 1)])];
     for order in &orders {
         stores.placed(order).await;
     }
-    change(&stores, &mut orders[1], true, |order| order.declined(None, Reason::PaymentDeclined, after(1))).await;
+    change(&stores, &mut orders[1], true, |order| order.declined(None, Reason::PaymentDeclined, at(1))).await;
     let totals = stores.audit.totals().await.unwrap();
     let by_status: HashMap<_, _> = totals.orders.into_iter().collect();
     assert_eq!(by_status, HashMap::from([(Status::Pending, 2), (Status::Rejected, 1)]));
     assert_eq!((totals.products, totals.outbox), (2, 3));
     assert_eq!(totals.violations, []);
-    // Stock that nobody gave back by an order's verb is found.
+    // Stock that was released without a transition is found.
     let next = orders[0].clone();
-    stores.orders.save(&next, next.version, true, tells(&next, "x")).await.unwrap();
+    stores.orders.save(&next, next.version, true, emits(&next, "x")).await.unwrap();
     let violations = stores.audit.totals().await.unwrap().violations;
     assert_eq!(violations.len(), 2);
     let of_a = violations.iter().find(|violation| violation.product == a).unwrap();
@@ -57,13 +57,13 @@ pub async fn money_is_summed_by_currency(stores: Stores) {
     for order in &mut orders {
         stores.placed(order).await;
         let order = &mut *order;
-        change(&stores, order, false, |o| o.authorized(payment(PaymentStatus::Authorized), after(1))).await;
+        change(&stores, order, false, |o| o.authorized(payment(PaymentStatus::Authorized), at(1))).await;
         assert_eq!(stores.audit.totals().await.unwrap().held, [order.total]);
-        change(&stores, order, false, |o| o.fulfil(after(2))).await;
-        change(&stores, order, false, |o| o.captured(payment(PaymentStatus::Captured), after(3))).await;
+        change(&stores, order, false, |o| o.fulfil(at(2))).await;
+        change(&stores, order, false, |o| o.captured(payment(PaymentStatus::Captured), at(3))).await;
     }
-    change(&stores, &mut orders[0], false, |o| o.cancel(Reason::CancelledByCustomer, after(4))).await;
-    change(&stores, &mut orders[0], false, |o| o.refunded(payment(PaymentStatus::Refunded), after(5))).await;
+    change(&stores, &mut orders[0], false, |o| o.cancel(Reason::CancelledByCustomer, at(4))).await;
+    change(&stores, &mut orders[0], false, |o| o.refunded(payment(PaymentStatus::Refunded), at(5))).await;
     let totals = stores.audit.totals().await.unwrap();
     assert_eq!(totals.held, []);
     assert_eq!(totals.captured, [euros(6 * 250)]);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use messaging::{Effects, Event, Outbox, Receipt};
 use money::{Currency, Money};
 use order::{
-    app::ports::{Accounts, Audit, Key, Keyed, Orders, Placed, Products},
+    app::ports::{Accounts, Audit, CommandKey, Idempotent, Orders, Placed, Products},
     domain::{
         basket::Item,
         ids::{OrderId, ProductId, UserId},
@@ -30,7 +30,8 @@ pub struct Stores {
 
 pub const START: OffsetDateTime = time::macros::datetime!(2026-01-01 12:00 UTC);
 
-pub fn after(seconds: u64) -> OffsetDateTime {
+/// So many seconds after [`START`].
+pub fn at(seconds: u64) -> OffsetDateTime {
     START + Duration::from_secs(seconds)
 }
 
@@ -56,8 +57,8 @@ pub fn product(sku: &str, available: i64) -> Product {
     }
 }
 
-pub fn key(text: &str, digest: u8) -> Key {
-    Key {
+pub fn key(text: &str, digest: u8) -> CommandKey {
+    CommandKey {
         user: user(1),
         command: "POST /v1/products".to_owned(),
         key: text.to_owned(),
@@ -66,16 +67,16 @@ pub fn key(text: &str, digest: u8) -> Key {
     }
 }
 
-/// What an order is made of, for short.
-pub struct Wanted<'a> {
+/// What distinguishes one order from another in these tests.
+pub struct OrderSpec<'a> {
     pub user: UserId,
     pub key: &'a str,
     pub lines: &'a [(ProductId, i64)],
     pub at: OffsetDateTime,
 }
 
-pub fn order(wanted: &Wanted<'_>) -> Order {
-    let items: Vec<Item> = wanted
+pub fn order(spec: &OrderSpec<'_>) -> Order {
+    let items: Vec<Item> = spec
         .lines
         .iter()
         .map(|(product, quantity)| Item {
@@ -87,27 +88,27 @@ pub fn order(wanted: &Wanted<'_>) -> Order {
         .collect();
     let total = items.iter().map(|item| item.quantity.pieces() * 250).sum();
     let draft = Draft {
-        id: OrderId::derive(wanted.user, wanted.key),
-        user: wanted.user,
+        id: OrderId::derive(spec.user, spec.key),
+        user: spec.user,
         items,
         total: euros(total),
         token: PaymentToken::parse("tok_ok").unwrap(),
         digest: [7; 32],
         origin: Origin { traceparent: Some("00-aa-bb-01".to_owned()), tracestate: None, canary: true },
     };
-    Order::place(draft, Duration::from_secs(2), wanted.at).0
+    Order::place(draft, Duration::from_secs(2), spec.at).0
 }
 
 pub fn of_user_1(key: &str, lines: &[(ProductId, i64)]) -> Order {
-    order(&Wanted { user: user(1), key, lines, at: START })
+    order(&OrderSpec { user: user(1), key, lines, at: START })
 }
 
 pub fn payment(status: PaymentStatus) -> Payment {
     Payment { id: Uuid::from_u128(99), status }
 }
 
-/// One event of an order.
-pub fn tells(order: &Order, kind: &str) -> Effects {
+/// The effects of a transition with one event.
+pub fn emits(order: &Order, kind: &str) -> Effects {
     let data = serde_json::json!({ "order_id": order.id.to_string() });
     Effects { events: vec![Event::new(kind, "order", order.id, START, data).unwrap()], receipt: None }
 }
@@ -129,15 +130,15 @@ impl Stores {
         }
     }
 
-    /// A product in the catalogue.
+    /// Adds a product to the catalogue.
     pub async fn stocked(&self, sku: &str, available: i64) -> ProductId {
         let product = product(sku, available);
-        assert!(matches!(self.products.create(&product, None).await.unwrap(), Keyed::Done(_)));
+        assert!(matches!(self.products.create(&product, None).await.unwrap(), Idempotent::Done(_)));
         product.id
     }
 
     pub async fn place(&self, order: &Order) -> Placed {
-        self.orders.place(order, tells(order, "order.placed.v1")).await.unwrap()
+        self.orders.place(order, emits(order, "order.placed.v1")).await.unwrap()
     }
 
     pub async fn placed(&self, order: &Order) {
@@ -153,7 +154,7 @@ impl Stores {
     }
 
     /// The kinds of all events in the outbox, in order.
-    pub async fn told(&self) -> Vec<String> {
+    pub async fn emitted(&self) -> Vec<String> {
         let claimed = self.outbox.claim("test", 1000).await.unwrap();
         claimed.into_iter().map(|row| row.event.kind).collect()
     }

@@ -1,14 +1,12 @@
 //! The contracts of the stores' ports, over every adapter.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod accounts;
 mod audit;
-mod cut;
 mod fixture;
+mod mongodb_interrupted;
 mod orders;
-mod orders_saved;
 mod products;
-mod products_keyed;
-mod races;
 
 use std::time::Duration;
 
@@ -33,11 +31,11 @@ async fn mongodb() -> Option<Stores> {
     Some(on_mongodb(&url, Duration::from_mins(1)).await)
 }
 
-/// The same as another process opens it; `abandoned` is after how long a step counts as left behind.
-async fn on_mongodb(url: &str, abandoned: Duration) -> Stores {
+/// The same as another process opens it; `stage_timeout` is how long an order may be in a stage before it is recovered.
+async fn on_mongodb(url: &str, stage_timeout: Duration) -> Stores {
     let database = ::mongodb::connect(url, "contract").await.unwrap();
     mongodb::prepare(&database).await.unwrap();
-    let store = MongoStore::new(&database, Wake::default(), clock::system()).with_abandoned(abandoned);
+    let store = MongoStore::new(&database, Wake::default(), clock::system()).with_stage_timeout(stage_timeout);
     Stores::of(store, mongodb::outbox(&database, clock::system()))
 }
 
@@ -64,26 +62,26 @@ macro_rules! suites {
 mod over {
     suites! {
         orders {
-            placing_stores_reserves_and_tells
+            placing_stores_reserves_and_emits
             placing_again_finds_it
             of_many_at_once_one_places
             too_little_stock_reserves_nothing
             every_short_line_is_named
-            a_closing_account_takes_no_order
             stock_never_goes_below_zero
-            newest_first_whoever_it_is_of
+            orders_are_listed_newest_first
             pages_have_no_gap_and_no_double
-            of_a_user_by_state
-        }
-        orders_saved {
+            a_users_orders_are_found_by_status
             a_change_is_stored_with_its_event
             stock_comes_back_when_it_is_released
-            an_old_version_changes_nothing
+            a_stale_version_changes_nothing
             of_many_changes_at_once_one_is_stored
             an_event_is_applied_once
-            a_noted_event_is_not_applied
-            the_due_come_longest_waiting_first
+            an_event_with_a_recorded_receipt_is_not_applied
+            due_orders_come_longest_waiting_first
             every_state_comes_back_as_it_went
+            the_last_pieces_go_to_somebody
+            released_stock_is_sold_once
+            many_orders_of_one_product_add_up
         }
         products {
             what_is_added_is_found
@@ -91,26 +89,22 @@ mod over {
             an_update_needs_the_version
             an_update_leaves_the_stock_alone
             pages_go_by_sku
-            words_are_found_by_their_beginnings
+            words_are_found_by_their_prefixes
             all_words_must_match
             a_query_is_no_language
             the_text_follows_changes
-        }
-        products_keyed {
             the_same_key_adds_once
-            another_body_is_told
+            a_key_with_another_body_is_refused
             a_key_belongs_to_user_and_command
-            a_refusal_is_not_remembered
+            a_refusal_leaves_the_key_unused
             of_many_at_once_one_is_added
             restocking_counts_once_a_key
             too_much_stock_is_refused
             a_key_is_kept_a_day
         }
-        races {
-            the_last_pieces_go_to_somebody
+        accounts {
+            a_closing_account_takes_no_order
             an_order_wins_or_the_closing_does
-            what_is_given_back_is_sold_once
-            many_orders_of_one_product_add_up
         }
         audit {
             nothing_adds_up_to_nothing

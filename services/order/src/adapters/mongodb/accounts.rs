@@ -22,13 +22,14 @@ impl Accounts for MongoStore {
         Ok(mongodb::within(self.closing.find_one(doc! { "_id": id(user.0) })).await?.is_some())
     }
 
-    /// Marks the account, then calls off what is being placed: what is stored later finds the mark.
+    /// Marks the account, then aborts orders that are being placed: one that is stored later finds the mark.
     async fn close(&self, user: UserId, now: OffsetDateTime) -> Result<(), StoreError> {
         let mark = doc! { "$setOnInsert": { "at": micros(now) } };
         mongodb::within(self.closing.update_one(doc! { "_id": id(user.0) }, mark).upsert(true)).await?;
         let hidden = [StageName::Reserving.name(), StageName::Aborting.name()];
         let filter = doc! { "user": id(user.0), "stage.name": { "$in": hidden } };
-        // Not only what a majority has: none that a majority has may be missed.
+        // Local, not majority: an order that a majority is about to have must not be missed. One that is rolled back
+        // afterwards has been aborted for nothing, and no harm is done.
         let found = self.orders.find(filter).read_concern(ReadConcern::local());
         let found = async { found.await?.try_collect::<Vec<OrderDocument>>().await };
         for order in mongodb::within(found).await? {

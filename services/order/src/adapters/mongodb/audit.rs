@@ -1,5 +1,5 @@
-//! The audit on MongoDB. There is no one moment for all documents without transactions: stock that does not add up is
-//! looked at again, and told if it stays as it is while nothing else changes.
+//! The audit on MongoDB. Without transactions there is no snapshot of all documents: stock that does not add up is
+//! checked again, and reported if it stays the same.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     MongoStore, corrupt,
-    documents::{OrderDocument, StageName, count, placed},
+    documents::{OrderDocument, StageName, count, not_hidden},
     outbox, uuid,
 };
 use crate::{
@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// Looks at stock that does not add up, and the pause between them.
-const LOOKS: u32 = 5;
+/// How often stock that does not add up is checked, and the pause between two checks.
+const CHECKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(50);
-/// Violations that are told.
-const TOLD: usize = 100;
+/// The most violations that are reported.
+const MAX_VIOLATIONS: usize = 100;
 
 #[derive(Deserialize)]
 struct Sum<K> {
@@ -37,7 +37,7 @@ struct Sum<K> {
 }
 
 #[derive(Deserialize)]
-struct Counted {
+struct StockCount {
     #[serde(rename = "_id")]
     id: bson::Uuid,
     available: i64,
@@ -62,7 +62,7 @@ impl Audit for MongoStore {
             captured: self.sums(paid(&[PaymentStatus::Captured, PaymentStatus::Refunded])).await?,
             refunded: self.sums(paid(&[PaymentStatus::Refunded])).await?,
             products: mongodb::within(self.products.count_documents(doc! {})).await?,
-            violations: self.lasting_violations().await?,
+            violations: self.persistent_violations().await?,
             outbox: depth.count + depth.dead,
         })
     }
@@ -72,24 +72,25 @@ impl MongoStore {
     async fn by_status(&self) -> Result<Vec<(Status, u64)>, StoreError> {
         let of_status = doc! { "$group": { "_id": "$status", "n": { "$sum": 1_i64 } } };
         let sums: Vec<Sum<String>> =
-            self.aggregate(vec![doc! { "$match": { "stage.name": placed() } }, of_status]).await?;
-        let read = |sum: Sum<String>| Ok((Status::named(&sum.of).ok_or(corrupt("status"))?, count(sum.n)));
-        sums.into_iter().map(read).collect()
+            self.aggregate(vec![doc! { "$match": { "stage.name": not_hidden() } }, of_status]).await?;
+        let parse = |sum: Sum<String>| Ok((Status::named(&sum.of).ok_or(corrupt("status"))?, count(sum.n)));
+        sums.into_iter().map(parse).collect()
     }
 
     async fn sums(&self, mut orders: Document) -> Result<Vec<Money>, StoreError> {
-        orders.insert("stage.name", placed());
+        orders.insert("stage.name", not_hidden());
         let by_currency = doc! { "$group": { "_id": "$currency", "n": { "$sum": "$total" } } };
         let sums: Vec<Sum<String>> =
             self.aggregate(vec![doc! { "$match": orders }, by_currency, doc! { "$sort": { "_id": 1 } }]).await?;
-        let read = |sum: Sum<String>| Ok(Money::new(sum.n, Currency::parse(&sum.of).map_err(|_| corrupt("currency"))?));
-        sums.into_iter().map(read).collect()
+        let parse =
+            |sum: Sum<String>| Ok(Money::new(sum.n, Currency::parse(&sum.of).map_err(|_| corrupt("currency"))?));
+        sums.into_iter().map(parse).collect()
     }
 
-    /// Those that stay the same from one look to the next.
-    async fn lasting_violations(&self) -> Result<Vec<StockViolation>, StoreError> {
+    /// Violations that stay the same from one check to the next.
+    async fn persistent_violations(&self) -> Result<Vec<StockViolation>, StoreError> {
         let mut found = self.violations().await?;
-        for _ in 1..LOOKS {
+        for _ in 1..CHECKS {
             if found.is_empty() {
                 break;
             }
@@ -97,25 +98,26 @@ impl MongoStore {
             let now = self.violations().await?;
             found.retain(|violation| now.contains(violation));
         }
-        found.truncate(TOLD);
+        found.truncate(MAX_VIOLATIONS);
         Ok(found)
     }
 
     /// Products whose stock is not what creation, restocking and orders say.
     async fn violations(&self) -> Result<Vec<StockViolation>, StoreError> {
-        let steps = async {
+        // Before the products: an operation that begins in between looks like a violation once, and is checked again.
+        let in_stage = async {
             self.orders.find(doc! { "stage": { "$exists": true } }).await?.try_collect::<Vec<OrderDocument>>().await
         };
-        let steps = mongodb::within(steps).await?;
+        let in_stage = mongodb::within(in_stage).await?;
         let held = self.held().await?;
         let fields = doc! { "available": 1, "stocked": 1, "restocked": 1, "ops": 1 };
-        let products = self.products.clone_with_type::<Counted>();
+        let products = self.products.clone_with_type::<StockCount>();
         let mut products = mongodb::within(products.find(doc! {}).projection(fields)).await?;
         let mut violations = Vec::new();
         while let Some(product) = mongodb::within(products.try_next()).await? {
-            let on_the_way: i64 = steps.iter().map(|order| on_the_way(order, &product)).sum();
+            let in_transit: i64 = in_stage.iter().map(|order| in_transit(order, &product)).sum();
             let held = held.get(&product.id).copied().unwrap_or_default();
-            let expected = product.stocked + product.restocked - held - on_the_way;
+            let expected = product.stocked + product.restocked - held - in_transit;
             if product.available != expected || product.available < 0 {
                 let (id, available) = (ProductId(uuid(product.id)), product.available);
                 violations.push(StockViolation { product: id, available, expected });
@@ -130,7 +132,7 @@ impl MongoStore {
             Status::ALL.into_iter().filter(|status| status.holds_stock()).map(Status::name).collect();
         let sums: Vec<Sum<bson::Uuid>> = self
             .aggregate(vec![
-                doc! { "$match": { "status": { "$in": holding }, "stage.name": placed() } },
+                doc! { "$match": { "status": { "$in": holding }, "stage.name": not_hidden() } },
                 doc! { "$unwind": "$items" },
                 doc! { "$group": { "_id": "$items.product", "n": { "$sum": "$items.quantity" } } },
             ])
@@ -149,12 +151,12 @@ impl MongoStore {
     }
 }
 
-/// Pieces that are neither in stock nor held by the order as its status says, because it is half-way.
-fn on_the_way(order: &OrderDocument, product: &Counted) -> i64 {
+/// Pieces that an order in a stage has taken, and that its status does not say it holds.
+fn in_transit(order: &OrderDocument, product: &StockCount) -> i64 {
     let Some(stage) = order.stage else { return 0 };
-    let done = product.ops.contains(&stage.op);
-    // Taken by an order that is not placed yet, or not yet given back by one that has ended.
-    if done == (stage.name == StageName::Returning) {
+    let applied = product.ops.contains(&stage.op);
+    // Taken by an order that is not placed yet, or not yet released by one that has ended.
+    if applied == (stage.name == StageName::Returning) {
         return 0;
     }
     order.items.iter().filter(|item| item.product == product.id).map(|item| item.quantity).sum()

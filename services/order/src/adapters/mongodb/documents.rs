@@ -1,7 +1,7 @@
 //! Orders and products as documents.
 //!
 //! Ids are binary uuids, times microseconds since 1970 (BSON's own date knows milliseconds), money minor units.
-//! What an order has for the relay (`outbox`, `waiting`, …) is told in [`mongodb::Outbox`].
+//! What an order has for the relay (`outbox`, `waiting`, …) is described in [`mongodb::Outbox`].
 
 use clock::{from_micros, micros};
 use messaging::Event;
@@ -16,14 +16,14 @@ use crate::{
     domain::{
         basket::Item,
         ids::{OrderId, ProductId, UserId},
-        order::{FollowUp, Order, Origin, Payment, State},
+        order::{Order, Origin, Payment, Schedule, State},
         product::Product,
         status::{PaymentStatus, Reason, Status},
         values::{Description, Name, PaymentToken, Price, Quantity, Sku},
     },
 };
 
-/// An order. Fields that are not there are sparse indexes' reason.
+/// An order. What is `None` is left out, so that sparse indexes hold only orders that have the field.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct OrderDocument {
     #[serde(rename = "_id")]
@@ -40,22 +40,22 @@ pub(super) struct OrderDocument {
     /// Until payment has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    /// Of the body it was placed with.
+    /// SHA-256 of the body it was placed with.
     digest: Binary,
-    /// Of the request it was placed by.
+    /// The context of the request it was placed by.
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracestate: Option<String>,
     canary: bool,
     version: i64,
-    /// When the sweeper has to look after it.
+    /// When the sweeper has to advance it.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at: Option<i64>,
     attempts: i64,
     pub(super) created_at: i64,
     updated_at: i64,
-    /// The step over several documents that is under way.
+    /// The operation over several documents that is in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stage: Option<Stage>,
 }
@@ -75,25 +75,25 @@ struct PaymentDocument {
     status: String,
 }
 
-/// A step over several documents.
+/// The stage of an operation over several documents.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Stage {
     pub(super) name: StageName,
-    /// What the products know the step by; drawn anew for each.
+    /// The operation's id, which the products list; drawn anew for each.
     pub(super) op: bson::Uuid,
-    /// When it was begun.
+    /// When the operation began.
     pub(super) at: i64,
 }
 
-/// What is being done.
+/// What the operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StageName {
-    /// The order is not placed yet and nobody sees it; its lines are being taken from stock.
+    /// The order is not placed yet and not visible; its lines are being taken from stock.
     Reserving,
-    /// It will not be placed; what was taken goes back, and then the document goes.
+    /// It will not be placed; what was taken is being released, then the document is deleted.
     Aborting,
-    /// It has ended; its lines go back into stock.
+    /// It has ended; its lines are being released.
     Returning,
 }
 
@@ -111,8 +111,8 @@ impl StageName {
     }
 }
 
-/// The condition that an order has been placed.
-pub(super) fn placed() -> Document {
+/// The condition on `stage.name` that an order has been placed.
+pub(super) fn not_hidden() -> Document {
     doc! { "$nin": [StageName::Reserving.name(), StageName::Aborting.name()] }
 }
 
@@ -140,16 +140,16 @@ impl OrderDocument {
             tracestate: order.origin.tracestate.clone(),
             canary: order.origin.canary,
             version: number(order.version),
-            due_at: order.follow_up.map(|next| micros(next.due_at)),
-            attempts: order.follow_up.map_or(0, |next| i64::from(next.attempts)),
+            due_at: order.schedule.map(|schedule| micros(schedule.due_at)),
+            attempts: order.schedule.map_or(0, |schedule| i64::from(schedule.attempts)),
             created_at: micros(order.created_at),
             updated_at: micros(order.updated_at),
             stage: Some(Stage { name: StageName::Reserving, op, at: micros(now) }),
         }
     }
 
-    /// The same as BSON, with the events that it tells once it is placed.
-    pub(super) fn telling(&self, events: &[Event]) -> Result<Document, StoreError> {
+    /// The same as BSON, with the events that are published once it is placed.
+    pub(super) fn with_events(&self, events: &[Event]) -> Result<Document, StoreError> {
         let mut document = bson::serialize_to_document(self).map_err(|error| StoreError::Failed(error.into()))?;
         let entries = mongodb::entries(events).map_err(|error| StoreError::Failed(error.into()))?;
         document.insert("outbox", entries);
@@ -177,15 +177,15 @@ impl OrderDocument {
             digest: self.digest.bytes.try_into().map_err(|_| corrupt("digest"))?,
             origin: Origin { traceparent: self.traceparent, tracestate: self.tracestate, canary: self.canary },
             version: count(self.version),
-            follow_up: self.due_at.map(|due_at| FollowUp { due_at: from_micros(due_at), attempts }),
+            schedule: self.due_at.map(|due_at| Schedule { due_at: from_micros(due_at), attempts }),
             created_at: from_micros(self.created_at),
             updated_at: from_micros(self.updated_at),
         }))
     }
 }
 
-/// `$set` and `$unset` of what may change of an order.
-pub(super) fn change_of(order: &Order) -> (Document, Document) {
+/// `$set` and `$unset` of the fields that may change.
+pub(super) fn changes(order: &Order) -> (Document, Document) {
     let (mut set, mut unset) = (Document::new(), Document::new());
     let mut put = |name: &str, value: Option<Bson>| {
         match value {
@@ -200,8 +200,8 @@ pub(super) fn change_of(order: &Order) -> (Document, Document) {
     put("token", order.token.as_ref().map(|token| token.expose().into()));
     let payment = order.payment.map(|payment| doc! { "id": id(payment.id), "status": payment.status.name() });
     put("payment", payment.map(Bson::from));
-    put("due_at", order.follow_up.map(|next| micros(next.due_at).into()));
-    put("attempts", Some(order.follow_up.map_or(0, |next| i64::from(next.attempts)).into()));
+    put("due_at", order.schedule.map(|schedule| micros(schedule.due_at).into()));
+    put("attempts", Some(order.schedule.map_or(0, |schedule| i64::from(schedule.attempts)).into()));
     (set, unset)
 }
 
@@ -229,7 +229,7 @@ impl PaymentDocument {
     }
 }
 
-/// A product as it is read; what only stock and audit need is read by them.
+/// A product as the catalogue reads it; `stock` and `audit` read the rest.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct ProductDocument {
     #[serde(rename = "_id")]

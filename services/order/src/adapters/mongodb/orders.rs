@@ -12,13 +12,13 @@ use time::OffsetDateTime;
 
 use super::{
     MongoStore,
-    documents::{OrderDocument, StageName, change_of, number, placed},
+    documents::{OrderDocument, StageName, changes, not_hidden, number},
     id,
-    stock::{Shelves, Step},
+    stock::{Operation, StockLevels},
     uuid,
 };
 use crate::{
-    app::ports::{Behind, Orders, Owner, Placed, Saved, StoreError},
+    app::ports::{After, Orders, Owner, Placed, Saved, StoreError},
     domain::{
         ids::{OrderId, UserId},
         order::Order,
@@ -37,17 +37,17 @@ impl Orders for MongoStore {
         found.filter(OrderDocument::is_placed).map(OrderDocument::order).transpose()
     }
 
-    async fn list(&self, owner: Owner, behind: Option<Behind>, limit: u32) -> Result<Vec<Order>, StoreError> {
-        let mut filter = doc! { "stage.name": placed() };
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, StoreError> {
+        let mut filter = doc! { "stage.name": not_hidden() };
         if let Owner::User(user) = owner {
             filter.insert("user", id(user.0));
         }
-        if let Some(behind) = behind {
-            let at = micros(behind.created_at);
-            // The bound for the index, then the place in it.
+        if let Some(after) = after {
+            let at = micros(after.created_at);
+            // A bound that the index can use; the alternatives below only refine it.
             filter.insert("created_at", doc! { "$lte": at });
             let older = doc! { "created_at": { "$lt": at } };
-            filter.insert("$or", [older, doc! { "created_at": at, "_id": { "$lt": id(behind.id.0) } }]);
+            filter.insert("$or", [older, doc! { "created_at": at, "_id": { "$lt": id(after.id.0) } }]);
         }
         self.find(filter, doc! { "created_at": -1, "_id": -1 }, limit).await
     }
@@ -59,6 +59,8 @@ impl Orders for MongoStore {
         release_stock: bool,
         effects: Effects,
     ) -> Result<Saved, StoreError> {
+        // Receipts that were stored with a change are in the order, where the update below checks them; this finds those
+        // that were recorded alone.
         if let Some(receipt) = &effects.receipt
             && is_recorded(&self.database, receipt).await?
         {
@@ -66,82 +68,87 @@ impl Orders for MongoStore {
         }
         let items: Vec<_> = order.items.iter().map(|item| (id(item.product.0), item.quantity.pieces())).collect();
         let products: Vec<bson::Uuid> = items.iter().map(|(product, _)| *product).collect();
-        let step = Step { order: id(order.id.0), name: StageName::Returning, op: bson::Uuid::new() };
-        // Before the order enters the step.
-        let shelves = if release_stock { self.shelves(&products).await? } else { Shelves::new() };
-        if !self.update(order, expected, release_stock.then_some(step), &effects).await? {
-            return self.why_not(order.id, effects.receipt.as_ref()).await;
+        let operation = Operation { order: id(order.id.0), stage: StageName::Returning, id: bson::Uuid::new() };
+        // Before the order enters the stage, so that the epochs are older than it (see `stock`).
+        let levels = if release_stock { self.stock_levels(&products).await? } else { StockLevels::new() };
+        if !self.update(order, expected, release_stock.then_some(operation), &effects).await? {
+            return self.stale_or_duplicate(order.id, effects.receipt.as_ref()).await;
         }
         if !effects.events.is_empty() {
             self.wake.poke();
         }
-        if release_stock && let Err(error) = self.give_back(step, &items, shelves).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the stock of an order is given back later");
+        // The order is saved, and its stage says what is left: an error here must not look as if it were not.
+        if release_stock && let Err(error) = self.release_stock(operation, &items, levels).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(order.id = %order.id, error, "stock not released yet: the sweeper retries");
         }
         Ok(Saved::Stored)
     }
 
     async fn postpone(&self, order: &Order) -> Result<(), StoreError> {
-        let (change, _) = change_of(order);
-        let later: Document =
-            change.into_iter().filter(|(name, _)| matches!(name.as_str(), "due_at" | "attempts")).collect();
+        let (set, _) = changes(order);
+        let schedule: Document =
+            set.into_iter().filter(|(name, _)| matches!(name.as_str(), "due_at" | "attempts")).collect();
         let stored = doc! { "_id": id(order.id.0), "version": number(order.version) };
-        mongodb::within(self.orders.update_one(stored, doc! { "$set": later })).await?;
+        mongodb::within(self.orders.update_one(stored, doc! { "$set": schedule })).await?;
         Ok(())
     }
 
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError> {
-        if let Err(error) = self.tend().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "orders left behind half-way stay so for now");
+        // Orders in a stage are the sweeper's as well. What cannot be recovered now must not hold up those that are due.
+        if let Err(error) = self.recover().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot recover operations in progress now");
         }
-        let due = doc! { "due_at": { "$lte": micros(now) }, "stage.name": placed() };
+        let due = doc! { "due_at": { "$lte": micros(now) }, "stage.name": not_hidden() };
         self.find(due, doc! { "due_at": 1 }, limit).await
     }
 
-    async fn of_user_in(&self, user: UserId, states: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
+    async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
         let orders = self.orders.clone_with_type::<Document>();
         let ids = doc! { "_id": 1 };
-        let filter = of_user(user, states);
+        let filter = of_user(user, statuses);
         let found = async {
             orders.find(filter).limit(i64::from(limit)).projection(ids).await?.try_collect::<Vec<Document>>().await
         };
-        let read = |order: Document| order.get("_id").and_then(|id| bson::deserialize_from_bson(id.clone()).ok());
+        let parse = |order: Document| order.get("_id").and_then(|id| bson::deserialize_from_bson(id.clone()).ok());
         let found = mongodb::within(found).await?;
         found
             .into_iter()
-            .map(|order| read(order).map(|id| OrderId(uuid(id))).ok_or(super::corrupt("order id")))
+            .map(|order| parse(order).map(|id| OrderId(uuid(id))).ok_or(super::corrupt("order id")))
             .collect()
     }
 
-    async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError> {
-        Ok(mongodb::within(self.orders.count_documents(of_user(user, states))).await?)
+    async fn count_of_user_in(&self, user: UserId, statuses: &[Status]) -> Result<u64, StoreError> {
+        Ok(mongodb::within(self.orders.count_documents(of_user(user, statuses))).await?)
     }
 
-    async fn note(&self, receipt: Receipt) -> Result<(), StoreError> {
+    async fn record_receipt(&self, receipt: Receipt) -> Result<(), StoreError> {
         Ok(record_receipt(&self.database, &receipt, self.clock.now()).await?)
     }
 }
 
 impl MongoStore {
-    /// Replaces the order of that version; says whether it was there.
+    /// Replaces the order of that version, and puts it into the stage of `releasing`; says whether it did.
     async fn update(
         &self,
         order: &Order,
         expected: u64,
-        returning: Option<Step>,
+        releasing: Option<Operation>,
         effects: &Effects,
     ) -> Result<bool, StoreError> {
         let recording = recording(effects).map_err(|error| StoreError::Failed(error.into()))?;
         let mut filter = recording.filter;
         filter.insert("_id", id(order.id.0));
         filter.insert("version", number(expected));
-        let (mut set, unset) = change_of(order);
-        if let Some(step) = returning {
+        let (mut set, unset) = changes(order);
+        if let Some(operation) = releasing {
+            // One operation at a time: another stage would make the order forget the one that it is in.
             filter.insert("stage", doc! { "$exists": false });
             let at = micros(self.clock.now());
-            set.insert("stage", doc! { "name": step.name.name(), "op": step.op, "at": at });
+            set.insert("stage", doc! { "name": operation.stage.name(), "op": operation.id, "at": at });
         } else {
-            filter.insert("stage.name", placed());
+            // Releasing goes on beside other changes; an order that is being placed has no other changes.
+            filter.insert("stage.name", not_hidden());
         }
         let mut update = recording.update;
         update.insert("$set", set);
@@ -151,13 +158,14 @@ impl MongoStore {
         Ok(mongodb::within(self.orders.update_one(filter, update)).await?.matched_count == 1)
     }
 
-    async fn why_not(&self, order: OrderId, receipt: Option<&Receipt>) -> Result<Saved, StoreError> {
+    /// Why the order was not saved: its inbox has the event, or its version is another.
+    async fn stale_or_duplicate(&self, order: OrderId, receipt: Option<&Receipt>) -> Result<Saved, StoreError> {
         let Some(receipt) = receipt else {
-            return Ok(Saved::Conflict);
+            return Ok(Saved::Stale);
         };
         let applied = doc! { "_id": id(order.0), "inbox": id(receipt.event_id) };
         let found = mongodb::within(self.orders.find_one(applied)).await?;
-        Ok(if found.is_some() { Saved::Duplicate } else { Saved::Conflict })
+        Ok(if found.is_some() { Saved::Duplicate } else { Saved::Stale })
     }
 
     async fn find(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Order>, StoreError> {
@@ -168,7 +176,7 @@ impl MongoStore {
     }
 }
 
-fn of_user(user: UserId, states: &[Status]) -> Document {
-    let states: Vec<&str> = states.iter().map(|status| status.name()).collect();
-    doc! { "user": id(user.0), "status": { "$in": states }, "stage.name": placed() }
+fn of_user(user: UserId, statuses: &[Status]) -> Document {
+    let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
+    doc! { "user": id(user.0), "status": { "$in": names }, "stage.name": not_hidden() }
 }

@@ -1,7 +1,7 @@
-//! Placing an order: stored where nobody sees it, its lines taken from stock, then shown, all or nothing.
+//! Placing an order: it is stored where no reader sees it, its lines are taken from stock, then it becomes visible.
 //!
-//! Whoever meets an order on its way can finish it, because its document holds all there is to do; of several who try,
-//! each change happens once. An order that is left behind is called off after a while.
+//! Whoever finds an order half-way can complete it, because its document holds all there is to do; of several who try,
+//! each change happens once. An order that nobody completes is aborted after a while.
 
 use messaging::Event;
 use mongodb::{
@@ -13,46 +13,51 @@ use super::{
     MongoStore, contention,
     documents::{ItemDocument, OrderDocument, StageName},
     id,
-    stock::{Changed, Shelves, Step},
+    stock::{Operation, StockChange, StockLevels},
 };
 use crate::{
     app::ports::{Placed, Shortage, StoreError},
     domain::{ids::UserId, order::Order},
 };
 
-/// How often it is tried anew when others take or give back what is wanted.
-const ROUNDS: u32 = 16;
-/// The pause before the second round; it grows by as much each time, so that those who want the same part.
+/// How often it is tried anew when others take or release the same stock.
+const MAX_ROUNDS: u32 = 16;
+/// The pause before the second round; it grows by as much each time, so that competing requests drift apart.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 impl MongoStore {
     pub(super) async fn place_order(&self, order: &Order, events: &[Event]) -> Result<Placed, StoreError> {
         let mut document = OrderDocument::reserving(order, bson::Uuid::new(), self.clock.now());
         let products: Vec<bson::Uuid> = document.items.iter().map(|item| item.product).collect();
-        for round in 0..ROUNDS {
+        for round in 0..MAX_ROUNDS {
             tokio::time::sleep(PAUSE * round).await;
-            let shelves = self.shelves(&products).await?;
-            let short = shortage(&document.items, &shelves);
+            // Before the order is stored: that it was stored afterwards proves that it was in its stage when the
+            // epochs had been read (see `stock`), and so each product is read once for all.
+            let levels = self.stock_levels(&products).await?;
+            let short = shortages(&document.items, &levels);
+            // What cannot be served is not even stored: a refused order leaves nothing to clean up.
             if short.is_empty() {
-                document.renew(self.clock.now());
-                if self.insert(document.telling(events)?).await? && self.finish(&document, Some(shelves)).await? {
+                document.renew_operation(self.clock.now());
+                if self.insert(document.with_events(events)?).await? && self.reserve(&document, Some(levels)).await? {
                     return Ok(Placed::Stored);
                 }
             }
+            // Looked up last, after the stock: a shortage may be what this very order holds, placed by another request.
             match mongodb::within(self.orders.find_one(doc! { "_id": document.id })).await? {
-                Some(found) if self.settle(&found).await? => return Ok(Placed::Existing(Box::new(found.order()?))),
+                Some(found) if self.complete(&found).await? => return Ok(Placed::Existing(Box::new(found.order()?))),
                 None if self.is_closing_now(order.user).await? => return Ok(Placed::AccountClosing),
                 None if !short.is_empty() => return Ok(Placed::Shortage(short)),
+                // Aborted, or inserted by another request and not known to a majority yet: another round.
                 Some(_) | None => {}
             }
         }
         Err(contention())
     }
 
-    /// Finishes what is being placed; says whether the order is placed.
-    pub(super) async fn settle(&self, found: &OrderDocument) -> Result<bool, StoreError> {
+    /// Completes an order that is being placed; says whether it is placed.
+    async fn complete(&self, found: &OrderDocument) -> Result<bool, StoreError> {
         match found.stage.map(|stage| stage.name) {
-            Some(StageName::Reserving) => self.finish(found, None).await,
+            Some(StageName::Reserving) => self.reserve(found, None).await,
             Some(StageName::Aborting) => self.abort(found).await.map(|()| false),
             Some(StageName::Returning) | None => Ok(true),
         }
@@ -66,66 +71,75 @@ impl MongoStore {
         }
     }
 
-    /// Takes the lines and shows the order, or calls it off; says whether it is placed.
-    async fn finish(&self, document: &OrderDocument, shelves: Option<Shelves>) -> Result<bool, StoreError> {
-        let Some(step) = document.step(StageName::Reserving) else {
+    /// Takes the lines from stock and makes the order visible, or aborts it; says whether it is placed.
+    async fn reserve(&self, document: &OrderDocument, levels: Option<StockLevels>) -> Result<bool, StoreError> {
+        let Some(operation) = document.operation(StageName::Reserving) else {
             return Ok(document.is_placed());
         };
+        // After the order was stored: whoever marks the account afterwards looks for orders that are being placed, and
+        // finds this one. Asked before, both could miss each other.
         if self.is_closing_now(UserId(super::uuid(document.user))).await? {
             self.abort(document).await?;
             return Ok(false);
         }
-        let mut shelves = shelves.unwrap_or_default();
-        // In one order for everybody: of those who want the same, somebody gets it.
+        let mut levels = levels.unwrap_or_default();
+        // In the same sequence for every order: of those that compete for the same last pieces, the one that gets the
+        // first product gets the others too, instead of each order getting some and none getting all.
         let mut items: Vec<&ItemDocument> = document.items.iter().collect();
         items.sort_by_key(|item| item.product.bytes());
         for item in items {
-            let read = shelves.remove(&item.product);
-            match self.change_stock(step, item.product, -item.quantity, read).await? {
-                Changed::Done => {}
-                Changed::Short => {
+            let read = levels.remove(&item.product);
+            match self.change_stock(operation, item.product, -item.quantity, read).await? {
+                StockChange::Applied => {}
+                StockChange::Insufficient => {
                     self.abort(document).await?;
                     return Ok(false);
                 }
-                Changed::Over => return self.is_shown(document.id).await,
+                // Another process has completed or aborted it.
+                StockChange::StageOver => return self.is_placed_now(document.id).await,
             }
         }
-        let reserving = doc! { "_id": step.order, "stage.op": step.op, "stage.name": step.name.name() };
+        let reserving = doc! { "_id": operation.order, "stage.op": operation.id, "stage.name": operation.stage.name() };
+        // One update makes the order visible and its events known to the relay, which looks for `waiting`.
         let show = doc! { "$unset": { "stage": "" }, "$min": { "waiting": document.created_at } };
         if mongodb::within(self.orders.update_one(reserving, show)).await?.matched_count == 1 {
             self.wake.poke();
             return Ok(true);
         }
-        self.is_shown(document.id).await
+        // Aborted meanwhile, which took the stock back, or made visible by another process.
+        self.is_placed_now(document.id).await
     }
 
-    async fn is_shown(&self, order: bson::Uuid) -> Result<bool, StoreError> {
+    async fn is_placed_now(&self, order: bson::Uuid) -> Result<bool, StoreError> {
         let found = mongodb::within(self.orders.find_one(doc! { "_id": order })).await?;
         Ok(found.is_some_and(|order| order.is_placed()))
     }
 
-    /// Calls an order off that is being placed, unless it is placed by now.
+    /// Aborts an order that is being placed, unless it is placed by now.
     pub(super) async fn abort(&self, document: &OrderDocument) -> Result<(), StoreError> {
         let Some(stage) = document.stage.filter(|stage| stage.name.is_hidden()) else {
             return Ok(());
         };
-        let step = Step { order: document.id, name: StageName::Aborting, op: stage.op };
+        let operation = Operation { order: document.id, stage: StageName::Aborting, id: stage.op };
         let reserving = doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Reserving.name() };
         let aborting = doc! { "$set": { "stage.name": StageName::Aborting.name() } };
+        // The point of no return: from here on the order cannot become visible, and nobody begins to take stock for it.
         let begun = mongodb::within(self.orders.update_one(reserving, aborting)).await?.matched_count == 1;
-        if !begun && !self.is_in(step).await? {
+        // Not begun here, but perhaps by another process that died: then it is carried on. Otherwise it is placed or gone.
+        if !begun && !self.is_in_stage(operation).await? {
             return Ok(());
         }
         for item in &document.items {
-            self.undo(step, item.product, -item.quantity).await?;
+            self.undo(operation, item.product, -item.quantity).await?;
         }
+        // Last: until all is undone, the document tells whoever comes next what is left to undo.
         let undone = doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Aborting.name() };
         mongodb::within(self.orders.delete_one(undone)).await?;
         Ok(())
     }
 
-    /// Whether the account is closing: asked after the order is stored, so that either this sees the mark or whoever
-    /// set it sees the order.
+    /// Whether the account is closing. Linearizable: a mark that was set before this read is seen, whatever this
+    /// process' primary knows.
     async fn is_closing_now(&self, user: UserId) -> Result<bool, StoreError> {
         let mark = self.closing.find_one(doc! { "_id": id(user.0) }).read_concern(ReadConcern::linearizable());
         Ok(mongodb::within(mark).await?.is_some())
@@ -133,23 +147,24 @@ impl MongoStore {
 }
 
 impl OrderDocument {
-    /// Draws another step, for another try.
-    fn renew(&mut self, now: time::OffsetDateTime) {
+    /// Draws a new operation for another round: the one before may have been aborted, and what is undone is never
+    /// applied again.
+    fn renew_operation(&mut self, now: time::OffsetDateTime) {
         if let Some(stage) = &mut self.stage {
             (stage.op, stage.at) = (bson::Uuid::new(), clock::micros(now));
         }
     }
 
-    /// The step that the order is in, if it is of that name.
-    pub(super) fn step(&self, name: StageName) -> Option<Step> {
-        let stage = self.stage.filter(|stage| stage.name == name)?;
-        Some(Step { order: self.id, name, op: stage.op })
+    /// The operation that the order is in, if it is in that stage.
+    pub(super) fn operation(&self, stage: StageName) -> Option<Operation> {
+        let current = self.stage.filter(|current| current.name == stage)?;
+        Some(Operation { order: self.id, stage, id: current.op })
     }
 }
 
-/// The lines that these shelves cannot serve.
-fn shortage(items: &[ItemDocument], shelves: &Shelves) -> Vec<Shortage> {
-    let available = |item: &ItemDocument| shelves.get(&item.product).map_or(0, |shelf| shelf.available);
+/// The lines that these stock levels cannot serve.
+fn shortages(items: &[ItemDocument], levels: &StockLevels) -> Vec<Shortage> {
+    let available = |item: &ItemDocument| levels.get(&item.product).map_or(0, |level| level.available);
     let lines = items.iter().enumerate();
     lines
         .map(|(line, item)| (line, item.quantity, available(item)))

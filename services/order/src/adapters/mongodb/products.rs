@@ -12,41 +12,42 @@ use super::{
     MongoStore, contention,
     documents::{ProductDocument, number},
     id,
-    keys::{self, WithKeys},
-    words,
+    keys::{self, ProductWithKeys},
+    search,
 };
 use crate::{
-    app::ports::{Key, Keyed, Products, StoreError},
+    app::ports::{CommandKey, Idempotent, Products, StoreError},
     domain::{
         ids::ProductId,
         product::Product,
-        values::{Delivery, Sku, Stock},
+        values::{RestockQuantity, Sku, Stock},
     },
 };
 
-/// Tries of a command: another comes when somebody does the same and a majority does not know yet.
-const TRIES: u32 = 16;
+/// Tries of a command: another is needed when the same is being done elsewhere and a majority does not have it yet.
+const MAX_TRIES: u32 = 16;
+/// The pause before the second try; it grows by as much each time.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 #[async_trait]
 impl Products for MongoStore {
-    async fn create(&self, product: &Product, key: Option<&Key>) -> Result<Keyed, StoreError> {
+    async fn create(&self, product: &Product, key: Option<&CommandKey>) -> Result<Idempotent, StoreError> {
         let products = self.products.clone_with_type::<Document>();
-        for tried in 0..TRIES {
+        for tried in 0..MAX_TRIES {
             tokio::time::sleep(PAUSE * tried).await;
-            match mongodb::within(products.insert_one(new(product, key))).await {
-                Ok(_) => return Ok(Keyed::Done(Box::new(product.clone()))),
+            match mongodb::within(products.insert_one(new_document(product, key))).await {
+                Ok(_) => return Ok(Idempotent::Done(Box::new(product.clone()))),
                 Err(error) if error.is_duplicate() => {}
                 Err(error) => return Err(error.into()),
             }
             if let Some(key) = key
-                && let Some(known) = self.recall(doc! { "created_by.key": keys::name(key) }, key).await?
+                && let Some(known) = self.replay(doc! { "created_by.key": keys::stored_key(key) }, key).await?
             {
                 return Ok(known);
             }
             let taken = doc! { "sku": product.sku.as_str() };
             if mongodb::within(self.products.find_one(taken)).await?.is_some() {
-                return Ok(Keyed::Refused);
+                return Ok(Idempotent::Refused);
             }
         }
         Err(contention())
@@ -63,17 +64,18 @@ impl Products for MongoStore {
         products(mongodb::within(found).await?)
     }
 
-    async fn list(&self, words: &[String], behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
+    async fn list(&self, tokens: &[String], after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
         let mut filter = Document::new();
-        let wanted = words::all_begin_a_word(words);
-        if !words.is_empty() && wanted.is_empty() {
+        let conditions = search::prefix_conditions(tokens);
+        // Tokens of punctuation alone match nothing; no condition at all would match everything.
+        if !tokens.is_empty() && conditions.is_empty() {
             return Ok(Vec::new());
         }
-        if !wanted.is_empty() {
-            filter.insert("$and", wanted);
+        if !conditions.is_empty() {
+            filter.insert("$and", conditions);
         }
-        if let Some(behind) = behind {
-            filter.insert("sku", doc! { "$gt": behind.as_str() });
+        if let Some(after) = after {
+            filter.insert("sku", doc! { "$gt": after.as_str() });
         }
         let page = self.products.find(filter).sort(doc! { "sku": 1 }).limit(i64::from(limit));
         products(mongodb::within(async { page.await?.try_collect().await }).await?)
@@ -81,31 +83,37 @@ impl Products for MongoStore {
 
     async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError> {
         let stored = doc! { "_id": id(product.id.0), "version": number(expected) };
-        let done = mongodb::within(self.products.update_one(stored, doc! { "$set": described(product) })).await?;
+        let done = mongodb::within(self.products.update_one(stored, doc! { "$set": changeable(product) })).await?;
         Ok(done.matched_count == 1)
     }
 
-    async fn restock(&self, id: ProductId, delivery: Delivery, key: &Key) -> Result<Keyed, StoreError> {
-        let (product, pieces) = (super::id(id.0), delivery.pieces());
-        let with_keys = self.products.clone_with_type::<WithKeys>();
-        for tried in 0..TRIES {
+    async fn restock(
+        &self,
+        id: ProductId,
+        quantity: RestockQuantity,
+        key: &CommandKey,
+    ) -> Result<Idempotent, StoreError> {
+        let (product, pieces) = (super::id(id.0), quantity.pieces());
+        let with_keys = self.products.clone_with_type::<ProductWithKeys>();
+        for tried in 0..MAX_TRIES {
             tokio::time::sleep(PAUSE * tried).await;
+            // The key, its absence and the room for the pieces are all checked by the update that adds them.
             let room = doc! {
-                "_id": product, "keys.key": { "$ne": keys::name(key) }, "available": { "$lte": Stock::MAX - pieces },
+                "_id": product, "keys.key": { "$ne": keys::stored_key(key) }, "available": { "$lte": Stock::MAX - pieces },
             };
-            let delivered = doc! {
+            let restock = doc! {
                 "$inc": { "available": pieces, "restocked": pieces }, "$push": { "keys": keys::entry(key) },
             };
-            let done = with_keys.find_one_and_update(room, delivered).return_document(ReturnDocument::After);
+            let done = with_keys.find_one_and_update(room, restock).return_document(ReturnDocument::After);
             if let Some(done) = mongodb::within(done).await? {
                 return self.restocked(product, done, key).await;
             }
-            if let Some(known) = self.recall(doc! { "_id": product }, key).await? {
+            if let Some(known) = self.replay(doc! { "_id": product }, key).await? {
                 return Ok(known);
             }
-            let too_much = doc! { "_id": product, "available": { "$lte": Stock::MAX - pieces } };
-            if mongodb::within(self.products.find_one(too_much)).await?.is_none() {
-                return Ok(Keyed::Refused);
+            let has_room = doc! { "_id": product, "available": { "$lte": Stock::MAX - pieces } };
+            if mongodb::within(self.products.find_one(has_room)).await?.is_none() {
+                return Ok(Idempotent::Refused);
             }
         }
         Err(contention())
@@ -113,27 +121,32 @@ impl Products for MongoStore {
 }
 
 impl MongoStore {
-    /// What the key was used for before.
-    async fn recall(&self, filter: Document, key: &Key) -> Result<Option<Keyed>, StoreError> {
-        let products = self.products.clone_with_type::<WithKeys>();
+    /// The outcome of a command whose key was used before; `None` where it was not.
+    async fn replay(&self, filter: Document, key: &CommandKey) -> Result<Option<Idempotent>, StoreError> {
+        let products = self.products.clone_with_type::<ProductWithKeys>();
         let Some(found) = mongodb::within(products.find_one(filter)).await? else {
             return Ok(None);
         };
-        found.recall(key)
+        found.replay(key)
     }
 
-    /// Forgets the keys that are too old, so that the document does not grow for ever.
-    async fn restocked(&self, product: bson::Uuid, done: WithKeys, key: &Key) -> Result<Keyed, StoreError> {
-        let old = keys::forgotten_before(key.at);
-        if done.has_older_than(old) {
-            let forget = doc! { "$pull": { "keys": { "at": { "$lt": old } } } };
-            mongodb::within(self.products.update_one(doc! { "_id": product }, forget)).await?;
+    /// The product as it is after a restock. Keys that need not be kept are removed, so that the document stays small.
+    async fn restocked(
+        &self,
+        product: bson::Uuid,
+        done: ProductWithKeys,
+        key: &CommandKey,
+    ) -> Result<Idempotent, StoreError> {
+        let old = keys::expired_before(key.at);
+        if done.has_keys_before(old) {
+            let remove = doc! { "$pull": { "keys": { "at": { "$lt": old } } } };
+            mongodb::within(self.products.update_one(doc! { "_id": product }, remove)).await?;
         }
-        Ok(Keyed::Done(Box::new(done.product.product()?)))
+        Ok(Idempotent::Done(Box::new(done.product.product()?)))
     }
 }
 
-fn new(product: &Product, key: Option<&Key>) -> Document {
+fn new_document(product: &Product, key: Option<&CommandKey>) -> Document {
     let mut document = doc! {
         "_id": id(product.id.0),
         "sku": product.sku.as_str(),
@@ -144,15 +157,15 @@ fn new(product: &Product, key: Option<&Key>) -> Document {
         "ops": [],
         "created_at": micros(product.created_at),
     };
-    document.extend(described(product));
+    document.extend(changeable(product));
     if let Some(key) = key {
         document.insert("created_by", keys::entry(key));
     }
     document
 }
 
-/// What a change of a product may change.
-fn described(product: &Product) -> Document {
+/// The fields that an update may change.
+fn changeable(product: &Product) -> Document {
     let price = product.price.money();
     doc! {
         "name": product.name.as_str(),
@@ -161,7 +174,7 @@ fn described(product: &Product) -> Document {
         "currency": price.currency.code(),
         "version": number(product.version),
         "updated_at": micros(product.updated_at),
-        "words": words::of(product),
+        "words": search::tokens(product),
     }
 }
 

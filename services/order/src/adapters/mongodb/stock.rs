@@ -1,15 +1,15 @@
-//! Stock, changed exactly once per step and line, however often it is tried and whoever tries it.
+//! Stock, changed exactly once per operation and product, however often and by however many processes it is tried.
 //!
-//! A product keeps the steps (`ops`) that have changed it, so that a second try finds the first. That list has to be
-//! shortened, and then a try that slept meanwhile must not count again. So a product has an `epoch` that goes up with
-//! each shortening, and a try
+//! A product lists the operations (`ops`) that have changed it, so that a second try finds the first. That list has to
+//! be pruned, and then a try that was suspended meanwhile must not count again. So a product has an `epoch` that goes
+//! up with each pruning, and a try
 //!
 //! 1. reads the product's epoch,
-//! 2. makes sure that the order still is in that step,
-//! 3. changes the stock where epoch is what it was and the step is not in the list.
+//! 2. makes sure that the order is in the operation's stage,
+//! 3. changes the stock where the epoch is the one it read and the operation is not in the list.
 //!
-//! A step is taken from the list only after its order has left it. A try that passed 2 before that read an epoch from
-//! before the shortening, so 3 does nothing.
+//! An operation is pruned only after its order has left the stage. A try that passed 2 before that has read an epoch
+//! from before the pruning, so 3 matches nothing.
 
 use std::collections::HashMap;
 
@@ -23,14 +23,14 @@ use serde::Deserialize;
 use super::{MongoStore, contention, documents::StageName};
 use crate::app::ports::StoreError;
 
-/// Steps in a product's list before it is shortened: some kilobytes, read and written with each change.
-const LISTED: usize = 64;
-/// Tries of one change; another comes only after somebody else's change of the same product.
-const TRIES: usize = 64;
+/// Operations in a product's list before it is pruned: some kilobytes, read and written with each change.
+const PRUNE_AT: usize = 64;
+/// Tries of one change; another is needed only after somebody else's change of the same product.
+const MAX_TRIES: usize = 64;
 
-/// What a product has in stock.
+/// What a product has in stock, and what is needed to change it.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Shelf {
+pub(super) struct StockLevel {
     #[serde(rename = "_id")]
     product: bson::Uuid,
     pub(super) available: i64,
@@ -39,137 +39,155 @@ pub(super) struct Shelf {
     ops: Vec<bson::Uuid>,
 }
 
-/// The shelves of some products.
-pub(super) type Shelves = HashMap<bson::Uuid, Shelf>;
+/// The stock levels of some products.
+pub(super) type StockLevels = HashMap<bson::Uuid, StockLevel>;
 
-/// A step of an order.
+/// A change of the stock of all products of an order, and the stage that the order is in meanwhile.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
+pub(super) struct Operation {
     pub(super) order: bson::Uuid,
-    pub(super) name: StageName,
-    pub(super) op: bson::Uuid,
+    pub(super) stage: StageName,
+    pub(super) id: bson::Uuid,
 }
 
-/// What came of a change.
+/// What came of changing one product's stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Changed {
-    /// It is done, now or before.
-    Done,
+pub(super) enum StockChange {
+    /// It is applied, now or before.
+    Applied,
     /// There is less than should be taken.
-    Short,
-    /// The order is not in that step any longer.
-    Over,
+    Insufficient,
+    /// The order has left the stage: the operation has been completed or aborted.
+    StageOver,
 }
 
 impl MongoStore {
-    /// The shelves of those products.
-    pub(super) async fn shelves(&self, products: &[bson::Uuid]) -> Result<Shelves, StoreError> {
-        let all = self.products.clone_with_type::<Shelf>();
+    /// The stock levels of those products.
+    pub(super) async fn stock_levels(&self, products: &[bson::Uuid]) -> Result<StockLevels, StoreError> {
+        let all = self.products.clone_with_type::<StockLevel>();
         let fields = doc! { "available": 1, "epoch": 1, "ops": 1 };
         let found = async {
             all.find(doc! { "_id": { "$in": products } }).projection(fields).await?.try_collect::<Vec<_>>().await
         };
-        Ok(mongodb::within(found).await?.into_iter().map(|shelf| (shelf.product, shelf)).collect())
+        Ok(mongodb::within(found).await?.into_iter().map(|level| (level.product, level)).collect())
     }
 
-    /// Adds pieces to a product for a step, takes them where `pieces` is negative.
+    /// Adds pieces to a product for an operation, takes them where `pieces` is negative.
     ///
-    /// `read` is what was on the shelf before the order was known to be in the step; without it both are looked up.
+    /// `read` is the level as it was before the order entered the stage, which is 1 and 2 in one; without it both
+    /// are asked for here.
     pub(super) async fn change_stock(
         &self,
-        step: Step,
+        operation: Operation,
         product: bson::Uuid,
         pieces: i64,
-        mut read: Option<Shelf>,
-    ) -> Result<Changed, StoreError> {
-        for _ in 0..TRIES {
-            let known = match read.take() {
+        mut read: Option<StockLevel>,
+    ) -> Result<StockChange, StoreError> {
+        for _ in 0..MAX_TRIES {
+            // Good for the first try only: where that matches nothing, the level has changed.
+            let level = match read.take() {
                 Some(read) => read,
-                None => match self.shelf_of(step, product).await? {
-                    Ok(found) => found,
-                    Err(changed) => return Ok(changed),
+                None => match self.stock_level_in_stage(operation, product).await? {
+                    Ok(level) => level,
+                    Err(outcome) => return Ok(outcome),
                 },
             };
-            if known.ops.contains(&step.op) {
-                return Ok(Changed::Done);
+            if level.ops.contains(&operation.id) {
+                return Ok(StockChange::Applied);
             }
-            if known.available + pieces < 0 {
-                return Ok(Changed::Short);
+            if level.available + pieces < 0 {
+                return Ok(StockChange::Insufficient);
             }
-            let mut filter = doc! { "_id": product, "epoch": known.epoch, "ops": { "$ne": step.op } };
+            let mut filter = doc! { "_id": product, "epoch": level.epoch, "ops": { "$ne": operation.id } };
             if pieces < 0 {
+                // Others may have taken some since the level was read: it is the update that keeps stock above zero.
                 filter.insert("available", doc! { "$gte": -pieces });
             }
-            let change = doc! { "$inc": { "available": pieces }, "$push": { "ops": step.op } };
+            let change = doc! { "$inc": { "available": pieces }, "$push": { "ops": operation.id } };
             if mongodb::within(self.products.update_one(filter, change)).await?.matched_count == 1 {
-                if known.ops.len() >= LISTED {
-                    self.shorten(&known).await;
+                if level.ops.len() >= PRUNE_AT {
+                    self.prune(&level).await;
                 }
-                return Ok(Changed::Done);
+                return Ok(StockChange::Applied);
             }
+            // Pruned, undone, applied by another process, or sold out meanwhile: the next try sees which.
         }
         Err(contention())
     }
 
-    /// The shelf, read before the order was seen to be in the step.
-    async fn shelf_of(&self, step: Step, product: bson::Uuid) -> Result<Result<Shelf, Changed>, StoreError> {
-        let Some(found) = self.shelves(&[product]).await?.remove(&product) else {
-            return Ok(Err(Changed::Short));
+    /// The stock level, read before the order was seen to be in the stage. The other way round the operation could be
+    /// completed and pruned between the two reads, and the new epoch would let it be applied again.
+    async fn stock_level_in_stage(
+        &self,
+        operation: Operation,
+        product: bson::Uuid,
+    ) -> Result<Result<StockLevel, StockChange>, StoreError> {
+        let Some(level) = self.stock_levels(&[product]).await?.remove(&product) else {
+            return Ok(Err(StockChange::Insufficient));
         };
-        Ok(if self.is_in(step).await? { Ok(found) } else { Err(Changed::Over) })
+        Ok(if self.is_in_stage(operation).await? { Ok(level) } else { Err(StockChange::StageOver) })
     }
 
-    /// Whether the order is in that step: neither something that a majority might lose, nor something that was.
-    pub(super) async fn is_in(&self, step: Step) -> Result<bool, StoreError> {
+    /// Whether the order is in the operation's stage.
+    ///
+    /// The read is linearizable. What a majority has not got yet may be rolled back, and what a deposed primary still
+    /// believes may be over; either would let stock be changed for an operation that is not there.
+    pub(super) async fn is_in_stage(&self, operation: Operation) -> Result<bool, StoreError> {
         let orders = self.orders.clone_with_type::<Document>();
-        let there = orders
-            .find_one(doc! { "_id": step.order, "stage.op": step.op, "stage.name": step.name.name() })
-            .projection(doc! { "_id": 1 })
-            .read_concern(ReadConcern::linearizable());
-        Ok(mongodb::within(there).await?.is_some())
+        let filter = doc! { "_id": operation.order, "stage.op": operation.id, "stage.name": operation.stage.name() };
+        let found = orders.find_one(filter).projection(doc! { "_id": 1 }).read_concern(ReadConcern::linearizable());
+        Ok(mongodb::within(found).await?.is_some())
     }
 
-    /// Undoes a change, done or not: whoever sleeps before doing it finds another epoch.
-    pub(super) async fn undo(&self, step: Step, product: bson::Uuid, pieces: i64) -> Result<(), StoreError> {
-        for _ in 0..TRIES {
-            let done = doc! { "_id": product, "ops": step.op };
-            let undo = doc! { "$inc": { "available": -pieces, "epoch": 1_i64 }, "$pull": { "ops": step.op } };
-            if mongodb::within(self.products.update_one(done, undo)).await?.matched_count == 1 {
+    /// Undoes an operation on a product, whether it was applied or not, and makes sure that it never is again.
+    ///
+    /// The order is in the stage `aborting` by now. A try that began before finds another epoch; one that begins later
+    /// finds the order in another stage.
+    pub(super) async fn undo(&self, operation: Operation, product: bson::Uuid, pieces: i64) -> Result<(), StoreError> {
+        for _ in 0..MAX_TRIES {
+            // Applied: taken back once, since the same update removes it from the list.
+            let applied = doc! { "_id": product, "ops": operation.id };
+            let undo = doc! { "$inc": { "available": -pieces, "epoch": 1_i64 }, "$pull": { "ops": operation.id } };
+            if mongodb::within(self.products.update_one(applied, undo)).await?.matched_count == 1 {
                 return Ok(());
             }
-            let never = doc! { "_id": product, "ops": { "$ne": step.op } };
+            // Not applied, or undone before: the new epoch fences off a try that is suspended right before its update.
+            let not_applied = doc! { "_id": product, "ops": { "$ne": operation.id } };
             let fence = doc! { "$inc": { "epoch": 1_i64 } };
-            if mongodb::within(self.products.update_one(never, fence)).await?.matched_count == 1 {
+            if mongodb::within(self.products.update_one(not_applied, fence)).await?.matched_count == 1 {
                 return Ok(());
             }
-            if !self.shelves(&[product]).await?.contains_key(&product) {
+            if !self.stock_levels(&[product]).await?.contains_key(&product) {
                 return Ok(());
             }
+            // Applied between the two updates: the next round undoes it.
         }
         Err(contention())
     }
 
-    /// Takes the steps that are over from a product's list. What fails here is done by the next change.
-    async fn shorten(&self, known: &Shelf) {
-        let shorten = async {
+    /// Removes operations that are over from a product's list. What fails here is done after the next change.
+    async fn prune(&self, level: &StockLevel) {
+        let prune = async {
             let orders = self.orders.clone_with_type::<Document>();
-            let under_way = doc! { "stage.op": { "$in": &known.ops } };
-            let found = async {
-                orders.find(under_way).projection(doc! { "stage.op": 1 }).await?.try_collect::<Vec<_>>().await
-            };
+            // A majority had the order in its stage before the product had the operation: an operation that no order
+            // names is over, and not one that has not begun.
+            let filter = doc! { "stage.op": { "$in": &level.ops } };
+            let found =
+                async { orders.find(filter).projection(doc! { "stage.op": 1 }).await?.try_collect::<Vec<_>>().await };
             let open: Vec<Document> = mongodb::within(found).await?;
             let open: Vec<&Bson> =
                 open.iter().filter_map(|order| order.get_document("stage").ok()?.get("op")).collect();
-            let over: Vec<Bson> = known.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
+            let over: Vec<Bson> = level.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
             if over.is_empty() {
                 return Ok(());
             }
             let update = doc! { "$pull": { "ops": { "$in": over } }, "$inc": { "epoch": 1_i64 } };
-            mongodb::within(self.products.update_one(doc! { "_id": known.product }, update)).await.map(drop)
+            mongodb::within(self.products.update_one(doc! { "_id": level.product }, update)).await.map(drop)
         };
-        let shortened: Result<(), mongodb::Error> = shorten.await;
-        if let Err(error) = shortened {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a product's list of steps stays long");
+        let pruned: Result<(), mongodb::Error> = prune.await;
+        if let Err(error) = pruned {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(product.id = %level.product, error, "cannot prune a product's list of operations");
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     rows::{Columns, OrderRow, blob, count, items_json, number, uuid},
 };
 use crate::{
-    app::ports::{Behind, Orders, Owner, Placed, Saved, Shortage, StoreError},
+    app::ports::{After, Orders, Owner, Placed, Saved, Shortage, StoreError},
     domain::{
         ids::{OrderId, UserId},
         order::Order,
@@ -53,6 +53,7 @@ impl Orders for SqliteStore {
                 None => Placed::AccountClosing,
             });
         }
+        // An early return drops the transaction, and what was reserved or inserted with it.
         let short = reserve(&mut tx, order, &items).await?;
         if !short.is_empty() {
             return Ok(Placed::Shortage(short));
@@ -70,8 +71,8 @@ impl Orders for SqliteStore {
         row.map(OrderRow::order).transpose()
     }
 
-    async fn list(&self, owner: Owner, behind: Option<Behind>, limit: u32) -> Result<Vec<Order>, StoreError> {
-        let (time, id) = behind.map_or((i64::MAX, Vec::new()), |b| (micros(b.created_at), blob(b.id.0)));
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, StoreError> {
+        let (time, id) = after.map_or((i64::MAX, Vec::new()), |after| (micros(after.created_at), blob(after.id.0)));
         let query = match owner {
             Owner::All => sqlx::query_as(
                 "SELECT * FROM orders WHERE (created_at, id) < (?1, ?2) ORDER BY created_at DESC, id DESC LIMIT ?3",
@@ -98,11 +99,12 @@ impl Orders for SqliteStore {
     ) -> Result<Saved, StoreError> {
         let mut tx = self.database.begin().await?;
         if !update(&mut tx, order, expected).await? {
-            return Ok(Saved::Conflict);
+            return Ok(Saved::Stale);
         }
         if release_stock {
             sqlx::query(RELEASE).bind(items_json(&order.items)?).execute(&mut *tx).await?;
         }
+        // Last, when all else has succeeded; a duplicate drops the transaction and with it the change.
         if record(&mut tx, &effects).await? == Recorded::Duplicate {
             return Ok(Saved::Duplicate);
         }
@@ -131,30 +133,30 @@ impl Orders for SqliteStore {
         orders(rows)
     }
 
-    async fn of_user_in(&self, user: UserId, states: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
+    async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
         let ids: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT id FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2)) LIMIT ?3",
         )
         .bind(blob(user.0))
-        .bind(names(states))
+        .bind(names(statuses))
         .bind(limit)
         .fetch_all(&self.database.read)
         .await?;
         ids.iter().map(|id| uuid(id, "order id").map(OrderId)).collect()
     }
 
-    async fn count_of_user_in(&self, user: UserId, states: &[Status]) -> Result<u64, StoreError> {
+    async fn count_of_user_in(&self, user: UserId, statuses: &[Status]) -> Result<u64, StoreError> {
         let n: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2))",
         )
         .bind(blob(user.0))
-        .bind(names(states))
+        .bind(names(statuses))
         .fetch_one(&self.database.read)
         .await?;
         Ok(count(n))
     }
 
-    async fn note(&self, receipt: Receipt) -> Result<(), StoreError> {
+    async fn record_receipt(&self, receipt: Receipt) -> Result<(), StoreError> {
         let effects = Effects { events: Vec::new(), receipt: Some(receipt) };
         let mut tx = self.database.begin().await?;
         if record(&mut tx, &effects).await? == Recorded::First {
@@ -174,8 +176,8 @@ impl SqliteStore {
     }
 }
 
-/// Reserves what there is, and says which lines it was too little for. If there are any, the transaction must not
-/// be committed.
+/// Reserves the lines, and returns those that there is too little for. If there are any, the transaction must not be
+/// committed.
 async fn reserve(tx: &mut SqliteConnection, order: &Order, items: &str) -> Result<Vec<Shortage>, StoreError> {
     let reserved: Vec<Vec<u8>> = sqlx::query_scalar(RESERVE).bind(items).fetch_all(&mut *tx).await?;
     if reserved.len() == order.items.len() {
@@ -242,8 +244,8 @@ fn orders(rows: Vec<OrderRow>) -> Result<Vec<Order>, StoreError> {
     rows.into_iter().map(OrderRow::order).collect()
 }
 
-/// Names of states as a JSON array.
-fn names(states: &[Status]) -> String {
-    let names: Vec<&str> = states.iter().map(|status| status.name()).collect();
+/// The names of the statuses as a JSON array.
+fn names(statuses: &[Status]) -> String {
+    let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
     serde_json::Value::from(names).to_string()
 }

@@ -11,16 +11,16 @@ use super::{
     rows::{blob, number, product, product_columns, uuid},
 };
 use crate::{
-    app::ports::{Key, Keyed, Products, StoreError},
+    app::ports::{CommandKey, Idempotent, Products, StoreError},
     domain::{
         ids::ProductId,
         product::Product,
-        values::{Delivery, Sku, Stock},
+        values::{RestockQuantity, Sku, Stock},
     },
 };
 
-/// How long a key is remembered: more than the day that is promised.
-const REMEMBERED: Duration = Duration::from_hours(48);
+/// How long a key is kept: longer than the day that is promised.
+const KEY_RETENTION: Duration = Duration::from_hours(48);
 
 const INSERT: &str = "INSERT INTO products
         (id, sku, name, description, price, currency, version, available, stocked, created_at, updated_at)
@@ -31,21 +31,21 @@ const RESTOCK: &str = "UPDATE products SET available = available + ?2, restocked
 
 #[async_trait]
 impl Products for SqliteStore {
-    async fn create(&self, product: &Product, key: Option<&Key>) -> Result<Keyed, StoreError> {
+    async fn create(&self, product: &Product, key: Option<&CommandKey>) -> Result<Idempotent, StoreError> {
         let mut tx = self.database.begin().await?;
         if let Some(key) = key
-            && let Some(known) = recall(&mut tx, key).await?
+            && let Some(known) = replay(&mut tx, key).await?
         {
             return Ok(known);
         }
         if !insert(&mut tx, product).await? {
-            return Ok(Keyed::Refused);
+            return Ok(Idempotent::Refused);
         }
         if let Some(key) = key {
-            remember(&mut tx, key, product.id).await?;
+            record_key(&mut tx, key, product.id).await?;
         }
         tx.commit().await?;
-        Ok(Keyed::Done(Box::new(product.clone())))
+        Ok(Idempotent::Done(Box::new(product.clone())))
     }
 
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
@@ -69,8 +69,8 @@ impl Products for SqliteStore {
         products(&rows)
     }
 
-    async fn list(&self, words: &[String], behind: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
-        let query = if words.is_empty() {
+    async fn list(&self, tokens: &[String], after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
+        let query = if tokens.is_empty() {
             sqlx::query(concat!("SELECT ", product_columns!(), " FROM products WHERE sku > ?1 ORDER BY sku LIMIT ?2"))
         } else {
             sqlx::query(concat!(
@@ -81,8 +81,8 @@ impl Products for SqliteStore {
                  ORDER BY sku LIMIT ?2"
             ))
         };
-        let query = query.bind(behind.map_or("", Sku::as_str)).bind(limit);
-        let query = if words.is_empty() { query } else { query.bind(phrases(words)) };
+        let query = query.bind(after.map_or("", Sku::as_str)).bind(limit);
+        let query = if tokens.is_empty() { query } else { query.bind(match_expression(tokens)) };
         products(&query.fetch_all(&self.database.read).await?)
     }
 
@@ -105,20 +105,25 @@ impl Products for SqliteStore {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn restock(&self, id: ProductId, delivery: Delivery, key: &Key) -> Result<Keyed, StoreError> {
+    async fn restock(
+        &self,
+        id: ProductId,
+        quantity: RestockQuantity,
+        key: &CommandKey,
+    ) -> Result<Idempotent, StoreError> {
         let mut tx = self.database.begin().await?;
-        if let Some(known) = recall(&mut tx, key).await? {
+        if let Some(known) = replay(&mut tx, key).await? {
             return Ok(known);
         }
         let done =
-            sqlx::query(RESTOCK).bind(blob(id.0)).bind(delivery.pieces()).bind(Stock::MAX).execute(&mut *tx).await?;
+            sqlx::query(RESTOCK).bind(blob(id.0)).bind(quantity.pieces()).bind(Stock::MAX).execute(&mut *tx).await?;
         if done.rows_affected() == 0 {
-            return Ok(Keyed::Refused);
+            return Ok(Idempotent::Refused);
         }
-        remember(&mut tx, key, id).await?;
+        record_key(&mut tx, key, id).await?;
         let product = existing(&mut tx, id).await?;
         tx.commit().await?;
-        Ok(Keyed::Done(product))
+        Ok(Idempotent::Done(product))
     }
 }
 
@@ -153,8 +158,8 @@ async fn existing(tx: &mut SqliteConnection, id: ProductId) -> Result<Box<Produc
     find(tx, id).await?.map(Box::new).ok_or(corrupt("reference to a product"))
 }
 
-/// What the key was used for before.
-async fn recall(tx: &mut SqliteConnection, key: &Key) -> Result<Option<Keyed>, StoreError> {
+/// The outcome of a command whose key was used before; `None` where it was not.
+async fn replay(tx: &mut SqliteConnection, key: &CommandKey) -> Result<Option<Idempotent>, StoreError> {
     let row: Option<(Vec<u8>, Vec<u8>)> =
         sqlx::query_as("SELECT digest, product_id FROM commands WHERE user_id = ?1 AND command = ?2 AND key = ?3")
             .bind(blob(key.user.0))
@@ -166,16 +171,17 @@ async fn recall(tx: &mut SqliteConnection, key: &Key) -> Result<Option<Keyed>, S
         return Ok(None);
     };
     if digest != key.digest {
-        return Ok(Some(Keyed::OtherBody));
+        return Ok(Some(Idempotent::KeyReused));
     }
     let id = uuid(&id, "product id")?;
-    Ok(Some(Keyed::Replayed(existing(tx, ProductId(id)).await?)))
+    Ok(Some(Idempotent::Replayed(existing(tx, ProductId(id)).await?)))
 }
 
-/// Remembers the key, and forgets two of those that are too old, so that the table does not grow for ever.
-async fn remember(tx: &mut SqliteConnection, key: &Key, id: ProductId) -> Result<(), StoreError> {
+/// Stores the key, and deletes two of those that need not be kept, so that the table does not grow without end and no
+/// command pays for many.
+async fn record_key(tx: &mut SqliteConnection, key: &CommandKey, id: ProductId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM commands WHERE seq IN (SELECT seq FROM commands WHERE at < ?1 ORDER BY at LIMIT 2)")
-        .bind(micros(key.at - REMEMBERED))
+        .bind(micros(key.at - KEY_RETENTION))
         .execute(&mut *tx)
         .await?;
     sqlx::query("INSERT INTO commands (user_id, command, key, digest, product_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
@@ -194,19 +200,19 @@ fn products(rows: &[SqliteRow]) -> Result<Vec<Product>, StoreError> {
     rows.iter().map(product).collect()
 }
 
-/// Each word as a quoted phrase of which the last token is a beginning; all of them must match.
-fn phrases(words: &[String]) -> String {
-    let quote = |word: &String| format!("\"{}\"*", word.replace('"', "\"\""));
-    words.iter().map(quote).collect::<Vec<_>>().join(" AND ")
+/// The FTS5 expression that all tokens match: each is a quoted phrase, of which the last word may go on.
+fn match_expression(tokens: &[String]) -> String {
+    let quote = |token: &String| format!("\"{}\"*", token.replace('"', "\"\""));
+    tokens.iter().map(quote).collect::<Vec<_>>().join(" AND ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::phrases;
+    use super::match_expression;
 
     #[test]
-    fn what_is_looked_for_is_no_query_language() {
-        let words = ["sal\"t".to_owned(), "NOT".to_owned()];
-        assert_eq!(phrases(&words), r#""sal""t"* AND "NOT"*"#);
+    fn what_is_searched_for_is_no_query_language() {
+        let tokens = ["sal\"t".to_owned(), "NOT".to_owned()];
+        assert_eq!(match_expression(&tokens), r#""sal""t"* AND "NOT"*"#);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         basket::Item,
         ids::{OrderId, ProductId, UserId},
-        order::{FollowUp, Order, Origin, Payment, State},
+        order::{Order, Origin, Payment, Schedule, State},
         product::Product,
         status::{PaymentStatus, Reason, Status},
         values::{Description, Name, PaymentToken, Price, Quantity, Sku},
@@ -118,7 +118,7 @@ impl OrderRow {
             digest: self.digest.try_into().map_err(|_| corrupt("digest"))?,
             origin: Origin { traceparent: self.traceparent, tracestate: self.tracestate, canary: self.canary },
             version: count(self.version),
-            follow_up: self.due_at.map(|due_at| FollowUp { due_at: from_micros(due_at), attempts }),
+            schedule: self.due_at.map(|due_at| Schedule { due_at: from_micros(due_at), attempts }),
             created_at: from_micros(self.created_at),
             updated_at: from_micros(self.updated_at),
         }))
@@ -158,7 +158,7 @@ pub(super) fn product(row: &SqliteRow) -> Result<Product, StoreError> {
     })
 }
 
-/// What an order's row says beside what never changes.
+/// The columns of an order that may change.
 pub(super) struct Columns {
     pub status: &'static str,
     pub reason: Option<&'static str>,
@@ -180,8 +180,8 @@ impl Columns {
             payment_status: order.payment.map(|payment| payment.status.name()),
             payment_token: order.token.as_ref().map(|token| token.expose().to_owned()),
             version: number(order.version),
-            due_at: order.follow_up.map(|next| micros(next.due_at)),
-            attempts: order.follow_up.map_or(0, |next| i64::from(next.attempts)),
+            due_at: order.schedule.map(|schedule| micros(schedule.due_at)),
+            attempts: order.schedule.map_or(0, |schedule| i64::from(schedule.attempts)),
             updated_at: micros(order.updated_at),
         }
     }

@@ -11,17 +11,17 @@ use crate::{
         basket::Line,
         ids::ProductId,
         product::Change,
-        values::{Delivery, Description, Name, PaymentToken, Price, Quantity, Sku, Stock},
+        values::{Description, Name, PaymentToken, Price, Quantity, RestockQuantity, Sku, Stock},
     },
 };
 
-/// Most lines of an order.
-const LINES: usize = 50;
+/// The most lines of an order.
+const MAX_LINES: usize = 50;
 
 /// The body of `POST /v1/orders`.
 pub(super) fn order(body: &Node) -> Result<(Vec<Line>, PaymentToken), Error> {
     body.read(|order| {
-        let lines = order.list("items", 1..=LINES, line);
+        let lines = order.list("items", 1..=MAX_LINES, line);
         let token = order.required("payment_token", json::text(PaymentToken::parse));
         Some((lines?, token?))
     })
@@ -69,6 +69,6 @@ fn price(price: &mut Object<'_>) -> Option<Price> {
 }
 
 /// The body of `POST /v1/products/{id}/restock`.
-pub(super) fn delivery(body: &Node) -> Result<Delivery, Error> {
-    body.read(|restock| restock.required("quantity", json::integer(Delivery::parse)))
+pub(super) fn restock(body: &Node) -> Result<RestockQuantity, Error> {
+    body.read(|restock| restock.required("quantity", json::integer(RestockQuantity::parse)))
 }

@@ -1,4 +1,4 @@
-//! Routes for the other services and the operators' tool, by service credential.
+//! Routes for the other services and the operators' tool, which authenticate by service credential.
 
 use auth::Caller;
 use axum::{Json, extract::State};
@@ -11,7 +11,7 @@ use crate::domain::ids::UserId;
 
 /// The user service.
 pub(super) const USER: &str = "user";
-/// The tool.
+/// The operators' tool.
 pub(super) const TRIREME: &str = "trireme";
 
 pub(super) async fn close_account(

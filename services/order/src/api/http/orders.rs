@@ -18,9 +18,8 @@ use super::{
 use crate::{
     app::{
         orders::Caller,
-        place_order::{Ordered, Wish},
-        ports::{Behind, Owner},
-        sweep,
+        place_order::{PlaceOrder, PlacedOrder},
+        ports::{After, Owner},
     },
     domain::{
         ids::{OrderId, UserId},
@@ -37,17 +36,16 @@ pub(super) async fn place(
 ) -> Result<Response, Error> {
     let node = payload.json().await?;
     let (lines, token) = body::order(&node)?;
-    let wish =
-        Wish { user: caller.user, key: key.to_string(), digest: node.digest(), lines, token, origin: sweep::origin() };
-    let Ordered { order, replayed } = api.app.place_order(wish).await?;
+    let command = PlaceOrder { user: caller.user, key: key.to_string(), digest: node.digest(), lines, token };
+    let PlacedOrder { order, replayed } = api.app.place_order(command).await?;
     let location = format!("/v1/orders/{}", order.id);
-    let answer = |status| answer(status, &order);
+    let response = |status| response(status, &order);
     Ok(match (replayed, order.status) {
-        (true, _) => ([(REPLAYED, "true")], answer(StatusCode::OK)).into_response(),
+        (true, _) => ([(REPLAYED, "true")], response(StatusCode::OK)).into_response(),
         (false, Status::Pending | Status::Abandoning) => {
-            ([(header::LOCATION, location)], answer(StatusCode::ACCEPTED)).into_response()
+            ([(header::LOCATION, location)], response(StatusCode::ACCEPTED)).into_response()
         }
-        (false, _) => ([(header::LOCATION, location)], answer(StatusCode::CREATED)).into_response(),
+        (false, _) => ([(header::LOCATION, location)], response(StatusCode::CREATED)).into_response(),
     })
 }
 
@@ -58,7 +56,7 @@ pub(super) async fn get(
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Error> {
     let order = api.app.order(caller, id.0).await?;
-    Ok(if_none_match.answer(order.version, || answer(StatusCode::OK, &order)))
+    Ok(if_none_match.answer(order.version, || response(StatusCode::OK, &order)))
 }
 
 pub(super) async fn list(Reader(caller): Reader, State(api): State<Api>, uri: Uri) -> Result<Response, Error> {
@@ -66,8 +64,9 @@ pub(super) async fn list(Reader(caller): Reader, State(api): State<Api>, uri: Ur
     let owner = owner(caller, params.text("user_id"))?;
     let page = params.page();
     params.finish()?;
-    let behind = page.cursor.as_deref().map(behind).transpose()?;
-    let orders = api.app.list_orders(owner, behind, page.limit + 1).await?;
+    let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
+    // One more than the page holds says whether there is a next one.
+    let orders = api.app.list_orders(owner, after, page.limit + 1).await?;
     Ok(chassis::http::list(&page, &orders, OrderView::from, |order| cursor(order)))
 }
 
@@ -88,9 +87,9 @@ fn owner(caller: Caller, user_id: Option<String>) -> Result<Owner, Error> {
 }
 
 pub(super) async fn cancel(Writer(caller): Writer, State(api): State<Api>, id: Id<OrderId>) -> Result<Response, Error> {
-    let called_off = api.app.cancel_order(caller, id.0).await?;
-    let status = if called_off.done { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(answer(status, &called_off.order))
+    let cancellation = api.app.cancel_order(caller, id.0).await?;
+    let status = if cancellation.done { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(response(status, &cancellation.order))
 }
 
 pub(super) async fn fulfil(
@@ -99,25 +98,25 @@ pub(super) async fn fulfil(
     id: Id<OrderId>,
 ) -> Result<Response, Error> {
     let order = api.app.fulfil_order(caller, id.0).await?;
-    Ok(answer(StatusCode::OK, &order))
+    Ok(response(StatusCode::OK, &order))
 }
 
-fn answer(status: StatusCode, order: &Order) -> Response {
+fn response(status: StatusCode, order: &Order) -> Response {
     resource(status, order.version, &OrderView::from(order))
 }
 
-/// The place just behind an order, for a cursor.
+/// The cursor of the page after an order.
 fn cursor(order: &Order) -> String {
     format!("{} {}", clock::micros(order.created_at), order.id)
 }
 
-fn behind(cursor: &str) -> Result<Behind, Error> {
-    let read = |cursor: &str| {
+fn parse_cursor(cursor: &str) -> Result<After, Error> {
+    let parse = |cursor: &str| {
         let (micros, id) = cursor.split_once(' ')?;
         let micros: i64 = micros.parse().ok()?;
         let nanos = i128::from(micros) * 1000;
         let created_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
-        Some(Behind { created_at, id: OrderId(Uuid::try_parse(id).ok()?) })
+        Some(After { created_at, id: OrderId(Uuid::try_parse(id).ok()?) })
     };
-    read(cursor).ok_or_else(|| Error::malformed_parameter("cursor", "is not one of ours"))
+    parse(cursor).ok_or_else(|| Error::malformed_parameter("cursor", "is not one of ours"))
 }

@@ -11,31 +11,32 @@ use error::Error;
 
 use super::{Api, body, caller::WritingOperator, view::ProductView};
 use crate::{
-    app::{orders::Caller, ports::Key},
+    app::{orders::Caller, ports::CommandKey},
     domain::{ids::ProductId, product::Product, values::Sku},
 };
 
-/// Longest query in characters.
-const QUERY: usize = 200;
-/// What a cursor of this list begins with, so that another list's does not fit.
-const CURSOR: &str = "sku:";
+/// The most characters in a query.
+const MAX_QUERY: usize = 200;
+/// What a cursor of this list begins with, so that another list's is refused.
+const CURSOR_PREFIX: &str = "sku:";
 
 pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri);
     let query = params.text("query").unwrap_or_default();
     let page = params.page();
     params.finish()?;
-    if query.chars().count() > QUERY {
-        return Err(Error::malformed_parameter("query", format!("must be at most {QUERY} characters")));
+    if query.chars().count() > MAX_QUERY {
+        return Err(Error::malformed_parameter("query", format!("must be at most {MAX_QUERY} characters")));
     }
-    let behind = page.cursor.as_deref().map(behind).transpose()?;
-    let products = api.app.list_products(&query, behind.as_ref(), page.limit + 1).await?;
+    let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
+    // One more than the page holds says whether there is a next one.
+    let products = api.app.list_products(&query, after.as_ref(), page.limit + 1).await?;
     Ok(chassis::http::list(&page, products, ProductView::from, cursor))
 }
 
 pub(super) async fn get(State(api): State<Api>, id: Id<ProductId>) -> Result<Response, Error> {
     let product = api.app.product(id.0).await?;
-    Ok(answer(StatusCode::OK, product))
+    Ok(response(StatusCode::OK, product))
 }
 
 pub(super) async fn create(
@@ -46,10 +47,10 @@ pub(super) async fn create(
 ) -> Result<Response, Error> {
     let node = payload.json().await?;
     let new = body::product(&node)?;
-    let key = command(caller, "POST /v1/products", key.as_str(), node.digest(), &api.app.clock);
+    let key = command_key(caller, "POST /v1/products", key.as_str(), node.digest(), &api.app.clock);
     let (product, replayed) = api.app.create_product(new, &key).await?;
     let location = [(header::LOCATION, format!("/v1/products/{}", product.id))];
-    Ok(if replayed { replay(product) } else { (location, answer(StatusCode::CREATED, product)).into_response() })
+    Ok(if replayed { replay(product) } else { (location, response(StatusCode::CREATED, product)).into_response() })
 }
 
 pub(super) async fn change(
@@ -63,7 +64,7 @@ pub(super) async fn change(
     let if_match = if_match.required()?;
     let change = body::change(&payload.json().await?)?;
     let product = api.app.change_product(id.0, change, |version| if_match.matches(version)).await?;
-    Ok(answer(StatusCode::OK, product))
+    Ok(response(StatusCode::OK, product))
 }
 
 pub(super) async fn restock(
@@ -76,31 +77,31 @@ pub(super) async fn restock(
     api.app.product(id.0).await?;
     let key = IdempotencyKey::of(&headers)?;
     let node = payload.json().await?;
-    let delivery = body::delivery(&node)?;
+    let quantity = body::restock(&node)?;
     let path = format!("POST /v1/products/{}/restock", id.0);
-    let key = command(caller, &path, key.as_str(), node.digest(), &api.app.clock);
-    let (product, replayed) = api.app.restock_product(id.0, delivery, &key).await?;
-    Ok(if replayed { replay(product) } else { answer(StatusCode::OK, product) })
+    let key = command_key(caller, &path, key.as_str(), node.digest(), &api.app.clock);
+    let (product, replayed) = api.app.restock_product(id.0, quantity, &key).await?;
+    Ok(if replayed { replay(product) } else { response(StatusCode::OK, product) })
 }
 
-/// The place just behind a product, for a cursor.
+/// The cursor of the page after a product.
 fn cursor(product: &Product) -> String {
-    format!("{CURSOR}{}", product.sku)
+    format!("{CURSOR_PREFIX}{}", product.sku)
 }
 
-fn behind(cursor: &str) -> Result<Sku, Error> {
-    let sku = cursor.strip_prefix(CURSOR).and_then(|sku| Sku::parse(sku).ok());
+fn parse_cursor(cursor: &str) -> Result<Sku, Error> {
+    let sku = cursor.strip_prefix(CURSOR_PREFIX).and_then(|sku| Sku::parse(sku).ok());
     sku.ok_or_else(|| Error::malformed_parameter("cursor", "is not one of ours"))
 }
 
-fn command(caller: Caller, command: &str, key: &str, digest: [u8; 32], clock: &SharedClock) -> Key {
-    Key { user: caller.user, command: command.to_owned(), key: key.to_owned(), digest, at: clock.now() }
+fn command_key(caller: Caller, command: &str, key: &str, digest: [u8; 32], clock: &SharedClock) -> CommandKey {
+    CommandKey { user: caller.user, command: command.to_owned(), key: key.to_owned(), digest, at: clock.now() }
 }
 
-fn answer(status: StatusCode, product: Product) -> Response {
+fn response(status: StatusCode, product: Product) -> Response {
     resource(status, product.version, &ProductView::from(product))
 }
 
 fn replay(product: Product) -> Response {
-    ([(REPLAYED, "true")], answer(StatusCode::OK, product)).into_response()
+    ([(REPLAYED, "true")], response(StatusCode::OK, product)).into_response()
 }

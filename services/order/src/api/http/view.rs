@@ -79,7 +79,7 @@ impl From<&Order> for OrderView {
         Self {
             id: order.id.to_string(),
             user_id: order.user.to_string(),
-            status: order.status.shown(),
+            status: order.status.public_name(),
             reason: order.reason.map(Reason::name),
             items: order.items.iter().map(item).collect(),
             total: order.total,
@@ -97,11 +97,11 @@ impl From<order::Payment> for PaymentView {
     }
 }
 
-/// The audit, as the tool reads it.
+/// The audit as the operators' tool reads it.
 pub(super) fn audit(totals: &Totals) -> serde_json::Value {
     let by_status: serde_json::Map<_, _> =
         totals.orders.iter().map(|(status, n)| (status.name().to_owned(), (*n).into())).collect();
-    let unsettled: u64 = totals.orders.iter().filter(|(s, _)| s.is_under_way()).map(|(_, n)| n).sum();
+    let unsettled: u64 = totals.orders.iter().filter(|(s, _)| s.is_in_progress()).map(|(_, n)| n).sum();
     let violations: Vec<_> = totals
         .violations
         .iter()

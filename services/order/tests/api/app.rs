@@ -13,7 +13,7 @@ use order::{
         sqlite::{SqliteStore, open},
     },
     api,
-    app::{App, Times, follow_up, shelf::Shelf, tokens::Tokens},
+    app::{App, Timeouts, follow_up, product_cache::ProductCache, token_cache::TokenCache},
 };
 use serde_json::{Value, json};
 use testkit::ManualClock;
@@ -21,15 +21,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::payment::Payments;
+use crate::payment::FakePayments;
 
 pub const SECRET: &str = "a secret that the services share";
 
 /// The service.
-pub struct Shop {
+pub struct TestApp {
     pub router: Router,
-    pub app: Arc<App>,
-    pub payments: Payments,
+    pub use_cases: Arc<App>,
+    pub payments: FakePayments,
     pub clock: ManualClock,
     pub outbox: sqlite::Outbox,
     signer: Signer,
@@ -37,42 +37,42 @@ pub struct Shop {
     stop: CancellationToken,
 }
 
-/// Somebody with a token.
+/// An account with its access token.
 #[derive(Clone)]
-pub struct Person {
+pub struct Account {
     pub id: Uuid,
     pub token: String,
 }
 
-/// What a test asks.
-pub struct Ask<'a> {
-    shop: &'a Shop,
+/// A request that is being built.
+pub struct TestRequest<'a> {
+    app: &'a TestApp,
     request: http::request::Builder,
     body: Vec<u8>,
 }
 
-/// What the service answers.
+/// The service's response.
 #[derive(Debug)]
-pub struct Told {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Value,
 }
 
-impl Shop {
-    /// A shop that waits for payment as long as in production.
-    pub async fn open() -> Self {
-        Self::open_with(Duration::from_secs(3)).await
+impl TestApp {
+    /// A service that waits for payment as long as in production.
+    pub async fn start() -> Self {
+        Self::start_with(Duration::from_secs(3)).await
     }
 
-    /// A shop that hardly waits for payment.
-    pub async fn impatient() -> Self {
-        Self::open_with(Duration::from_millis(250)).await
+    /// A service that hardly waits for payment.
+    pub async fn with_short_wait() -> Self {
+        Self::start_with(Duration::from_millis(250)).await
     }
 
-    async fn open_with(wait: Duration) -> Self {
+    async fn start_with(payment_wait: Duration) -> Self {
         let (clock, tracker, stop) = (ManualClock::at_now(), TaskTracker::new(), CancellationToken::new());
-        let payments = Payments::default();
+        let payments = FakePayments::default();
         let address = payments.serve(&tracker).await;
         // The breaker and the budget have their own tests; here they would make answers depend on each other.
         let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
@@ -84,42 +84,42 @@ impl Shop {
         let store = Arc::new(SqliteStore::new(database, Wake::default()));
         let (follow_ups, worker) = follow_up::queue();
         let cache: Arc<dyn cache::Store> = Arc::new(cache::Memory::new(clock::system()));
-        let app = Arc::new(App {
+        let use_cases = Arc::new(App {
             orders: store.clone(),
             products: store.clone(),
             accounts: store.clone(),
             audit: store,
             payments: Arc::new(PaymentClient::new(grpc)),
-            tokens: Tokens::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
-            shelf: Shelf::new(cache::Cache::new("product", cache, Shelf::policy())),
+            token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
+            product_cache: ProductCache::new(cache::Cache::new("product", cache, ProductCache::policy())),
             follow_ups,
             clock: clock.shared(),
-            times: Times { wait, patience: Duration::from_mins(15) },
+            timeouts: Timeouts { payment_wait, pending: Duration::from_mins(15) },
         });
-        tracker.spawn(worker.run(app.clone(), stop.clone()));
+        tracker.spawn(worker.run(use_cases.clone(), stop.clone()));
         let signer = Signer::from_pkcs8("test", &Signer::generate_pkcs8().unwrap()).unwrap();
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
         let verifier = Verifier::new(Arc::new(keys), clock.shared());
-        let router = api::http::router(app.clone(), verifier, SECRET);
+        let router = api::http::router(use_cases.clone(), verifier, SECRET);
         let limits =
             chassis::Limits { max_connections: 1024, max_in_flight: 1024, request_timeout: Duration::from_secs(10) };
         let router = chassis::layers(router, &limits, &chassis::Cors::default());
-        Self { router, app, payments, clock, outbox, signer, tracker, stop }
+        Self { router, use_cases, payments, clock, outbox, signer, tracker, stop }
     }
 
     /// A customer.
-    pub fn customer(&self) -> Person {
-        self.person(Role::Customer)
+    pub fn customer(&self) -> Account {
+        self.account(Role::Customer)
     }
 
     /// An operator.
-    pub fn operator(&self) -> Person {
-        self.person(Role::Operator)
+    pub fn operator(&self) -> Account {
+        self.account(Role::Operator)
     }
 
-    fn person(&self, role: Role) -> Person {
+    fn account(&self, role: Role) -> Account {
         let id = Uuid::new_v4();
-        Person { id, token: self.token(id, role, 600) }
+        Account { id, token: self.token(id, role, 600) }
     }
 
     /// A token that is good for so many seconds.
@@ -138,16 +138,16 @@ impl Shop {
         self.signer.sign(&claims).unwrap()
     }
 
-    pub fn ask(&self, method: Method, path: &str) -> Ask<'_> {
-        Ask { shop: self, request: Request::builder().method(method).uri(path), body: Vec::new() }
+    pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
+        TestRequest { app: self, request: Request::builder().method(method).uri(path), body: Vec::new() }
     }
 
-    pub fn get(&self, path: &str) -> Ask<'_> {
-        self.ask(Method::GET, path)
+    pub fn get(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::GET, path)
     }
 
-    pub fn post(&self, path: &str) -> Ask<'_> {
-        self.ask(Method::POST, path)
+    pub fn post(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::POST, path)
     }
 
     /// Adds a product over HTTP and gives its id.
@@ -160,36 +160,36 @@ impl Shop {
             "sku": sku, "name": format!("Product {sku}"), "description": "",
             "price": { "amount": amount, "currency": currency }, "stock": stock,
         });
-        let told = self.post("/v1/products").by(&self.operator()).key(sku).json(&body).send().await;
-        assert_eq!(told.status, StatusCode::CREATED, "{told:?}");
-        told.id()
+        let response = self.post("/v1/products").by(&self.operator()).key(sku).json(&body).send().await;
+        assert_eq!(response.status, StatusCode::CREATED, "{response:?}");
+        response.id()
     }
 
     pub async fn available(&self, product: &str) -> i64 {
         self.get(&format!("/v1/products/{product}")).send().await.body["available"].as_i64().unwrap()
     }
 
-    /// Asks for an order of one product.
-    pub fn order(&self, person: &Person, key: &str, product: &str, quantity: i64) -> Ask<'_> {
-        self.order_by(person, key, product, quantity, "tok_ok")
+    /// A request for an order of one product.
+    pub fn order(&self, account: &Account, key: &str, product: &str, quantity: i64) -> TestRequest<'_> {
+        self.order_by(account, key, product, quantity, "tok_ok")
     }
 
-    pub fn order_by(&self, person: &Person, key: &str, product: &str, quantity: i64, token: &str) -> Ask<'_> {
+    pub fn order_by(&self, account: &Account, key: &str, product: &str, quantity: i64, token: &str) -> TestRequest<'_> {
         let body = json!({ "items": [{ "product_id": product, "quantity": quantity }], "payment_token": token });
-        self.post("/v1/orders").by(person).key(key).json(&body)
+        self.post("/v1/orders").by(account).key(key).json(&body)
     }
 
     /// Places an order that is confirmed, and gives its id.
-    pub async fn confirmed(&self, person: &Person, product: &str) -> String {
-        let told = self.order(person, &Uuid::new_v4().to_string(), product, 1).send().await;
-        assert_eq!((told.status, told.text("status")), (StatusCode::CREATED, "confirmed"), "{told:?}");
-        told.id()
+    pub async fn confirmed(&self, account: &Account, product: &str) -> String {
+        let response = self.order(account, &Uuid::new_v4().to_string(), product, 1).send().await;
+        assert_eq!((response.status, response.text("status")), (StatusCode::CREATED, "confirmed"), "{response:?}");
+        response.id()
     }
 
     /// The status of an order.
     pub async fn status(&self, order: &str) -> String {
-        let told = self.get(&format!("/v1/orders/{order}")).by(&self.operator()).send().await;
-        told.text("status").to_owned()
+        let response = self.get(&format!("/v1/orders/{order}")).by(&self.operator()).send().await;
+        response.text("status").to_owned()
     }
 
     /// The kinds of all events so far.
@@ -198,28 +198,28 @@ impl Shop {
         claimed.into_iter().map(|row| row.event.kind).collect()
     }
 
-    /// Lets time pass and the sweeper work.
-    pub async fn later(&self, by: Duration) {
+    /// Lets time pass and runs the sweeper once.
+    pub async fn sweep_after(&self, by: Duration) {
         self.clock.advance(by);
-        self.app.sweep(&self.stop).await.unwrap();
+        self.use_cases.sweep(&self.stop).await.unwrap();
     }
 }
 
-impl Drop for Shop {
+impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
         self.tracker.close();
     }
 }
 
-impl Ask<'_> {
+impl TestRequest<'_> {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
         self
     }
 
-    pub fn by(self, person: &Person) -> Self {
-        self.header("authorization", &format!("Bearer {}", person.token))
+    pub fn by(self, account: &Account) -> Self {
+        self.header("authorization", &format!("Bearer {}", account.token))
     }
 
     pub fn by_service(self, name: &str) -> Self {
@@ -237,22 +237,22 @@ impl Ask<'_> {
 
     /// A body that says it is JSON.
     pub fn raw(self, body: &[u8]) -> Self {
-        let mut ask = self.header("content-type", "application/json");
-        body.clone_into(&mut ask.body);
-        ask
+        let mut request = self.header("content-type", "application/json");
+        body.clone_into(&mut request.body);
+        request
     }
 
-    pub async fn send(self) -> Told {
+    pub async fn send(self) -> TestResponse {
         let request = self.request.body(Body::from(self.body)).unwrap();
-        let response = self.shop.router.clone().oneshot(request).await.unwrap();
+        let response = self.app.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        Told { status: parts.status, headers: parts.headers, body }
+        TestResponse { status: parts.status, headers: parts.headers, body }
     }
 }
 
-impl Told {
+impl TestResponse {
     pub fn id(&self) -> String {
         self.text("id").to_owned()
     }
@@ -265,12 +265,12 @@ impl Told {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The places at fault: a field's pointer, a parameter's or a header's name.
+    /// What is at fault: a field's pointer, a parameter's or a header's name.
     pub fn faults(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let place =
+        let field =
             |error: &'_ Value| ["pointer", "parameter", "header"].iter().find_map(|kind| error.get(kind).cloned());
-        assert!(errors.iter().all(|error| place(error).is_some() && error["detail"].is_string()));
+        assert!(errors.iter().all(|error| field(error).is_some() && error["detail"].is_string()));
         errors
             .iter()
             .filter_map(|error| ["pointer", "parameter", "header"].iter().find_map(|kind| error[*kind].as_str()))

@@ -1,4 +1,4 @@
-//! Products that were looked at lately.
+//! The product cache: Cache-Aside for requests that only read the catalogue.
 
 use std::time::Duration;
 
@@ -16,18 +16,19 @@ use crate::domain::{
     values::{Description, Name, Price, Sku},
 };
 
-/// How many copies are dropped at the same time.
-const WIDTH: usize = 8;
+/// How many products of an order are invalidated at the same time.
+const CONCURRENCY: usize = 8;
 
-/// Copies of products, for those who only look. Who orders or changes one asks the store.
+/// Cached products, for reading only: whoever orders or changes a product asks the store.
 ///
-/// A copy is dropped by whatever changes its product, so that who looks afterwards sees the change; it lives for ten
-/// seconds in case a process was killed, or a request given up, before it could drop it. While the store does not answer an old one serves.
-pub struct Shelf(Cache<ProductId, Copy>);
+/// Whatever changes a product or its stock invalidates it, so that a later read sees the change. Entries live for ten
+/// seconds, in case a process was killed or a request given up before it could invalidate. While the store does not
+/// answer, a stale entry is served.
+pub struct ProductCache(Cache<ProductId, CachedProduct>);
 
 /// A product as it is cached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Copy {
+pub struct CachedProduct {
     id: uuid::Uuid,
     sku: String,
     name: String,
@@ -40,7 +41,7 @@ pub struct Copy {
     updated_at: i64,
 }
 
-impl Copy {
+impl CachedProduct {
     fn of(product: &Product) -> Self {
         let money = product.price.money();
         Self {
@@ -74,41 +75,42 @@ impl Copy {
     }
 }
 
-impl Shelf {
-    /// How long copies live.
+impl ProductCache {
+    /// How long entries live.
     pub fn policy() -> Policy {
         Policy { ttl: Duration::from_secs(10), negative_ttl: Duration::from_secs(5), ..Policy::default() }
     }
 
-    /// Keeps copies in `cache`, which should have [`Shelf::policy`].
-    pub fn new(cache: Cache<ProductId, Copy>) -> Self {
+    /// Caches in `cache`, which should have [`ProductCache::policy`].
+    pub fn new(cache: Cache<ProductId, CachedProduct>) -> Self {
         Self(cache)
     }
 
-    /// The product with that id, as it was a moment ago.
-    pub(super) async fn look(&self, id: ProductId, products: &dyn Products) -> Result<Option<Product>, StoreError> {
-        let load = || async { Ok(products.get(id).await?.as_ref().map(Copy::of)) };
+    /// The product with that id, from the cache or from `products`.
+    pub(super) async fn get(&self, id: ProductId, products: &dyn Products) -> Result<Option<Product>, StoreError> {
+        let load = || async { Ok(products.get(id).await?.as_ref().map(CachedProduct::of)) };
         // Sales do not raise a product's version, so there is none to compare.
-        match self.0.get_or_load(&id, |_| 0, load).await.map_err(not_loaded)?.map(Copy::product) {
+        match self.0.get_or_load(&id, |_| 0, load).await.map_err(load_failed)?.map(CachedProduct::product) {
             Some(Some(product)) => Ok(Some(product)),
+            // Written by another version of the service.
             Some(None) => products.get(id).await,
             None => Ok(None),
         }
     }
 
-    /// Drops the copy of a product that may have changed.
-    pub(super) async fn drop_copy(&self, id: ProductId) {
+    /// Invalidates a product that may have changed.
+    pub(super) async fn invalidate(&self, id: ProductId) {
         self.0.invalidate(&id).await;
     }
 
-    /// Drops the copies of an order's products, whose stock may have changed.
-    pub(super) async fn drop_ordered(&self, order: &Order) {
+    /// Invalidates the products of an order, whose stock may have changed.
+    pub(super) async fn invalidate_ordered(&self, order: &Order) {
         let ids: Vec<_> = order.items.iter().map(|item| item.product).collect();
-        stream::iter(ids).for_each_concurrent(WIDTH, |id| self.drop_copy(id)).await;
+        stream::iter(ids).for_each_concurrent(CONCURRENCY, |id| self.invalidate(id)).await;
     }
 }
 
-fn not_loaded(error: LoadError<StoreError>) -> StoreError {
+fn load_failed(error: LoadError<StoreError>) -> StoreError {
     match &error {
         LoadError::Failed(cause) if matches!(**cause, StoreError::Failed(_)) => StoreError::Failed(error.into()),
         _ => StoreError::Unavailable(error.into()),

@@ -1,4 +1,4 @@
-//! Changing orders, with what the change causes.
+//! Saving transitions, with what they cause.
 
 use futures::future::join_all;
 use messaging::Effects;
@@ -10,18 +10,18 @@ use order::{
     },
 };
 
-use crate::fixture::{START, Stores, after, of_user_1, payment, receipt, tells};
+use crate::fixture::{START, Stores, at, emits, of_user_1, payment, receipt};
 
 fn confirmed(order: &Order) -> Order {
     let mut order = order.clone();
-    let _ = order.authorized(payment(PaymentStatus::Authorized), after(1)).unwrap();
+    let _ = order.authorized(payment(PaymentStatus::Authorized), at(1)).unwrap();
     order
 }
 
 fn rejected(order: &Order) -> Order {
     let mut order = order.clone();
     let paid = Some(payment(PaymentStatus::Declined));
-    let _ = order.declined(paid, Reason::PaymentDeclined, after(1)).unwrap();
+    let _ = order.declined(paid, Reason::PaymentDeclined, at(1)).unwrap();
     order
 }
 
@@ -35,34 +35,34 @@ async fn placed(stores: &Stores) -> Order {
 pub async fn a_change_is_stored_with_its_event(stores: Stores) {
     let order = placed(&stores).await;
     let next = confirmed(&order);
-    let saved = stores.orders.save(&next, 1, false, tells(&next, "order.confirmed.v1")).await.unwrap();
+    let saved = stores.orders.save(&next, 1, false, emits(&next, "order.confirmed.v1")).await.unwrap();
     assert_eq!(saved, Saved::Stored);
     assert_eq!(stores.stored(&order).await.as_ref(), Some(&next));
-    assert_eq!(stores.told().await, ["order.placed.v1", "order.confirmed.v1"]);
+    assert_eq!(stores.emitted().await, ["order.placed.v1", "order.confirmed.v1"]);
     assert_eq!(stores.available(order.items[0].product).await, 3);
 }
 
 pub async fn stock_comes_back_when_it_is_released(stores: Stores) {
     let order = placed(&stores).await;
     let next = rejected(&order);
-    stores.orders.save(&next, 1, true, tells(&next, "order.rejected.v1")).await.unwrap();
+    stores.orders.save(&next, 1, true, emits(&next, "order.rejected.v1")).await.unwrap();
     assert_eq!(stores.available(order.items[0].product).await, 5);
 }
 
-pub async fn an_old_version_changes_nothing(stores: Stores) {
+pub async fn a_stale_version_changes_nothing(stores: Stores) {
     let order = placed(&stores).await;
     let next = confirmed(&order);
     stores.orders.save(&next, 1, false, Effects::default()).await.unwrap();
     let late = rejected(&order);
-    let effects = Effects { receipt: Some(receipt(1)), ..tells(&late, "order.rejected.v1") };
+    let effects = Effects { receipt: Some(receipt(1)), ..emits(&late, "order.rejected.v1") };
     let saved = stores.orders.save(&late, 1, true, effects).await.unwrap();
-    assert_eq!(saved, Saved::Conflict);
+    assert_eq!(saved, Saved::Stale);
     assert_eq!(stores.stored(&order).await.as_ref(), Some(&next));
     assert_eq!(stores.available(order.items[0].product).await, 3);
-    assert_eq!(stores.told().await, ["order.placed.v1"]);
+    assert_eq!(stores.emitted().await, ["order.placed.v1"]);
     // Not even the receipt is left.
     let mut again = next.clone();
-    again.fulfil(after(2)).unwrap();
+    again.fulfil(at(2)).unwrap();
     let effects = Effects { receipt: Some(receipt(1)), ..Effects::default() };
     assert_eq!(stores.orders.save(&again, next.version, false, effects).await.unwrap(), Saved::Stored);
 }
@@ -71,11 +71,11 @@ pub async fn of_many_changes_at_once_one_is_stored(stores: Stores) {
     let order = placed(&stores).await;
     let save = async |n: usize| {
         let (next, release) = if n.is_multiple_of(2) { (confirmed(&order), false) } else { (rejected(&order), true) };
-        stores.orders.save(&next, 1, release, tells(&next, "order.changed.v1")).await.unwrap()
+        stores.orders.save(&next, 1, release, emits(&next, "order.changed.v1")).await.unwrap()
     };
     let saved = join_all((0..16).map(save)).await;
     assert_eq!(saved.iter().filter(|saved| **saved == Saved::Stored).count(), 1);
-    assert_eq!(stores.told().await.len(), 2);
+    assert_eq!(stores.emitted().await.len(), 2);
     let held = stores.stored(&order).await.unwrap().status.holds_stock();
     assert_eq!(stores.available(order.items[0].product).await, if held { 3 } else { 5 });
 }
@@ -83,42 +83,42 @@ pub async fn of_many_changes_at_once_one_is_stored(stores: Stores) {
 pub async fn an_event_is_applied_once(stores: Stores) {
     let order = placed(&stores).await;
     let next = confirmed(&order);
-    let effects = Effects { receipt: Some(receipt(1)), ..tells(&next, "order.confirmed.v1") };
+    let effects = Effects { receipt: Some(receipt(1)), ..emits(&next, "order.confirmed.v1") };
     assert_eq!(stores.orders.save(&next, 1, false, effects).await.unwrap(), Saved::Stored);
     let mut again = next.clone();
-    again.cancel(Reason::CancelledByCustomer, after(2)).unwrap();
-    let effects = Effects { receipt: Some(receipt(1)), ..tells(&again, "order.cancelled.v1") };
+    again.cancel(Reason::CancelledByCustomer, at(2)).unwrap();
+    let effects = Effects { receipt: Some(receipt(1)), ..emits(&again, "order.cancelled.v1") };
     assert_eq!(stores.orders.save(&again, next.version, true, effects).await.unwrap(), Saved::Duplicate);
     assert_eq!(stores.stored(&order).await.as_ref(), Some(&next));
     assert_eq!(stores.available(order.items[0].product).await, 3);
-    assert_eq!(stores.told().await.len(), 2);
+    assert_eq!(stores.emitted().await.len(), 2);
 }
 
-pub async fn a_noted_event_is_not_applied(stores: Stores) {
+pub async fn an_event_with_a_recorded_receipt_is_not_applied(stores: Stores) {
     let order = placed(&stores).await;
-    stores.orders.note(receipt(1)).await.unwrap();
-    stores.orders.note(receipt(1)).await.unwrap();
+    stores.orders.record_receipt(receipt(1)).await.unwrap();
+    stores.orders.record_receipt(receipt(1)).await.unwrap();
     let effects = Effects { receipt: Some(receipt(1)), ..Effects::default() };
     let saved = stores.orders.save(&confirmed(&order), 1, false, effects).await.unwrap();
     assert_eq!(saved, Saved::Duplicate);
 }
 
-pub async fn the_due_come_longest_waiting_first(stores: Stores) {
+pub async fn due_orders_come_longest_waiting_first(stores: Stores) {
     let a = stores.stocked("a", 9).await;
     let mut orders = Vec::new();
     for n in 0..3 {
-        let wanted = crate::fixture::Wanted {
+        let spec = crate::fixture::OrderSpec {
             user: crate::fixture::user(1),
             key: &n.to_string(),
             lines: &[(a, 1)],
-            at: after(10 - n),
+            at: at(10 - n),
         };
-        let order = crate::fixture::order(&wanted);
+        let order = crate::fixture::order(&spec);
         stores.placed(&order).await;
         orders.push(order);
     }
     let due = async |seconds, limit| {
-        let due = stores.orders.due(after(seconds), limit).await.unwrap();
+        let due = stores.orders.due(at(seconds), limit).await.unwrap();
         due.iter().map(|order| order.id).collect::<Vec<_>>()
     };
     // Due two seconds after they were placed.
@@ -126,14 +126,14 @@ pub async fn the_due_come_longest_waiting_first(stores: Stores) {
     assert_eq!(due(10, 9).await, [orders[2].id]);
     assert_eq!(due(12, 9).await, [orders[2].id, orders[1].id, orders[0].id]);
     assert_eq!(due(12, 1).await, [orders[2].id]);
-    orders[2].postpone(after(12)).unwrap();
+    orders[2].postpone(at(12)).unwrap();
     stores.orders.postpone(&orders[2]).await.unwrap();
     assert_eq!(stores.stored(&orders[2]).await.as_ref(), Some(&orders[2]));
     assert_eq!(due(12, 9).await, [orders[1].id, orders[0].id]);
-    // A rested order is never due, and an old version puts nothing off.
+    // An order without a next step is never due, and a stale version postpones nothing.
     let next = confirmed(&orders[1]);
     stores.orders.save(&next, 1, false, Effects::default()).await.unwrap();
-    orders[1].postpone(after(12)).unwrap();
+    orders[1].postpone(at(12)).unwrap();
     stores.orders.postpone(&orders[1]).await.unwrap();
     assert_eq!(due(9999, 9).await, [orders[0].id, orders[2].id]);
 }
@@ -141,13 +141,13 @@ pub async fn the_due_come_longest_waiting_first(stores: Stores) {
 pub async fn every_state_comes_back_as_it_went(stores: Stores) {
     let mut order = placed(&stores).await;
     order.fulfil(START).unwrap_err();
-    save(&*stores.orders, &mut order, |order| order.authorized(payment(PaymentStatus::Authorized), after(1))).await;
-    save(&*stores.orders, &mut order, |order| order.fulfil(after(2))).await;
-    save(&*stores.orders, &mut order, |order| order.cancel(Reason::CancelledByOperator, after(3))).await;
-    save(&*stores.orders, &mut order, |order| order.captured(payment(PaymentStatus::Captured), after(4))).await;
-    save(&*stores.orders, &mut order, |order| order.refunded(payment(PaymentStatus::Refunded), after(5))).await;
+    save(&*stores.orders, &mut order, |order| order.authorized(payment(PaymentStatus::Authorized), at(1))).await;
+    save(&*stores.orders, &mut order, |order| order.fulfil(at(2))).await;
+    save(&*stores.orders, &mut order, |order| order.cancel(Reason::CancelledByOperator, at(3))).await;
+    save(&*stores.orders, &mut order, |order| order.captured(payment(PaymentStatus::Captured), at(4))).await;
+    save(&*stores.orders, &mut order, |order| order.refunded(payment(PaymentStatus::Refunded), at(5))).await;
     assert_eq!(order.status, Status::Refunded);
-    let due = stores.orders.due(after(99_999), 10).await.unwrap();
+    let due = stores.orders.due(at(99_999), 10).await.unwrap();
     assert!(due.is_empty());
 }
 

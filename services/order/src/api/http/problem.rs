@@ -1,4 +1,4 @@
-//! A use case's refusal, as callers see it.
+//! The use cases' errors as problem details.
 
 use error::{HasKind, Kind, Violation};
 
@@ -14,7 +14,7 @@ impl HasKind for Error {
 
     fn violations(&self) -> Vec<Violation> {
         match self {
-            Self::OtherBody => vec![Violation::field("", "is not the body that the key was used with")],
+            Self::KeyReused => vec![Violation::field("", "is not the body that the key was used with")],
             Self::Basket(faults) => faults.iter().map(|(line, fault)| line_at_fault(*line, *fault)).collect(),
             Self::UnknownToken => vec![Violation::field("/payment_token", "is not known")],
             Self::Shortage(lines) => lines.iter().map(short_line).collect(),
@@ -27,10 +27,10 @@ impl HasKind for Error {
 
 fn line_at_fault(line: usize, fault: Fault) -> Violation {
     let (field, detail) = match fault {
-        Fault::Unknown => ("product_id", "is not in the catalogue"),
-        Fault::Twice => ("product_id", "is in the order already"),
-        Fault::OtherCurrency => ("product_id", "costs another currency than the lines before"),
-        Fault::TooMuch => ("quantity", "is more than can be paid for"),
+        Fault::UnknownProduct => ("product_id", "is not in the catalogue"),
+        Fault::DuplicateProduct => ("product_id", "is in the order already"),
+        Fault::CurrencyMismatch => ("product_id", "costs another currency than the lines before"),
+        Fault::Overflow => ("quantity", "is more than can be paid for"),
     };
     Violation::field(format!("/items/{line}/{field}"), detail)
 }

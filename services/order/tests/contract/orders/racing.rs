@@ -1,19 +1,16 @@
-//! Commands at the same time that want the same.
+//! Commands at the same time that compete for the same stock.
 
 use futures::{future::join, future::join_all};
 use messaging::Effects;
 use order::{
     app::ports::{Placed, Saved},
-    domain::{
-        order::Order,
-        status::{Reason, Status},
-    },
+    domain::{order::Order, status::Reason},
 };
 
-use crate::fixture::{START, Stores, Wanted, after, of_user_1, order, user};
+use crate::fixture::{OrderSpec, START, Stores, at, of_user_1, order, user};
 
 fn of(n: u128, lines: &[(order::domain::ids::ProductId, i64)]) -> Order {
-    order(&Wanted { user: user(n), key: "k", lines, at: START })
+    order(&OrderSpec { user: user(n), key: "k", lines, at: START })
 }
 
 /// Orders that want the last pieces of two products, named in either order: somebody gets them, nobody half.
@@ -30,59 +27,39 @@ pub async fn the_last_pieces_go_to_somebody(stores: Stores) {
     assert_eq!(stores.audit.totals().await.unwrap().violations, []);
 }
 
-/// After an account was closed no order of it appears, and what was placed before is there to be called off.
-pub async fn an_order_wins_or_the_closing_does(stores: Stores) {
-    let a = stores.stocked("a", 1000).await;
-    let mut held = 0;
-    for n in 0..24 {
-        let order = of(n, &[(a, 1)]);
-        let ((), placed) =
-            join(async { stores.accounts.close(user(n), START).await.unwrap() }, stores.place(&order)).await;
-        let open = stores.orders.count_of_user_in(user(n), &[Status::Pending]).await.unwrap();
-        match placed {
-            Placed::Stored => assert_eq!(open, 1),
-            Placed::AccountClosing => assert_eq!(open, 0),
-            other => panic!("{other:?}"),
-        }
-        held += open;
-        assert_eq!(stores.place(&order).await.is_existing(), open == 1);
-    }
-    assert_eq!(u64::try_from(1000 - stores.available(a).await).unwrap(), held);
-}
-
-/// Pieces come back while others want them: the sums stay right and no event is lost.
-pub async fn what_is_given_back_is_sold_once(stores: Stores) {
+/// Stock is released while others want it: the sums stay right and no event is lost.
+pub async fn released_stock_is_sold_once(stores: Stores) {
     let a = stores.stocked("a", 4).await;
     let mut first: Vec<Order> = (0..4).map(|n| of(n, &[(a, 1)])).collect();
     for order in &first {
         stores.placed(order).await;
     }
-    let give_back = first.iter_mut().map(|order| {
+    let releases = first.iter_mut().map(|order| {
         let stores = stores.clone();
         async move {
             let expected = order.version;
-            let _ = order.declined(None, Reason::PaymentDeclined, after(1)).unwrap();
-            let tells = crate::fixture::tells(order, "order.rejected.v1");
-            assert_eq!(stores.orders.save(order, expected, true, tells).await.unwrap(), Saved::Stored);
+            let _ = order.declined(None, Reason::PaymentDeclined, at(1)).unwrap();
+            let effects = crate::fixture::emits(order, "order.rejected.v1");
+            assert_eq!(stores.orders.save(order, expected, true, effects).await.unwrap(), Saved::Stored);
         }
     });
     let wanted: Vec<Order> = (10..18).map(|n| of(n, &[(a, 1)])).collect();
-    let (_, placed) = join(join_all(give_back), join_all(wanted.iter().map(|order| stores.place(order)))).await;
+    let (_, placed) = join(join_all(releases), join_all(wanted.iter().map(|order| stores.place(order)))).await;
     let sold = placed.iter().filter(|p| matches!(p, Placed::Stored)).count();
     assert_eq!(usize::try_from(4 - stores.available(a).await).unwrap(), sold);
     let totals = stores.audit.totals().await.unwrap();
     assert_eq!((totals.violations, totals.outbox), (vec![], 8 + sold as u64));
 }
 
-/// Far more orders than a product's document keeps note of, some rejected at once.
+/// Far more orders than a product's document lists operations, some of them rejected at once.
 pub async fn many_orders_of_one_product_add_up(stores: Stores) {
     let a = stores.stocked("a", 1000).await;
     let one = async |n: u128| {
         for key in 0..20 {
-            let mut placed = order(&Wanted { user: user(n), key: &key.to_string(), lines: &[(a, 2)], at: START });
+            let mut placed = order(&OrderSpec { user: user(n), key: &key.to_string(), lines: &[(a, 2)], at: START });
             stores.placed(&placed).await;
             if key % 2 == 0 {
-                let _ = placed.declined(None, Reason::PaymentDeclined, after(1)).unwrap();
+                let _ = placed.declined(None, Reason::PaymentDeclined, at(1)).unwrap();
                 let saved = stores.orders.save(&placed, 1, true, Effects::default()).await.unwrap();
                 assert_eq!(saved, Saved::Stored);
             }
@@ -92,14 +69,4 @@ pub async fn many_orders_of_one_product_add_up(stores: Stores) {
     assert_eq!(stores.available(a).await, 1000 - 8 * 10 * 2);
     assert_eq!(stores.audit.totals().await.unwrap().violations, []);
     stores.placed(&of_user_1("later", &[(a, 1)])).await;
-}
-
-trait IsExisting {
-    fn is_existing(&self) -> bool;
-}
-
-impl IsExisting for Placed {
-    fn is_existing(&self) -> bool {
-        matches!(self, Self::Existing(_))
-    }
 }

@@ -1,0 +1,34 @@
+//! The token cache: which payment tokens the provider is known to know.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use cache::Cache;
+
+use super::ports::{PaymentError, Payments};
+use crate::domain::values::PaymentToken;
+
+/// Tokens that the provider knew. They are kept by their SHA-256 only.
+pub struct TokenCache(Cache<String, bool>);
+
+impl TokenCache {
+    /// Caches in `cache`.
+    pub fn new(cache: Cache<String, bool>) -> Self {
+        Self(cache)
+    }
+
+    /// Whether the provider knows the token. Only a yes is cached: a token that
+    /// is unknown now may be known later.
+    ///
+    /// # Errors
+    /// The cache does not have it, and payment did not answer.
+    pub async fn is_known(&self, payments: &dyn Payments, token: &PaymentToken) -> Result<bool, PaymentError> {
+        let key = hex::encode(digest(&SHA256, token.expose().as_bytes()));
+        if self.0.get(&key).await == Some(true) {
+            return Ok(true);
+        }
+        let known = payments.knows_token(token).await?;
+        if known {
+            self.0.put(&key, Some(&true), 1).await;
+        }
+        Ok(known)
+    }
+}
