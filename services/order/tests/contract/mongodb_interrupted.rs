@@ -9,6 +9,7 @@ use std::{
 };
 
 use messaging::Effects;
+use mongodb::bson::{Document, doc};
 use order::{
     app::ports::{Idempotent, Placed, Saved},
     domain::{order::Order, status::Reason, values::RestockQuantity},
@@ -218,4 +219,30 @@ async fn an_event_handled_twice_changes_and_emits_once() {
     assert_eq!(stores.orders.save(&next, 1, true, effects.clone()).await.unwrap(), Saved::Stored);
     assert_eq!(stores.orders.save(&next, 1, true, effects).await.unwrap(), Saved::Duplicate);
     assert_eq!((stores.available(a).await, stores.emitted().await.len()), (9, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_cannot_be_recovered_holds_up_no_other() {
+    let Some(server) = testkit::servers::MongoDb::shared().await else { return };
+    let url = server.database();
+    let stores = crate::on_mongodb(&url, Duration::from_mins(1)).await;
+    let products = mongodb::connect(&url, "contract").await.unwrap().collection::<Document>("products");
+    let (a, b) = (stores.stocked("a", 5).await, stores.stocked("b", 5).await);
+    let mut orders = [of(1, &[(a, 1)]), of(2, &[(b, 1)])];
+    for order in &orders {
+        stores.placed(order).await;
+    }
+    // Without its product an order's stock cannot be released, and the order stays in the stage.
+    products.delete_one(doc! { "sku": "a" }).await.unwrap();
+    let kept = products.find_one_and_delete(doc! { "sku": "b" }).await.unwrap().unwrap();
+    for order in &mut orders {
+        let _ = order.declined(None, Reason::PaymentDeclined, at(1)).unwrap();
+        let saved = stores.orders.save(order, 1, true, Effects::default()).await.unwrap();
+        assert_eq!(saved, Saved::Stored);
+    }
+    products.insert_one(kept).await.unwrap();
+    assert_eq!(stores.available(b).await, 4);
+    let recovering = crate::on_mongodb(&url, Duration::ZERO).await;
+    recovering.orders.due(START, 1).await.unwrap();
+    assert_eq!(stores.available(b).await, 5);
 }

@@ -54,16 +54,22 @@ impl MongoStore {
         let old = doc! { "$or": [releasing, placing] };
         let found = async { self.orders.find(old).limit(BATCH).await?.try_collect::<Vec<OrderDocument>>().await };
         for order in mongodb::within(found).await? {
-            match order.operation(StageName::Returning) {
-                Some(operation) => {
-                    let items: Vec<_> = order.items.iter().map(|item| (item.product, item.quantity)).collect();
-                    // No levels: the order has been in the stage for long, so each is read before the stage is checked.
-                    self.release_stock(operation, &items, StockLevels::new()).await?;
-                }
-                // Aborted rather than completed: whoever wanted it has had an error or is gone, and may retry.
-                None => self.abort(&order).await?,
+            // One that cannot be recovered holds up no other.
+            if let Err(error) = self.recover_order(&order).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(order.id = %order.id, error, "cannot complete or abort an operation in progress");
             }
         }
         Ok(())
+    }
+
+    async fn recover_order(&self, order: &OrderDocument) -> Result<(), StoreError> {
+        let Some(operation) = order.operation(StageName::Returning) else {
+            // Aborted rather than completed: whoever wanted it has had an error or is gone, and may retry.
+            return self.abort(order).await;
+        };
+        let items: Vec<_> = order.items.iter().map(|item| (item.product, item.quantity)).collect();
+        // No levels: the order has been in the stage for long, so each is read before the stage is checked.
+        self.release_stock(operation, &items, StockLevels::new()).await
     }
 }
