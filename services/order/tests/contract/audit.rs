@@ -6,7 +6,7 @@ use messaging::Effects;
 use order::{
     app::ports::Totals,
     domain::{
-        order::{Order, Refused},
+        order::{Order, InvalidTransition},
         status::{PaymentStatus, Reason, Status},
     },
 };
@@ -21,7 +21,7 @@ async fn change<R>(
     stores: &Stores,
     order: &mut Order,
     release: bool,
-    verb: impl FnOnce(&mut Order) -> Result<R, Refused>,
+    verb: impl FnOnce(&mut Order) -> Result<R, InvalidTransition>,
 ) {
     let expected = order.version;
     assert!(verb(order).is_ok());
