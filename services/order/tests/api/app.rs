@@ -37,9 +37,9 @@ pub struct TestApp {
     stop: CancellationToken,
 }
 
-/// An account with its access token.
+/// Somebody with an access token.
 #[derive(Clone)]
-pub struct Account {
+pub struct Person {
     pub id: Uuid,
     pub token: String,
 }
@@ -108,18 +108,18 @@ impl TestApp {
     }
 
     /// A customer.
-    pub fn customer(&self) -> Account {
-        self.account(Role::Customer)
+    pub fn customer(&self) -> Person {
+        self.person(Role::Customer)
     }
 
     /// An operator.
-    pub fn operator(&self) -> Account {
-        self.account(Role::Operator)
+    pub fn operator(&self) -> Person {
+        self.person(Role::Operator)
     }
 
-    fn account(&self, role: Role) -> Account {
+    fn person(&self, role: Role) -> Person {
         let id = Uuid::new_v4();
-        Account { id, token: self.token(id, role, 600) }
+        Person { id, token: self.token(id, role, 600) }
     }
 
     /// A token that is good for so many seconds.
@@ -170,18 +170,18 @@ impl TestApp {
     }
 
     /// A request for an order of one product.
-    pub fn order(&self, account: &Account, key: &str, product: &str, quantity: i64) -> TestRequest<'_> {
-        self.order_by(account, key, product, quantity, "tok_ok")
+    pub fn order(&self, person: &Person, key: &str, product: &str, quantity: i64) -> TestRequest<'_> {
+        self.order_by(person, key, product, quantity, "tok_ok")
     }
 
-    pub fn order_by(&self, account: &Account, key: &str, product: &str, quantity: i64, token: &str) -> TestRequest<'_> {
+    pub fn order_by(&self, person: &Person, key: &str, product: &str, quantity: i64, token: &str) -> TestRequest<'_> {
         let body = json!({ "items": [{ "product_id": product, "quantity": quantity }], "payment_token": token });
-        self.post("/v1/orders").by(account).key(key).json(&body)
+        self.post("/v1/orders").by(person).key(key).json(&body)
     }
 
     /// Places an order that is confirmed, and gives its id.
-    pub async fn confirmed(&self, account: &Account, product: &str) -> String {
-        let response = self.order(account, &Uuid::new_v4().to_string(), product, 1).send().await;
+    pub async fn confirmed(&self, person: &Person, product: &str) -> String {
+        let response = self.order(person, &Uuid::new_v4().to_string(), product, 1).send().await;
         assert_eq!((response.status, response.text("status")), (StatusCode::CREATED, "confirmed"), "{response:?}");
         response.id()
     }
@@ -218,8 +218,8 @@ impl TestRequest<'_> {
         self
     }
 
-    pub fn by(self, account: &Account) -> Self {
-        self.header("authorization", &format!("Bearer {}", account.token))
+    pub fn by(self, person: &Person) -> Self {
+        self.header("authorization", &format!("Bearer {}", person.token))
     }
 
     pub fn by_service(self, name: &str) -> Self {

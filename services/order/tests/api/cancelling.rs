@@ -5,10 +5,10 @@ use http::StatusCode;
 use proto::payment::v1::Status as Paid;
 use testkit::eventually;
 
-use crate::app::{Account, TestApp, TestResponse};
+use crate::app::{Person, TestApp, TestResponse};
 
-async fn cancel(app: &TestApp, account: &Account, order: &str) -> TestResponse {
-    app.post(&format!("/v1/orders/{order}/cancel")).by(account).send().await
+async fn cancel(app: &TestApp, person: &Person, order: &str) -> TestResponse {
+    app.post(&format!("/v1/orders/{order}/cancel")).by(person).send().await
 }
 
 #[tokio::test]

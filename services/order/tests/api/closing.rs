@@ -6,10 +6,10 @@ use serde_json::json;
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::app::{Account, TestApp, TestResponse};
+use crate::app::{Person, TestApp, TestResponse};
 
-async fn close(app: &TestApp, account: &Account) -> TestResponse {
-    let path = format!("/internal/v1/accounts/{}/closing", account.id);
+async fn close(app: &TestApp, person: &Person) -> TestResponse {
+    let path = format!("/internal/v1/accounts/{}/closing", person.id);
     app.request(Method::PUT, &path).by_service("user").send().await
 }
 
@@ -107,6 +107,6 @@ async fn a_closing_operator_may_only_read_too() {
     close(&app, &operator).await;
     let patch = app.request(Method::PATCH, &format!("/v1/products/{mug}")).by(&operator);
     patch.header("if-match", "*").json(&json!({ "name": "x" })).send().await.refused(403);
-    let again = Account { id: operator.id, token: app.token(operator.id, Role::Operator, 60) };
+    let again = Person { id: operator.id, token: app.token(operator.id, Role::Operator, 60) };
     app.post(&format!("/v1/products/{mug}/restock")).by(&again).key("k").send().await.refused(403);
 }

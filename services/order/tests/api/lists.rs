@@ -6,15 +6,15 @@ use http::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::app::{Account, TestApp};
+use crate::app::{Person, TestApp};
 
 /// Follows the cursors and returns the ids of all items; `between` runs between two pages.
-async fn all(app: &TestApp, path: &str, account: Option<&Account>, between: impl AsyncFn(usize)) -> Vec<String> {
+async fn all(app: &TestApp, path: &str, person: Option<&Person>, between: impl AsyncFn(usize)) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
         let request = app.get(&format!("{path}{cursor}"));
-        let response = match account {
-            Some(account) => request.by(account).send().await,
+        let response = match person {
+            Some(person) => request.by(person).send().await,
             None => request.send().await,
         };
         assert_eq!(response.status, StatusCode::OK, "{response:?}");
@@ -97,8 +97,8 @@ async fn everybody_sees_their_own_and_operators_all() {
     let (ada, bob, operator) = (app.customer(), app.customer(), app.operator());
     let mug = app.product("mug", 100, 99).await;
     let (of_ada, of_bob) = (app.confirmed(&ada, &mug).await, app.confirmed(&bob, &mug).await);
-    let list = async |account: &Account, query: &str| {
-        let mut ids = all(&app, &format!("/v1/orders?limit=9{query}"), Some(account), async |_| {}).await;
+    let list = async |person: &Person, query: &str| {
+        let mut ids = all(&app, &format!("/v1/orders?limit=9{query}"), Some(person), async |_| {}).await;
         ids.sort();
         ids
     };

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{Account, TestApp};
+use crate::app::{Person, TestApp};
 
 /// Sets the member at a pointer to `value`, or removes it.
 fn with(mut body: Value, pointer: &str, value: Option<Value>) -> Value {
@@ -136,14 +136,14 @@ async fn what_cannot_be_read_is_malformed() {
     let (customer, operator, mug) = (app.customer(), app.operator(), app.product("mug", 100, 9).await);
     let restock = format!("/v1/products/{mug}/restock");
     let change = format!("/v1/products/{mug}");
-    let requests: [(Method, &str, &Account); 4] = [
+    let requests: [(Method, &str, &Person); 4] = [
         (Method::POST, "/v1/orders", &customer),
         (Method::POST, "/v1/products", &operator),
         (Method::POST, &restock, &operator),
         (Method::PATCH, &change, &operator),
     ];
-    for (method, path, account) in requests {
-        let request = || app.request(method.clone(), path).by(account).key("k").header("if-match", "*");
+    for (method, path, person) in requests {
+        let request = || app.request(method.clone(), path).by(person).key("k").header("if-match", "*");
         for body in [&b""[..], b"{", b"{} {}", b"{\"name\":\"\xff\"}", b"nonsense"] {
             request().raw(body).send().await.refused(400);
         }
@@ -159,8 +159,8 @@ async fn a_key_is_needed_and_must_be_plain() {
     let app = TestApp::start().await;
     let (customer, operator, mug) = (app.customer(), app.operator(), app.product("mug", 100, 9).await);
     let restock = format!("/v1/products/{mug}/restock");
-    for (path, account) in [("/v1/orders", &customer), ("/v1/products", &operator), (&*restock, &operator)] {
-        let request = || app.post(path).by(account);
+    for (path, person) in [("/v1/orders", &customer), ("/v1/products", &operator), (&*restock, &operator)] {
+        let request = || app.post(path).by(person);
         assert_eq!(request().json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
         for key in ["", "two words", &"k".repeat(256)] {
             assert_eq!(request().key(key).json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
@@ -175,7 +175,7 @@ async fn tokens_are_checked() {
     let app = TestApp::start().await;
     let id = Uuid::new_v4();
     let good = app.token(id, Role::Customer, 60);
-    let account = |token: String| Account { id, token };
+    let person = |token: String| Person { id, token };
     let (head, signature) = good.rsplit_once('.').unwrap();
     let other = TestApp::start().await.token(id, Role::Operator, 60);
     let bad = [
@@ -188,15 +188,15 @@ async fn tokens_are_checked() {
     ];
     for token in bad {
         for path in ["/v1/orders", "/v1/orders/nonsense"] {
-            let response = app.get(path).by(&account(token.clone())).send().await;
+            let response = app.get(path).by(&person(token.clone())).send().await;
             assert_eq!(response.refused(401).header("www-authenticate"), "Bearer");
         }
     }
     let response = app.get("/v1/orders").send().await;
     assert_eq!(response.refused(401).header("www-authenticate"), "Bearer");
-    assert_eq!(app.get("/v1/orders").by(&account(good.clone())).send().await.status, 200);
+    assert_eq!(app.get("/v1/orders").by(&person(good.clone())).send().await.status, 200);
     app.clock.advance(std::time::Duration::from_secs(61));
-    app.get("/v1/orders").by(&account(good)).send().await.refused(401);
+    app.get("/v1/orders").by(&person(good)).send().await.refused(401);
 }
 
 #[tokio::test]

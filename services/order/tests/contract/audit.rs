@@ -6,7 +6,7 @@ use messaging::Effects;
 use order::{
     app::ports::Totals,
     domain::{
-        order::{Order, InvalidTransition},
+        order::{InvalidTransition, Order},
         status::{PaymentStatus, Reason, Status},
     },
 };

@@ -5,7 +5,7 @@ use messaging::Effects;
 use order::{
     app::ports::{Orders, Saved},
     domain::{
-        order::{Order, InvalidTransition},
+        order::{InvalidTransition, Order},
         status::{PaymentStatus, Reason, Status},
     },
 };
@@ -151,7 +151,11 @@ pub async fn every_state_comes_back_as_it_went(stores: Stores) {
     assert!(due.is_empty());
 }
 
-async fn save<R>(orders: &dyn Orders, order: &mut Order, verb: impl FnOnce(&mut Order) -> Result<R, InvalidTransition>) {
+async fn save<R>(
+    orders: &dyn Orders,
+    order: &mut Order,
+    verb: impl FnOnce(&mut Order) -> Result<R, InvalidTransition>,
+) {
     let expected = order.version;
     assert!(verb(order).is_ok());
     assert_eq!(orders.save(order, expected, false, Effects::default()).await.unwrap(), Saved::Stored);
