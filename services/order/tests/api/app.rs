@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use auth::{AUDIENCE, Claims, Credential, ISSUER, JwkSet, Role, Signer, Verifier};
-use axum::{Router, body::Body};
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use axum::Router;
+use http::{Method, StatusCode};
 use messaging::Wake;
 use order::{
     adapters::{
@@ -15,10 +14,9 @@ use order::{
     api,
     app::{App, Timeouts, follow_up, product_cache::ProductCache, token_cache::TokenCache},
 };
-use serde_json::{Value, json};
-use testkit::ManualClock;
+use serde_json::json;
+use testkit::{ManualClock, http::TestRequest};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::payment::FakePayments;
@@ -44,19 +42,28 @@ pub struct Person {
     pub token: String,
 }
 
-/// A request that is being built.
-pub struct TestRequest<'a> {
-    app: &'a TestApp,
-    request: http::request::Builder,
-    body: Vec<u8>,
+/// What requests to this service carry.
+pub trait RequestExt {
+    /// Authenticates as a person.
+    fn by(self, person: &Person) -> Self;
+    /// Authenticates as another service.
+    fn by_service(self, name: &str) -> Self;
+    /// Sends an idempotency key.
+    fn key(self, key: &str) -> Self;
 }
 
-/// The service's response.
-#[derive(Debug)]
-pub struct TestResponse {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Value,
+impl RequestExt for TestRequest {
+    fn by(self, person: &Person) -> Self {
+        self.bearer(&person.token)
+    }
+
+    fn by_service(self, name: &str) -> Self {
+        self.header("x-service-credential", Credential::new(SECRET, name).header_value())
+    }
+
+    fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
 }
 
 impl TestApp {
@@ -138,15 +145,15 @@ impl TestApp {
         self.signer.sign(&claims).unwrap()
     }
 
-    pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
-        TestRequest { app: self, request: Request::builder().method(method).uri(path), body: Vec::new() }
+    pub fn request(&self, method: Method, path: &str) -> TestRequest {
+        TestRequest::new(self.router.clone(), method, path)
     }
 
-    pub fn get(&self, path: &str) -> TestRequest<'_> {
+    pub fn get(&self, path: &str) -> TestRequest {
         self.request(Method::GET, path)
     }
 
-    pub fn post(&self, path: &str) -> TestRequest<'_> {
+    pub fn post(&self, path: &str) -> TestRequest {
         self.request(Method::POST, path)
     }
 
@@ -170,11 +177,11 @@ impl TestApp {
     }
 
     /// A request for an order of one product.
-    pub fn order(&self, person: &Person, key: &str, product: &str, quantity: i64) -> TestRequest<'_> {
+    pub fn order(&self, person: &Person, key: &str, product: &str, quantity: i64) -> TestRequest {
         self.order_by(person, key, product, quantity, "tok_ok")
     }
 
-    pub fn order_by(&self, person: &Person, key: &str, product: &str, quantity: i64, token: &str) -> TestRequest<'_> {
+    pub fn order_by(&self, person: &Person, key: &str, product: &str, quantity: i64, token: &str) -> TestRequest {
         let body = json!({ "items": [{ "product_id": product, "quantity": quantity }], "payment_token": token });
         self.post("/v1/orders").by(person).key(key).json(&body)
     }
@@ -209,82 +216,5 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
         self.tracker.close();
-    }
-}
-
-impl TestRequest<'_> {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.request = self.request.header(name, value);
-        self
-    }
-
-    pub fn by(self, person: &Person) -> Self {
-        self.header("authorization", &format!("Bearer {}", person.token))
-    }
-
-    pub fn by_service(self, name: &str) -> Self {
-        let value = Credential::new(SECRET, name).header_value();
-        self.header("x-service-credential", value.to_str().unwrap())
-    }
-
-    pub fn key(self, key: &str) -> Self {
-        self.header("idempotency-key", key)
-    }
-
-    pub fn json(self, body: &Value) -> Self {
-        self.raw(body.to_string().as_bytes())
-    }
-
-    /// A body that says it is JSON.
-    pub fn raw(self, body: &[u8]) -> Self {
-        let mut request = self.header("content-type", "application/json");
-        body.clone_into(&mut request.body);
-        request
-    }
-
-    pub async fn send(self) -> TestResponse {
-        let request = self.request.body(Body::from(self.body)).unwrap();
-        let response = self.app.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        TestResponse { status: parts.status, headers: parts.headers, body }
-    }
-}
-
-impl TestResponse {
-    pub fn id(&self) -> String {
-        self.text("id").to_owned()
-    }
-
-    pub fn text(&self, member: &str) -> &str {
-        self.body[member].as_str().unwrap_or_default()
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// What is at fault: a field's pointer, a parameter's or a header's name.
-    pub fn faults(&self) -> Vec<&str> {
-        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let field =
-            |error: &'_ Value| ["pointer", "parameter", "header"].iter().find_map(|kind| error.get(kind).cloned());
-        assert!(errors.iter().all(|error| field(error).is_some() && error["detail"].is_string()));
-        errors
-            .iter()
-            .filter_map(|error| ["pointer", "parameter", "header"].iter().find_map(|kind| error[*kind].as_str()))
-            .collect()
-    }
-
-    /// Checks that it is a problem with that status.
-    #[track_caller]
-    pub fn refused(&self, status: u16) -> &Self {
-        assert_eq!(self.status.as_u16(), status, "{self:?}");
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        assert_eq!(self.body["status"], status);
-        assert!(self.text("instance").starts_with("urn:trace:"), "{self:?}");
-        assert!(self.body["title"].is_string() && self.body["detail"].is_string());
-        self
     }
 }

@@ -3,9 +3,9 @@
 use futures::future::join_all;
 use http::StatusCode;
 use proto::payment::v1::Status as Paid;
-use testkit::eventually;
+use testkit::{eventually, http::TestResponse};
 
-use crate::app::{Person, TestApp, TestResponse};
+use crate::app::{Person, RequestExt as _, TestApp};
 
 async fn cancel(app: &TestApp, person: &Person, order: &str) -> TestResponse {
     app.post(&format!("/v1/orders/{order}/cancel")).by(person).send().await
@@ -20,7 +20,7 @@ async fn a_confirmed_order_is_voided_and_gives_its_stock_back() {
     let response = cancel(&app, &customer, &order).await;
     assert_eq!((response.status, response.text("status")), (StatusCode::ACCEPTED, "cancelling"));
     assert_eq!(response.text("reason"), "cancelled_by_customer");
-    assert_eq!(response.header("etag"), format!("\"{}\"", response.body["version"]));
+    assert_eq!(response.etag(), format!("\"{}\"", response.body["version"]));
     let again = cancel(&app, &customer, &order).await;
     assert_eq!((again.status, again.body), (StatusCode::ACCEPTED, response.body));
     assert_eq!(app.available(&mug).await, 4);
@@ -93,7 +93,7 @@ async fn a_rejected_order_cannot_be_cancelled() {
     let app = TestApp::start().await;
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
     let order = app.order_by(&customer, "k", &mug, 1, "tok_declined").send().await.id();
-    cancel(&app, &customer, &order).await.refused(409);
+    cancel(&app, &customer, &order).await.problem(409);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn only_the_owner_and_operators_may_cancel() {
     let app = TestApp::start().await;
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
     let order = app.confirmed(&customer, &mug).await;
-    cancel(&app, &app.customer(), &order).await.refused(404);
+    cancel(&app, &app.customer(), &order).await.problem(404);
     assert_eq!(app.status(&order).await, "confirmed");
     assert_eq!(cancel(&app, &app.operator(), &order).await.text("reason"), "cancelled_by_operator");
 }

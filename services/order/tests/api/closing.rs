@@ -3,10 +3,10 @@
 use auth::Role;
 use http::{Method, StatusCode};
 use serde_json::json;
-use testkit::eventually;
+use testkit::{eventually, http::TestResponse};
 use uuid::Uuid;
 
-use crate::app::{Person, TestApp, TestResponse};
+use crate::app::{Person, RequestExt as _, TestApp};
 
 async fn close(app: &TestApp, person: &Person) -> TestResponse {
     let path = format!("/internal/v1/accounts/{}/closing", person.id);
@@ -49,13 +49,13 @@ async fn a_closing_account_may_only_read() {
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 9).await);
     let placed = app.order(&customer, "k", &mug, 1).send().await;
     close(&app, &customer).await;
-    app.order(&customer, "k", &mug, 1).send().await.refused(403);
-    app.order(&customer, "l", &mug, 1).send().await.refused(403);
+    app.order(&customer, "k", &mug, 1).send().await.problem(403);
+    app.order(&customer, "l", &mug, 1).send().await.problem(403);
     // Before anything else of the request is checked.
-    app.post("/v1/orders").by(&customer).send().await.refused(403);
-    app.post(&format!("/v1/orders/{}/cancel", placed.id())).by(&customer).send().await.refused(403);
-    app.post(&format!("/v1/orders/{}/cancel", Uuid::new_v4())).by(&customer).send().await.refused(403);
-    app.post("/v1/orders/nonsense/cancel").by(&customer).send().await.refused(403);
+    app.post("/v1/orders").by(&customer).send().await.problem(403);
+    app.post(&format!("/v1/orders/{}/cancel", placed.id())).by(&customer).send().await.problem(403);
+    app.post(&format!("/v1/orders/{}/cancel", Uuid::new_v4())).by(&customer).send().await.problem(403);
+    app.post("/v1/orders/nonsense/cancel").by(&customer).send().await.problem(403);
     let read = app.get(&format!("/v1/orders/{}", placed.id())).by(&customer).send().await;
     assert_eq!(read.status, StatusCode::OK);
     assert_eq!(app.get("/v1/orders").by(&customer).send().await.status, StatusCode::OK);
@@ -85,16 +85,16 @@ async fn the_internal_routes_are_for_their_callers_alone() {
     let app = TestApp::start().await;
     let (customer, operator) = (app.customer(), app.operator());
     let path = format!("/internal/v1/accounts/{}/closing", customer.id);
-    app.request(Method::PUT, &path).send().await.refused(401);
-    app.request(Method::PUT, &path).by(&operator).send().await.refused(401);
-    app.request(Method::PUT, &path).header("x-service-credential", "user.00").send().await.refused(401);
+    app.request(Method::PUT, &path).send().await.problem(401);
+    app.request(Method::PUT, &path).by(&operator).send().await.problem(401);
+    app.request(Method::PUT, &path).header("x-service-credential", "user.00").send().await.problem(401);
     for stranger in ["payment", "trireme", "order"] {
-        app.request(Method::PUT, &path).by_service(stranger).send().await.refused(403);
+        app.request(Method::PUT, &path).by_service(stranger).send().await.problem(403);
     }
     let bad = "/internal/v1/accounts/nonsense/closing";
-    app.request(Method::PUT, bad).by_service("user").send().await.refused(404);
-    app.get("/internal/v1/audit").send().await.refused(401);
-    app.get("/internal/v1/audit").by_service("user").send().await.refused(403);
+    app.request(Method::PUT, bad).by_service("user").send().await.problem(404);
+    app.get("/internal/v1/audit").send().await.problem(401);
+    app.get("/internal/v1/audit").by_service("user").send().await.problem(403);
     // Nothing has happened to the account.
     let mug = app.product("mug", 1450, 9).await;
     assert_eq!(app.order(&customer, "k", &mug, 1).send().await.status, StatusCode::CREATED);
@@ -106,7 +106,7 @@ async fn a_closing_operator_may_only_read_too() {
     let (operator, mug) = (app.operator(), app.product("mug", 1450, 9).await);
     close(&app, &operator).await;
     let patch = app.request(Method::PATCH, &format!("/v1/products/{mug}")).by(&operator);
-    patch.header("if-match", "*").json(&json!({ "name": "x" })).send().await.refused(403);
+    patch.header("if-match", "*").json(&json!({ "name": "x" })).send().await.problem(403);
     let again = Person { id: operator.id, token: app.token(operator.id, Role::Operator, 60) };
-    app.post(&format!("/v1/products/{mug}/restock")).by(&again).key("k").send().await.refused(403);
+    app.post(&format!("/v1/products/{mug}/restock")).by(&again).key("k").send().await.problem(403);
 }

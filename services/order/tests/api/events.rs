@@ -73,7 +73,7 @@ async fn a_closed_account_is_closed_here_too() {
         handle(&app, &closed).await.unwrap();
     }
     eventually!(app.status(&order).await == "cancelled");
-    app.order(&customer, "k", &mug, 1).send().await.refused(403);
+    app.order(&customer, "k", &mug, 1).send().await.problem(403);
 }
 
 #[tokio::test]

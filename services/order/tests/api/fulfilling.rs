@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use http::StatusCode;
 use proto::payment::v1::Status as Paid;
-use testkit::eventually;
+use testkit::{eventually, http::TestResponse};
 
-use crate::app::{TestApp, TestResponse};
+use crate::app::{RequestExt as _, TestApp};
 
 async fn fulfil(app: &TestApp, order: &str) -> TestResponse {
     app.post(&format!("/v1/orders/{order}/fulfil")).by(&app.operator()).send().await
@@ -21,7 +21,7 @@ async fn fulfilling_takes_the_money_once() {
     let response = fulfil(&app, &order).await;
     assert_eq!((response.status, response.text("status")), (StatusCode::OK, "fulfilled"));
     assert_eq!(response.body["payment"]["status"], "captured");
-    assert_eq!(response.header("etag"), format!("\"{}\"", response.body["version"]));
+    assert_eq!(response.etag(), format!("\"{}\"", response.body["version"]));
     let again = fulfil(&app, &order).await;
     assert_eq!((again.status, again.body), (StatusCode::OK, response.body));
     assert_eq!(app.payments.captures_and_refunds(), (1, 0));
@@ -34,13 +34,13 @@ async fn only_what_is_confirmed_can_be_fulfilled() {
     let app = TestApp::with_short_wait().await;
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 9).await);
     let rejected = app.order_by(&customer, "1", &mug, 1, "tok_declined").send().await.id();
-    fulfil(&app, &rejected).await.refused(409);
+    fulfil(&app, &rejected).await.problem(409);
     app.payments.fail("authorize", 100);
     let pending = app.order(&customer, "2", &mug, 1).send().await.id();
-    fulfil(&app, &pending).await.refused(409);
+    fulfil(&app, &pending).await.problem(409);
     app.post(&format!("/v1/orders/{pending}/cancel")).by(&customer).send().await;
     eventually!(app.status(&pending).await == "cancelled");
-    fulfil(&app, &pending).await.refused(409);
+    fulfil(&app, &pending).await.problem(409);
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn payment_that_is_down_is_waited_for() {
     let order = app.confirmed(&customer, &mug).await;
     app.payments.fail("capture", 100);
     let response = fulfil(&app, &order).await;
-    assert_eq!(response.refused(503).header("retry-after"), "1");
+    assert_eq!(response.problem(503).header("retry-after"), "1");
     // On its way, and shown as it was.
     assert_eq!(app.status(&order).await, "confirmed");
     app.payments.fail("capture", 0);
@@ -86,7 +86,7 @@ async fn a_cancel_before_the_fulfil_makes_it_a_conflict() {
     let order = app.confirmed(&customer, &mug).await;
     app.payments.hold("void");
     app.post(&format!("/v1/orders/{order}/cancel")).by(&customer).send().await;
-    fulfil(&app, &order).await.refused(409);
+    fulfil(&app, &order).await.problem(409);
     app.payments.resume("void");
     eventually!(app.status(&order).await == "cancelled");
     assert_eq!(app.payments.captures_and_refunds(), (0, 0));
@@ -118,7 +118,7 @@ async fn goods_stay_when_the_money_is_gone() {
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
     let order = app.confirmed(&customer, &mug).await;
     app.payments.void_elsewhere(&order);
-    fulfil(&app, &order).await.refused(409);
+    fulfil(&app, &order).await.problem(409);
     eventually!(app.status(&order).await == "cancelled");
     assert_eq!(app.available(&mug).await, 5);
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::app::{Person, TestApp};
+use crate::app::{Person, RequestExt as _, TestApp};
 
 /// Follows the cursors and returns the ids of all items; `between` runs between two pages.
 async fn all(app: &TestApp, path: &str, person: Option<&Person>, between: impl AsyncFn(usize)) -> Vec<String> {
@@ -69,7 +69,7 @@ async fn products_are_found_by_words() {
     }
     let long = "x".repeat(201);
     let response = app.get(&format!("/v1/products?query={long}")).send().await;
-    assert_eq!(response.refused(400).faults(), ["query"]);
+    assert_eq!(response.problem(400).faults(), ["query"]);
 }
 
 #[tokio::test]
@@ -108,16 +108,16 @@ async fn everybody_sees_their_own_and_operators_all() {
     assert_eq!(list(&operator, "").await, [""; 0]);
     assert_eq!(list(&operator, "&user_id=all").await, both);
     assert_eq!(list(&operator, &format!("&user_id={}", bob.id)).await, [of_bob.as_str()]);
-    app.get("/v1/orders?user_id=all").by(&ada).send().await.refused(403);
-    app.get(&format!("/v1/orders?user_id={}", bob.id)).by(&ada).send().await.refused(403);
+    app.get("/v1/orders?user_id=all").by(&ada).send().await.problem(403);
+    app.get(&format!("/v1/orders?user_id={}", bob.id)).by(&ada).send().await.problem(403);
     let response = app.get("/v1/orders?user_id=bob").by(&operator).send().await;
-    assert_eq!(response.refused(400).faults(), ["user_id"]);
+    assert_eq!(response.problem(400).faults(), ["user_id"]);
     // One by one.
     let path = format!("/v1/orders/{of_bob}");
     let foreign = app.get(&path).by(&ada).send().await;
     let unknown = app.get(&format!("/v1/orders/{}", Uuid::new_v4())).by(&ada).send().await;
-    foreign.refused(404);
-    unknown.refused(404);
+    foreign.problem(404);
+    unknown.problem(404);
     assert_eq!(foreign.body["detail"], unknown.body["detail"]);
     assert_eq!(app.get(&path).by(&operator).send().await.status, StatusCode::OK);
 }
@@ -141,7 +141,7 @@ async fn bad_queries_are_refused_by_name() {
             ("cursor=%ff", "cursor"),
         ] {
             let response = app.get(&format!("{list}?{query}")).by(&operator).send().await;
-            assert_eq!(response.refused(400).faults(), [name], "{list} {query}");
+            assert_eq!(response.problem(400).faults(), [name], "{list} {query}");
         }
     }
     // One list's cursor is not another's.
@@ -149,12 +149,12 @@ async fn bad_queries_are_refused_by_name() {
     app.product("a-c", 1, 1).await;
     let cursor = app.get("/v1/products?limit=1").send().await.text("next_cursor").to_owned();
     let response = app.get(&format!("/v1/orders?cursor={cursor}")).by(&operator).send().await;
-    assert_eq!(response.refused(400).faults(), ["cursor"]);
+    assert_eq!(response.problem(400).faults(), ["cursor"]);
     let (customer, mug) = (app.customer(), app.product("mug", 1, 9).await);
     app.confirmed(&customer, &mug).await;
     app.confirmed(&customer, &mug).await;
     let cursor = app.get("/v1/orders?limit=1").by(&customer).send().await.text("next_cursor").to_owned();
-    assert_eq!(app.get(&format!("/v1/products?cursor={cursor}")).send().await.refused(400).faults(), ["cursor"]);
+    assert_eq!(app.get(&format!("/v1/products?cursor={cursor}")).send().await.problem(400).faults(), ["cursor"]);
 }
 
 #[tokio::test]
@@ -163,18 +163,18 @@ async fn an_order_is_not_sent_twice() {
     let (customer, mug) = (app.customer(), app.product("mug", 100, 99).await);
     let path = format!("/v1/orders/{}", app.confirmed(&customer, &mug).await);
     let response = app.get(&path).by(&customer).send().await;
-    let etag = response.header("etag").to_owned();
+    let etag = response.etag().to_owned();
     for value in [etag.clone(), format!("\"0\", {etag}"), "*".to_owned(), format!("W/{etag}")] {
         let again = app.get(&path).by(&customer).header("if-none-match", &value).send().await;
         assert_eq!((again.status, again.body.clone()), (StatusCode::NOT_MODIFIED, Value::Null), "{value}");
-        assert_eq!(again.header("etag"), etag);
+        assert_eq!(again.etag(), etag);
     }
     let newer = app.get(&path).by(&customer).header("if-none-match", "\"0\"").send().await;
     assert_eq!((newer.status, newer.body), (StatusCode::OK, response.body));
     let bad = app.get(&path).by(&customer).header("if-none-match", "nonsense").send().await;
-    assert_eq!(bad.refused(400).faults(), ["If-None-Match"]);
+    assert_eq!(bad.problem(400).faults(), ["If-None-Match"]);
     // Existence comes before the header, and identity before both.
     let unknown = format!("/v1/orders/{}", Uuid::new_v4());
-    app.get(&unknown).by(&customer).header("if-none-match", "nonsense").send().await.refused(404);
-    app.get(&unknown).header("if-none-match", "nonsense").send().await.refused(401);
+    app.get(&unknown).by(&customer).header("if-none-match", "nonsense").send().await.problem(404);
+    app.get(&unknown).header("if-none-match", "nonsense").send().await.problem(401);
 }

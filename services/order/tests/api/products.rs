@@ -3,9 +3,10 @@
 use futures::future::join_all;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use testkit::http::TestResponse;
 use uuid::Uuid;
 
-use crate::app::{TestApp, TestResponse};
+use crate::app::{RequestExt as _, TestApp};
 
 fn tea(sku: &str) -> Value {
     json!({
@@ -25,7 +26,7 @@ async fn a_product_is_added_once_a_key() {
     let operator = app.operator();
     let response = app.post("/v1/products").by(&operator).key("k").json(&tea("tea")).send().await;
     assert_eq!(response.status, StatusCode::CREATED);
-    assert_eq!((response.header("etag"), response.header("idempotent-replayed")), ("\"1\"", ""));
+    assert_eq!((response.etag(), response.headers.contains_key("idempotent-replayed")), ("\"1\"", false));
     assert_eq!(response.header("location"), format!("/v1/products/{}", response.id()));
     let expected = json!({
         "id": response.id(), "sku": "tea", "name": "Green tea", "description": "Two\nlines",
@@ -33,15 +34,15 @@ async fn a_product_is_added_once_a_key() {
     });
     assert_eq!(response.body, expected);
     let read = app.get(response.header("location")).send().await;
-    assert_eq!((read.status, read.header("etag"), &read.body), (StatusCode::OK, "\"1\"", &expected));
+    assert_eq!((read.status, read.etag(), &read.body), (StatusCode::OK, "\"1\"", &expected));
     // Again: the product as it is now.
     patch(&app, &response.id(), "\"1\"", &json!({ "name": "Tea" })).await;
     let again = app.post("/v1/products").by(&operator).key("k").json(&tea("tea")).send().await;
     assert_eq!((again.status, again.header("idempotent-replayed")), (StatusCode::OK, "true"));
-    assert_eq!((again.text("name"), again.header("etag")), ("Tea", "\"2\""));
-    app.post("/v1/products").by(&operator).key("k").json(&tea("other")).send().await.refused(422);
+    assert_eq!((again.text("name"), again.etag()), ("Tea", "\"2\""));
+    app.post("/v1/products").by(&operator).key("k").json(&tea("other")).send().await.problem(422);
     let response = app.post("/v1/products").by(&operator).key("l").json(&tea("tea")).send().await;
-    assert_eq!(response.refused(409).faults(), ["/sku"]);
+    assert_eq!(response.problem(409).faults(), ["/sku"]);
     // The refused key can be used.
     let response = app.post("/v1/products").by(&operator).key("l").json(&tea("other")).send().await;
     assert_eq!(response.status, StatusCode::CREATED);
@@ -66,21 +67,21 @@ async fn a_change_needs_the_version_it_was_made_on() {
     let change = json!({ "name": "New", "description": "", "price": { "amount": 1, "currency": "JPY" } });
     let response = patch(&app, &id, "\"1\"", &change).await;
     assert_eq!(
-        (response.status, response.header("etag"), response.body["version"].as_i64()),
+        (response.status, response.etag(), response.body["version"].as_i64()),
         (StatusCode::OK, "\"2\"", Some(2))
     );
     assert_eq!(response.body["price"], json!({ "amount": 1, "currency": "JPY" }));
-    patch(&app, &id, "\"1\"", &change).await.refused(412);
-    patch(&app, &id, "W/\"2\"", &json!({ "name": "Weak" })).await.refused(412);
-    assert_eq!(patch(&app, &id, "\"9\", \"2\"", &json!({ "name": "List" })).await.header("etag"), "\"3\"");
-    assert_eq!(patch(&app, &id, "*", &json!({ "name": "Any" })).await.header("etag"), "\"4\"");
+    patch(&app, &id, "\"1\"", &change).await.problem(412);
+    patch(&app, &id, "W/\"2\"", &json!({ "name": "Weak" })).await.problem(412);
+    assert_eq!(patch(&app, &id, "\"9\", \"2\"", &json!({ "name": "List" })).await.etag(), "\"3\"");
+    assert_eq!(patch(&app, &id, "*", &json!({ "name": "Any" })).await.etag(), "\"4\"");
     // What changes nothing is no change.
-    assert_eq!(patch(&app, &id, "\"4\"", &json!({})).await.header("etag"), "\"4\"");
-    assert_eq!(patch(&app, &id, "\"4\"", &json!({ "name": "Any" })).await.header("etag"), "\"4\"");
-    patch(&app, &id, "\"1\"", &json!({})).await.refused(412);
-    assert_eq!(patch(&app, &id, "nonsense", &json!({})).await.refused(400).faults(), ["If-Match"]);
+    assert_eq!(patch(&app, &id, "\"4\"", &json!({})).await.etag(), "\"4\"");
+    assert_eq!(patch(&app, &id, "\"4\"", &json!({ "name": "Any" })).await.etag(), "\"4\"");
+    patch(&app, &id, "\"1\"", &json!({})).await.problem(412);
+    assert_eq!(patch(&app, &id, "nonsense", &json!({})).await.problem(400).faults(), ["If-Match"]);
     let path = format!("/v1/products/{id}");
-    app.request(Method::PATCH, &path).by(&app.operator()).json(&json!({})).send().await.refused(428);
+    app.request(Method::PATCH, &path).by(&app.operator()).json(&json!({})).send().await.problem(428);
 }
 
 #[tokio::test]
@@ -103,17 +104,17 @@ async fn restocking_counts_once_a_key_and_raises_no_version() {
     };
     let response = restock("k", 4).await;
     assert_eq!(
-        (response.status, response.body["available"].as_i64(), response.header("etag")),
+        (response.status, response.body["available"].as_i64(), response.etag()),
         (StatusCode::OK, Some(9), "\"1\"")
     );
     app.confirmed(&customer, &id).await;
     let again = restock("k", 4).await;
     assert_eq!((again.status, again.header("idempotent-replayed")), (StatusCode::OK, "true"));
     assert_eq!(again.body["available"], 8, "as it is now");
-    restock("k", 5).await.refused(422);
+    restock("k", 5).await.problem(422);
     assert_eq!(restock("l", 1_000_000).await.body["available"], 1_000_008);
-    assert_eq!(restock("m", 0).await.refused(422).faults(), ["/quantity"]);
-    assert_eq!(restock("m", 1_000_001).await.refused(422).faults(), ["/quantity"]);
+    assert_eq!(restock("m", 0).await.problem(422).faults(), ["/quantity"]);
+    assert_eq!(restock("m", 1_000_001).await.problem(422).faults(), ["/quantity"]);
     // The same key on another product is another command.
     let other = app.product("pot", 890, 5).await;
     let request = app.post(&format!("/v1/products/{other}/restock")).by(&operator).key("k");
@@ -128,7 +129,7 @@ async fn there_is_room_for_a_thousand_million() {
         let request = app.post(&format!("/v1/products/{id}/restock")).by(&app.operator()).key("k");
         request.json(&json!({ "quantity": quantity })).send().await
     };
-    assert_eq!(restock(2).await.refused(422).faults(), ["/quantity"]);
+    assert_eq!(restock(2).await.problem(422).faults(), ["/quantity"]);
     assert_eq!(restock(1).await.body["available"], 1_000_000_000);
 }
 
@@ -137,11 +138,11 @@ async fn the_catalogue_is_the_operators() {
     let app = TestApp::start().await;
     let (customer, id) = (app.customer(), app.product("tea", 890, 5).await);
     let path = format!("/v1/products/{id}");
-    app.post("/v1/products").send().await.refused(401);
-    app.post("/v1/products").by(&customer).send().await.refused(403);
-    app.request(Method::PATCH, &path).by(&customer).send().await.refused(403);
-    app.post(&format!("{path}/restock")).by(&customer).send().await.refused(403);
-    app.post(&format!("/v1/products/{}/restock", Uuid::new_v4())).by(&customer).send().await.refused(403);
+    app.post("/v1/products").send().await.problem(401);
+    app.post("/v1/products").by(&customer).send().await.problem(403);
+    app.request(Method::PATCH, &path).by(&customer).send().await.problem(403);
+    app.post(&format!("{path}/restock")).by(&customer).send().await.problem(403);
+    app.post(&format!("/v1/products/{}/restock", Uuid::new_v4())).by(&customer).send().await.problem(403);
     assert_eq!(app.get(&path).send().await.status, StatusCode::OK, "no token is needed to read");
 }
 

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{Person, TestApp};
+use crate::app::{Person, RequestExt as _, TestApp};
 
 /// Sets the member at a pointer to `value`, or removes it.
 fn with(mut body: Value, pointer: &str, value: Option<Value>) -> Value {
@@ -57,14 +57,14 @@ async fn every_fault_of_an_order_is_named() {
     for (pointer, value) in cases {
         let body = with(good.clone(), pointer, value);
         let response = app.post("/v1/orders").by(&customer).key("k").json(&body).send().await;
-        assert_eq!(response.refused(422).faults(), [pointer], "{body}");
+        assert_eq!(response.problem(422).faults(), [pointer], "{body}");
     }
     let twice = format!(r#"{{"items":[{line}],"payment_token":"tok_ok","payment_token":"tok_ok"}}"#);
-    let response = app.post("/v1/orders").by(&customer).key("k").raw(twice.as_bytes()).send().await;
-    assert_eq!(response.refused(422).faults(), ["/payment_token"]);
+    let response = app.post("/v1/orders").by(&customer).key("k").raw_json(twice).send().await;
+    assert_eq!(response.problem(422).faults(), ["/payment_token"]);
     for root in [json!([]), json!(1), Value::Null] {
         let response = app.post("/v1/orders").by(&customer).key("k").json(&root).send().await;
-        assert_eq!(response.refused(422).faults(), [""]);
+        assert_eq!(response.problem(422).faults(), [""]);
     }
     assert_eq!(app.available(&mug).await, 9);
     assert!(app.events().await.is_empty());
@@ -110,11 +110,11 @@ async fn every_fault_of_a_product_is_named() {
     for (pointer, value) in cases {
         let body = with(good.clone(), pointer, value);
         let response = app.post("/v1/products").by(&operator).key("k").json(&body).send().await;
-        assert_eq!(response.refused(422).faults(), [pointer]);
+        assert_eq!(response.problem(422).faults(), [pointer]);
     }
     let several = json!({ "sku": "", "name": 1, "price": { "amount": 0 }, "stock": -1 });
     let response = app.post("/v1/products").by(&operator).key("k").json(&several).send().await;
-    let mut faults = response.refused(422).faults();
+    let mut faults = response.problem(422).faults();
     faults.sort_unstable();
     assert_eq!(faults, ["/description", "/name", "/price/amount", "/price/currency", "/sku", "/stock"]);
     // And of a change.
@@ -126,7 +126,7 @@ async fn every_fault_of_a_product_is_named() {
         ("/price/currency", json!({ "price": { "amount": 1 } })),
     ] {
         let request = app.request(Method::PATCH, &format!("/v1/products/{id}")).by(&operator).header("if-match", "*");
-        assert_eq!(request.json(&body).send().await.refused(422).faults(), [pointer]);
+        assert_eq!(request.json(&body).send().await.problem(422).faults(), [pointer]);
     }
 }
 
@@ -145,12 +145,12 @@ async fn what_cannot_be_read_is_malformed() {
     for (method, path, person) in requests {
         let request = || app.request(method.clone(), path).by(person).key("k").header("if-match", "*");
         for body in [&b""[..], b"{", b"{} {}", b"{\"name\":\"\xff\"}", b"nonsense"] {
-            request().raw(body).send().await.refused(400);
+            request().raw_json(body).send().await.problem(400);
         }
-        request().send().await.refused(415);
-        request().header("content-type", "text/plain").send().await.refused(415);
+        request().send().await.problem(415);
+        request().header("content-type", "text/plain").send().await.problem(415);
         let large = format!("{{\"name\":\"{}\"}}", "x".repeat(1024 * 1024));
-        request().raw(large.as_bytes()).send().await.refused(413);
+        request().raw_json(large).send().await.problem(413);
     }
 }
 
@@ -161,12 +161,12 @@ async fn a_key_is_needed_and_must_be_plain() {
     let restock = format!("/v1/products/{mug}/restock");
     for (path, person) in [("/v1/orders", &customer), ("/v1/products", &operator), (&*restock, &operator)] {
         let request = || app.post(path).by(person);
-        assert_eq!(request().json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
+        assert_eq!(request().json(&json!({})).send().await.problem(400).faults(), ["Idempotency-Key"]);
         for key in ["", "two words", &"k".repeat(256)] {
-            assert_eq!(request().key(key).json(&json!({})).send().await.refused(400).faults(), ["Idempotency-Key"]);
+            assert_eq!(request().key(key).json(&json!({})).send().await.problem(400).faults(), ["Idempotency-Key"]);
         }
-        request().key("k").key("k").json(&json!({})).send().await.refused(400);
-        request().key(&"k".repeat(255)).json(&json!({})).send().await.refused(422);
+        request().key("k").key("k").json(&json!({})).send().await.problem(400);
+        request().key(&"k".repeat(255)).json(&json!({})).send().await.problem(422);
     }
 }
 
@@ -189,14 +189,14 @@ async fn tokens_are_checked() {
     for token in bad {
         for path in ["/v1/orders", "/v1/orders/nonsense"] {
             let response = app.get(path).by(&person(token.clone())).send().await;
-            assert_eq!(response.refused(401).header("www-authenticate"), "Bearer");
+            assert_eq!(response.problem(401).header("www-authenticate"), "Bearer");
         }
     }
     let response = app.get("/v1/orders").send().await;
-    assert_eq!(response.refused(401).header("www-authenticate"), "Bearer");
+    assert_eq!(response.problem(401).header("www-authenticate"), "Bearer");
     assert_eq!(app.get("/v1/orders").by(&person(good.clone())).send().await.status, 200);
     app.clock.advance(std::time::Duration::from_secs(61));
-    app.get("/v1/orders").by(&person(good)).send().await.refused(401);
+    app.get("/v1/orders").by(&person(good)).send().await.problem(401);
 }
 
 #[tokio::test]
@@ -205,15 +205,15 @@ async fn paths_that_name_nothing_are_not_found() {
     let (customer, operator) = (app.customer(), app.operator());
     let upper = Uuid::new_v4().simple().to_string();
     for id in ["nonsense", "%ff", &upper, &Uuid::new_v4().to_string(), "1"] {
-        app.get(&format!("/v1/products/{id}")).send().await.refused(404);
-        app.get(&format!("/v1/orders/{id}")).by(&customer).send().await.refused(404);
-        app.post(&format!("/v1/orders/{id}/cancel")).by(&customer).send().await.refused(404);
-        app.post(&format!("/v1/orders/{id}/fulfil")).by(&operator).send().await.refused(404);
-        app.post(&format!("/v1/products/{id}/restock")).by(&operator).send().await.refused(404);
-        app.request(Method::PATCH, &format!("/v1/products/{id}")).by(&operator).send().await.refused(404);
+        app.get(&format!("/v1/products/{id}")).send().await.problem(404);
+        app.get(&format!("/v1/orders/{id}")).by(&customer).send().await.problem(404);
+        app.post(&format!("/v1/orders/{id}/cancel")).by(&customer).send().await.problem(404);
+        app.post(&format!("/v1/orders/{id}/fulfil")).by(&operator).send().await.problem(404);
+        app.post(&format!("/v1/products/{id}/restock")).by(&operator).send().await.problem(404);
+        app.request(Method::PATCH, &format!("/v1/products/{id}")).by(&operator).send().await.problem(404);
     }
     for path in ["/", "/v1", "/v1/products/", "/v1/orders/", "/v2/orders", "//v1/orders"] {
-        app.get(path).by(&customer).send().await.refused(404);
+        app.get(path).by(&customer).send().await.problem(404);
     }
 }
 
@@ -225,22 +225,22 @@ async fn refusals_come_in_one_order() {
     let known = format!("/v1/products/{mug}");
     // 401, 403, 404, 428, 400 / 415, 422, 412: each request has the faults of all that follow.
     let request = |path: &str| app.request(Method::PATCH, path);
-    request(&unknown).send().await.refused(401);
-    request(&unknown).by(&customer).send().await.refused(403);
-    request(&unknown).by(&operator).send().await.refused(404);
-    request(&known).by(&operator).raw(b"{").send().await.refused(428);
-    request(&known).by(&operator).header("if-match", "\"9\"").send().await.refused(415);
-    request(&known).by(&operator).header("if-match", "\"9\"").raw(b"{").send().await.refused(400);
-    request(&known).by(&operator).header("if-match", "\"9\"").raw(b"{\"x\":1}").send().await.refused(422);
-    request(&known).by(&operator).header("if-match", "\"9\"").raw(b"{}").send().await.refused(412);
+    request(&unknown).send().await.problem(401);
+    request(&unknown).by(&customer).send().await.problem(403);
+    request(&unknown).by(&operator).send().await.problem(404);
+    request(&known).by(&operator).raw_json("{").send().await.problem(428);
+    request(&known).by(&operator).header("if-match", "\"9\"").send().await.problem(415);
+    request(&known).by(&operator).header("if-match", "\"9\"").raw_json("{").send().await.problem(400);
+    request(&known).by(&operator).header("if-match", "\"9\"").raw_json("{\"x\":1}").send().await.problem(422);
+    request(&known).by(&operator).header("if-match", "\"9\"").raw_json("{}").send().await.problem(412);
     // Fulfilling: role before existence before state.
     let order = app.order_by(&customer, "k", &mug, 1, "tok_declined").send().await.id();
-    app.post("/v1/orders/nonsense/fulfil").by(&customer).send().await.refused(403);
-    app.post("/v1/orders/nonsense/fulfil").by(&operator).send().await.refused(404);
-    app.post(&format!("/v1/orders/{order}/fulfil")).by(&operator).send().await.refused(409);
+    app.post("/v1/orders/nonsense/fulfil").by(&customer).send().await.problem(403);
+    app.post("/v1/orders/nonsense/fulfil").by(&operator).send().await.problem(404);
+    app.post(&format!("/v1/orders/{order}/fulfil")).by(&operator).send().await.problem(409);
     // Ordering: what does not fit comes before what is short.
     let body = json!({ "items": [
         { "product_id": mug, "quantity": 99 }, { "product_id": Uuid::new_v4(), "quantity": 1 },
     ], "payment_token": "tok_ok" });
-    app.post("/v1/orders").by(&customer).key("l").json(&body).send().await.refused(422);
+    app.post("/v1/orders").by(&customer).key("l").json(&body).send().await.problem(422);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::payment::v1::Status as Paid;
 use testkit::eventually;
 
-use crate::app::TestApp;
+use crate::app::{RequestExt as _, TestApp};
 
 const SOON: Duration = Duration::from_secs(10);
 

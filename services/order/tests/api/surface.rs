@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::TestApp;
+use crate::app::{RequestExt as _, TestApp};
 
 #[tokio::test]
 async fn the_description_is_true() {
@@ -76,7 +76,7 @@ async fn other_methods_are_not_allowed() {
         (Method::POST, "/openapi.json", "GET,HEAD"),
     ] {
         let response = app.request(method, path).send().await;
-        let mut methods: Vec<_> = response.refused(405).header("allow").split(',').map(str::trim).collect();
+        let mut methods: Vec<_> = response.problem(405).header("allow").split(',').map(str::trim).collect();
         methods.sort_unstable();
         assert_eq!(methods.join(","), allowed, "{path}");
     }
@@ -87,7 +87,7 @@ async fn head_is_get_without_a_body() {
     let app = TestApp::start().await;
     let path = format!("/v1/products/{}", app.product("mug", 100, 9).await);
     let response = app.request(Method::HEAD, &path).send().await;
-    assert_eq!((response.status, response.header("etag"), &response.body), (StatusCode::OK, "\"1\"", &Value::Null));
+    assert_eq!((response.status, response.etag(), &response.body), (StatusCode::OK, "\"1\"", &Value::Null));
 }
 
 #[tokio::test]
@@ -95,9 +95,9 @@ async fn a_problem_names_the_callers_trace() {
     let app = TestApp::start().await;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = app.get("/v1/nothing").header("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"));
-    assert_eq!(request.send().await.refused(404).text("instance"), format!("urn:trace:{trace}"));
+    assert_eq!(request.send().await.problem(404).text("instance"), format!("urn:trace:{trace}"));
     let response = app.get("/v1/nothing").header("traceparent", "nonsense").send().await;
-    assert_eq!(response.refused(404).text("instance").len(), "urn:trace:".len() + 32);
+    assert_eq!(response.problem(404).text("instance").len(), "urn:trace:".len() + 32);
 }
 
 #[tokio::test]
