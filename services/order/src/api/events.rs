@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use messaging::{Event, Failure, Handler, Receipt};
+use messaging::{Event, Handler, HandlerError, Receipt};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -54,13 +54,13 @@ struct UserEvent {
 
 #[async_trait]
 impl Handler for Events {
-    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
         if event.kind == USER_CLOSED {
             let data: UserEvent = event.decode().map_err(unreadable)?;
             return self.close(UserId(data.user_id), receipt).await;
         }
         if !KINDS.contains(&event.kind.as_str()) {
-            return Err(Failure::Permanent(anyhow::anyhow!("{} is not consumed here", event.kind)));
+            return Err(HandlerError::Permanent(anyhow::anyhow!("{} is not consumed here", event.kind)));
         }
         let data: PaymentEvent = event.decode().map_err(unreadable)?;
         let id = OrderId(data.order_id);
@@ -74,17 +74,22 @@ impl Handler for Events {
 }
 
 impl Events {
-    async fn close(&self, user: UserId, receipt: Receipt) -> Result<(), Failure> {
+    async fn close(&self, user: UserId, receipt: Receipt) -> Result<(), HandlerError> {
         // Closing may be repeated, so its receipt need not be stored in the same write.
         self.app.close_account(user).await.map_err(transient)?;
-        self.app.orders.record_receipt(receipt).await.context("cannot record the receipt").map_err(Failure::Transient)
+        self.app
+            .orders
+            .record_receipt(receipt)
+            .await
+            .context("cannot record the receipt")
+            .map_err(HandlerError::Transient)
     }
 }
 
-fn unreadable(error: serde_json::Error) -> Failure {
-    Failure::Permanent(anyhow::Error::new(error).context("the event's data does not fit its schema"))
+fn unreadable(error: serde_json::Error) -> HandlerError {
+    HandlerError::Permanent(anyhow::Error::new(error).context("the event's data does not fit its schema"))
 }
 
-fn transient(error: Error) -> Failure {
-    Failure::Transient(error.into())
+fn transient(error: Error) -> HandlerError {
+    HandlerError::Transient(error.into())
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use messaging::{Event, Failure, Handler, Receipt};
+use messaging::{Event, Handler, HandlerError, Receipt};
 use order::api::events::{Events, GROUP};
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -14,7 +14,7 @@ fn event(kind: &str, data: &Value) -> Event {
     Event::new(kind, "test", "key", time::OffsetDateTime::UNIX_EPOCH, data).unwrap()
 }
 
-async fn handle(app: &TestApp, event: &Event) -> Result<(), Failure> {
+async fn handle(app: &TestApp, event: &Event) -> Result<(), HandlerError> {
     let receipt = Receipt { consumer: GROUP, event_id: event.id };
     Events::new(Arc::clone(&app.use_cases)).handle(event, receipt).await
 }
@@ -84,7 +84,7 @@ async fn what_cannot_be_read_is_not_tried_again() {
         event("user.closed.v1", &json!({})),
         event("payment.invented.v1", &json!({ "order_id": Uuid::new_v4() })),
     ] {
-        assert!(matches!(handle(&app, &bad).await, Err(Failure::Permanent(_))), "{bad:?}");
+        assert!(matches!(handle(&app, &bad).await, Err(HandlerError::Permanent(_))), "{bad:?}");
     }
 }
 
