@@ -3,18 +3,57 @@
 mod audit;
 mod authorize;
 mod capture;
-mod cashier;
-pub mod failure;
-mod look_up;
-pub mod outgoing;
+mod check_token;
+pub mod error;
+mod get_payment;
+mod list_payments;
+mod payment_run;
 pub mod ports;
+mod provider_calls;
+pub mod published;
 mod reconcile;
 mod refund;
 mod sweep;
 mod void;
-mod work;
+
+use std::{fmt, sync::Arc};
+
+use clock::SharedClock;
+use lock::Locks;
+use messaging::Outbox;
+use time::OffsetDateTime;
+
+use ports::{Payments, Provider};
 
 pub use audit::Audit;
-pub use authorize::Order;
-pub use cashier::Cashier;
-pub use failure::Failure;
+pub use authorize::AuthorizePayment;
+pub use error::Error;
+
+/// What the use cases work with; each of them is a method, in the file of its name.
+///
+/// Every method may be dropped at any await: what was begun is an intent in the store,
+/// and whoever works on the payment next finds out its outcome.
+pub struct App {
+    /// Where payments and ledger are kept.
+    pub payments: Arc<dyn Payments>,
+    /// Who moves the money.
+    pub provider: Arc<dyn Provider>,
+    /// Events that wait to be published.
+    pub outbox: Arc<dyn Outbox>,
+    /// What serialises the work on one payment.
+    pub locks: Locks,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl App {
+    fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}

@@ -1,8 +1,10 @@
-//! Business rules: ids and values, the payment with its verbs, the ledger. Sync, no I/O, no clock.
+//! Business rules: ids and values, the payment with its verbs, its events, the ledger. Sync, no I/O, no clock.
 
+pub mod event;
 pub mod ids;
 pub mod ledger;
 pub mod payment;
 
-pub use ids::{OrderId, PaymentId, PaymentToken, Reference, UserId};
-pub use payment::{ChargeState, DeclineReason, Fact, Next, Operation, Outcome, Payment, Refusal, Status};
+pub use event::DomainEvent;
+pub use ids::{ChargeReference, OrderId, PaymentId, PaymentToken, UserId};
+pub use payment::{ChargeState, DeclineReason, NextStep, Operation, Outcome, Payment, Refusal, Status};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use chassis::{App, Health, Tasks};
+use chassis::{Health, Tasks};
 use clock::SharedClock;
 use futures::future::BoxFuture;
 use lock::{Locks, Policy};
@@ -20,7 +20,7 @@ use crate::{
         events::{CancelledOrders, GROUP, KINDS},
         grpc, http,
     },
-    app::{Cashier, ports::Payments},
+    app::{App, ports::Payments},
     config::Config,
 };
 
@@ -38,7 +38,7 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 ///
 /// # Errors
 /// A URL names no adapter, or what it names cannot be opened.
-pub async fn app(config: &Config) -> Result<App> {
+pub async fn app(config: &Config) -> Result<chassis::App> {
     let clock = clock::system();
     let tasks = Tasks::new();
     let wake = Wake::default();
@@ -54,15 +54,15 @@ pub async fn app(config: &Config) -> Result<App> {
     let outbox = store.outbox;
     let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), Arc::clone(&clock)).woken_by(wake);
     let provider = Arc::new(sandbox.clone());
-    let cashier = Cashier::new(store.payments, provider, outbox, locks, Arc::clone(&clock));
-    start(&tasks, relay, Arc::clone(&bus), &cashier);
+    let app = Arc::new(App { payments: store.payments, provider, outbox, locks, clock: Arc::clone(&clock) });
+    start(&tasks, relay, Arc::clone(&bus), &app);
 
-    Ok(App {
+    Ok(chassis::App {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
-        http: http::router(cashier.clone(), config.webhook.secret_file.expose(), clock),
-        grpc: Routes::new(grpc::service(cashier, config.service.credential_file.expose())),
+        http: http::router(Arc::clone(&app), config.webhook.secret_file.expose(), clock),
+        grpc: Routes::new(grpc::service(app, config.service.credential_file.expose())),
         descriptors: &[proto::DESCRIPTORS],
         health: Health::new().check("database", store.ping),
         tasks,
@@ -84,9 +84,9 @@ pub async fn migrate(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, cashier: &Cashier) {
+fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, app: &Arc<App>) {
     let (token, tracker) = (tasks.token(), tasks.tracker());
-    let handler = Arc::new(CancelledOrders::new(cashier.clone()));
+    let handler = Arc::new(CancelledOrders::new(Arc::clone(app)));
     let consumer = Consumer::new(bus, GROUP, KINDS, handler, messaging::Policy::default());
     tasks.spawn("relay", {
         let token = token.clone();
@@ -97,9 +97,9 @@ fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, cashier: &Cashier) {
         async move { Ok(consumer.run(token, tracker).await?) }
     });
     tasks.spawn("sweeper", {
-        let cashier = cashier.clone();
+        let app = Arc::clone(app);
         async move {
-            cashier.sweep_until(token).await;
+            app.sweep_until(token).await;
             Ok(())
         }
     });

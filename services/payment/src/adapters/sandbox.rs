@@ -1,6 +1,6 @@
-//! The sandbox provider: test tokens, and a database of its own that stands for the provider's side of the world.
+//! The sandbox provider: test tokens, and a database of its own in which it keeps its charges as a provider would.
 //!
-//! It forgets nothing when payment is killed, answers a repeated key as it did the first time,
+//! It loses nothing when payment is killed, gives a repeated key the answer of the first call,
 //! and counts what it did, so that an audit can see whether anybody was charged twice.
 
 mod postgres;
@@ -13,17 +13,17 @@ use money::Money;
 use postgres::Postgres;
 use sqlite::Sqlite;
 
-use super::words;
+use super::columns;
 use crate::{
-    app::ports::{Cause, Charge, Instruction, Key, Provider, ProviderError, StoreError, Target},
-    domain::{ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken, Reference},
+    app::ports::{Cause, Charge, IdempotencyKey, Instruction, Provider, ProviderError, StoreError, Target},
+    domain::{ChargeReference, ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken},
 };
 
 /// How long `tok_slow` takes to answer.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How often `tok_unavailable` is refused for an order.
-const REFUSALS: i64 = 2;
+/// How many calls for an order fail with `tok_unavailable`.
+const UNAVAILABLE_CALLS: i64 = 2;
 
 /// The sandbox provider.
 #[derive(Debug, Clone)]
@@ -31,14 +31,14 @@ pub struct Sandbox {
     storage: Arc<dyn Storage>,
 }
 
-/// What the sandbox remembers. Each call is atomic, whoever else uses the same database.
+/// The sandbox's database. Each call is atomic, whoever else uses the same one.
 #[async_trait]
 trait Storage: Debug + Send + Sync {
     /// The answer that was given under a key.
-    async fn answered(&self, key: Key) -> Result<Option<Outcome>, ProviderError>;
+    async fn find_answer(&self, key: IdempotencyKey) -> Result<Option<Outcome>, ProviderError>;
 
-    /// Does a deed and remembers its answer under the key; where there is one already, gives that and does nothing.
-    async fn settle(&self, key: Key, deed: Deed<'_>) -> Result<Outcome, ProviderError>;
+    /// Applies an effect and stores its answer under the key; where there is one already, returns that and does nothing.
+    async fn apply_once(&self, key: IdempotencyKey, effect: ProviderEffect<'_>) -> Result<Outcome, ProviderError>;
 
     /// Counts a call for an order; returns how many there have been.
     async fn count_call(&self, order: OrderId) -> Result<i64, ProviderError>;
@@ -53,22 +53,23 @@ trait Storage: Debug + Send + Sync {
     async fn close(&self);
 }
 
-/// What is done under a key.
+/// What a call does to the charges.
 #[derive(Debug, Clone, Copy)]
-enum Deed<'a> {
-    /// A new charge.
+enum ProviderEffect<'a> {
+    /// Makes a charge, which holds the money.
     Charge(Money),
-    /// No charge.
+    /// Makes none.
     Decline(DeclineReason),
-    /// Another state of a charge that is in the first one.
-    Change(&'a Reference, ChargeState, ChargeState),
+    /// Changes a charge from the first state to the second.
+    Change(&'a ChargeReference, ChargeState, ChargeState),
 }
 
+/// What a test token asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behaviour {
     Approve,
     Decline(DeclineReason),
-    RefuseTwice,
+    UnavailableTwice,
     LoseAnswer,
     Slow,
 }
@@ -79,7 +80,7 @@ impl Behaviour {
             "tok_ok" => Self::Approve,
             "tok_declined" => Self::Decline(DeclineReason::Declined),
             "tok_insufficient_funds" => Self::Decline(DeclineReason::InsufficientFunds),
-            "tok_unavailable" => Self::RefuseTwice,
+            "tok_unavailable" => Self::UnavailableTwice,
             "tok_unknown" => Self::LoseAnswer,
             "tok_slow" => Self::Slow,
             _ => return None,
@@ -111,21 +112,24 @@ impl Sandbox {
     }
 
     async fn authorize(&self, instruction: &Instruction, token: &PaymentToken) -> Result<Outcome, ProviderError> {
-        let behaviour = Behaviour::of(token).ok_or_else(|| refused("unknown payment token"))?;
+        let behaviour = Behaviour::of(token).ok_or_else(|| unavailable("unknown payment token"))?;
         let Instruction { key, amount, .. } = instruction;
-        if let Some(outcome) = self.storage.answered(*key).await? {
+        // Before the calls are counted: a repeated key is not a new call.
+        if let Some(outcome) = self.storage.find_answer(*key).await? {
             return Ok(outcome);
         }
-        if behaviour == Behaviour::RefuseTwice && self.storage.count_call(key.order_id).await? <= REFUSALS {
-            return Err(refused("the sandbox refuses the first calls for this token"));
+        if behaviour == Behaviour::UnavailableTwice && self.storage.count_call(key.order_id).await? <= UNAVAILABLE_CALLS
+        {
+            return Err(unavailable("the sandbox fails the first calls for this token"));
         }
-        let deed = match behaviour {
-            Behaviour::Decline(reason) => Deed::Decline(reason),
-            _ => Deed::Charge(*amount),
+        let effect = match behaviour {
+            Behaviour::Decline(reason) => ProviderEffect::Decline(reason),
+            _ => ProviderEffect::Charge(*amount),
         };
-        let outcome = self.storage.settle(*key, deed).await?;
+        let outcome = self.storage.apply_once(*key, effect).await?;
         match behaviour {
-            Behaviour::LoseAnswer => Err(ProviderError::Unknown(None)),
+            // The charge is made all the same: that is what makes a lost answer dangerous.
+            Behaviour::LoseAnswer => Err(ProviderError::OutcomeUnknown(None)),
             Behaviour::Slow => {
                 tokio::time::sleep(SLOW).await;
                 Ok(outcome)
@@ -137,27 +141,27 @@ impl Sandbox {
 
 #[async_trait]
 impl Provider for Sandbox {
-    async fn knows(&self, token: &PaymentToken) -> Result<bool, ProviderError> {
+    async fn knows_token(&self, token: &PaymentToken) -> Result<bool, ProviderError> {
         Ok(Behaviour::of(token).is_some())
     }
 
     async fn execute(&self, instruction: &Instruction) -> Result<Outcome, ProviderError> {
         use ChargeState::{Authorized, Captured, Refunded, Voided};
         let key = instruction.key;
-        let deed = match (key.operation, &instruction.target) {
+        let effect = match (key.operation, &instruction.target) {
             (Operation::Authorize, Target::Token(token)) => return self.authorize(instruction, token).await,
-            (Operation::Capture, Target::Charge(charge)) => Deed::Change(charge, Authorized, Captured),
-            (Operation::Void, Target::Charge(charge)) => Deed::Change(charge, Authorized, Voided),
-            (Operation::Refund, Target::Charge(charge)) => Deed::Change(charge, Captured, Refunded),
+            (Operation::Capture, Target::Charge(charge)) => ProviderEffect::Change(charge, Authorized, Captured),
+            (Operation::Void, Target::Charge(charge)) => ProviderEffect::Change(charge, Authorized, Voided),
+            (Operation::Refund, Target::Charge(charge)) => ProviderEffect::Change(charge, Captured, Refunded),
             (Operation::Authorize, Target::Charge(_)) | (_, Target::Token(_)) => {
-                return Err(refused("the instruction makes no sense"));
+                return Err(unavailable("the instruction makes no sense"));
             }
         };
-        self.storage.settle(key, deed).await
+        self.storage.apply_once(key, effect).await
     }
 
-    async fn find(&self, key: Key) -> Result<Option<Outcome>, ProviderError> {
-        self.storage.answered(key).await
+    async fn find_outcome(&self, key: IdempotencyKey) -> Result<Option<Outcome>, ProviderError> {
+        self.storage.find_answer(key).await
     }
 
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
@@ -174,14 +178,14 @@ type Answer = (Option<String>, Option<String>);
 
 fn read_answer((reference, reason): Answer) -> Result<Outcome, ProviderError> {
     match (reference, reason) {
-        (Some(reference), _) => Ok(Outcome::Approved(Reference::new(reference))),
-        (None, Some(reason)) => Ok(Outcome::Declined(words::reason(&reason)?)),
-        (None, None) => Err(words::unreadable("answer").into()),
+        (Some(reference), _) => Ok(Outcome::Approved(ChargeReference::new(reference))),
+        (None, Some(reason)) => Ok(Outcome::Declined(columns::parse_decline_reason(&reason)?)),
+        (None, None) => Err(columns::unreadable("answer").into()),
     }
 }
 
-/// The answer to store; a conflict is none, so that the key stays free.
-fn answer_of(outcome: &Outcome) -> Option<Answer> {
+/// The answer to store. A conflict is none: nothing was done, and the same call may succeed later.
+fn answer_columns(outcome: &Outcome) -> Option<Answer> {
     match outcome {
         Outcome::Approved(reference) => Some((Some(reference.as_str().to_owned()), None)),
         Outcome::Declined(reason) => Some((None, Some(reason.name().to_owned()))),
@@ -190,14 +194,14 @@ fn answer_of(outcome: &Outcome) -> Option<Answer> {
 }
 
 /// A stored charge: reference, amount, currency, state.
-type Row = (String, i64, String, String);
+type ChargeRow = (String, i64, String, String);
 
-fn read_charge((reference, amount, currency, state): Row) -> Result<Charge, ProviderError> {
+fn read_charge((reference, amount, currency, state): ChargeRow) -> Result<Charge, ProviderError> {
     let state = [ChargeState::Authorized, ChargeState::Captured, ChargeState::Voided, ChargeState::Refunded]
         .into_iter()
         .find(|known| state_name(*known) == state)
-        .ok_or_else(|| words::unreadable("state"))?;
-    Ok(Charge { reference: Reference::new(reference), amount: words::money(amount, &currency)?, state })
+        .ok_or_else(|| columns::unreadable("state"))?;
+    Ok(Charge { reference: ChargeReference::new(reference), amount: columns::parse_money(amount, &currency)?, state })
 }
 
 const fn state_name(state: ChargeState) -> &'static str {
@@ -209,24 +213,24 @@ const fn state_name(state: ChargeState) -> &'static str {
     }
 }
 
-/// A name for a new charge.
-fn new_reference() -> Reference {
-    Reference::new(format!("ch_{}", uuid::Uuid::now_v7().simple()))
+/// A reference for a new charge.
+fn new_reference() -> ChargeReference {
+    ChargeReference::new(format!("ch_{}", uuid::Uuid::now_v7().simple()))
 }
 
-fn refused(why: &'static str) -> ProviderError {
-    ProviderError::Refused(Some(Cause::from(why)))
+fn unavailable(reason: &'static str) -> ProviderError {
+    ProviderError::Unavailable(Some(Cause::from(reason)))
 }
 
-// Whatever fails in the sandbox's database may have been committed: only asking again tells.
+// Whatever fails in the sandbox's database may have been committed: only asking by key can tell.
 impl From<sqlx::Error> for ProviderError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Unknown(Some(error.into()))
+        Self::OutcomeUnknown(Some(error.into()))
     }
 }
 
 impl From<StoreError> for ProviderError {
     fn from(error: StoreError) -> Self {
-        Self::Unknown(Some(error.into()))
+        Self::OutcomeUnknown(Some(error.into()))
     }
 }

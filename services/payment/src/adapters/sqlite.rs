@@ -1,6 +1,6 @@
 //! Payments, ledger, webhooks, outbox and inbox in one `SQLite` database.
 
-mod books;
+mod audit;
 pub(super) mod rows;
 
 use ::sqlite::Database;
@@ -12,8 +12,8 @@ use telemetry::Carrier;
 use time::OffsetDateTime;
 
 use crate::{
-    adapters::words,
-    app::ports::{Books, Due, Marks, Payments, Record, StoreError, WebhookId, Write, Written},
+    adapters::columns,
+    app::ports::{DuePayment, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write},
     domain::{Operation, OrderId, Payment, PaymentId, ledger::Transaction},
 };
 
@@ -30,7 +30,7 @@ pub struct SqlitePayments {
 impl SqlitePayments {
     /// Uses a database that [`MIGRATIONS`] and messaging's tables were applied to.
     ///
-    /// `wake` is poked whenever an event was stored.
+    /// `wake` wakes the relay whenever an event was stored.
     pub fn new(database: Database, wake: Wake) -> Self {
         Self { database, wake }
     }
@@ -63,26 +63,27 @@ impl Payments for SqlitePayments {
         }
     }
 
-    async fn save(&self, write: Write<'_>) -> Result<Written, StoreError> {
+    async fn save(&self, write: Write<'_>) -> Result<Saved, StoreError> {
         let mut tx = self.database.begin().await?;
         let rows = match write.expected {
             None => insert(&mut tx, &write).await?,
             Some(version) => update(&mut tx, &write, version).await?,
         };
+        // Each early return drops the transaction, which rolls back whatever is in it.
         if rows == 0 {
-            return Ok(Written::Stale);
+            return Ok(Saved::Stale);
         }
-        for transaction in &write.books {
+        for transaction in &write.transactions {
             book(&mut tx, write.payment, transaction).await?;
         }
-        if !mark(&mut tx, &write.effects, write.webhook.as_ref()).await? {
-            return Ok(Written::Duplicate);
+        if !record_messages(&mut tx, &write.effects, write.webhook.as_ref()).await? {
+            return Ok(Saved::Duplicate);
         }
         tx.commit().await?;
         if !write.effects.events.is_empty() {
             self.wake.poke();
         }
-        Ok(Written::Done)
+        Ok(Saved::Stored)
     }
 
     async fn close(
@@ -90,9 +91,10 @@ impl Payments for SqlitePayments {
         order: OrderId,
         fence: i64,
         now: OffsetDateTime,
-        marks: &Marks,
-    ) -> Result<Written, StoreError> {
+        processed: &ProcessedMessages,
+    ) -> Result<Saved, StoreError> {
         let mut tx = self.database.begin().await?;
+        // The primary key decides between this and a payment that is opened at the same time, whoever holds which lock.
         let inserted = sqlx::query(
             "INSERT INTO payments (order_id, status, version, fence, created_at, updated_at) \
              VALUES (?1, 'closed', 1, ?2, ?3, ?3) ON CONFLICT DO NOTHING",
@@ -103,17 +105,17 @@ impl Payments for SqlitePayments {
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() == 0 {
-            return Ok(Written::Stale);
+            return Ok(Saved::Stale);
         }
-        self.finish(tx, marks).await
+        self.commit_with(tx, processed).await
     }
 
-    async fn remember(&self, marks: &Marks) -> Result<Written, StoreError> {
+    async fn record_receipt(&self, processed: &ProcessedMessages) -> Result<Saved, StoreError> {
         let tx = self.database.begin().await?;
-        self.finish(tx, marks).await
+        self.commit_with(tx, processed).await
     }
 
-    async fn seen(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
+    async fn is_processed(&self, webhook: &WebhookId) -> Result<bool, StoreError> {
         let row = sqlx::query("SELECT 1 FROM webhooks WHERE id = ?1")
             .bind(webhook.0.clone())
             .fetch_optional(&self.database.read)
@@ -121,7 +123,7 @@ impl Payments for SqlitePayments {
         Ok(row.is_some())
     }
 
-    async fn forget_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError> {
+    async fn delete_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM webhooks WHERE received_at < ?1")
             .bind(micros(before))
             .execute(&self.database.write)
@@ -129,7 +131,13 @@ impl Payments for SqlitePayments {
         Ok(())
     }
 
-    async fn take_due(&self, now: OffsetDateTime, next: OffsetDateTime, limit: u32) -> Result<Vec<Due>, StoreError> {
+    async fn claim_due(
+        &self,
+        now: OffsetDateTime,
+        next: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<DuePayment>, StoreError> {
+        // A sweep that finds nothing does not take the only writer's turn.
         let any = sqlx::query("SELECT 1 FROM payments WHERE look_again <= ?1 LIMIT 1")
             .bind(micros(now))
             .fetch_optional(&self.database.read)
@@ -149,7 +157,7 @@ impl Payments for SqlitePayments {
         .await?;
         due.iter()
             .map(|row| {
-                Ok(Due {
+                Ok(DuePayment {
                     order_id: rows::uuid(row, "order_id")?.into(),
                     carrier: Carrier {
                         traceparent: row.try_get("traceparent")?,
@@ -161,7 +169,9 @@ impl Payments for SqlitePayments {
             .collect()
     }
 
-    async fn rest(&self, order: OrderId, fence: i64) -> Result<(), StoreError> {
+    async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError> {
+        // An intent that was stored meanwhile keeps its due time. The fence goes up although nothing else changes, so
+        // that whoever held the lock before can no longer write on what it has read.
         sqlx::query(
             "UPDATE payments SET look_again = NULL, fence = ?2 \
              WHERE order_id = ?1 AND fence <= ?2 AND intent IS NULL",
@@ -173,28 +183,28 @@ impl Payments for SqlitePayments {
         Ok(())
     }
 
-    async fn books(&self) -> Result<Books, StoreError> {
-        books::sum_up(&self.database.read).await
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        audit::totals(&self.database.read).await
     }
 }
 
 impl SqlitePayments {
-    async fn finish(
+    async fn commit_with(
         &self,
         mut tx: sqlx::Transaction<'static, sqlx::Sqlite>,
-        marks: &Marks,
-    ) -> Result<Written, StoreError> {
-        let effects = Effects { events: Vec::new(), receipt: marks.receipt.clone() };
-        if !mark(&mut tx, &effects, marks.webhook.as_ref()).await? {
-            return Ok(Written::Duplicate);
+        processed: &ProcessedMessages,
+    ) -> Result<Saved, StoreError> {
+        let effects = Effects { events: Vec::new(), receipt: processed.receipt.clone() };
+        if !record_messages(&mut tx, &effects, processed.webhook.as_ref()).await? {
+            return Ok(Saved::Duplicate);
         }
         tx.commit().await?;
-        Ok(Written::Done)
+        Ok(Saved::Stored)
     }
 }
 
-/// Writes outbox, inbox and webhook; `false` when the message was handled before.
-async fn mark(
+/// Inserts outbox, inbox and webhook rows; `false` when the message was processed before.
+async fn record_messages(
     tx: &mut SqliteConnection,
     effects: &Effects,
     webhook: Option<&(WebhookId, OffsetDateTime)>,
@@ -212,6 +222,7 @@ async fn mark(
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Inserts a payment; no row where the order has one already, or is closed.
 async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sqlx::Error> {
     let payment = write.payment;
     let inserted = sqlx::query(
@@ -226,13 +237,13 @@ async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sql
     .bind(payment.amount.amount)
     .bind(payment.amount.currency.code())
     .bind(payment.status.name())
-    .bind(words::decline_reason(payment))
+    .bind(columns::decline_reason(payment))
     .bind(payment.intent.map(Operation::name))
     .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
     .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
-    .bind(words::version(payment.version)?)
+    .bind(columns::version(payment.version)?)
     .bind(write.fence)
-    .bind(write.look_again.map(micros))
+    .bind(write.due_at.map(micros))
     .bind(write.carrier.traceparent.clone())
     .bind(write.carrier.tracestate.clone())
     .bind(write.carrier.canary)
@@ -243,6 +254,12 @@ async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sql
     Ok(inserted.rows_affected())
 }
 
+/// Updates a payment; no row where another version is stored, or a higher fencing token has written.
+///
+/// Both are compared in the statement itself, because a lock can be lost between any check before it and the write.
+/// The version refuses whoever has not seen the latest change, also where two processes share no locks.
+/// The fence refuses whoever has lost the lock, also where its successor has left the version as it was (`clear_due`);
+/// an equal one is the same holder, which writes several times. A closed order stays closed, whatever is expected.
 async fn update(tx: &mut SqliteConnection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
     let payment = write.payment;
     let updated = sqlx::query(
@@ -251,15 +268,15 @@ async fn update(tx: &mut SqliteConnection, write: &Write<'_>, expected: u64) -> 
          WHERE order_id = ?1 AND version = ?2 AND fence <= ?3 AND status <> 'closed'",
     )
     .bind(blob(payment.order_id.uuid()))
-    .bind(words::version(expected)?)
+    .bind(columns::version(expected)?)
     .bind(write.fence)
     .bind(payment.status.name())
-    .bind(words::decline_reason(payment))
+    .bind(columns::decline_reason(payment))
     .bind(payment.intent.map(Operation::name))
     .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
     .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
-    .bind(words::version(payment.version)?)
-    .bind(write.look_again.map(micros))
+    .bind(columns::version(payment.version)?)
+    .bind(write.due_at.map(micros))
     .bind(write.carrier.traceparent.clone())
     .bind(write.carrier.tracestate.clone())
     .bind(write.carrier.canary)
@@ -269,6 +286,9 @@ async fn update(tx: &mut SqliteConnection, write: &Write<'_>, expected: u64) -> 
     Ok(updated.rows_affected())
 }
 
+/// Inserts a ledger transaction after its entries: its row seals them, and a trigger checks their sums.
+///
+/// The same operation twice is an error of the primary key and never a second booking.
 async fn book(tx: &mut SqliteConnection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
     for entry in &transaction.entries {
         sqlx::query(

@@ -1,4 +1,6 @@
-//! What payment hears: cancelled orders, whose money must not stay held.
+//! The events that payment consumes: cancelled orders, whose money must not stay held.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use error::{HasKind as _, Kind};
@@ -6,26 +8,26 @@ use messaging::{Event, Failure, Handler, Receipt};
 use uuid::Uuid;
 
 use crate::{
-    app::{self, Cashier},
+    app::{App, Error},
     domain::OrderId,
 };
 
 /// The consumer group.
 pub const GROUP: &str = "payment";
 
-/// The events that are heard.
+/// The types of the events that are consumed.
 pub const KINDS: &[&str] = &["order.cancelled.v1"];
 
-/// Voids what a cancelled order left authorized.
+/// Voids the payments of cancelled orders.
 #[derive(Debug, Clone)]
 pub struct CancelledOrders {
-    cashier: Cashier,
+    app: Arc<App>,
 }
 
 impl CancelledOrders {
-    /// Lets the cashier do it.
-    pub fn new(cashier: Cashier) -> Self {
-        Self { cashier }
+    /// Makes the handler.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 }
 
@@ -33,17 +35,19 @@ impl CancelledOrders {
 impl Handler for CancelledOrders {
     async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
         let order: OrderId = Uuid::try_parse(&event.key).map_err(|error| Failure::Permanent(error.into()))?.into();
-        match self.cashier.void(order, Some(receipt)).await {
+        match self.app.void(order, Some(receipt)).await {
             Ok(_) => Ok(()),
-            Err(failure) => Err(judge(failure)),
+            Err(error) => Err(handler_error(error)),
         }
     }
 }
 
-/// A cancelled order with captured money is against the rules: somebody has to look.
-fn judge(failure: app::Failure) -> Failure {
-    match failure.kind() {
-        Kind::Unavailable | Kind::Timeout | Kind::Internal => Failure::Transient(failure.into()),
-        _ => Failure::Permanent(failure.into()),
+/// Whether another attempt may help.
+///
+/// A cancelled order whose money was captured is against the rules: the event becomes a dead letter, for a person.
+fn handler_error(error: Error) -> Failure {
+    match error.kind() {
+        Kind::Unavailable | Kind::Timeout | Kind::Internal => Failure::Transient(error.into()),
+        _ => Failure::Permanent(error.into()),
     }
 }

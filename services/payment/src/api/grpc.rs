@@ -2,6 +2,8 @@
 
 mod messages;
 
+use std::sync::Arc;
+
 use auth::{Caller, CallerInterceptor, Callers};
 use error::{Error, Kind};
 use proto::payment::v1::{
@@ -12,79 +14,79 @@ use proto::payment::v1::{
 };
 use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
 
-use self::messages::{id, order, to_proto, to_sums};
+use self::messages::{authorize_payment, parse_id, to_money_list, to_proto};
 use crate::{
-    app::{Cashier, Failure},
+    app::{self, App},
     domain::PaymentToken,
 };
 
-/// The service that gives commands.
-pub const COMMANDER: &str = "order";
+/// The only service that may change payments.
+pub const COMMAND_CALLER: &str = "order";
 
 /// Every service that may call.
-pub const CALLERS: [&str; 2] = [COMMANDER, "trireme"];
+pub const CALLERS: [&str; 2] = [COMMAND_CALLER, "trireme"];
 
-/// The gRPC face of the cashier.
+/// The use cases as gRPC methods.
 #[derive(Debug, Clone)]
 pub struct Grpc {
-    cashier: Cashier,
+    app: Arc<App>,
 }
 
-/// Puts the service behind the check of credentials.
-pub fn service(cashier: Cashier, secret: &str) -> InterceptedService<PaymentServiceServer<Grpc>, CallerInterceptor> {
+/// The methods, behind the check of credentials.
+pub fn service(app: Arc<App>, secret: &str) -> InterceptedService<PaymentServiceServer<Grpc>, CallerInterceptor> {
     let callers = Callers::new(secret, &CALLERS);
-    PaymentServiceServer::with_interceptor(Grpc { cashier }, callers.interceptor())
+    PaymentServiceServer::with_interceptor(Grpc { app }, callers.interceptor())
 }
 
-/// Takes the message out of a command, which only one service may give.
+/// The message of a command, which only one service may give.
 fn command<T>(request: Request<T>) -> Result<T, Status> {
     match request.extensions().get::<Caller>() {
-        Some(caller) if caller.name() == COMMANDER => Ok(request.into_inner()),
+        Some(caller) if caller.name() == COMMAND_CALLER => Ok(request.into_inner()),
         _ => Err(Error::new(Kind::Forbidden, "this service may only read").into()),
     }
 }
 
-fn failed(failure: Failure) -> Status {
-    Error::from(failure).into()
+fn to_status(error: app::Error) -> Status {
+    Error::from(error).into()
 }
 
 #[tonic::async_trait]
 impl PaymentService for Grpc {
     async fn check_token(&self, request: Request<CheckTokenRequest>) -> Result<Response<CheckTokenResponse>, Status> {
         let known = match PaymentToken::parse(&command(request)?.payment_token) {
-            Some(token) => self.cashier.knows(&token).await.map_err(failed)?,
+            Some(token) => self.app.check_token(&token).await.map_err(to_status)?,
             None => false,
         };
         Ok(Response::new(CheckTokenResponse { known }))
     }
 
     async fn authorize(&self, request: Request<AuthorizeRequest>) -> Result<Response<AuthorizeResponse>, Status> {
-        let order = order(&command(request)?)?;
-        let payment = self.cashier.authorize(order).await.map_err(failed)?;
+        let command = authorize_payment(&command(request)?)?;
+        let payment = self.app.authorize(command).await.map_err(to_status)?;
         Ok(Response::new(AuthorizeResponse { payment: Some(to_proto(&payment)) }))
     }
 
     async fn capture(&self, request: Request<CaptureRequest>) -> Result<Response<CaptureResponse>, Status> {
-        let order = id("order_id", &command(request)?.order_id)?;
-        let payment = self.cashier.capture(order).await.map_err(failed)?;
+        let order = parse_id("order_id", &command(request)?.order_id)?;
+        let payment = self.app.capture(order).await.map_err(to_status)?;
         Ok(Response::new(CaptureResponse { payment: Some(to_proto(&payment)) }))
     }
 
     async fn void(&self, request: Request<VoidRequest>) -> Result<Response<VoidResponse>, Status> {
-        let order = id("order_id", &command(request)?.order_id)?;
-        let payment = self.cashier.void(order, None).await.map_err(failed)?;
+        let order = parse_id("order_id", &command(request)?.order_id)?;
+        let payment = self.app.void(order, None).await.map_err(to_status)?;
         Ok(Response::new(VoidResponse { payment: payment.as_ref().map(to_proto) }))
     }
 
     async fn refund(&self, request: Request<RefundRequest>) -> Result<Response<RefundResponse>, Status> {
-        let order = id("order_id", &command(request)?.order_id)?;
-        let payment = self.cashier.refund(order).await.map_err(failed)?;
+        let order = parse_id("order_id", &command(request)?.order_id)?;
+        let payment = self.app.refund(order).await.map_err(to_status)?;
         Ok(Response::new(RefundResponse { payment: Some(to_proto(&payment)) }))
     }
 
     async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<GetPaymentResponse>, Status> {
-        let id = id("id", &request.into_inner().id)?;
-        let payment = self.cashier.get(id).await.map_err(failed)?;
+        let id = parse_id("id", &request.into_inner().id)?;
+        let payment = self.app.get_payment(id).await.map_err(to_status)?;
         Ok(Response::new(GetPaymentResponse { payment: Some(to_proto(&payment)) }))
     }
 
@@ -92,22 +94,22 @@ impl PaymentService for Grpc {
         &self,
         request: Request<ListPaymentsByOrderRequest>,
     ) -> Result<Response<ListPaymentsByOrderResponse>, Status> {
-        let order = id("order_id", &request.into_inner().order_id)?;
-        let payments = self.cashier.list(order).await.map_err(failed)?;
+        let order = parse_id("order_id", &request.into_inner().order_id)?;
+        let payments = self.app.list_payments(order).await.map_err(to_status)?;
         Ok(Response::new(ListPaymentsByOrderResponse { payments: payments.iter().map(to_proto).collect() }))
     }
 
     async fn audit(&self, _: Request<AuditRequest>) -> Result<Response<AuditResponse>, Status> {
-        let audit = self.cashier.audit().await.map_err(failed)?;
+        let audit = self.app.audit().await.map_err(to_status)?;
         Ok(Response::new(AuditResponse {
-            captured: to_sums(&audit.books.captured),
-            refunded: to_sums(&audit.books.refunded),
-            held: to_sums(&audit.books.held),
-            unbalanced: audit.books.unbalanced,
+            captured: to_money_list(&audit.totals.captured),
+            refunded: to_money_list(&audit.totals.refunded),
+            held: to_money_list(&audit.totals.held),
+            unbalanced: audit.totals.unbalanced,
             charged_twice: audit.charged_twice,
-            unresolved: audit.books.unresolved,
+            unresolved: audit.totals.unresolved,
             outbox: audit.outbox,
-            payments: audit.books.payments,
+            payments: audit.totals.payments,
         }))
     }
 }

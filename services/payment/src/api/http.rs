@@ -1,6 +1,8 @@
-//! The provider's webhook: believed only with a good signature, and even then it only makes us look.
+//! The provider's webhook: accepted only with a valid signature, and even then no more than a reason to ask the provider.
 
 pub mod signature;
+
+use std::sync::Arc;
 
 use axum::{Router, extract::State, routing::post};
 use chassis::http::Payload;
@@ -10,43 +12,45 @@ use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::signature::Signatures;
+use self::signature::SigningKey;
 use crate::{
-    app::{Cashier, ports::WebhookId},
+    app::{App, ports::WebhookId},
     domain::OrderId,
 };
 
-/// Longest id that a webhook may have.
-const ID_LENGTH: usize = 255;
+/// Longest id that a webhook may have, in bytes.
+const MAX_ID_LENGTH: usize = 255;
 
+/// The types that concern payments.
 const TYPES: [&str; 4] = ["payment.authorized", "payment.captured", "payment.voided", "payment.refunded"];
 
 #[derive(Debug, Clone)]
 struct Webhooks {
-    cashier: Cashier,
-    signatures: Signatures,
+    app: Arc<App>,
+    key: SigningKey,
     clock: SharedClock,
 }
 
 /// The routes of payment.
-pub fn router(cashier: Cashier, webhook_secret: &str, clock: SharedClock) -> Router {
-    let signatures = Signatures::new(webhook_secret);
-    Router::new().route("/v1/webhooks/sandbox", post(sandbox)).with_state(Webhooks { cashier, signatures, clock })
+pub fn router(app: Arc<App>, webhook_secret: &str, clock: SharedClock) -> Router {
+    let key = SigningKey::new(webhook_secret);
+    Router::new().route("/v1/webhooks/sandbox", post(sandbox)).with_state(Webhooks { app, key, clock })
 }
 
 async fn sandbox(State(webhooks): State<Webhooks>, headers: HeaderMap, body: Payload) -> Result<StatusCode, Error> {
-    let signature = webhooks.signatures.read(&headers, webhooks.clock.now())?;
+    let signature = webhooks.key.read(&headers, webhooks.clock.now())?;
+    // Only then the body: a request without a plausible signature is refused before anything of it is kept.
     let body = body.bytes().await?;
-    webhooks.signatures.check(&signature, &body)?;
+    webhooks.key.verify(&signature, &body)?;
     let Webhook { id, order } = parse(&headers, &body)?;
     match order {
-        Some(order) => webhooks.cashier.reconcile(order, id).await?,
-        None => webhooks.cashier.acknowledge(id).await?,
+        Some(order) => webhooks.app.reconcile(order, id).await?,
+        None => webhooks.app.acknowledge(id).await?,
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What a webhook says: its id and, where its type means something to us, the order.
+/// What is read of a webhook: its id and, where its type concerns payments, the order.
 #[derive(Debug, PartialEq, Eq)]
 struct Webhook {
     id: WebhookId,
@@ -62,38 +66,38 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Webhook, Error> {
     if !document.is_object() {
         return Err(Error::invalid_field("", "must be an object"));
     }
-    let mut faults = Vec::new();
-    let id = text(&document, "/id", &mut faults).filter(|id| {
-        (1..=ID_LENGTH).contains(&id.len()) || {
-            faults.push(Violation::field("/id", "must be 1 to 255 bytes long"));
+    let mut violations = Vec::new();
+    let id = text(&document, "/id", &mut violations).filter(|id| {
+        (1..=MAX_ID_LENGTH).contains(&id.len()) || {
+            violations.push(Violation::field("/id", "must be 1 to 255 bytes long"));
             false
         }
     });
-    let known = text(&document, "/type", &mut faults).is_some_and(|kind| TYPES.contains(&kind));
-    let order = if known { order(&document, &mut faults) } else { None };
+    let known = text(&document, "/type", &mut violations).is_some_and(|kind| TYPES.contains(&kind));
+    let order = if known { order(&document, &mut violations) } else { None };
     match id {
-        Some(id) if faults.is_empty() => Ok(Webhook { id: WebhookId(id.to_owned()), order }),
-        _ => Err(Error::invalid(faults)),
+        Some(id) if violations.is_empty() => Ok(Webhook { id: WebhookId(id.to_owned()), order }),
+        _ => Err(Error::invalid(violations)),
     }
 }
 
-fn order(document: &Value, faults: &mut Vec<Violation>) -> Option<OrderId> {
+fn order(document: &Value, violations: &mut Vec<Violation>) -> Option<OrderId> {
     if !document.get("data").is_some_and(Value::is_object) {
-        faults.push(Violation::field("/data", "must be an object"));
+        violations.push(Violation::field("/data", "must be an object"));
         return None;
     }
-    text(document, "/data/provider_reference", faults);
-    let id = Uuid::try_parse(text(document, "/data/order_id", faults)?);
+    text(document, "/data/provider_reference", violations);
+    let id = Uuid::try_parse(text(document, "/data/order_id", violations)?);
     if id.is_err() {
-        faults.push(Violation::field("/data/order_id", "must be a UUID"));
+        violations.push(Violation::field("/data/order_id", "must be a UUID"));
     }
     id.ok().map(OrderId::from)
 }
 
-fn text<'v>(document: &'v Value, pointer: &str, faults: &mut Vec<Violation>) -> Option<&'v str> {
+fn text<'v>(document: &'v Value, pointer: &str, violations: &mut Vec<Violation>) -> Option<&'v str> {
     let text = document.pointer(pointer).and_then(Value::as_str);
     if text.is_none() {
-        faults.push(Violation::field(pointer, "must be a text"));
+        violations.push(Violation::field(pointer, "must be a text"));
     }
     text
 }
@@ -103,7 +107,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
 #[cfg(test)]
@@ -113,15 +117,16 @@ mod tests {
 
     use super::*;
 
+    /// A webhook as it is read, or the pointers of its violations.
     fn parsed(document: &Value) -> Result<Webhook, Vec<String>> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         parse(&headers, document.to_string().as_bytes()).map_err(|error| {
-            let places = error.violations().iter().map(|fault| match &fault.place {
+            let pointers = error.violations().iter().map(|violation| match &violation.place {
                 error::Place::Pointer(pointer) => pointer.clone(),
                 other => format!("{other:?}"),
             });
-            places.collect()
+            pointers.collect()
         })
     }
 
@@ -146,8 +151,8 @@ mod tests {
     #[test]
     fn every_bad_field_is_named() {
         let document = json!({"id": 7, "type": "payment.voided", "data": {"order_id": "x"}});
-        let places = parsed(&document).unwrap_err();
-        assert_eq!(places, ["/id", "/data/provider_reference", "/data/order_id"]);
+        let pointers = parsed(&document).unwrap_err();
+        assert_eq!(pointers, ["/id", "/data/provider_reference", "/data/order_id"]);
         assert_eq!(parsed(&json!([])).unwrap_err(), [""]);
         assert_eq!(parsed(&json!({"id": "", "type": "payment.voided"})).unwrap_err(), ["/id", "/data"]);
     }

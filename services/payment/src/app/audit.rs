@@ -1,34 +1,34 @@
-//! Proves the books: what the ledger, the provider and the outbox say.
+//! Proves the ledger: what the stored totals, the provider and the outbox say.
 
 use tracing::instrument;
 
 use super::{
-    Cashier, Failure,
-    ports::{Books, StoreError},
+    App, Error,
+    ports::{StoreError, Totals},
 };
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Debug, Clone, Default)]
 pub struct Audit {
-    /// What the stored books say.
-    pub books: Books,
-    /// Payments with more than one authorization, capture or refund at the provider.
+    /// Sums over payments and ledger.
+    pub totals: Totals,
+    /// Orders with more than one authorization, capture or refund at the provider.
     pub charged_twice: u64,
     /// Events not yet published.
     pub outbox: u64,
 }
 
-impl Cashier {
+impl App {
     /// Audits everything that is stored.
     ///
     /// # Errors
     /// The store or the provider does not answer.
     #[instrument(name = "payment.audit", skip_all)]
-    pub async fn audit(&self) -> Result<Audit, Failure> {
+    pub async fn audit(&self) -> Result<Audit, Error> {
         let depth = self.outbox.depth().await;
         let depth = depth.map_err(|error| StoreError::Unavailable(error.into()))?;
         Ok(Audit {
-            books: self.payments.books().await?,
+            totals: self.payments.totals().await?,
             charged_twice: self.provider.charged_twice().await?,
             outbox: depth.count + depth.dead,
         })

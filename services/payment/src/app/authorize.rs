@@ -1,22 +1,20 @@
 //! Authorizes the payment of an order: holds the money.
 
-use std::time::Duration;
-
 use money::Money;
 use tracing::instrument;
+use uuid::Uuid;
 
 use super::{
-    Cashier, Failure,
-    cashier::limited,
-    ports::{Marks, Record},
-    work::Work,
+    App, Error,
+    payment_run::PaymentRun,
+    ports::{ProcessedMessages, Record},
 };
 use crate::domain::{Operation, OrderId, Payment, PaymentToken, Refusal, UserId};
 
-/// What an order wants to be paid.
+/// An authorization to be made.
 #[derive(Debug, Clone)]
-pub struct Order {
-    /// The order.
+pub struct AuthorizePayment {
+    /// The order to be paid.
     pub order_id: OrderId,
     /// Who pays.
     pub user_id: UserId,
@@ -26,60 +24,55 @@ pub struct Order {
     pub token: PaymentToken,
 }
 
-impl Cashier {
-    /// Holds the money for an order; given again, returns the payment as it is now.
+impl App {
+    /// Holds the money for an order; repeated, returns the payment as it is now.
     ///
     /// # Errors
     /// The order was voided before, has a payment of another amount or user, or an unknown token;
     /// the provider's answer is not known yet.
-    #[instrument(name = "payment.authorize", skip_all, fields(order.id = %order.order_id))]
-    pub async fn authorize(&self, order: Order) -> Result<Payment, Failure> {
-        let guard = self.hold(order.order_id).await?;
-        let mut work = Work::new(self, order.order_id, guard.fence(), Marks::default());
-        let result = self.authorize_held(&mut work, &order).await;
-        let _ = guard.release().await;
+    #[instrument(name = "payment.authorize", skip_all, fields(order.id = %command.order_id))]
+    pub async fn authorize(&self, command: AuthorizePayment) -> Result<Payment, Error> {
+        let mut run = PaymentRun::begin(self, command.order_id, ProcessedMessages::default()).await?;
+        let result = self.authorize_locked(&mut run, &command).await;
+        run.end().await;
         result
     }
 
-    async fn authorize_held(&self, work: &mut Work<'_>, order: &Order) -> Result<Payment, Failure> {
-        let mut record = work.record().await?;
+    async fn authorize_locked(&self, run: &mut PaymentRun<'_>, command: &AuthorizePayment) -> Result<Payment, Error> {
+        let mut record = run.load().await?;
         if record.is_none() {
-            if !self.knows(&order.token).await? {
-                return Err(Failure::UnknownToken);
+            // Asked before anything is stored: an unknown token changes nothing, and the order may come with another.
+            if !self.check_token(&command.token).await? {
+                return Err(Error::UnknownToken);
             }
-            let ids = (Self::new_payment_id(), order.order_id, order.user_id);
-            let payment = Payment::open(ids, order.amount, order.token.clone(), self.now());
-            if let Some(payment) = work.open(payment).await? {
+            let ids = (Uuid::now_v7().into(), command.order_id, command.user_id);
+            let payment = Payment::open(ids, command.amount, command.token.clone(), self.now());
+            if let Some(payment) = run.open(payment).await? {
                 return Ok(payment);
             }
-            record = work.record().await?;
+            // The lock was lost, or is not shared: another request has stored something first.
+            record = run.load().await?;
         }
         match record {
             Some(Record::Payment(payment)) => {
-                same(order, &payment)?;
-                work.carry_out(Operation::Authorize, payment).await
+                check_same(command, &payment)?;
+                run.carry_out(Operation::Authorize, payment).await
             }
             Some(Record::Closed) => Err(Refusal::Closed.into()),
-            None => Err(Failure::Busy(None)),
+            None => Err(Error::Busy(None)),
         }
-    }
-
-    /// Whether the provider knows a payment token.
-    ///
-    /// # Errors
-    /// The provider gives no answer.
-    #[instrument(name = "payment.check_token", skip_all)]
-    pub async fn knows(&self, token: &PaymentToken) -> Result<bool, Failure> {
-        Ok(limited(self.provider.knows(token), Duration::ZERO).await?)
     }
 }
 
-fn same(order: &Order, payment: &Payment) -> Result<(), Failure> {
-    if order.user_id != payment.user_id {
-        return Err(Failure::Differs("user_id"));
+/// Refuses a repetition that asks for something else than the stored payment.
+///
+/// The token is not compared: it is removed once the provider has answered.
+fn check_same(command: &AuthorizePayment, payment: &Payment) -> Result<(), Error> {
+    if command.user_id != payment.user_id {
+        return Err(Error::Differs("user_id"));
     }
-    if order.amount != payment.amount {
-        return Err(Failure::Differs("amount"));
+    if command.amount != payment.amount {
+        return Err(Error::Differs("amount"));
     }
     Ok(())
 }

@@ -2,24 +2,23 @@
 
 use tracing::instrument;
 
-use super::{Cashier, Failure, ports::Marks, work::Work};
+use super::{App, Error, payment_run::PaymentRun, ports::ProcessedMessages};
 use crate::domain::{Operation, OrderId, Payment};
 
-impl Cashier {
-    /// Takes the money that is held for an order. Given again, returns the payment as it is now.
+impl App {
+    /// Takes the money that is held for an order. Repeated, returns the payment as it is now.
     ///
     /// # Errors
     /// The order has no payment, or one that holds no money;
     /// the provider's answer is not known yet.
     #[instrument(name = "payment.capture", skip_all, fields(order.id = %order))]
-    pub async fn capture(&self, order: OrderId) -> Result<Payment, Failure> {
-        let guard = self.hold(order).await?;
-        let mut work = Work::new(self, order, guard.fence(), Marks::default());
-        let result = match self.payment_of(order).await {
-            Ok(payment) => work.carry_out(Operation::Capture, payment).await,
-            Err(failure) => Err(failure),
+    pub async fn capture(&self, order: OrderId) -> Result<Payment, Error> {
+        let mut run = PaymentRun::begin(self, order, ProcessedMessages::default()).await?;
+        let result = match run.load_payment().await {
+            Ok(payment) => run.carry_out(Operation::Capture, payment).await,
+            Err(error) => Err(error),
         };
-        let _ = guard.release().await;
+        run.end().await;
         result
     }
 }

@@ -9,21 +9,21 @@ use telemetry::Carrier;
 use time::OffsetDateTime;
 
 use crate::domain::{
-    ChargeState, Operation, OrderId, Outcome, Payment, PaymentId, PaymentToken, Reference, ledger::Transaction,
+    ChargeReference, ChargeState, Operation, OrderId, Outcome, Payment, PaymentId, PaymentToken, ledger::Transaction,
 };
 
-/// The cause of a failure, of whatever technology.
+/// The cause of an error, of whatever technology.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
-/// Why the store did not answer.
+/// Why the store gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Busy or gone; a retry may help.
+    /// Busy or unreachable; a retry may help.
     #[error("the payment store is not available")]
     Unavailable(#[source] Cause),
-    /// It refused, or holds what cannot be read.
+    /// It rejected the statement, or holds a value that cannot be read.
     #[error("the payment store failed")]
-    Broken(#[source] Cause),
+    Failed(#[source] Cause),
 }
 
 /// What is stored for an order.
@@ -35,14 +35,14 @@ pub enum Record {
     Closed,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub enum Saved {
     /// Stored.
-    Done,
-    /// Nothing stored: somebody with a newer fence or version was there before.
+    Stored,
+    /// Nothing stored: another version is stored, or a higher fencing token has written.
     Stale,
-    /// Nothing stored: the message behind it was handled before.
+    /// Nothing stored: the message that asked for it was processed before.
     Duplicate,
 }
 
@@ -50,17 +50,17 @@ pub enum Written {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookId(pub String);
 
-/// The messages that a write answers, remembered with it so that they are applied once.
+/// The messages that a write answers, recorded with it so that each is applied once.
 #[derive(Debug, Clone, Default)]
-pub struct Marks {
+pub struct ProcessedMessages {
     /// An event from the bus.
     pub receipt: Option<Receipt>,
     /// A webhook, and when it came.
     pub webhook: Option<(WebhookId, OffsetDateTime)>,
 }
 
-impl Marks {
-    /// Whether there is nothing to remember.
+impl ProcessedMessages {
+    /// Whether there is nothing to record.
     pub const fn is_empty(&self) -> bool {
         self.receipt.is_none() && self.webhook.is_none()
     }
@@ -71,34 +71,34 @@ impl Marks {
 pub struct Write<'a> {
     /// The payment as it shall be.
     pub payment: &'a Payment,
-    /// The version that must be stored now; `None` when nothing must.
+    /// The version that must be stored now; `None` when the order must have nothing stored.
     pub expected: Option<u64>,
-    /// The lock's fencing token: refused when a higher one was seen.
+    /// The lock's fencing token: the write is refused when a higher one has written.
     pub fence: i64,
-    /// What is booked.
-    pub books: Vec<Transaction>,
+    /// What is booked in the ledger.
+    pub transactions: Vec<Transaction>,
     /// Events to publish, and the inbox row.
     pub effects: Effects,
-    /// The webhook to remember, and when it came.
+    /// The webhook to record, and when it came.
     pub webhook: Option<(WebhookId, OffsetDateTime)>,
-    /// When the sweeper has to look at the payment, where something is open.
-    pub look_again: Option<OffsetDateTime>,
-    /// The request behind an open intent, for the sweeper to go on under.
+    /// When the sweeper has to resolve the payment, where something is open.
+    pub due_at: Option<OffsetDateTime>,
+    /// Trace and canary mark of the request behind an open intent, under which the sweeper goes on.
     pub carrier: Carrier,
 }
 
-/// A payment that the sweeper has to look at.
+/// A payment that the sweeper has to resolve.
 #[derive(Debug, Clone)]
-pub struct Due {
+pub struct DuePayment {
     /// Its order.
     pub order_id: OrderId,
-    /// The request that left it open.
+    /// Trace and canary mark of the request that left it open.
     pub carrier: Carrier,
 }
 
-/// What the stored books say.
+/// Sums over everything that is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Books {
+pub struct Totals {
     /// Sums of what was ever captured, per currency.
     pub captured: Vec<Money>,
     /// Sums of what was given back, per currency.
@@ -113,7 +113,7 @@ pub struct Books {
     pub payments: u64,
 }
 
-/// The stored payments, each with its books and events.
+/// The stored payments, each with its ledger transactions and events.
 #[async_trait]
 pub trait Payments: Send + Sync {
     /// What is stored for an order.
@@ -122,58 +122,65 @@ pub trait Payments: Send + Sync {
     /// A payment by its own id.
     async fn by_id(&self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
 
-    /// Stores a payment with its books, events and marks, all or nothing.
-    async fn save(&self, write: Write<'_>) -> Result<Written, StoreError>;
+    /// Stores a payment with its ledger transactions, events and processed messages, all or nothing.
+    async fn save(&self, write: Write<'_>) -> Result<Saved, StoreError>;
 
-    /// Closes an order that has no payment; `Stale` when it has something after all.
+    /// Closes an order that has no payment; `Stale` when it has something stored after all.
     async fn close(
         &self,
         order: OrderId,
         fence: i64,
         now: OffsetDateTime,
-        marks: &Marks,
-    ) -> Result<Written, StoreError>;
+        processed: &ProcessedMessages,
+    ) -> Result<Saved, StoreError>;
 
-    /// Remembers messages that changed nothing.
-    async fn remember(&self, marks: &Marks) -> Result<Written, StoreError>;
+    /// Records messages that changed nothing; `Duplicate` when one was recorded before.
+    async fn record_receipt(&self, processed: &ProcessedMessages) -> Result<Saved, StoreError>;
 
-    /// Whether a webhook is remembered.
-    async fn seen(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
+    /// Whether a webhook was processed.
+    async fn is_processed(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
 
-    /// Forgets webhooks that came before a moment.
-    async fn forget_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError>;
+    /// Deletes the records of webhooks that came before a moment.
+    async fn delete_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError>;
 
-    /// Takes payments that are due to be looked at, and puts the next look off until `next`.
-    async fn take_due(&self, now: OffsetDateTime, next: OffsetDateTime, limit: u32) -> Result<Vec<Due>, StoreError>;
+    /// Claims at most `limit` payments that are due, and makes them due again at `next`.
+    ///
+    /// Two sweepers get different ones, and what the sweeper that claimed them does not resolve comes up again.
+    async fn claim_due(
+        &self,
+        now: OffsetDateTime,
+        next: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<DuePayment>, StoreError>;
 
-    /// Says that nothing of an order's payment is open any more; a stale fence changes nothing.
-    async fn rest(&self, order: OrderId, fence: i64) -> Result<(), StoreError>;
+    /// Notes that nothing of an order's payment is open any more; a stale fencing token changes nothing.
+    async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError>;
 
-    /// Sums up the books.
-    async fn books(&self) -> Result<Books, StoreError>;
+    /// Adds up payments and ledger.
+    async fn totals(&self) -> Result<Totals, StoreError>;
 }
 
-/// Why the provider gave no answer.
+/// Why the provider gave no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It refused to work: certainly nothing was done.
+    /// It did not take the call: certainly nothing was done.
     #[error("the payment provider is not available")]
-    Refused(#[source] Option<Cause>),
-    /// The answer was lost: it may have been done.
+    Unavailable(#[source] Option<Cause>),
+    /// The answer was lost: the call may have been carried out.
     #[error("the payment provider's answer is not known")]
-    Unknown(#[source] Option<Cause>),
+    OutcomeUnknown(#[source] Option<Cause>),
 }
 
 /// The idempotency key of one operation for one order: the provider does each once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct IdempotencyKey {
     /// The order.
     pub order_id: OrderId,
     /// The operation.
     pub operation: Operation,
 }
 
-impl std::fmt::Display for Key {
+impl std::fmt::Display for IdempotencyKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.order_id, self.operation.name())
     }
@@ -183,10 +190,10 @@ impl std::fmt::Display for Key {
 #[derive(Debug, Clone)]
 pub struct Instruction {
     /// Its idempotency key.
-    pub key: Key,
+    pub key: IdempotencyKey,
     /// The whole amount of the payment.
     pub amount: Money,
-    /// On what it works.
+    /// What it works on.
     pub target: Target,
 }
 
@@ -196,17 +203,17 @@ pub enum Target {
     /// What the customer pays with: for an authorization.
     Token(PaymentToken),
     /// A charge that the provider has: for everything else.
-    Charge(Reference),
+    Charge(ChargeReference),
 }
 
 /// A charge as the provider has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
-    /// The provider's name for it.
-    pub reference: Reference,
+    /// The provider's reference of it.
+    pub reference: ChargeReference,
     /// How much.
     pub amount: Money,
-    /// Where it stands.
+    /// Its state.
     pub state: ChargeState,
 }
 
@@ -214,13 +221,13 @@ pub struct Charge {
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Whether it knows a payment token.
-    async fn knows(&self, token: &PaymentToken) -> Result<bool, ProviderError>;
+    async fn knows_token(&self, token: &PaymentToken) -> Result<bool, ProviderError>;
 
-    /// Carries out an instruction; given again with the same key, it gives the same answer.
+    /// Carries out an instruction; repeated with the same key, it gives the same outcome and does nothing.
     async fn execute(&self, instruction: &Instruction) -> Result<Outcome, ProviderError>;
 
-    /// The answer that was given under a key; `None` when nothing was done under it.
-    async fn find(&self, key: Key) -> Result<Option<Outcome>, ProviderError>;
+    /// The outcome that was given under a key; `None` when nothing was done under it.
+    async fn find_outcome(&self, key: IdempotencyKey) -> Result<Option<Outcome>, ProviderError>;
 
     /// Every charge it has for an order.
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError>;

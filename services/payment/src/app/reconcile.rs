@@ -3,70 +3,73 @@
 use tracing::instrument;
 
 use super::{
-    Cashier, Failure,
-    ports::{Marks, Record, WebhookId, Written},
-    work::Work,
+    App, Error,
+    payment_run::PaymentRun,
+    ports::{ProcessedMessages, Record, Saved, WebhookId},
 };
 use crate::domain::{OrderId, Payment, Status};
 
-impl Cashier {
-    /// Looks at the provider for an order's payment, once per webhook.
+impl App {
+    /// Compares an order's payment with the provider, once per webhook.
     ///
-    /// What a webhook says is not believed: it only makes us look.
+    /// What a webhook says is not trusted: it is only the reason to ask the provider.
     /// An order that is not known changes nothing.
     ///
     /// # Errors
-    /// The provider gives no answer, or somebody else works on the payment: to be delivered again.
+    /// The provider gives no answer, or another request works on the payment: to be delivered again.
     #[instrument(name = "payment.reconcile", skip_all, fields(order.id = %order))]
-    pub async fn reconcile(&self, order: OrderId, webhook: WebhookId) -> Result<(), Failure> {
-        if self.payments.seen(&webhook).await? {
+    pub async fn reconcile(&self, order: OrderId, webhook: WebhookId) -> Result<(), Error> {
+        // Spares a repeated webhook the lock and the provider. The write decides: it records the id or is a duplicate.
+        if self.payments.is_processed(&webhook).await? {
             return Ok(());
         }
-        let marks = Marks { receipt: None, webhook: Some((webhook, self.now())) };
-        let guard = self.hold(order).await?;
-        let mut work = Work::new(self, order, guard.fence(), marks);
-        let result = self.reconcile_held(&mut work, order).await;
-        let _ = guard.release().await;
+        let processed = ProcessedMessages { receipt: None, webhook: Some((webhook, self.now())) };
+        let mut run = PaymentRun::begin(self, order, processed).await?;
+        let result = self.reconcile_locked(&mut run, order).await;
+        run.end().await;
         result
     }
 
-    async fn reconcile_held(&self, work: &mut Work<'_>, order: OrderId) -> Result<(), Failure> {
-        match work.record().await? {
+    async fn reconcile_locked(&self, run: &mut PaymentRun<'_>, order: OrderId) -> Result<(), Error> {
+        match run.load().await? {
             None => {}
-            Some(Record::Closed) => self.let_go(order).await?,
-            Some(Record::Payment(payment)) => self.catch_up(work, payment).await?,
+            Some(Record::Closed) => self.void_orphaned_charges(order).await?,
+            Some(Record::Payment(payment)) => self.reconcile_payment(run, payment).await?,
         }
-        work.remember().await
+        run.record_receipt().await
     }
 
-    async fn catch_up(&self, work: &mut Work<'_>, mut payment: Payment) -> Result<(), Failure> {
+    async fn reconcile_payment(&self, run: &mut PaymentRun<'_>, mut payment: Payment) -> Result<(), Error> {
         let stored = payment.version;
-        let mut facts = Vec::new();
+        let mut events = Vec::new();
+        // An intent is ended with what the provider has done, and otherwise left as it is: a webhook is no reason to
+        // call for anything, and the call may be under way in a request that has lost its lock.
         if let Some(open) = payment.intent
-            && let Some(outcome) = self.find(payment.order_id, open).await?
+            && let Some(outcome) = self.find_outcome(payment.order_id, open).await?
         {
-            facts = work.apply(&mut payment, &outcome).await?;
+            events = run.apply_outcome(&mut payment, &outcome).await?;
         }
-        facts.extend(work.follow(&mut payment).await?);
+        events.extend(run.follow_charges(&mut payment).await?);
+        // Before the webhook is recorded: if this fails, it is delivered again.
         if payment.status == Status::Voided {
-            self.let_go(payment.order_id).await?;
+            self.void_orphaned_charges(payment.order_id).await?;
         }
         if payment.version == stored {
             return Ok(());
         }
-        match work.save(&payment, Some(stored), &facts, true).await? {
-            Written::Done | Written::Duplicate => Ok(()),
-            Written::Stale => Err(Failure::Busy(None)),
+        match run.save(&payment, Some(stored), &events, true).await? {
+            Saved::Stored | Saved::Duplicate => Ok(()),
+            Saved::Stale => Err(Error::Busy(None)),
         }
     }
 
-    /// Remembers a webhook that has nothing to say to us.
+    /// Records a webhook of a type that asks for nothing.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn acknowledge(&self, webhook: WebhookId) -> Result<(), Failure> {
-        let marks = Marks { receipt: None, webhook: Some((webhook, self.now())) };
-        self.payments.remember(&marks).await?;
+    pub async fn acknowledge(&self, webhook: WebhookId) -> Result<(), Error> {
+        let processed = ProcessedMessages { receipt: None, webhook: Some((webhook, self.now())) };
+        self.payments.record_receipt(&processed).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! Finds out what became of intents that nobody waits for any more.
+//! The sweeper: finds out the outcome of intents that nobody waits for any more.
 
-use std::time::Duration;
+use std::{error::Error as StdError, time::Duration};
 
 use futures::StreamExt as _;
 use tokio::time::Instant;
@@ -8,71 +8,74 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
-    Cashier, Failure,
-    ports::{Due, Marks, Record},
-    work::{LEFT_BEHIND, Work},
+    App, Error,
+    payment_run::{INTENT_TIMEOUT, PaymentRun},
+    ports::{DuePayment, ProcessedMessages, Record},
 };
 use crate::domain::{OrderId, Status};
 
 /// Pause between two sweeps.
-const EVERY: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Longest work on one payment.
-const LIMIT: Duration = Duration::from_secs(8);
+/// Longest work on one payment; shorter than [`INTENT_TIMEOUT`], after which the payment can be claimed again.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Payments taken at once, and of them worked on at the same time.
+/// Payments claimed at once, and of them worked on at the same time.
 const BATCH: u32 = 64;
-const AT_ONCE: usize = 4;
+const CONCURRENCY: usize = 4;
 
-/// Webhooks are remembered this long: at least 24 h are promised.
-const WEBHOOKS_KEPT: time::Duration = time::Duration::hours(48);
+/// Ids of webhooks are kept this long: at least 24 h are promised.
+const WEBHOOK_RETENTION: time::Duration = time::Duration::hours(48);
 
-/// Sweeps between two clearings of old webhooks.
-const CLEARING: u32 = 1_800;
+/// Sweeps between two deletions of old webhooks.
+const SWEEPS_PER_DELETION: u32 = 1_800;
 
-impl Cashier {
+impl App {
     /// Sweeps until the token is cancelled; what is under way then is left to the next sweeper.
     pub async fn sweep_until(&self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.sweep_for_ever()).await;
+        stop.run_until_cancelled(self.sweep_forever()).await;
     }
 
-    async fn sweep_for_ever(&self) {
-        for round in (0..CLEARING).cycle() {
-            if let Err(failure) = self.sweep().await {
-                tracing::warn!(error = %failure, "the sweep for unresolved payments failed");
+    async fn sweep_forever(&self) {
+        for sweep in (0..SWEEPS_PER_DELETION).cycle() {
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(error = &error as &dyn StdError, "sweep of unresolved payments failed");
             }
-            if round == 0
-                && let Err(error) = self.payments.forget_webhooks(self.now() - WEBHOOKS_KEPT).await
+            if sweep == 0
+                && let Err(error) = self.payments.delete_webhooks(self.now() - WEBHOOK_RETENTION).await
             {
-                tracing::warn!(%error, "old webhooks could not be cleared");
+                tracing::warn!(error = &error as &dyn StdError, "deletion of old webhooks failed");
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 
-    /// Resolves what was left behind; returns how many payments were looked at.
+    /// Resolves the payments that are due; returns how many there were.
     ///
     /// # Errors
-    /// The store does not answer. A payment that cannot be resolved is looked at again later.
-    pub async fn sweep(&self) -> Result<usize, Failure> {
+    /// The store does not answer. A payment that cannot be resolved is due again later.
+    pub async fn sweep(&self) -> Result<usize, Error> {
         let now = self.now();
-        let due = self.payments.take_due(now, now + LEFT_BEHIND, BATCH).await?;
+        // Claimed for as long as an intent may be open: a sweeper that dies leaves its payments to the next one.
+        let due = self.payments.claim_due(now, now + INTENT_TIMEOUT, BATCH).await?;
         let count = due.len();
-        futures::stream::iter(due).for_each_concurrent(AT_ONCE, |due| self.resolve_logged(due)).await;
+        futures::stream::iter(due).for_each_concurrent(CONCURRENCY, |due| self.resolve_due(due)).await;
         Ok(count)
     }
 
-    async fn resolve_logged(&self, due: Due) {
+    /// Resolves a payment under the trace and canary mark of the request that left it open, and logs the result.
+    async fn resolve_due(&self, due: DuePayment) {
         let order = due.order_id;
         let span = tracing::info_span!("payment.resolve", order.id = %order);
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + RESOLVE_TIMEOUT;
         let work = async {
             match tokio::time::timeout_at(deadline, self.resolve(order)).await {
-                Ok(Ok(())) => tracing::info!(order.id = %order, "resolved a payment left behind"),
-                Ok(Err(failure)) => {
-                    tracing::warn!(order.id = %order, error = %failure, "a payment stays unresolved");
+                Ok(Ok(())) => tracing::info!(order.id = %order, "payment resolved"),
+                Ok(Err(error)) => {
+                    let error: &dyn StdError = &error;
+                    tracing::warn!(order.id = %order, error, "payment stays unresolved");
                 }
-                Err(_) => tracing::warn!(order.id = %order, "a payment stays unresolved"),
+                Err(error) => tracing::warn!(order.id = %order, %error, "payment stays unresolved"),
             }
         };
         telemetry::scope(&due.carrier, Some(deadline), span, work.in_current_span()).await;
@@ -81,27 +84,24 @@ impl Cashier {
     /// Resolves one payment: its open intent, or what the provider may hold though it is voided.
     ///
     /// # Errors
-    /// The provider gives no answer, or somebody else works on the payment.
-    pub async fn resolve(&self, order: OrderId) -> Result<(), Failure> {
-        let guard = self.hold(order).await?;
-        let mut work = Work::new(self, order, guard.fence(), Marks::default());
-        let result = self.resolve_held(&mut work, order, guard.fence()).await;
-        let _ = guard.release().await;
+    /// The provider gives no answer, or another request works on the payment.
+    pub async fn resolve(&self, order: OrderId) -> Result<(), Error> {
+        let mut run = PaymentRun::begin(self, order, ProcessedMessages::default()).await?;
+        let result = self.resolve_locked(&mut run, order).await;
+        run.end().await;
         result
     }
 
-    async fn resolve_held(&self, work: &mut Work<'_>, order: OrderId, fence: i64) -> Result<(), Failure> {
-        match work.record().await? {
-            Some(Record::Payment(payment)) if payment.intent.is_some() => {
-                return work.resolve(payment).await;
-            }
+    async fn resolve_locked(&self, run: &mut PaymentRun<'_>, order: OrderId) -> Result<(), Error> {
+        match run.load().await? {
+            // The write that ends the intent also says whether the sweeper has to come back.
+            Some(Record::Payment(payment)) if payment.intent.is_some() => return run.resolve(payment).await,
+            // Its authorization was given up without an outcome, and may have been carried out since.
             Some(Record::Payment(payment)) if payment.status == Status::Voided => {
-                // An authorization under way when it was voided may have come through.
-                self.let_go(order).await?;
+                self.void_orphaned_charges(order).await?;
             }
             _ => {}
         }
-        self.payments.rest(order, fence).await?;
-        Ok(())
+        run.clear_due().await
     }
 }

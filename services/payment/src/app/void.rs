@@ -1,16 +1,16 @@
-//! Lets go of the money that is held for an order, and of any that might be later.
+//! Releases the money that is held for an order, and sees to it that none is held later.
 
 use messaging::Receipt;
 use tracing::instrument;
 
 use super::{
-    Cashier, Failure,
-    ports::{Marks, Record},
-    work::Work,
+    App, Error,
+    payment_run::PaymentRun,
+    ports::{ProcessedMessages, Record},
 };
 use crate::domain::{Operation, OrderId, Payment};
 
-impl Cashier {
+impl App {
     /// Voids the payment of an order; one that was declined stays so.
     ///
     /// An order without a payment is closed: it never gets one, and `None` is returned.
@@ -19,29 +19,30 @@ impl Cashier {
     /// # Errors
     /// The payment was captured; the provider's answer is not known yet.
     #[instrument(name = "payment.void", skip_all, fields(order.id = %order))]
-    pub async fn void(&self, order: OrderId, receipt: Option<Receipt>) -> Result<Option<Payment>, Failure> {
-        let guard = self.hold(order).await?;
-        let mut work = Work::new(self, order, guard.fence(), Marks { receipt, ..Marks::default() });
-        let result = void_held(&mut work).await;
-        let _ = guard.release().await;
+    pub async fn void(&self, order: OrderId, receipt: Option<Receipt>) -> Result<Option<Payment>, Error> {
+        let processed = ProcessedMessages { receipt, webhook: None };
+        let mut run = PaymentRun::begin(self, order, processed).await?;
+        let result = void_locked(&mut run).await;
+        run.end().await;
         result
     }
 }
 
-async fn void_held(work: &mut Work<'_>) -> Result<Option<Payment>, Failure> {
-    let mut record = work.record().await?;
+async fn void_locked(run: &mut PaymentRun<'_>) -> Result<Option<Payment>, Error> {
+    let mut record = run.load().await?;
     if record.is_none() {
-        if work.close().await? {
+        // An authorization may be on its way to us. Without a row that says so, it would hold money after the void.
+        if run.close().await? {
             return Ok(None);
         }
-        record = work.record().await?;
+        record = run.load().await?;
     }
     match record {
-        Some(Record::Payment(payment)) => work.carry_out(Operation::Void, payment).await.map(Some),
+        Some(Record::Payment(payment)) => run.carry_out(Operation::Void, payment).await.map(Some),
         Some(Record::Closed) => {
-            work.remember().await?;
+            run.record_receipt().await?;
             Ok(None)
         }
-        None => Err(Failure::Busy(None)),
+        None => Err(Error::Busy(None)),
     }
 }

@@ -1,4 +1,4 @@
-//! Ids and the provider's opaque texts.
+//! Ids, and the provider's opaque references and tokens.
 
 use std::fmt;
 
@@ -32,23 +32,23 @@ macro_rules! id {
 }
 
 id!(
-    /// Names a payment.
+    /// The id of a payment.
     PaymentId
 );
 id!(
-    /// Names the order that a payment is for; an order has at most one payment.
+    /// The id of the order that a payment is for; an order has at most one payment.
     OrderId
 );
 id!(
-    /// Names the user who pays.
+    /// The id of the user who pays.
     UserId
 );
 
-/// The provider's name for a charge.
+/// The provider's reference of a charge.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Reference(String);
+pub struct ChargeReference(String);
 
-impl Reference {
+impl ChargeReference {
     /// Takes the provider's text as it is.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -60,7 +60,7 @@ impl Reference {
     }
 }
 
-/// What the customer pays with: a secret of the provider's, never shown.
+/// What the customer pays with: a secret of the provider's, never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PaymentToken(String);
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_token_is_never_printed() {
-        let token = PaymentToken::parse("tok_secret");
+        let token = PaymentToken::parse("tok_secret").unwrap();
         assert!(!format!("{token:?}").contains("secret"));
     }
 }

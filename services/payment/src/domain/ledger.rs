@@ -1,8 +1,8 @@
-//! Double entry: what each fact about a payment books, in signed amounts that sum to zero.
+//! Double-entry ledger: what each event of a payment books, in signed amounts that sum to zero.
 
 use money::{Currency, Money};
 
-use super::payment::{Fact, Operation};
+use super::{event::DomainEvent, payment::Operation};
 
 /// An account of the ledger; a positive amount is a debit, a negative one a credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ impl Account {
 /// One signed amount on one account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it is booked.
+    /// The account that it is booked on.
     pub account: Account,
     /// Minor units; debit positive, credit negative.
     pub amount: i64,
@@ -46,7 +46,7 @@ pub struct Entry {
     pub currency: Currency,
 }
 
-/// Entries that belong together and sum to zero.
+/// Entries that belong together and sum to zero in each currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
     /// The operation that is booked; each at most once per order.
@@ -56,15 +56,18 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Books a fact; `None` where no money moves or is held.
-    pub fn of(fact: Fact, amount: Money) -> Option<Self> {
+    /// The transaction that books an event; `None` where no money moves and none was held.
+    ///
+    /// A capture reverses the hold and books the sale in the same transaction, so that the money is never counted
+    /// twice. A refund is booked on an account of its own and not against sales: what was ever captured stays readable.
+    pub fn of(event: DomainEvent, amount: Money) -> Option<Self> {
         use Account::{Authorizations, Cash, Holds, Refunds, Sales};
-        let (operation, accounts): (_, &[(Account, i64)]) = match fact {
-            Fact::Authorized => (Operation::Authorize, &[(Holds, 1), (Authorizations, -1)]),
-            Fact::Captured => (Operation::Capture, &[(Holds, -1), (Authorizations, 1), (Cash, 1), (Sales, -1)]),
-            Fact::Voided { held: true } => (Operation::Void, &[(Holds, -1), (Authorizations, 1)]),
-            Fact::Refunded => (Operation::Refund, &[(Cash, -1), (Refunds, 1)]),
-            Fact::Voided { held: false } | Fact::Declined(_) => return None,
+        let (operation, accounts): (_, &[(Account, i64)]) = match event {
+            DomainEvent::Authorized => (Operation::Authorize, &[(Holds, 1), (Authorizations, -1)]),
+            DomainEvent::Captured => (Operation::Capture, &[(Holds, -1), (Authorizations, 1), (Cash, 1), (Sales, -1)]),
+            DomainEvent::Voided { held: true } => (Operation::Void, &[(Holds, -1), (Authorizations, 1)]),
+            DomainEvent::Refunded => (Operation::Refund, &[(Cash, -1), (Refunds, 1)]),
+            DomainEvent::Voided { held: false } | DomainEvent::Declined(_) => return None,
         };
         let entries = accounts
             .iter()
@@ -85,32 +88,35 @@ mod tests {
         Money::new(amount, Currency::parse("EUR").unwrap())
     }
 
-    const FACTS: [Fact; 6] = [
-        Fact::Authorized,
-        Fact::Declined(DeclineReason::Declined),
-        Fact::Captured,
-        Fact::Voided { held: true },
-        Fact::Voided { held: false },
-        Fact::Refunded,
+    const EVENTS: [DomainEvent; 6] = [
+        DomainEvent::Authorized,
+        DomainEvent::Declined(DeclineReason::Declined),
+        DomainEvent::Captured,
+        DomainEvent::Voided { held: true },
+        DomainEvent::Voided { held: false },
+        DomainEvent::Refunded,
     ];
 
     #[test]
     fn every_transaction_sums_to_zero_and_names_an_account_once() {
-        for transaction in FACTS.iter().filter_map(|fact| Transaction::of(*fact, euros(1_299))) {
+        let transactions: Vec<_> = EVENTS.iter().filter_map(|event| Transaction::of(*event, euros(1_299))).collect();
+        assert_eq!(transactions.len(), Operation::ALL.len(), "each operation is booked");
+        for transaction in transactions {
+            assert!(transaction.entries.len() >= 2, "{transaction:?}");
             let sum: i64 = transaction.entries.iter().map(|entry| entry.amount).sum();
             assert_eq!(sum, 0, "{transaction:?}");
-            let mut accounts: Vec<_> = transaction.entries.iter().map(|e| e.account).collect();
+            let mut accounts: Vec<_> = transaction.entries.iter().map(|entry| entry.account).collect();
             accounts.sort_unstable();
             accounts.dedup();
             assert_eq!(accounts.len(), transaction.entries.len());
         }
     }
 
-    fn balances(facts: &[Fact]) -> BTreeMap<Account, i64> {
+    fn balances(events: &[DomainEvent]) -> BTreeMap<Account, i64> {
         let mut sums = BTreeMap::new();
-        for entry in facts
+        for entry in events
             .iter()
-            .filter_map(|fact| Transaction::of(*fact, euros(500)))
+            .filter_map(|event| Transaction::of(*event, euros(500)))
             .flat_map(|transaction| transaction.entries)
         {
             *sums.entry(entry.account).or_default() += entry.amount;
@@ -121,20 +127,22 @@ mod tests {
 
     #[test]
     fn a_void_releases_what_was_held() {
-        assert!(balances(&[Fact::Authorized, Fact::Voided { held: true }]).is_empty());
-        assert!(balances(&[Fact::Voided { held: false }]).is_empty());
+        let held = BTreeMap::from([(Account::Holds, 500), (Account::Authorizations, -500)]);
+        assert_eq!(balances(&[DomainEvent::Authorized]), held);
+        assert!(balances(&[DomainEvent::Authorized, DomainEvent::Voided { held: true }]).is_empty());
+        assert!(balances(&[DomainEvent::Voided { held: false }]).is_empty());
     }
 
     #[test]
     fn a_capture_turns_the_hold_into_cash_and_a_refund_gives_it_back() {
-        let captured = balances(&[Fact::Authorized, Fact::Captured]);
+        let captured = balances(&[DomainEvent::Authorized, DomainEvent::Captured]);
         assert_eq!(captured, BTreeMap::from([(Account::Cash, 500), (Account::Sales, -500)]));
-        let refunded = balances(&[Fact::Authorized, Fact::Captured, Fact::Refunded]);
+        let refunded = balances(&[DomainEvent::Authorized, DomainEvent::Captured, DomainEvent::Refunded]);
         assert_eq!(refunded, BTreeMap::from([(Account::Sales, -500), (Account::Refunds, 500)]));
     }
 
     #[test]
     fn a_decline_books_nothing() {
-        assert!(balances(&[Fact::Declined(DeclineReason::InsufficientFunds)]).is_empty());
+        assert!(balances(&[DomainEvent::Declined(DeclineReason::InsufficientFunds)]).is_empty());
     }
 }

@@ -1,17 +1,23 @@
-//! The payment of one order: a state machine whose every step with the provider is an intent first.
+//! The payment of one order: a state machine that stores an intent before each call of the provider.
 //!
 //! ```text
 //! pending -> authorized -> captured -> refunded
 //!    |  \         |
 //!    |   \        +-> voided
-//!    |    +-> voided (the provider was never reached)
+//!    |    +-> voided (the provider has no trace of the authorization)
 //!    +-> declined
 //! ```
+//!
+//! The intent is what makes a crash harmless: whoever reads the payment next sees which call may have been made, and
+//! finds out its outcome under the same idempotency key before anything else is done.
 
 use money::Money;
 use time::OffsetDateTime;
 
-use super::ids::{OrderId, PaymentId, PaymentToken, Reference, UserId};
+use super::{
+    event::DomainEvent,
+    ids::{ChargeReference, OrderId, PaymentId, PaymentToken, UserId},
+};
 
 /// What the provider is asked to do; each at most once per order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +26,7 @@ pub enum Operation {
     Authorize,
     /// Take the money that is held.
     Capture,
-    /// Let go of the money that is held.
+    /// Release the money that is held.
     Void,
     /// Give back the money that was taken.
     Refund,
@@ -51,7 +57,7 @@ pub enum DeclineReason {
 }
 
 impl DeclineReason {
-    /// Stable name, as stored and as told in events.
+    /// Stable name, as stored and as published in events.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Declined => "declined",
@@ -60,14 +66,16 @@ impl DeclineReason {
     }
 }
 
-/// Where a payment stands, as far as we know.
+/// The stored status of a payment.
+///
+/// The provider may be ahead of it: after a call whose answer was lost, or one that was made elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// The provider's answer to the authorization is not stored yet.
     Pending,
     /// Money is held.
     Authorized,
-    /// The provider said no. Final.
+    /// The provider declined the authorization. Final.
     Declined(DeclineReason),
     /// Money was taken.
     Captured,
@@ -94,53 +102,35 @@ impl Status {
 /// The provider's answer to one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done.
-    Approved(Reference),
-    /// Said no to an authorization.
+    /// Done, on this charge.
+    Approved(ChargeReference),
+    /// An authorization was declined.
     Declined(DeclineReason),
-    /// The charge is not in a state for it at the provider; nothing was done.
+    /// The state of the charge at the provider does not allow it; nothing was done.
     Conflict,
 }
 
-/// Where a charge stands at the provider.
+/// The state of a charge at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChargeState {
-    /// Holds money.
+    /// The money is held.
     Authorized,
-    /// Took money.
+    /// The money was taken.
     Captured,
-    /// Let the money go.
+    /// The hold was released.
     Voided,
-    /// Gave the money back.
-    Refunded,
-}
-
-/// What happened to a payment: told as an event, booked in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fact {
-    /// Money is held.
-    Authorized,
-    /// The provider said no.
-    Declined(DeclineReason),
-    /// Money was taken.
-    Captured,
-    /// No money is held any more; `held` says whether any was.
-    Voided {
-        /// Whether an authorization was booked before.
-        held: bool,
-    },
-    /// Money was given back.
+    /// The money was given back.
     Refunded,
 }
 
 /// What has to be done next to carry out an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing: it is done, or needless.
+pub enum NextStep {
+    /// Nothing: it was done before, or there is nothing to do it to.
     Done,
-    /// An earlier intent has no outcome: find it out first.
-    Settle(Operation),
-    /// Store the intent and ask the provider.
+    /// An earlier intent has no stored outcome: find out the outcome first.
+    ResolveIntent(Operation),
+    /// Store the intent, then call the provider.
     Start,
 }
 
@@ -150,15 +140,15 @@ pub enum Refusal {
     /// The operation does not fit the status.
     #[error("cannot {} a payment that is {}", operation.name(), status.name())]
     Status {
-        /// What was asked.
+        /// The operation that was asked for.
         operation: Operation,
-        /// Where the payment stands.
+        /// The payment's status.
         status: Status,
     },
     /// The order was closed before its payment was made.
     #[error("the order was voided before a payment was authorized")]
     Closed,
-    /// The provider has the charge in another state and refuses.
+    /// The state of the charge at the provider does not allow it.
     #[error("the payment provider refuses to {}", .0.name())]
     Provider(Operation),
 }
@@ -174,14 +164,14 @@ pub struct Payment {
     pub user_id: UserId,
     /// How much; more than zero.
     pub amount: Money,
-    /// Where it stands.
+    /// Its stored status.
     pub status: Status,
     /// The operation whose outcome is not stored yet.
     pub intent: Option<Operation>,
-    /// What it is paid with; forgotten as soon as the provider has answered.
+    /// What it is paid with; removed as soon as the provider has answered.
     pub token: Option<PaymentToken>,
-    /// The provider's name for the charge, once authorized.
-    pub reference: Option<Reference>,
+    /// The provider's reference of the charge, once authorized.
+    pub reference: Option<ChargeReference>,
     /// Rises by one with each verb that changes the payment.
     pub version: u64,
     /// When it was opened.
@@ -217,95 +207,110 @@ impl Payment {
     ///
     /// # Errors
     /// The status does not allow it.
-    pub fn next(&self, operation: Operation) -> Result<Next, Refusal> {
+    pub fn next_step(&self, operation: Operation) -> Result<NextStep, Refusal> {
         use Status::{Authorized, Captured, Declined, Pending, Refunded, Voided};
+        // What was begun comes first, whatever is asked now: until its outcome is known, nobody can say which status
+        // the answer would have to be based on.
         if let Some(open) = self.intent {
-            return Ok(Next::Settle(open));
+            return Ok(NextStep::ResolveIntent(open));
         }
         let refusal = Refusal::Status { operation, status: self.status };
         match (operation, self.status) {
             (Operation::Authorize, Pending)
             | (Operation::Capture | Operation::Void, Authorized)
-            | (Operation::Refund, Captured) => Ok(Next::Start),
+            | (Operation::Refund, Captured) => Ok(NextStep::Start),
             (Operation::Authorize, _)
             | (Operation::Capture, Captured | Refunded)
             | (Operation::Void, Voided | Declined(_))
-            | (Operation::Refund, Refunded) => Ok(Next::Done),
+            | (Operation::Refund, Refunded) => Ok(NextStep::Done),
             (Operation::Capture, Pending | Declined(_) | Voided)
             | (Operation::Void, Pending | Captured | Refunded)
             | (Operation::Refund, Pending | Authorized | Declined(_) | Voided) => Err(refusal),
         }
     }
 
-    /// Stores the intent to do `operation`, before the provider is asked.
+    /// Sets the intent to do `operation`, to be stored before the provider is called.
     ///
     /// # Errors
     /// The status does not allow it, or another intent has no outcome yet.
-    pub fn intend(&mut self, operation: Operation, now: OffsetDateTime) -> Result<(), Refusal> {
-        if self.next(operation)? != Next::Start {
+    pub fn set_intent(&mut self, operation: Operation, now: OffsetDateTime) -> Result<(), Refusal> {
+        if self.next_step(operation)? != NextStep::Start {
             return Err(Refusal::Status { operation, status: self.status });
         }
         self.intent = Some(operation);
-        self.touch(now);
+        self.bump_version(now);
         Ok(())
     }
 
-    /// Ends the open intent with the provider's answer; `None` when nothing came of it.
-    pub fn settle(&mut self, outcome: &Outcome, now: OffsetDateTime) -> Option<Fact> {
+    /// Ends the open intent with the provider's outcome; `None` when the status stays as it is.
+    pub fn resolve_intent(&mut self, outcome: &Outcome, now: OffsetDateTime) -> Option<DomainEvent> {
+        use Operation::{Authorize, Capture, Refund, Void};
         let operation = self.intent.take()?;
-        let fact = match (operation, outcome) {
-            (Operation::Authorize, Outcome::Approved(reference)) => {
+        let event = match (operation, outcome) {
+            (Authorize, Outcome::Approved(reference)) => {
                 self.reference = Some(reference.clone());
-                Some(self.reach(Status::Authorized, Fact::Authorized))
+                Some(self.enter(Status::Authorized, DomainEvent::Authorized))
             }
-            (Operation::Authorize, Outcome::Declined(reason)) => {
-                Some(self.reach(Status::Declined(*reason), Fact::Declined(*reason)))
+            (Authorize, Outcome::Declined(reason)) => {
+                Some(self.enter(Status::Declined(*reason), DomainEvent::Declined(*reason)))
             }
-            (Operation::Authorize, Outcome::Conflict) => Some(self.reach(Status::Voided, Fact::Voided { held: false })),
-            (Operation::Capture, Outcome::Approved(_)) => Some(self.reach(Status::Captured, Fact::Captured)),
-            (Operation::Void, Outcome::Approved(_)) => Some(self.reach(Status::Voided, Fact::Voided { held: true })),
-            (Operation::Refund, Outcome::Approved(_)) => Some(self.reach(Status::Refunded, Fact::Refunded)),
+            // Nothing was authorized and nothing can be: a pending payment without an intent would have no way out.
+            (Authorize, Outcome::Conflict) => Some(self.enter(Status::Voided, DomainEvent::Voided { held: false })),
+            (Capture, Outcome::Approved(_)) => Some(self.enter(Status::Captured, DomainEvent::Captured)),
+            (Void, Outcome::Approved(_)) => Some(self.enter(Status::Voided, DomainEvent::Voided { held: true })),
+            (Refund, Outcome::Approved(_)) => Some(self.enter(Status::Refunded, DomainEvent::Refunded)),
+            // The provider did nothing, so the status is as true as before; where the charge is in another state than
+            // we thought, `follow_charge` brings us in line.
             (_, Outcome::Declined(_) | Outcome::Conflict) => None,
         };
-        self.touch(now);
-        fact
+        self.bump_version(now);
+        event
     }
 
     /// Gives up an authorization that the provider has no trace of; `None` in any other state.
-    pub fn abandon(&mut self, now: OffsetDateTime) -> Option<Fact> {
+    ///
+    /// `held: false`, because nothing was booked: the ledger has no authorization to reverse.
+    /// The call may still be on its way; a charge that it makes is voided once it is seen.
+    pub fn abandon(&mut self, now: OffsetDateTime) -> Option<DomainEvent> {
         if (self.status, self.intent) != (Status::Pending, Some(Operation::Authorize)) {
             return None;
         }
         self.intent = None;
-        let fact = self.reach(Status::Voided, Fact::Voided { held: false });
-        self.touch(now);
-        Some(fact)
+        let event = self.enter(Status::Voided, DomainEvent::Voided { held: false });
+        self.bump_version(now);
+        Some(event)
     }
 
-    /// Follows the provider one step where it is ahead of us; `None` when it is not.
-    pub fn follow(&mut self, charge: ChargeState, now: OffsetDateTime) -> Option<Fact> {
+    /// Follows the charge one transition where the provider is ahead of us; `None` when it is not.
+    ///
+    /// One transition at a time, so that each is booked and published: a charge that was captured and refunded
+    /// elsewhere needs both entries for the ledger to balance. Never backwards: a provider that shows an older state
+    /// only answers late.
+    pub fn follow_charge(&mut self, charge: ChargeState, now: OffsetDateTime) -> Option<DomainEvent> {
+        // With an intent open, the difference may be the outcome of our own call, which is stored by its intent.
         if self.intent.is_some() {
             return None;
         }
-        let fact = match (self.status, charge) {
+        let event = match (self.status, charge) {
             (Status::Authorized, ChargeState::Captured | ChargeState::Refunded) => {
-                self.reach(Status::Captured, Fact::Captured)
+                self.enter(Status::Captured, DomainEvent::Captured)
             }
-            (Status::Authorized, ChargeState::Voided) => self.reach(Status::Voided, Fact::Voided { held: true }),
-            (Status::Captured, ChargeState::Refunded) => self.reach(Status::Refunded, Fact::Refunded),
+            (Status::Authorized, ChargeState::Voided) => self.enter(Status::Voided, DomainEvent::Voided { held: true }),
+            (Status::Captured, ChargeState::Refunded) => self.enter(Status::Refunded, DomainEvent::Refunded),
             _ => return None,
         };
-        self.touch(now);
-        Some(fact)
+        self.bump_version(now);
+        Some(event)
     }
 
-    fn reach(&mut self, status: Status, fact: Fact) -> Fact {
+    /// Changes the status. The token goes with the first change: it is of use for the authorization only, and a secret.
+    fn enter(&mut self, status: Status, event: DomainEvent) -> DomainEvent {
         self.status = status;
         self.token = None;
-        fact
+        event
     }
 
-    fn touch(&mut self, now: OffsetDateTime) {
+    fn bump_version(&mut self, now: OffsetDateTime) {
         self.version += 1;
         self.updated_at = now;
     }

@@ -1,9 +1,9 @@
-//! What an audit tells.
+//! What an audit reports.
 
 use proto::payment::v1::Money;
 use uuid::Uuid;
 
-use crate::harness::{Service, request};
+use crate::app::{TestApp, authorize_request};
 
 fn money(amount: i64, currency: &str) -> Money {
     Money { amount, currency: currency.into() }
@@ -11,20 +11,20 @@ fn money(amount: i64, currency: &str) -> Money {
 
 #[tokio::test]
 async fn it_sums_up_per_currency() {
-    let service = Service::start().await;
+    let app = TestApp::start().await;
     let mut orders = Vec::new();
     for (amount, currency) in [(100, "EUR"), (20, "EUR"), (3_000, "JPY"), (7, "EUR")] {
         let order = Uuid::now_v7();
-        let mut request = request(order, "tok_ok");
+        let mut request = authorize_request(order, "tok_ok");
         request.amount = Some(money(amount, currency));
-        service.authorize(request).await.unwrap();
+        app.authorize(request).await.unwrap();
         orders.push(order);
     }
     for order in &orders[..3] {
-        service.capture(*order).await.unwrap();
+        app.capture(*order).await.unwrap();
     }
-    service.refund(orders[1]).await.unwrap();
-    let audit = service.audit().await;
+    app.refund(orders[1]).await.unwrap();
+    let audit = app.audit().await;
     assert_eq!(audit.captured, [money(120, "EUR"), money(3_000, "JPY")]);
     assert_eq!(audit.refunded, [money(20, "EUR")]);
     assert_eq!(audit.held, [money(7, "EUR")]);

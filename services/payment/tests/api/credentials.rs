@@ -5,7 +5,7 @@ use proto::payment::v1 as pb;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::harness::{Client, SECRET, Service, request};
+use crate::app::{Client, SECRET, TestApp, authorize_request};
 
 async fn codes(mut client: Client, order: Uuid) -> (Vec<Code>, Vec<Code>) {
     let id = order.to_string();
@@ -13,7 +13,7 @@ async fn codes(mut client: Client, order: Uuid) -> (Vec<Code>, Vec<Code>) {
     let order_id = id.clone();
     let commands = vec![
         code(client.check_token(pb::CheckTokenRequest { payment_token: "tok_ok".into() }).await.err()),
-        code(client.authorize(request(order, "tok_ok")).await.err()),
+        code(client.authorize(authorize_request(order, "tok_ok")).await.err()),
         code(client.capture(pb::CaptureRequest { order_id: id.clone() }).await.err()),
         code(client.refund(pb::RefundRequest { order_id: id.clone() }).await.err()),
         code(client.void(pb::VoidRequest { order_id: id.clone() }).await.err()),
@@ -28,31 +28,31 @@ async fn codes(mut client: Client, order: Uuid) -> (Vec<Code>, Vec<Code>) {
 
 #[tokio::test]
 async fn without_a_good_credential_everything_is_refused() {
-    let service = Service::start().await;
+    let app = TestApp::start().await;
     for credential in [None, Some(Credential::new("a guess", "order"))] {
-        let (commands, questions) = codes(service.client(credential), Uuid::now_v7()).await;
+        let (commands, questions) = codes(app.client(credential), Uuid::now_v7()).await;
         assert_eq!(commands, [Code::Unauthenticated; 5]);
         assert_eq!(questions, [Code::Unauthenticated; 3]);
     }
     let foreign = Some(Credential::new(SECRET, "user"));
-    let (commands, questions) = codes(service.client(foreign), Uuid::now_v7()).await;
+    let (commands, questions) = codes(app.client(foreign), Uuid::now_v7()).await;
     assert_eq!(commands, [Code::PermissionDenied; 5]);
     assert_eq!(questions, [Code::PermissionDenied; 3]);
-    assert_eq!(service.audit().await.payments, 0);
+    assert_eq!(app.audit().await.payments, 0);
 }
 
 #[tokio::test]
 async fn the_tool_only_reads() {
-    let service = Service::start().await;
-    let (commands, questions) = codes(service.client_of("trireme"), Uuid::now_v7()).await;
+    let app = TestApp::start().await;
+    let (commands, questions) = codes(app.client_of("trireme"), Uuid::now_v7()).await;
     assert_eq!(commands, [Code::PermissionDenied; 5]);
     assert_eq!(questions, [Code::NotFound, Code::Ok, Code::Ok]);
 }
 
 #[tokio::test]
 async fn order_does_everything() {
-    let service = Service::start().await;
-    let (commands, questions) = codes(service.order(), Uuid::now_v7()).await;
+    let app = TestApp::start().await;
+    let (commands, questions) = codes(app.order(), Uuid::now_v7()).await;
     assert_eq!(commands, [Code::Ok, Code::Ok, Code::Ok, Code::Ok, Code::FailedPrecondition]);
     assert_eq!(questions, [Code::NotFound, Code::Ok, Code::Ok]);
 }

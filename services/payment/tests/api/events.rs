@@ -1,4 +1,4 @@
-//! What payment tells and what it hears.
+//! The events that payment publishes and consumes.
 
 use messaging::{Event, Failure, Handler as _, Receipt};
 use payment::{api::events::CancelledOrders, domain::ChargeState};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::harness::{Service, request};
+use crate::app::{TestApp, authorize_request};
 
 fn cancelled(order: &str) -> (Event, Receipt) {
     let now = OffsetDateTime::now_utc();
@@ -19,11 +19,11 @@ fn cancelled(order: &str) -> (Event, Receipt) {
 
 #[tokio::test]
 async fn events_have_the_data_that_their_schema_says() {
-    let service = Service::start().await;
-    let (order, payment) = service.authorized().await;
+    let app = TestApp::start().await;
+    let (order, payment) = app.authorized().await;
     let declined = Uuid::now_v7();
-    service.authorize(request(declined, "tok_insufficient_funds")).await.unwrap();
-    let events = service.events().await;
+    app.authorize(authorize_request(declined, "tok_insufficient_funds")).await.unwrap();
+    let events = app.events().await;
     assert_eq!(events[0].key, order.to_string());
     assert_eq!(
         events[0].decode::<Value>().unwrap(),
@@ -46,38 +46,38 @@ async fn events_have_the_data_that_their_schema_says() {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_lets_its_money_go_once() {
-    let service = Service::start().await;
-    let handler = CancelledOrders::new(service.cashier.clone());
-    let (order, _) = service.authorized().await;
+async fn the_payment_of_a_cancelled_order_is_voided_once() {
+    let app = TestApp::start().await;
+    let handler = CancelledOrders::new(app.use_cases.clone());
+    let (order, _) = app.authorized().await;
     let (event, receipt) = cancelled(&order.to_string());
     for _ in 0..2 {
         handler.handle(&event, receipt.clone()).await.unwrap();
     }
-    assert_eq!(service.list(order).await[0].status(), Status::Voided);
-    assert_eq!(service.charges(order).await, [ChargeState::Voided]);
-    assert_eq!(service.kinds().await, ["payment.authorized.v1", "payment.voided.v1"]);
+    assert_eq!(app.list(order).await[0].status(), Status::Voided);
+    assert_eq!(app.charges(order).await, [ChargeState::Voided]);
+    assert_eq!(app.kinds().await, ["payment.authorized.v1", "payment.voided.v1"]);
 }
 
 #[tokio::test]
 async fn a_cancelled_order_without_a_payment_never_gets_one() {
-    let service = Service::start().await;
-    let handler = CancelledOrders::new(service.cashier.clone());
+    let app = TestApp::start().await;
+    let handler = CancelledOrders::new(app.use_cases.clone());
     let order = Uuid::now_v7();
     let (event, receipt) = cancelled(&order.to_string());
     handler.handle(&event, receipt).await.unwrap();
-    assert!(service.authorize(request(order, "tok_ok")).await.is_err());
+    assert!(app.authorize(authorize_request(order, "tok_ok")).await.is_err());
 }
 
 #[tokio::test]
-async fn what_can_never_work_is_said_to_be_permanent() {
-    let service = Service::start().await;
-    let handler = CancelledOrders::new(service.cashier.clone());
-    let (order, _) = service.authorized().await;
-    service.capture(order).await.unwrap();
+async fn what_can_never_succeed_is_a_permanent_error() {
+    let app = TestApp::start().await;
+    let handler = CancelledOrders::new(app.use_cases.clone());
+    let (order, _) = app.authorized().await;
+    app.capture(order).await.unwrap();
     for key in [order.to_string(), "no order".into()] {
         let (event, receipt) = cancelled(&key);
-        let failure = handler.handle(&event, receipt).await.unwrap_err();
-        assert!(matches!(failure, Failure::Permanent(_)), "{failure:?}");
+        let error = handler.handle(&event, receipt).await.unwrap_err();
+        assert!(matches!(error, Failure::Permanent(_)), "{error:?}");
     }
 }

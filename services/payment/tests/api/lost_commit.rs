@@ -1,4 +1,4 @@
-//! The answer to a `COMMIT` gets lost: nobody knows whether it happened, so it is asked for again, and has one effect.
+//! The answer to a `COMMIT` is lost: nobody knows whether it was committed, so the command is repeated, and has one effect.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use payment::{
         sandbox::Sandbox,
     },
     app::{
-        Cashier, Failure,
+        App, Error,
         ports::{Payments as _, Provider as _},
     },
     domain::{ChargeState, OrderId, Payment, Status},
@@ -19,13 +19,13 @@ use testkit::{Proxy, servers::Postgres};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::harness::wanted;
+use crate::app::authorize_payment;
 
-/// Tries of one operation: the first, and one after the loss.
-const TRIES: usize = 2;
+/// Attempts of one operation: the first, and one after the loss.
+const ATTEMPTS: usize = 2;
 
-async fn insist(operation: impl AsyncFn() -> Result<Payment, Failure>) -> Payment {
-    for _ in 1..TRIES {
+async fn retry(operation: impl AsyncFn() -> Result<Payment, Error>) -> Payment {
+    for _ in 1..ATTEMPTS {
         if let Ok(payment) = operation().await {
             return payment;
         }
@@ -33,7 +33,7 @@ async fn insist(operation: impl AsyncFn() -> Result<Payment, Failure>) -> Paymen
     operation().await.unwrap()
 }
 
-/// Authorizes and captures an order while the answer to the `nth` commit, payment's or the provider's, gets lost; `false`
+/// Authorizes and captures an order while the answer to the `nth` commit, payment's or the provider's, is lost; `false`
 /// when there were fewer.
 async fn one_effect(database: &str, nth: usize) -> bool {
     let (server, name) = database.rsplit_once('/').unwrap();
@@ -44,24 +44,24 @@ async fn one_effect(database: &str, nth: usize) -> bool {
     let payments = Arc::new(PostgresPayments::new(pool, Wake::default()));
     let provider = Arc::new(Sandbox::on_postgres(&url, true).await.unwrap());
     let locks = Locks::new(Arc::new(Memory::new(clock::system())), TaskTracker::new(), Policy::default());
-    let cashier = Cashier::new(payments, provider.clone(), Arc::new(outbox), locks, clock::system());
+    let app = App { payments, provider: provider.clone(), outbox: Arc::new(outbox), locks, clock: clock::system() };
 
     proxy.lose_answer_to(b"COMMIT", nth);
     let order = OrderId::from(Uuid::now_v7());
-    insist(async || cashier.authorize(wanted(order, "tok_ok")).await).await;
-    let captured = insist(async || cashier.capture(order).await).await;
+    retry(async || app.authorize(authorize_payment(order, "tok_ok")).await).await;
+    let captured = retry(async || app.capture(order).await).await;
     let lost = proxy.lost();
 
     assert_eq!(captured.status, Status::Captured, "commit {nth}");
     let charges: Vec<ChargeState> = provider.charges(order).await.unwrap().iter().map(|charge| charge.state).collect();
     assert_eq!(charges, [ChargeState::Captured], "commit {nth}");
-    // Past the proxy: what we look with loses nothing.
+    // Past the proxy: the checks lose nothing.
     let direct = postgres::open(database, "test", &MIGRATIONS, false).await.unwrap();
     let outbox = postgres::Outbox::new(direct.clone(), clock::system());
     let kinds: Vec<String> = outbox.claim("test", 100).await.unwrap().into_iter().map(|row| row.event.kind).collect();
     assert_eq!(kinds, ["payment.authorized.v1", "payment.captured.v1"], "commit {nth}");
-    let books = PostgresPayments::new(direct, Wake::default()).books().await.unwrap();
-    assert_eq!((books.unbalanced, books.unresolved, books.captured[0].amount), (0, 0, 1_299), "commit {nth}");
+    let totals = PostgresPayments::new(direct, Wake::default()).totals().await.unwrap();
+    assert_eq!((totals.unbalanced, totals.unresolved, totals.captured[0].amount), (0, 0, 1_299), "commit {nth}");
     lost == 1
 }
 

@@ -1,15 +1,15 @@
 //! Payment from outside: gRPC on a real port, the webhook through the router, events through the handler.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod app;
 mod audit;
 mod commands;
 mod crash;
 mod credentials;
 mod events;
-mod faulty;
-mod harness;
+mod faulty_provider;
 mod idempotency;
 mod lost_commit;
+mod service;
 mod tokens;
 mod webhook;
-mod whole;

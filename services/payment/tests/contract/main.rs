@@ -1,11 +1,11 @@
 //! The contracts of payment's ports, over each adapter.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod payments;
 mod postgres;
 mod provider;
 mod sandbox;
 mod sqlite;
-mod store;
 
 use money::{Currency, Money};
 use uuid::Uuid;

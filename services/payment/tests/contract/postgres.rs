@@ -1,4 +1,4 @@
-//! The store's suite over PostgreSQL, and the ledger's own constraints.
+//! The contract of `Payments` over PostgreSQL, and the ledger's own constraints.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use payment::adapters::postgres::{MIGRATIONS, PostgresPayments};
 use sqlx::PgPool;
 use testkit::servers::Postgres;
 
-use crate::store::Fixture;
+use crate::payments::Fixture;
 
 /// `None` where there is no server.
 async fn fixture() -> Option<(Fixture, PgPool)> {
@@ -19,7 +19,7 @@ async fn fixture() -> Option<(Fixture, PgPool)> {
 }
 
 mod database {
-    crate::store::suite!(async { super::fixture().await.map(|(fixture, _)| fixture) });
+    crate::payments::suite!(async { super::fixture().await.map(|(fixture, _)| fixture) });
 }
 
 const PAYMENT: &str = "INSERT INTO payments (order_id, id, user_id, amount, currency, status, reference, version, fence, \
@@ -46,24 +46,25 @@ async fn the_ledger_takes_only_what_balances() {
     let Some((fixture, pool)) = fixture().await else { return };
     let one_side = "INSERT INTO ledger_entries VALUES \
          ('00000000-0000-0000-0000-000000000000', 'authorize', 'holds', 'EUR', 5)";
-    for refused in [
-        &[PAYMENT, one_side, SEAL][..],
-        &[PAYMENT, SEAL],
-        &[PAYMENT, ENTRIES],
-        &[ENTRIES, SEAL],
-        &[PAYMENT, ENTRIES, SEAL, "UPDATE ledger_entries SET amount = amount * 2"],
-        &[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_entries"],
-        &[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_transactions"],
-        &[PAYMENT, ENTRIES, SEAL, one_side],
+    for (statements, reason) in [
+        (&[PAYMENT, one_side, SEAL][..], "does not balance"),
+        (&[PAYMENT, SEAL], "does not balance"),
+        (&[PAYMENT, ENTRIES], "foreign key"),
+        (&[ENTRIES, SEAL], "foreign key"),
+        (&[PAYMENT, ENTRIES, SEAL, "UPDATE ledger_entries SET amount = amount * 2"], "never changes"),
+        (&[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_entries"], "never changes"),
+        (&[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_transactions"], "never changes"),
+        (&[PAYMENT, ENTRIES, SEAL, one_side], "is sealed"),
     ] {
-        assert!(run(&pool, refused).await.is_err(), "{refused:?}");
+        let error = run(&pool, statements).await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{statements:?}: {error}");
     }
     run(&pool, &[PAYMENT, ENTRIES, SEAL]).await.unwrap();
-    assert_eq!(fixture.payments.books().await.unwrap().unbalanced, 0);
+    assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 0);
     let forged = [
         "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_kept",
         "UPDATE ledger_entries SET amount = 6 WHERE account = 'holds'",
     ];
     run(&pool, &forged).await.unwrap();
-    assert_eq!(fixture.payments.books().await.unwrap().unbalanced, 1, "the audit finds what does not balance");
+    assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 1, "the audit finds what does not balance");
 }

@@ -1,4 +1,4 @@
-//! What every payment provider keeps to, with the sandbox's test tokens.
+//! The contract of `Provider`: what every payment provider has to do, with the sandbox's test tokens.
 
 use std::{
     sync::Arc,
@@ -7,8 +7,8 @@ use std::{
 
 use futures::future::join_all;
 use payment::{
-    app::ports::{Charge, Instruction, Key, Provider, ProviderError, Target},
-    domain::{ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken, Reference},
+    app::ports::{Charge, IdempotencyKey, Instruction, Provider, ProviderError, Target},
+    domain::{ChargeReference, ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken},
 };
 use testkit::TempDir;
 
@@ -52,17 +52,21 @@ pub(crate) struct Fixture {
 
 pub(crate) fn authorization(order_id: OrderId, token: &str) -> Instruction {
     Instruction {
-        key: Key { order_id, operation: Operation::Authorize },
+        key: IdempotencyKey { order_id, operation: Operation::Authorize },
         amount: euros(700),
         target: Target::Token(PaymentToken::parse(token).unwrap()),
     }
 }
 
-fn change(order_id: OrderId, operation: Operation, charge: &Reference) -> Instruction {
-    Instruction { key: Key { order_id, operation }, amount: euros(700), target: Target::Charge(charge.clone()) }
+fn change(order_id: OrderId, operation: Operation, charge: &ChargeReference) -> Instruction {
+    Instruction {
+        key: IdempotencyKey { order_id, operation },
+        amount: euros(700),
+        target: Target::Charge(charge.clone()),
+    }
 }
 
-pub(crate) async fn charge(provider: &dyn Provider, order: OrderId) -> Reference {
+pub(crate) async fn charge(provider: &dyn Provider, order: OrderId) -> ChargeReference {
     match provider.execute(&authorization(order, "tok_ok")).await.unwrap() {
         Outcome::Approved(reference) => reference,
         other => panic!("{other:?}"),
@@ -87,14 +91,14 @@ pub(crate) async fn it_knows_its_tokens(Fixture { provider, .. }: Fixture) {
         ("TOK_OK", false),
     ] {
         let token = PaymentToken::parse(token).unwrap();
-        assert_eq!(provider.knows(&token).await.unwrap(), known, "{}", token.expose());
+        assert_eq!(provider.knows_token(&token).await.unwrap(), known, "{}", token.expose());
     }
 }
 
 pub(crate) async fn nothing_is_found_before_it_is_done(Fixture { provider, .. }: Fixture) {
     let order = new_id();
     for operation in Operation::ALL {
-        assert_eq!(provider.find(Key { order_id: order, operation }).await.unwrap(), None);
+        assert_eq!(provider.find_outcome(IdempotencyKey { order_id: order, operation }).await.unwrap(), None);
     }
     assert!(provider.charges(order).await.unwrap().is_empty());
 }
@@ -105,7 +109,7 @@ pub(crate) async fn a_key_is_carried_out_once(Fixture { provider, .. }: Fixture)
     let again = provider.execute(&authorization(order, "tok_ok")).await.unwrap();
     assert_eq!(first, again);
     let key = authorization(order, "tok_ok").key;
-    assert_eq!(provider.find(key).await.unwrap(), Some(first));
+    assert_eq!(provider.find_outcome(key).await.unwrap(), Some(first));
     assert_eq!(only_charge(&*provider, order).await.amount, euros(700));
     assert_eq!(provider.charged_twice().await.unwrap(), 0);
 }
@@ -127,7 +131,7 @@ pub(crate) async fn declines_have_their_reason(Fixture { provider, .. }: Fixture
         let instruction = authorization(order, token);
         let declined = Outcome::Declined(reason);
         assert_eq!(provider.execute(&instruction).await.unwrap(), declined);
-        assert_eq!(provider.find(instruction.key).await.unwrap(), Some(declined));
+        assert_eq!(provider.find_outcome(instruction.key).await.unwrap(), Some(declined));
         assert!(provider.charges(order).await.unwrap().is_empty());
     }
 }
@@ -136,9 +140,9 @@ pub(crate) async fn unavailable_twice_and_then_works(Fixture { provider, .. }: F
     for order in [new_id(), new_id()] {
         let instruction = authorization(order, "tok_unavailable");
         for _ in 0..2 {
-            let refused = provider.execute(&instruction).await;
-            assert!(matches!(refused, Err(ProviderError::Refused(_))), "{refused:?}");
-            assert_eq!(provider.find(instruction.key).await.unwrap(), None);
+            let result = provider.execute(&instruction).await;
+            assert!(matches!(result, Err(ProviderError::Unavailable(_))), "{result:?}");
+            assert_eq!(provider.find_outcome(instruction.key).await.unwrap(), None);
         }
         assert!(matches!(provider.execute(&instruction).await, Ok(Outcome::Approved(_))));
         only_charge(&*provider, order).await;
@@ -149,8 +153,8 @@ pub(crate) async fn a_lost_answer_is_found_by_key(Fixture { provider, .. }: Fixt
     let order = new_id();
     let instruction = authorization(order, "tok_unknown");
     let lost = provider.execute(&instruction).await;
-    assert!(matches!(lost, Err(ProviderError::Unknown(_))), "{lost:?}");
-    let found = provider.find(instruction.key).await.unwrap();
+    assert!(matches!(lost, Err(ProviderError::OutcomeUnknown(_))), "{lost:?}");
+    let found = provider.find_outcome(instruction.key).await.unwrap();
     assert!(matches!(found, Some(Outcome::Approved(_))), "{found:?}");
     assert_eq!(provider.execute(&instruction).await.ok(), found);
     only_charge(&*provider, order).await;
@@ -190,7 +194,7 @@ pub(crate) async fn what_does_not_fit_is_a_conflict_and_does_nothing(Fixture { p
     let charge = charge(&*provider, order).await;
     let refund = change(order, Operation::Refund, &charge);
     assert_eq!(provider.execute(&refund).await.unwrap(), Outcome::Conflict);
-    assert_eq!(provider.find(refund.key).await.unwrap(), None);
+    assert_eq!(provider.find_outcome(refund.key).await.unwrap(), None);
     provider.execute(&change(order, Operation::Void, &charge)).await.unwrap();
     let capture = change(order, Operation::Capture, &charge);
     assert_eq!(provider.execute(&capture).await.unwrap(), Outcome::Conflict);
@@ -205,17 +209,17 @@ pub(crate) async fn a_process_knows_what_another_did(Fixture { provider, another
     assert_eq!(another.execute(&authorization(order, "tok_ok")).await.unwrap(), Outcome::Approved(charge.clone()));
     let capture = change(order, Operation::Capture, &charge);
     assert_eq!(another.execute(&capture).await.unwrap(), Outcome::Approved(charge.clone()));
-    assert_eq!(provider.find(capture.key).await.unwrap(), Some(Outcome::Approved(charge)));
+    assert_eq!(provider.find_outcome(capture.key).await.unwrap(), Some(Outcome::Approved(charge)));
     assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Captured);
 
-    let refused = authorization(new_id(), "tok_unavailable");
-    assert!(provider.execute(&refused).await.is_err());
-    assert!(another.execute(&refused).await.is_err());
-    assert!(matches!(provider.execute(&refused).await, Ok(Outcome::Approved(_))), "refused twice, wherever");
+    let twice = authorization(new_id(), "tok_unavailable");
+    assert!(provider.execute(&twice).await.is_err());
+    assert!(another.execute(&twice).await.is_err());
+    assert!(matches!(provider.execute(&twice).await, Ok(Outcome::Approved(_))), "both calls were counted");
 }
 
 /// Calls of one instruction at once, four in each process.
-async fn everywhere(fixture: &Fixture, instruction: &Instruction) -> Vec<Result<Outcome, ProviderError>> {
+async fn execute_everywhere(fixture: &Fixture, instruction: &Instruction) -> Vec<Result<Outcome, ProviderError>> {
     let processes = [&fixture.provider, &fixture.another];
     join_all((0..8).map(|call| processes[call % 2].execute(instruction))).await
 }
@@ -229,16 +233,16 @@ pub(crate) async fn the_same_calls_in_two_processes_have_one_effect(fixture: Fix
                 None => authorization(order, "tok_ok"),
                 Some(charge) => change(order, operation, charge),
             };
-            for answer in everywhere(&fixture, &instruction).await {
+            for answer in execute_everywhere(&fixture, &instruction).await {
                 let Ok(Outcome::Approved(reference)) = answer else { panic!("{operation:?}: {answer:?}") };
                 assert_eq!(*charge.get_or_insert_with(|| reference.clone()), reference, "{operation:?}");
             }
         }
         assert_eq!(only_charge(&*fixture.provider, order).await.state, ChargeState::Refunded);
 
-        let declined = everywhere(&fixture, &authorization(new_id(), "tok_declined")).await;
-        let no = Outcome::Declined(DeclineReason::Declined);
-        assert!(declined.iter().all(|answer| answer.as_ref().is_ok_and(|answer| *answer == no)), "{declined:?}");
+        let declined = execute_everywhere(&fixture, &authorization(new_id(), "tok_declined")).await;
+        let expected = Outcome::Declined(DeclineReason::Declined);
+        assert!(declined.iter().all(|answer| answer.as_ref().is_ok_and(|answer| *answer == expected)), "{declined:?}");
     }
     assert_eq!(fixture.provider.charged_twice().await.unwrap(), 0);
 }

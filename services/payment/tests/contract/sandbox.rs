@@ -1,11 +1,11 @@
-//! The provider's suite over the sandbox on each database, and what only the sandbox promises.
+//! The contract of `Provider` over the sandbox on each database, and what only the sandbox promises.
 
 use std::sync::Arc;
 
 use futures::future::join_all;
 use payment::{
     adapters::{postgres, sandbox::Sandbox},
-    app::ports::{Key, Provider},
+    app::ports::{IdempotencyKey, Provider},
     domain::{ChargeState, Operation},
 };
 use sqlx::{PgPool, SqlitePool};
@@ -55,7 +55,7 @@ async fn database() -> Option<String> {
 }
 
 #[tokio::test]
-async fn it_forgets_nothing_when_the_process_ends() {
+async fn it_loses_nothing_when_the_process_ends() {
     let folder = testkit::temp_dir();
     let url = testkit::sqlite_url(&folder, "provider");
     let order = new_id();
@@ -63,7 +63,8 @@ async fn it_forgets_nothing_when_the_process_ends() {
     let reference = charge(&sandbox, order).await;
     drop(sandbox);
     let sandbox = Sandbox::on_sqlite(&url).await.unwrap();
-    let found = sandbox.find(Key { order_id: order, operation: Operation::Authorize }).await.unwrap();
+    let found =
+        sandbox.find_outcome(IdempotencyKey { order_id: order, operation: Operation::Authorize }).await.unwrap();
     assert!(found.is_some());
     let charges = sandbox.charges(order).await.unwrap();
     assert_eq!(charges[0].reference, reference);
@@ -104,7 +105,7 @@ async fn it_sees_who_was_charged_twice_on_a_server() {
     assert_eq!(sandbox.charged_twice().await.unwrap(), 1);
 }
 
-/// All of them migrate at once, beside payment's own schema, whichever comes first.
+/// All of them migrate at the same time, beside payment's own schema.
 #[tokio::test]
 async fn it_shares_a_database_with_payment() {
     let Some(url) = database().await else { return };
@@ -122,8 +123,8 @@ async fn it_shares_a_database_with_payment() {
 #[tokio::test]
 async fn it_migrates_only_when_told() {
     let Some(url) = database().await else { return };
-    let behind = Sandbox::on_postgres(&url, false).await.unwrap_err();
-    assert!(behind.to_string().contains("migrate"), "{behind}");
+    let outdated = Sandbox::on_postgres(&url, false).await.unwrap_err();
+    assert!(outdated.to_string().contains("migrate"), "{outdated}");
     let admin = PgPool::connect(&url).await.unwrap();
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'sandbox'";
     assert_eq!(sqlx::query_scalar::<_, i64>(schemas).fetch_one(&admin).await.unwrap(), 0, "nothing was made");

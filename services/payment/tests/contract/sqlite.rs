@@ -1,11 +1,11 @@
-//! The store's suite over `SQLite`, in memory and in a file, and the ledger's own constraints.
+//! The contract of `Payments` over `SQLite`, in memory and in a file, and the ledger's own constraints.
 
 use std::sync::Arc;
 
 use messaging::Wake;
 use payment::adapters::sqlite::{MIGRATIONS, SqlitePayments};
 
-use crate::store::Fixture;
+use crate::payments::Fixture;
 
 async fn fixture(url: &str) -> (Fixture, sqlite::Database) {
     let database = sqlite::open(url, &MIGRATIONS).await.unwrap();
@@ -15,14 +15,14 @@ async fn fixture(url: &str) -> (Fixture, sqlite::Database) {
 }
 
 mod memory {
-    crate::store::suite!(async { Some(super::fixture("sqlite::memory:").await.0) });
+    crate::payments::suite!(async { Some(super::fixture("sqlite::memory:").await.0) });
 }
 
 mod file {
-    crate::store::suite!(async {
+    crate::payments::suite!(async {
         let folder = testkit::temp_dir();
         let (fixture, _) = super::fixture(&testkit::sqlite_url(&folder, "payment")).await;
-        Some(crate::store::Fixture { _folder: Some(folder), ..fixture })
+        Some(crate::payments::Fixture { _folder: Some(folder), ..fixture })
     });
 }
 
@@ -46,17 +46,19 @@ async fn run(database: &sqlite::Database, statements: &[&'static str]) -> Result
 async fn the_ledger_takes_only_what_balances() {
     let (_, database) = fixture("sqlite::memory:").await;
     let one_side = "INSERT INTO ledger_entries VALUES (zeroblob(16), 'authorize', 'holds', 'EUR', 5)";
-    for refused in [
-        &[PAYMENT, one_side, SEAL][..],
-        &[PAYMENT, SEAL],
-        &[PAYMENT, ENTRIES],
-        &[ENTRIES, SEAL],
-        &[PAYMENT, ENTRIES, SEAL, "UPDATE ledger_entries SET amount = amount * 2"],
-        &[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_entries"],
-        &[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_transactions"],
-        &[PAYMENT, ENTRIES, SEAL, "INSERT INTO ledger_entries VALUES (zeroblob(16), 'authorize', 'cash', 'EUR', 5)"],
+    let late = "INSERT INTO ledger_entries VALUES (zeroblob(16), 'authorize', 'cash', 'EUR', 5)";
+    for (statements, reason) in [
+        (&[PAYMENT, one_side, SEAL][..], "does not balance"),
+        (&[PAYMENT, SEAL], "does not balance"),
+        (&[PAYMENT, ENTRIES], "FOREIGN KEY"),
+        (&[ENTRIES, SEAL], "FOREIGN KEY"),
+        (&[PAYMENT, ENTRIES, SEAL, "UPDATE ledger_entries SET amount = amount * 2"], "never changes"),
+        (&[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_entries"], "never goes"),
+        (&[PAYMENT, ENTRIES, SEAL, "DELETE FROM ledger_transactions"], "never goes"),
+        (&[PAYMENT, ENTRIES, SEAL, late], "is sealed"),
     ] {
-        assert!(run(&database, refused).await.is_err(), "{refused:?}");
+        let error = run(&database, statements).await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{statements:?}: {error}");
     }
     run(&database, &[PAYMENT, ENTRIES, SEAL]).await.unwrap();
 }
@@ -65,8 +67,8 @@ async fn the_ledger_takes_only_what_balances() {
 async fn the_audit_finds_what_does_not_balance() {
     let (fixture, database) = fixture("sqlite::memory:").await;
     run(&database, &[PAYMENT, ENTRIES, SEAL]).await.unwrap();
-    assert_eq!(fixture.payments.books().await.unwrap().unbalanced, 0);
+    assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 0);
     let forged = ["DROP TRIGGER ledger_entries_kept", "UPDATE ledger_entries SET amount = 6 WHERE account = 'holds'"];
     run(&database, &forged).await.unwrap();
-    assert_eq!(fixture.payments.books().await.unwrap().unbalanced, 1);
+    assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 1);
 }

@@ -1,14 +1,16 @@
-//! The sandbox's world in an `SQLite` database: a file that one machine has, or memory.
+//! The sandbox's charges and answers in an `SQLite` database: a file that one machine has, or memory.
 
 use ::sqlite::Database;
 use async_trait::async_trait;
 use money::Money;
 use sqlx::{SqliteConnection, migrate::Migrator};
 
-use super::{Answer, Deed, Row, Storage, answer_of, new_reference, read_answer, read_charge, state_name};
+use super::{
+    Answer, ChargeRow, ProviderEffect, Storage, answer_columns, new_reference, read_answer, read_charge, state_name,
+};
 use crate::{
-    app::ports::{Charge, Key, ProviderError},
-    domain::{ChargeState, OrderId, Outcome, Reference},
+    app::ports::{Charge, IdempotencyKey, ProviderError},
+    domain::{ChargeReference, ChargeState, OrderId, Outcome},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox-sqlite");
@@ -26,7 +28,7 @@ impl Sqlite {
 
 #[async_trait]
 impl Storage for Sqlite {
-    async fn answered(&self, key: Key) -> Result<Option<Outcome>, ProviderError> {
+    async fn find_answer(&self, key: IdempotencyKey) -> Result<Option<Outcome>, ProviderError> {
         let answer: Option<Answer> = sqlx::query_as("SELECT reference, decline_reason FROM answers WHERE key = ?1")
             .bind(key.to_string())
             .fetch_optional(&self.database.read)
@@ -34,20 +36,21 @@ impl Storage for Sqlite {
         answer.map(read_answer).transpose()
     }
 
-    async fn settle(&self, key: Key, deed: Deed<'_>) -> Result<Outcome, ProviderError> {
+    async fn apply_once(&self, key: IdempotencyKey, effect: ProviderEffect<'_>) -> Result<Outcome, ProviderError> {
         let mut tx = self.database.begin().await?;
-        let outcome = match deed {
-            Deed::Charge(amount) => charge(&mut tx, key.order_id, amount).await?,
-            Deed::Decline(reason) => Outcome::Declined(reason),
-            Deed::Change(charge, from, to) => change(&mut tx, key.order_id, charge, from, to).await?,
+        let outcome = match effect {
+            ProviderEffect::Charge(amount) => charge(&mut tx, key.order_id, amount).await?,
+            ProviderEffect::Decline(reason) => Outcome::Declined(reason),
+            ProviderEffect::Change(charge, from, to) => change(&mut tx, key.order_id, charge, from, to).await?,
         };
-        if answer(&mut tx, key, &outcome).await? {
+        if insert_answer(&mut tx, key, &outcome).await? {
             tx.commit().await?;
             return Ok(outcome);
         }
-        // Nothing fits, or somebody was first: what was done here never happened.
+        // A conflict, or another call under this key was first: then its answer counts, and the charge that was made
+        // here must not stay beside the other one.
         tx.rollback().await?;
-        Ok(self.answered(key).await?.unwrap_or(Outcome::Conflict))
+        Ok(self.find_answer(key).await?.unwrap_or(Outcome::Conflict))
     }
 
     async fn count_call(&self, order: OrderId) -> Result<i64, ProviderError> {
@@ -62,7 +65,7 @@ impl Storage for Sqlite {
     }
 
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<ChargeRow> = sqlx::query_as(
             "SELECT reference, amount, currency, state FROM charges WHERE order_id = ?1 ORDER BY reference",
         )
         .bind(order.uuid())
@@ -101,11 +104,11 @@ async fn charge(tx: &mut SqliteConnection, order: OrderId, amount: Money) -> Res
     Ok(Outcome::Approved(reference))
 }
 
-/// A conflict where the order has no such charge in the state that it leaves.
+/// A conflict where the order has no such charge in the state `from`.
 async fn change(
     tx: &mut SqliteConnection,
     order: OrderId,
-    charge: &Reference,
+    charge: &ChargeReference,
     from: ChargeState,
     to: ChargeState,
 ) -> Result<Outcome, sqlx::Error> {
@@ -119,9 +122,9 @@ async fn change(
     Ok(if changed.rows_affected() == 1 { Outcome::Approved(charge.clone()) } else { Outcome::Conflict })
 }
 
-/// Remembers an answer; `false` when there is none to remember, or the key has one.
-async fn answer(tx: &mut SqliteConnection, key: Key, outcome: &Outcome) -> Result<bool, sqlx::Error> {
-    let Some((reference, reason)) = answer_of(outcome) else { return Ok(false) };
+/// Stores an answer; `false` when there is none to store, or the key has one.
+async fn insert_answer(tx: &mut SqliteConnection, key: IdempotencyKey, outcome: &Outcome) -> Result<bool, sqlx::Error> {
+    let Some((reference, reason)) = answer_columns(outcome) else { return Ok(false) };
     let inserted = sqlx::query(
         "INSERT INTO answers (key, order_id, operation, reference, decline_reason) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT DO NOTHING",

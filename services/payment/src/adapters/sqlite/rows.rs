@@ -6,9 +6,9 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
-    adapters::words::{self, operation, parse_status, unreadable},
+    adapters::columns::{parse_money, parse_operation, parse_status, unreadable},
     app::ports::{Record, StoreError},
-    domain::{Payment, PaymentToken, Reference},
+    domain::{ChargeReference, Payment, PaymentToken},
 };
 
 /// Reads what is stored for an order.
@@ -23,11 +23,11 @@ pub(super) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
         user_id: uuid(row, "user_id")?.into(),
         amount: money(row, "amount")?,
         status: parse_status(status, row.try_get("decline_reason")?)?,
-        intent: row.try_get::<Option<&str>, _>("intent")?.map(operation).transpose()?,
+        intent: row.try_get::<Option<&str>, _>("intent")?.map(parse_operation).transpose()?,
         token: text(row, "token")?
             .map(|token| PaymentToken::parse(token).ok_or_else(|| unreadable("token")))
             .transpose()?,
-        reference: text(row, "reference")?.map(Reference::new),
+        reference: text(row, "reference")?.map(ChargeReference::new),
         version: u64::try_from(row.try_get::<i64, _>("version")?).map_err(|_| unreadable("version"))?,
         created_at: from_micros(row.try_get("created_at")?),
         updated_at: from_micros(row.try_get("updated_at")?),
@@ -42,7 +42,7 @@ pub(super) fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
 
 /// Reads an amount beside its currency.
 pub(super) fn money(row: &SqliteRow, amount: &str) -> Result<Money, StoreError> {
-    words::money(row.try_get(amount)?, row.try_get("currency")?)
+    parse_money(row.try_get(amount)?, row.try_get("currency")?)
 }
 
 fn text<'r>(row: &'r SqliteRow, column: &str) -> Result<Option<&'r str>, sqlx::Error> {

@@ -1,4 +1,4 @@
-//! Messages to values and back; bad fields are all named at once.
+//! Messages to values and back; every invalid field is named at once.
 
 use clock::rfc3339;
 use error::{Error, Violation};
@@ -8,54 +8,54 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
-    app::Order,
+    app::AuthorizePayment,
     domain::{self, DeclineReason, PaymentToken},
 };
 
 /// Reads an id, or names the field that does not hold one.
-pub(super) fn id<T: From<Uuid>>(field: &str, text: &str) -> Result<T, Status> {
-    let mut faults = Vec::new();
-    read_id(field, text, &mut faults).ok_or_else(|| Error::invalid(faults).into())
+pub(super) fn parse_id<T: From<Uuid>>(field: &str, text: &str) -> Result<T, Status> {
+    let mut violations = Vec::new();
+    read_id(field, text, &mut violations).ok_or_else(|| Error::invalid(violations).into())
 }
 
-/// Reads an authorization.
-pub(super) fn order(request: &v1::AuthorizeRequest) -> Result<Order, Status> {
-    let mut faults = Vec::new();
-    let order_id = read_id("order_id", &request.order_id, &mut faults);
-    let user_id = read_id("user_id", &request.user_id, &mut faults);
-    let amount = read_amount(request.amount.as_ref(), &mut faults);
+/// Reads an authorization to be made.
+pub(super) fn authorize_payment(request: &v1::AuthorizeRequest) -> Result<AuthorizePayment, Status> {
+    let mut violations = Vec::new();
+    let order_id = read_id("order_id", &request.order_id, &mut violations);
+    let user_id = read_id("user_id", &request.user_id, &mut violations);
+    let amount = read_amount(request.amount.as_ref(), &mut violations);
     let token = PaymentToken::parse(&request.payment_token);
     if token.is_none() {
-        faults.push(Violation::field("/payment_token", "must be 1 to 255 visible ASCII characters"));
+        violations.push(Violation::field("/payment_token", "must be 1 to 255 visible ASCII characters"));
     }
     match (order_id, user_id, amount, token) {
-        (Some(order_id), Some(user_id), Some(amount), Some(token)) if faults.is_empty() => {
-            Ok(Order { order_id, user_id, amount, token })
+        (Some(order_id), Some(user_id), Some(amount), Some(token)) if violations.is_empty() => {
+            Ok(AuthorizePayment { order_id, user_id, amount, token })
         }
-        _ => Err(Error::invalid(faults).into()),
+        _ => Err(Error::invalid(violations).into()),
     }
 }
 
-fn read_id<T: From<Uuid>>(field: &str, text: &str, faults: &mut Vec<Violation>) -> Option<T> {
+fn read_id<T: From<Uuid>>(field: &str, text: &str, violations: &mut Vec<Violation>) -> Option<T> {
     // Only the hyphenated form: 36 characters.
     let id = if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
     if id.is_none() {
-        faults.push(Violation::field(format!("/{field}"), "must be a UUID"));
+        violations.push(Violation::field(format!("/{field}"), "must be a UUID"));
     }
     id.map(T::from)
 }
 
-fn read_amount(money: Option<&v1::Money>, faults: &mut Vec<Violation>) -> Option<Money> {
+fn read_amount(money: Option<&v1::Money>, violations: &mut Vec<Violation>) -> Option<Money> {
     let Some(money) = money else {
-        faults.push(Violation::field("/amount", "is missing"));
+        violations.push(Violation::field("/amount", "is missing"));
         return None;
     };
     if money.amount < 1 {
-        faults.push(Violation::field("/amount/amount", "must be at least 1"));
+        violations.push(Violation::field("/amount/amount", "must be at least 1"));
     }
     let currency = Currency::parse(&money.currency).ok();
     if currency.is_none() {
-        faults.push(Violation::field("/amount/currency", "must be a currency of ISO 4217"));
+        violations.push(Violation::field("/amount/currency", "must be a currency of ISO 4217"));
     }
     currency.map(|currency| Money::new(money.amount, currency))
 }
@@ -88,8 +88,8 @@ pub(super) fn to_proto(payment: &domain::Payment) -> v1::Payment {
     }
 }
 
-/// Writes sums.
-pub(super) fn to_sums(sums: &[Money]) -> Vec<v1::Money> {
+/// Writes sums, one a currency.
+pub(super) fn to_money_list(sums: &[Money]) -> Vec<v1::Money> {
     sums.iter().map(to_money).collect()
 }
 

@@ -8,22 +8,24 @@ use time::OffsetDateTime;
 /// The header's name.
 pub const HEADER: &str = "webhook-signature";
 
-/// How far a signature's time may be off, past or future.
-const WINDOW_SECONDS: u64 = 300;
+/// How far a signature's time may be off, past or future: a recorded request cannot be replayed for longer.
+const TOLERANCE_SECONDS: u64 = 300;
 
-/// Checks signatures made with one secret.
+/// The key of the webhooks' signatures.
 #[derive(Debug, Clone)]
-pub struct Signatures(hmac::Key);
+pub struct SigningKey(hmac::Key);
 
-/// A signature that is neither too old nor too new.
+/// A signature of an acceptable time, whose code is not verified yet.
 #[derive(Debug)]
 pub struct Signature {
+    /// As it was sent: the code covers these bytes.
     time: String,
-    proofs: Vec<Vec<u8>>,
+    /// One for each secret that the provider signs with, which are two while it rotates them.
+    codes: Vec<Vec<u8>>,
 }
 
-impl Signatures {
-    /// Makes the check for the secret that is shared with the provider.
+impl SigningKey {
+    /// Makes the key of the secret that is shared with the provider.
     pub fn new(secret: &str) -> Self {
         Self(hmac::Key::new(HMAC_SHA256, secret.as_bytes()))
     }
@@ -39,48 +41,48 @@ impl Signatures {
         };
         let signature = value.to_str().ok().and_then(parse).ok_or_else(refused)?;
         let seconds: i64 = signature.time.parse().map_err(|_| refused())?;
-        if now.unix_timestamp().abs_diff(seconds) > WINDOW_SECONDS {
+        if now.unix_timestamp().abs_diff(seconds) > TOLERANCE_SECONDS {
             return Err(refused());
         }
         Ok(signature)
     }
 
-    /// Checks the signature against the raw body, in constant time.
+    /// Verifies the signature of the raw body, in constant time.
     ///
     /// # Errors
-    /// [`Kind::Unauthenticated`]: it is not ours.
-    pub fn check(&self, signature: &Signature, body: &[u8]) -> Result<(), Error> {
+    /// [`Kind::Unauthenticated`]: no code was made with this key.
+    pub fn verify(&self, signature: &Signature, body: &[u8]) -> Result<(), Error> {
         let message = [signature.time.as_bytes(), b".", body].concat();
-        let good = |proof: &Vec<u8>| hmac::verify(&self.0, &message, proof).is_ok();
-        signature.proofs.iter().any(good).then_some(()).ok_or_else(refused)
+        let valid = |code: &Vec<u8>| hmac::verify(&self.0, &message, code).is_ok();
+        signature.codes.iter().any(valid).then_some(()).ok_or_else(refused)
     }
 
     /// Signs a body, as the provider does.
     pub fn sign(&self, now: OffsetDateTime, body: &[u8]) -> String {
         let time = now.unix_timestamp().to_string();
-        let proof = hmac::sign(&self.0, &[time.as_bytes(), b".", body].concat());
-        format!("t={time},v1={}", hex::encode(proof))
+        let code = hmac::sign(&self.0, &[time.as_bytes(), b".", body].concat());
+        format!("t={time},v1={}", hex::encode(code))
     }
 }
 
-/// Takes one `t` and at least one `v1`; other parts are for other versions.
+/// Takes one `t`, and each `v1`; other elements are of other versions of the scheme.
 fn parse(header: &str) -> Option<Signature> {
-    let (mut time, mut proofs) = (None, Vec::new());
-    for part in header.split(',') {
-        match part.trim().split_once('=')? {
+    let (mut time, mut codes) = (None, Vec::new());
+    for element in header.split(',') {
+        match element.trim().split_once('=')? {
             ("t", text) if time.is_none() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 time = Some(text.to_owned());
             }
             ("t", _) => return None,
-            ("v1", proof) => proofs.push(hex::decode(proof).ok()?),
+            ("v1", code) => codes.push(hex::decode(code).ok()?),
             _ => {}
         }
     }
-    Some(Signature { time: time?, proofs })
+    Some(Signature { time: time?, codes })
 }
 
 fn refused() -> Error {
-    Error::new(Kind::Unauthenticated, "the webhook has no good signature")
+    Error::new(Kind::Unauthenticated, "the webhook has no valid signature")
 }
 
 #[cfg(test)]
@@ -95,47 +97,54 @@ mod tests {
         OffsetDateTime::from_unix_timestamp(seconds).unwrap()
     }
 
-    fn verdict(header: &str, body: &[u8]) -> Result<(), Error> {
-        let signatures = Signatures::new("secret");
+    fn verify(header: &str, body: &[u8]) -> Result<(), Error> {
+        let key = SigningKey::new("secret");
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_str(header).unwrap());
-        let signature = signatures.read(&headers, at(NOW))?;
-        signatures.check(&signature, body)
+        let signature = key.read(&headers, at(NOW))?;
+        key.verify(&signature, body)
     }
 
     #[test]
-    fn a_good_signature_passes() {
-        let header = Signatures::new("secret").sign(at(NOW), b"{}");
-        assert!(verdict(&header, b"{}").is_ok());
+    fn a_valid_signature_passes() {
+        let header = SigningKey::new("secret").sign(at(NOW), b"{}");
+        assert!(verify(&header, b"{}").is_ok());
     }
 
     #[test]
     fn it_is_the_documented_mac() {
         // printf '1800000000.{}' | openssl dgst -sha256 -hmac secret
         let mac = "bb7079132825ac793cea8c013c1dd24d926b9b02132245b10588d9e5c0df70d7";
-        let header = Signatures::new("secret").sign(at(NOW), b"{}");
+        let header = SigningKey::new("secret").sign(at(NOW), b"{}");
         assert_eq!(header, format!("t=1800000000,v1={mac}"));
     }
 
     #[test]
     fn another_body_secret_or_time_fails() {
-        let good = Signatures::new("secret").sign(at(NOW), b"{}");
-        assert!(verdict(&good, b"{ }").is_err());
-        assert!(verdict(&Signatures::new("guess").sign(at(NOW), b"{}"), b"{}").is_err());
-        assert!(verdict(&good.replace("t=1800000000", "t=1800000001"), b"{}").is_err());
+        let valid = SigningKey::new("secret").sign(at(NOW), b"{}");
+        assert!(verify(&valid, b"{ }").is_err());
+        assert!(verify(&SigningKey::new("guess").sign(at(NOW), b"{}"), b"{}").is_err());
+        assert!(verify(&valid.replace("t=1800000000", "t=1800000001"), b"{}").is_err());
     }
 
     #[test]
     fn five_minutes_either_way_pass_and_a_second_more_does_not() {
-        let signed = |seconds| Signatures::new("secret").sign(at(seconds), b"{}");
-        for (seconds, good) in [(NOW - 300, true), (NOW + 300, true), (NOW - 301, false), (NOW + 301, false)] {
-            assert_eq!(verdict(&signed(seconds), b"{}").is_ok(), good, "{seconds}");
+        let signed = |seconds| SigningKey::new("secret").sign(at(seconds), b"{}");
+        for (seconds, accepted) in [(NOW - 300, true), (NOW + 300, true), (NOW - 301, false), (NOW + 301, false)] {
+            assert_eq!(verify(&signed(seconds), b"{}").is_ok(), accepted, "{seconds}");
         }
     }
 
     #[test]
     fn nonsense_fails() {
+        let valid = SigningKey::new("secret").sign(at(NOW), b"{}");
+        let code = valid.split_once(',').unwrap().1;
         for header in [
+            // A valid code does not help where the time is missing or there twice, or anything else cannot be read.
+            code,
+            &format!("t=1800000000,{valid}"),
+            &format!("{valid},nonsense"),
+            &format!("{valid},v1=xyz"),
             "",
             "t=1800000000",
             "v1=00",
@@ -146,7 +155,7 @@ mod tests {
             "t=1800000000,t=1800000000,v1=00",
             "nonsense",
         ] {
-            assert!(verdict(header, b"{}").is_err(), "{header}");
+            assert!(verify(header, b"{}").is_err(), "{header}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The state machine: each rule by name, then random walks against the ledger.
+//! The state machine: each rule by name, then random sequences of actions against the ledger.
 
 use std::collections::BTreeMap;
 
@@ -22,23 +22,23 @@ fn opened() -> Payment {
 }
 
 fn approved() -> Outcome {
-    Outcome::Approved(Reference::new("ch_1"))
+    Outcome::Approved(ChargeReference::new("ch_1"))
 }
 
 fn after(operations: &[Operation]) -> Payment {
     let mut payment = opened();
     for operation in operations {
         if *operation != Operation::Authorize {
-            payment.intend(*operation, NOW).unwrap();
+            payment.set_intent(*operation, NOW).unwrap();
         }
-        payment.settle(&approved(), NOW).unwrap();
+        payment.resolve_intent(&approved(), NOW).unwrap();
     }
     payment
 }
 
 fn declined() -> Payment {
     let mut payment = opened();
-    payment.settle(&Outcome::Declined(DeclineReason::InsufficientFunds), NOW).unwrap();
+    payment.resolve_intent(&Outcome::Declined(DeclineReason::InsufficientFunds), NOW).unwrap();
     payment
 }
 
@@ -57,7 +57,7 @@ fn the_way_to_each_status() {
     assert_eq!(declined().status, Status::Declined(DeclineReason::InsufficientFunds));
 }
 
-type Row = [(Operation, Option<Next>); 4];
+type Row = [(Operation, Option<NextStep>); 4];
 
 #[test]
 fn what_each_status_allows() {
@@ -65,22 +65,43 @@ fn what_each_status_allows() {
     let table: [(Payment, Row); 5] = [
         (
             after(AUTHORIZED),
-            [(Authorize, Some(Next::Done)), (Capture, Some(Next::Start)), (Void, Some(Next::Start)), (Refund, None)],
+            [
+                (Authorize, Some(NextStep::Done)),
+                (Capture, Some(NextStep::Start)),
+                (Void, Some(NextStep::Start)),
+                (Refund, None),
+            ],
         ),
         (
             after(CAPTURED),
-            [(Authorize, Some(Next::Done)), (Capture, Some(Next::Done)), (Void, None), (Refund, Some(Next::Start))],
+            [
+                (Authorize, Some(NextStep::Done)),
+                (Capture, Some(NextStep::Done)),
+                (Void, None),
+                (Refund, Some(NextStep::Start)),
+            ],
         ),
-        (after(VOIDED), [(Authorize, Some(Next::Done)), (Capture, None), (Void, Some(Next::Done)), (Refund, None)]),
+        (
+            after(VOIDED),
+            [(Authorize, Some(NextStep::Done)), (Capture, None), (Void, Some(NextStep::Done)), (Refund, None)],
+        ),
         (
             after(REFUNDED),
-            [(Authorize, Some(Next::Done)), (Capture, Some(Next::Done)), (Void, None), (Refund, Some(Next::Done))],
+            [
+                (Authorize, Some(NextStep::Done)),
+                (Capture, Some(NextStep::Done)),
+                (Void, None),
+                (Refund, Some(NextStep::Done)),
+            ],
         ),
-        (declined(), [(Authorize, Some(Next::Done)), (Capture, None), (Void, Some(Next::Done)), (Refund, None)]),
+        (
+            declined(),
+            [(Authorize, Some(NextStep::Done)), (Capture, None), (Void, Some(NextStep::Done)), (Refund, None)],
+        ),
     ];
     for (payment, row) in table {
         for (operation, expected) in row {
-            assert_eq!(payment.next(operation).ok(), expected, "{operation:?} when {:?}", payment.status);
+            assert_eq!(payment.next_step(operation).ok(), expected, "{operation:?} when {:?}", payment.status);
         }
     }
 }
@@ -88,12 +109,12 @@ fn what_each_status_allows() {
 #[test]
 fn an_open_intent_comes_before_everything() {
     for operation in Operation::ALL {
-        assert_eq!(opened().next(operation), Ok(Next::Settle(Operation::Authorize)));
+        assert_eq!(opened().next_step(operation), Ok(NextStep::ResolveIntent(Operation::Authorize)));
     }
     let mut payment = after(AUTHORIZED);
-    payment.intend(Operation::Capture, NOW).unwrap();
-    assert_eq!(payment.next(Operation::Void), Ok(Next::Settle(Operation::Capture)));
-    assert!(payment.intend(Operation::Void, NOW).is_err());
+    payment.set_intent(Operation::Capture, NOW).unwrap();
+    assert_eq!(payment.next_step(Operation::Void), Ok(NextStep::ResolveIntent(Operation::Capture)));
+    assert!(payment.set_intent(Operation::Void, NOW).is_err());
 }
 
 #[test]
@@ -106,15 +127,15 @@ fn the_token_is_forgotten_once_the_provider_has_answered() {
 #[test]
 fn a_conflict_ends_the_intent_and_changes_nothing_else() {
     let mut payment = after(AUTHORIZED);
-    payment.intend(Operation::Capture, NOW).unwrap();
-    assert_eq!(payment.settle(&Outcome::Conflict, NOW), None);
+    payment.set_intent(Operation::Capture, NOW).unwrap();
+    assert_eq!(payment.resolve_intent(&Outcome::Conflict, NOW), None);
     assert_eq!((payment.status, payment.intent), (Status::Authorized, None));
 }
 
 #[test]
 fn only_an_unanswered_authorization_can_be_abandoned() {
     let mut payment = opened();
-    assert_eq!(payment.abandon(NOW), Some(Fact::Voided { held: false }));
+    assert_eq!(payment.abandon(NOW), Some(DomainEvent::Voided { held: false }));
     assert_eq!(payment.status, Status::Voided);
     for mut other in [after(AUTHORIZED), after(CAPTURED), declined()] {
         let before = other.clone();
@@ -126,65 +147,65 @@ fn only_an_unanswered_authorization_can_be_abandoned() {
 #[test]
 fn it_follows_the_provider_step_by_step_and_never_back() {
     let mut payment = after(AUTHORIZED);
-    assert_eq!(payment.follow(ChargeState::Refunded, NOW), Some(Fact::Captured));
-    assert_eq!(payment.follow(ChargeState::Refunded, NOW), Some(Fact::Refunded));
-    assert_eq!(payment.follow(ChargeState::Refunded, NOW), None);
+    assert_eq!(payment.follow_charge(ChargeState::Refunded, NOW), Some(DomainEvent::Captured));
+    assert_eq!(payment.follow_charge(ChargeState::Refunded, NOW), Some(DomainEvent::Refunded));
+    assert_eq!(payment.follow_charge(ChargeState::Refunded, NOW), None);
     let mut captured = after(CAPTURED);
-    assert_eq!(captured.follow(ChargeState::Authorized, NOW), None);
-    assert_eq!(captured.follow(ChargeState::Voided, NOW), None);
+    assert_eq!(captured.follow_charge(ChargeState::Authorized, NOW), None);
+    assert_eq!(captured.follow_charge(ChargeState::Voided, NOW), None);
 }
 
 #[derive(Debug, Clone)]
-enum Move {
-    Intend(Operation),
-    Settle(Outcome),
+enum Action {
+    SetIntent(Operation),
+    ResolveIntent(Outcome),
     Abandon,
-    Follow(ChargeState),
+    FollowCharge(ChargeState),
 }
 
-fn moves() -> impl Strategy<Value = Move> {
+fn actions() -> impl Strategy<Value = Action> {
     prop_oneof![
-        4 => prop::sample::select(Operation::ALL.to_vec()).prop_map(Move::Intend),
+        4 => prop::sample::select(Operation::ALL.to_vec()).prop_map(Action::SetIntent),
         4 => prop_oneof![
             4 => Just(approved()),
             1 => Just(Outcome::Declined(DeclineReason::Declined)),
             1 => Just(Outcome::Conflict),
-        ].prop_map(Move::Settle),
-        1 => Just(Move::Abandon),
+        ].prop_map(Action::ResolveIntent),
+        1 => Just(Action::Abandon),
         1 => prop::sample::select(vec![
             ChargeState::Authorized,
             ChargeState::Captured,
             ChargeState::Voided,
             ChargeState::Refunded,
-        ]).prop_map(Move::Follow),
+        ]).prop_map(Action::FollowCharge),
     ]
 }
 
-fn book(sums: &mut BTreeMap<Account, i64>, fact: Fact, payment: &Payment) {
-    for entry in Transaction::of(fact, payment.amount).into_iter().flat_map(|t| t.entries) {
+fn book(sums: &mut BTreeMap<Account, i64>, event: DomainEvent, payment: &Payment) {
+    for entry in Transaction::of(event, payment.amount).into_iter().flat_map(|transaction| transaction.entries) {
         *sums.entry(entry.account).or_default() += entry.amount;
     }
 }
 
 proptest! {
     #[test]
-    fn any_walk_keeps_the_books_in_line_with_the_status(walk in prop::collection::vec(moves(), 0..40)) {
+    fn any_sequence_keeps_the_ledger_in_line_with_the_status(sequence in prop::collection::vec(actions(), 0..40)) {
         let mut payment = opened();
         let mut sums = BTreeMap::new();
-        for step in walk {
+        for action in sequence {
             let before = payment.clone();
-            let fact = match &step {
-                Move::Intend(operation) => { let _ = payment.intend(*operation, NOW); None }
-                Move::Settle(outcome) => payment.settle(outcome, NOW),
-                Move::Abandon => payment.abandon(NOW),
-                Move::Follow(charge) => payment.follow(*charge, NOW),
+            let event = match &action {
+                Action::SetIntent(operation) => { let _ = payment.set_intent(*operation, NOW); None }
+                Action::ResolveIntent(outcome) => payment.resolve_intent(outcome, NOW),
+                Action::Abandon => payment.abandon(NOW),
+                Action::FollowCharge(charge) => payment.follow_charge(*charge, NOW),
             };
-            if let Some(fact) = fact {
-                book(&mut sums, fact, &payment);
+            if let Some(event) = event {
+                book(&mut sums, event, &payment);
             }
-            let changed = payment != before;
+            let changed = Payment { version: before.version, ..payment.clone() } != before;
             prop_assert_eq!(payment.version, before.version + u64::from(changed));
-            prop_assert_eq!(payment.status != before.status, fact.is_some());
+            prop_assert_eq!(payment.status != before.status, event.is_some());
             if matches!(before.status, Status::Declined(_) | Status::Voided | Status::Refunded) {
                 prop_assert_eq!(&payment, &before);
             }

@@ -2,12 +2,12 @@
 
 use error::{HasKind, Kind, Violation};
 
-use super::ports::{ProviderError, StoreError};
+use super::ports::{Cause, ProviderError, StoreError};
 use crate::domain::Refusal;
 
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum Error {
     /// The payment's state does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -20,21 +20,21 @@ pub enum Failure {
     /// There is no such payment.
     #[error("no such payment")]
     NotFound,
-    /// The provider gives no answer now.
+    /// The provider gives no outcome now.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// Somebody else works on the payment, or took it over meanwhile.
+    /// Another request holds the payment's lock, or has written meanwhile.
     #[error("another request works on this payment")]
     Busy(#[source] Option<lock::Error>),
-    /// The store gives no answer, or a wrong one.
+    /// The store gives no result.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An event could not be written down.
+    /// An event could not be encoded.
     #[error("an event could not be encoded")]
-    Event(#[source] super::ports::Cause),
+    Event(#[source] Cause),
 }
 
-impl HasKind for Failure {
+impl HasKind for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Refused(_) => Kind::Conflict,
@@ -42,7 +42,7 @@ impl HasKind for Failure {
             Self::UnknownToken => Kind::Invalid,
             Self::NotFound => Kind::NotFound,
             Self::Provider(_) | Self::Busy(_) | Self::Store(StoreError::Unavailable(_)) => Kind::Unavailable,
-            Self::Store(StoreError::Broken(_)) | Self::Event(_) => Kind::Internal,
+            Self::Store(StoreError::Failed(_)) | Self::Event(_) => Kind::Internal,
         }
     }
 

@@ -1,4 +1,4 @@
-//! A provider whose next call goes wrong as told, in front of the sandbox.
+//! The sandbox behind a provider whose next call fails in a chosen way.
 
 use std::sync::{
     Mutex,
@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use payment::{
     adapters::sandbox::Sandbox,
-    app::ports::{Charge, Instruction, Key, Provider, ProviderError},
+    app::ports::{Charge, IdempotencyKey, Instruction, Provider, ProviderError},
     domain::{OrderId, Outcome, PaymentToken},
 };
 use tokio::sync::Notify;
@@ -17,55 +17,58 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It never reaches the provider, and no answer comes.
-    LostOnTheWay,
-    /// The provider does it, and no answer comes.
+    RequestLost,
+    /// The provider carries it out, and no answer comes.
     AnswerLost,
-    /// It waits before it reaches the provider, until let go.
-    HeldUp,
-    /// The provider refuses to work.
-    Refused,
+    /// It reaches the provider only when the test lets it.
+    Delayed,
+    /// The provider does not take it.
+    Unavailable,
 }
 
-pub(crate) struct Faulty {
+pub(crate) struct FaultyProvider {
     inner: Sandbox,
     next: Mutex<Option<Fault>>,
-    deaf: Mutex<bool>,
-    pub(crate) gate: Notify,
+    queries_fail: Mutex<bool>,
+    /// Lets a delayed call go on.
+    pub(crate) resume: Notify,
+    /// A call has gone as far as its fault lets it.
     pub(crate) reached: Notify,
+    /// Calls of [`Provider::execute`].
     pub(crate) calls: AtomicU64,
 }
 
-impl Faulty {
+impl FaultyProvider {
     pub(crate) fn new(inner: Sandbox) -> Self {
         Self {
             inner,
             next: Mutex::default(),
-            deaf: Mutex::default(),
-            gate: Notify::new(),
+            queries_fail: Mutex::default(),
+            resume: Notify::new(),
             reached: Notify::new(),
             calls: AtomicU64::new(0),
         }
     }
 
-    /// Has the next instruction go wrong.
+    /// Has the next instruction fail.
     pub(crate) fn fail_next(&self, fault: Fault) {
         *self.next.lock().unwrap() = Some(fault);
     }
 
-    /// Has it answer no question about what it did, or do so again.
-    pub(crate) fn deaf(&self, deaf: bool) {
-        *self.deaf.lock().unwrap() = deaf;
+    /// Whether questions about what was done get no answer.
+    pub(crate) fn fail_queries(&self, fail: bool) {
+        *self.queries_fail.lock().unwrap() = fail;
     }
 
-    fn hear(&self) -> Result<(), ProviderError> {
-        if *self.deaf.lock().unwrap() { Err(ProviderError::Unknown(None)) } else { Ok(()) }
+    fn check_queries(&self) -> Result<(), ProviderError> {
+        if *self.queries_fail.lock().unwrap() { Err(ProviderError::OutcomeUnknown(None)) } else { Ok(()) }
     }
 }
 
 #[async_trait]
-impl Provider for Faulty {
-    async fn knows(&self, token: &PaymentToken) -> Result<bool, ProviderError> {
-        self.inner.knows(token).await
+impl Provider for FaultyProvider {
+    async fn knows_token(&self, token: &PaymentToken) -> Result<bool, ProviderError> {
+        self.inner.knows_token(token).await
     }
 
     async fn execute(&self, instruction: &Instruction) -> Result<Outcome, ProviderError> {
@@ -73,8 +76,8 @@ impl Provider for Faulty {
         let fault = self.next.lock().unwrap().take();
         match fault {
             None => self.inner.execute(instruction).await,
-            Some(Fault::Refused) => Err(ProviderError::Refused(None)),
-            Some(Fault::LostOnTheWay) => {
+            Some(Fault::Unavailable) => Err(ProviderError::Unavailable(None)),
+            Some(Fault::RequestLost) => {
                 self.reached.notify_one();
                 std::future::pending().await
             }
@@ -83,21 +86,21 @@ impl Provider for Faulty {
                 self.reached.notify_one();
                 std::future::pending().await
             }
-            Some(Fault::HeldUp) => {
+            Some(Fault::Delayed) => {
                 self.reached.notify_one();
-                self.gate.notified().await;
+                self.resume.notified().await;
                 self.inner.execute(instruction).await
             }
         }
     }
 
-    async fn find(&self, key: Key) -> Result<Option<Outcome>, ProviderError> {
-        self.hear()?;
-        self.inner.find(key).await
+    async fn find_outcome(&self, key: IdempotencyKey) -> Result<Option<Outcome>, ProviderError> {
+        self.check_queries()?;
+        self.inner.find_outcome(key).await
     }
 
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
-        self.hear()?;
+        self.check_queries()?;
         self.inner.charges(order).await
     }
 

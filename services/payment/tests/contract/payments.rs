@@ -1,11 +1,14 @@
-//! What every store of payments keeps to.
+//! The contract of `Payments`: what every store of payments has to do.
 
 use std::{sync::Arc, time::Duration};
 
 use messaging::{Effects, Event, Outbox, Receipt};
 use payment::{
-    app::ports::{Marks, Payments, Record, WebhookId, Write, Written},
-    domain::{DeclineReason, Fact, Operation, Outcome, Payment, PaymentToken, Reference, Status, ledger::Transaction},
+    app::ports::{Payments, ProcessedMessages, Record, Saved, WebhookId, Write},
+    domain::{
+        ChargeReference, DeclineReason, DomainEvent, Operation, Outcome, Payment, PaymentToken, Status,
+        ledger::Transaction,
+    },
 };
 use telemetry::Carrier;
 use time::OffsetDateTime;
@@ -23,28 +26,28 @@ pub(crate) struct Fixture {
 
 macro_rules! suite {
     ($factory:expr) => {
-        $crate::store::suite!(@ $factory;
+        $crate::payments::suite!(@ $factory;
             an_unknown_order_has_nothing,
             a_payment_reads_back_as_it_was_written,
             a_second_payment_of_an_order_is_refused,
             a_stale_version_writes_nothing,
             a_lower_fence_writes_nothing,
-            an_event_handled_before_writes_nothing,
-            a_webhook_handled_before_writes_nothing,
+            an_event_processed_before_writes_nothing,
+            a_webhook_processed_before_writes_nothing,
             a_closed_order_never_gets_a_payment,
             an_order_with_a_payment_is_not_closed,
             of_many_writers_one_wins,
-            what_is_due_is_taken_once,
-            a_rest_with_a_lower_fence_is_ignored,
-            the_books_follow_the_payments,
-            old_webhooks_are_forgotten,
+            what_is_due_is_claimed_once,
+            clearing_with_a_lower_fence_is_ignored,
+            the_totals_follow_the_payments,
+            old_webhooks_are_deleted,
         );
     };
     (@ $factory:expr; $($case:ident,)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
             if let Some(fixture) = $factory.await {
-                $crate::store::$case(fixture).await;
+                $crate::payments::$case(fixture).await;
             }
         })*
     };
@@ -61,7 +64,7 @@ fn opened() -> Payment {
 }
 
 fn approved() -> Outcome {
-    Outcome::Approved(Reference::new("ch_1"))
+    Outcome::Approved(ChargeReference::new("ch_1"))
 }
 
 fn write(payment: &Payment, expected: Option<u64>, fence: i64) -> Write<'_> {
@@ -69,10 +72,10 @@ fn write(payment: &Payment, expected: Option<u64>, fence: i64) -> Write<'_> {
         payment,
         expected,
         fence,
-        books: Vec::new(),
+        transactions: Vec::new(),
         effects: Effects::default(),
         webhook: None,
-        look_again: payment.intent.map(|_| at(10)),
+        due_at: payment.intent.map(|_| at(10)),
         carrier: Carrier::default(),
     }
 }
@@ -92,54 +95,54 @@ async fn events(fixture: &Fixture) -> u64 {
     fixture.outbox.depth().await.unwrap().count
 }
 
-/// Stores the next step of a payment with its fact's books and one event.
+/// Carries out an operation as the use cases do: stores the intent, then the outcome.
 async fn step(fixture: &Fixture, payment: &mut Payment, operation: Operation) {
     if operation == Operation::Authorize {
-        let written = fixture.payments.save(write(payment, None, 1)).await.unwrap();
-        assert_eq!(written, Written::Done);
+        let saved = fixture.payments.save(write(payment, None, 1)).await.unwrap();
+        assert_eq!(saved, Saved::Stored);
     } else {
         let before = payment.version;
-        payment.intend(operation, at(1)).unwrap();
-        let written = fixture.payments.save(write(payment, Some(before), 1)).await.unwrap();
-        assert_eq!(written, Written::Done);
+        payment.set_intent(operation, at(1)).unwrap();
+        let saved = fixture.payments.save(write(payment, Some(before), 1)).await.unwrap();
+        assert_eq!(saved, Saved::Stored);
     }
-    settle(fixture, payment, &approved()).await;
+    resolve(fixture, payment, &approved()).await;
 }
 
-async fn settle(fixture: &Fixture, payment: &mut Payment, outcome: &Outcome) {
+async fn resolve(fixture: &Fixture, payment: &mut Payment, outcome: &Outcome) {
     let before = payment.version;
-    let fact = payment.settle(outcome, at(2)).unwrap();
-    let written = fixture
+    let transition = payment.resolve_intent(outcome, at(2)).unwrap();
+    let saved = fixture
         .payments
         .save(Write {
-            books: Transaction::of(fact, payment.amount).into_iter().collect(),
+            transactions: Transaction::of(transition, payment.amount).into_iter().collect(),
             effects: Effects { events: vec![event(payment)], receipt: None },
             ..write(payment, Some(before), 1)
         })
         .await
         .unwrap();
-    assert_eq!(written, Written::Done);
+    assert_eq!(saved, Saved::Stored);
 }
 
 pub(crate) async fn an_unknown_order_has_nothing(fixture: Fixture) {
     assert!(fixture.payments.by_order(new_id()).await.unwrap().is_none());
     assert!(fixture.payments.by_id(new_id()).await.unwrap().is_none());
-    assert!(!fixture.payments.seen(&WebhookId("evt_1".into())).await.unwrap());
-    fixture.payments.rest(new_id(), 1).await.unwrap();
+    assert!(!fixture.payments.is_processed(&WebhookId("evt_1".into())).await.unwrap());
+    fixture.payments.clear_due(new_id(), 1).await.unwrap();
 }
 
 pub(crate) async fn a_payment_reads_back_as_it_was_written(fixture: Fixture) {
     let mut payment = opened();
     fixture.payments.save(write(&payment, None, 1)).await.unwrap();
     assert_eq!(stored(&fixture, &payment).await, payment);
-    settle(&fixture, &mut payment, &approved()).await;
+    resolve(&fixture, &mut payment, &approved()).await;
     assert_eq!(stored(&fixture, &payment).await, payment);
     assert_eq!(fixture.payments.by_id(payment.id).await.unwrap(), Some(payment));
 
     let mut declined = opened();
     fixture.payments.save(write(&declined, None, 1)).await.unwrap();
     let outcome = Outcome::Declined(DeclineReason::InsufficientFunds);
-    settle(&fixture, &mut declined, &outcome).await;
+    resolve(&fixture, &mut declined, &outcome).await;
     assert_eq!(stored(&fixture, &declined).await, declined);
     assert_eq!(declined.status, Status::Declined(DeclineReason::InsufficientFunds));
 }
@@ -148,7 +151,7 @@ pub(crate) async fn a_second_payment_of_an_order_is_refused(fixture: Fixture) {
     let first = opened();
     fixture.payments.save(write(&first, None, 1)).await.unwrap();
     let second = Payment { id: new_id(), ..first.clone() };
-    assert_eq!(fixture.payments.save(write(&second, None, 2)).await.unwrap(), Written::Stale);
+    assert_eq!(fixture.payments.save(write(&second, None, 2)).await.unwrap(), Saved::Stale);
     assert_eq!(stored(&fixture, &first).await, first);
 }
 
@@ -157,93 +160,93 @@ pub(crate) async fn a_stale_version_writes_nothing(fixture: Fixture) {
     step(&fixture, &mut payment, Operation::Authorize).await;
     let before = (stored(&fixture, &payment).await, events(&fixture).await);
     let mut next = payment.clone();
-    next.follow(payment::domain::ChargeState::Captured, at(3)).unwrap();
+    next.follow_charge(payment::domain::ChargeState::Captured, at(3)).unwrap();
     for expected in [payment.version - 1, payment.version + 1] {
         let stale = Write {
-            books: vec![Transaction::of(Fact::Captured, payment.amount).unwrap()],
+            transactions: vec![Transaction::of(DomainEvent::Captured, payment.amount).unwrap()],
             effects: Effects { events: vec![event(&payment)], receipt: None },
             ..write(&next, Some(expected), 1)
         };
-        assert_eq!(fixture.payments.save(stale).await.unwrap(), Written::Stale);
+        assert_eq!(fixture.payments.save(stale).await.unwrap(), Saved::Stale);
     }
     assert_eq!((stored(&fixture, &payment).await, events(&fixture).await), before);
-    assert!(fixture.payments.books().await.unwrap().captured.is_empty());
+    assert!(fixture.payments.totals().await.unwrap().captured.is_empty());
 }
 
 pub(crate) async fn a_lower_fence_writes_nothing(fixture: Fixture) {
     let mut payment = opened();
     fixture.payments.save(write(&payment, None, 7)).await.unwrap();
-    payment.settle(&approved(), at(2)).unwrap();
+    payment.resolve_intent(&approved(), at(2)).unwrap();
     let stale = write(&payment, Some(1), 6);
-    assert_eq!(fixture.payments.save(stale).await.unwrap(), Written::Stale);
+    assert_eq!(fixture.payments.save(stale).await.unwrap(), Saved::Stale);
     assert_eq!(stored(&fixture, &payment).await.status, Status::Pending);
     let same = write(&payment, Some(1), 7);
-    assert_eq!(fixture.payments.save(same).await.unwrap(), Written::Done);
+    assert_eq!(fixture.payments.save(same).await.unwrap(), Saved::Stored);
 }
 
-pub(crate) async fn an_event_handled_before_writes_nothing(fixture: Fixture) {
+pub(crate) async fn an_event_processed_before_writes_nothing(fixture: Fixture) {
     let receipt = Receipt { consumer: "payment", event_id: Uuid::now_v7() };
-    let marks = Marks { receipt: Some(receipt.clone()), webhook: None };
-    assert_eq!(fixture.payments.remember(&marks).await.unwrap(), Written::Done);
-    assert_eq!(fixture.payments.remember(&marks).await.unwrap(), Written::Duplicate);
+    let processed = ProcessedMessages { receipt: Some(receipt.clone()), webhook: None };
+    assert_eq!(fixture.payments.record_receipt(&processed).await.unwrap(), Saved::Stored);
+    assert_eq!(fixture.payments.record_receipt(&processed).await.unwrap(), Saved::Duplicate);
     let payment = opened();
     let again = Write {
         effects: Effects { events: vec![event(&payment)], receipt: Some(receipt) },
         ..write(&payment, None, 1)
     };
-    assert_eq!(fixture.payments.save(again).await.unwrap(), Written::Duplicate);
-    let closed = fixture.payments.close(payment.order_id, 1, at(0), &marks).await.unwrap();
-    assert_eq!(closed, Written::Duplicate);
+    assert_eq!(fixture.payments.save(again).await.unwrap(), Saved::Duplicate);
+    let closed = fixture.payments.close(payment.order_id, 1, at(0), &processed).await.unwrap();
+    assert_eq!(closed, Saved::Duplicate);
     assert!(fixture.payments.by_order(payment.order_id).await.unwrap().is_none());
     assert_eq!(events(&fixture).await, 0);
 }
 
-pub(crate) async fn a_webhook_handled_before_writes_nothing(fixture: Fixture) {
+pub(crate) async fn a_webhook_processed_before_writes_nothing(fixture: Fixture) {
     let webhook = (WebhookId("evt_1".into()), at(0));
     let payment = opened();
     let first = Write { webhook: Some(webhook.clone()), ..write(&payment, None, 1) };
-    assert_eq!(fixture.payments.save(first).await.unwrap(), Written::Done);
-    assert!(fixture.payments.seen(&webhook.0).await.unwrap());
+    assert_eq!(fixture.payments.save(first).await.unwrap(), Saved::Stored);
+    assert!(fixture.payments.is_processed(&webhook.0).await.unwrap());
     let other = opened();
     let again = Write { webhook: Some(webhook), ..write(&other, None, 1) };
-    assert_eq!(fixture.payments.save(again).await.unwrap(), Written::Duplicate);
+    assert_eq!(fixture.payments.save(again).await.unwrap(), Saved::Duplicate);
     assert!(fixture.payments.by_order(other.order_id).await.unwrap().is_none());
 }
 
 pub(crate) async fn a_closed_order_never_gets_a_payment(fixture: Fixture) {
     let payment = opened();
-    let marks = Marks::default();
-    let closed = fixture.payments.close(payment.order_id, 1, at(0), &marks).await.unwrap();
-    assert_eq!(closed, Written::Done);
+    let nothing = ProcessedMessages::default();
+    let closed = fixture.payments.close(payment.order_id, 1, at(0), &nothing).await.unwrap();
+    assert_eq!(closed, Saved::Stored);
     let found = fixture.payments.by_order(payment.order_id).await.unwrap();
     assert_eq!(found, Some(Record::Closed));
     for expected in [None, Some(1)] {
-        let written = fixture.payments.save(write(&payment, expected, 9)).await.unwrap();
-        assert_eq!(written, Written::Stale);
+        let saved = fixture.payments.save(write(&payment, expected, 9)).await.unwrap();
+        assert_eq!(saved, Saved::Stale);
     }
-    assert_eq!(fixture.payments.books().await.unwrap().payments, 0);
+    assert_eq!(fixture.payments.totals().await.unwrap().payments, 0);
 }
 
 pub(crate) async fn an_order_with_a_payment_is_not_closed(fixture: Fixture) {
     let payment = opened();
     fixture.payments.save(write(&payment, None, 1)).await.unwrap();
-    let marks = Marks::default();
-    let closed = fixture.payments.close(payment.order_id, 9, at(0), &marks).await.unwrap();
-    assert_eq!(closed, Written::Stale);
+    let nothing = ProcessedMessages::default();
+    let closed = fixture.payments.close(payment.order_id, 9, at(0), &nothing).await.unwrap();
+    assert_eq!(closed, Saved::Stale);
     assert_eq!(stored(&fixture, &payment).await, payment);
 }
 
 pub(crate) async fn of_many_writers_one_wins(fixture: Fixture) {
     let mut payment = opened();
     fixture.payments.save(write(&payment, None, 1)).await.unwrap();
-    payment.settle(&approved(), at(2)).unwrap();
+    payment.resolve_intent(&approved(), at(2)).unwrap();
     let writers = (0..16).map(|_| fixture.payments.save(write(&payment, Some(1), 1)));
-    let written = futures::future::join_all(writers).await;
-    let done = written.into_iter().filter(|w| *w.as_ref().unwrap() == Written::Done).count();
+    let saved = futures::future::join_all(writers).await;
+    let done = saved.into_iter().filter(|saved| *saved.as_ref().unwrap() == Saved::Stored).count();
     assert_eq!(done, 1);
 }
 
-pub(crate) async fn what_is_due_is_taken_once(fixture: Fixture) {
+pub(crate) async fn what_is_due_is_claimed_once(fixture: Fixture) {
     let payment = opened();
     let carrier = Carrier {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
@@ -253,30 +256,30 @@ pub(crate) async fn what_is_due_is_taken_once(fixture: Fixture) {
     let opening = Write { carrier: carrier.clone(), ..write(&payment, None, 1) };
     fixture.payments.save(opening).await.unwrap();
     let store = &fixture.payments;
-    assert!(store.take_due(at(9), at(20), 10).await.unwrap().is_empty());
-    let due = store.take_due(at(10), at(20), 10).await.unwrap();
+    assert!(store.claim_due(at(9), at(20), 10).await.unwrap().is_empty());
+    let due = store.claim_due(at(10), at(20), 10).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].order_id, payment.order_id);
     assert_eq!(due[0].carrier.traceparent, carrier.traceparent);
     assert!(due[0].carrier.canary);
-    assert!(store.take_due(at(19), at(30), 10).await.unwrap().is_empty());
-    assert_eq!(store.take_due(at(20), at(30), 10).await.unwrap().len(), 1);
+    assert!(store.claim_due(at(19), at(30), 10).await.unwrap().is_empty());
+    assert_eq!(store.claim_due(at(20), at(30), 10).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn a_rest_with_a_lower_fence_is_ignored(fixture: Fixture) {
+pub(crate) async fn clearing_with_a_lower_fence_is_ignored(fixture: Fixture) {
     let mut payment = opened();
     fixture.payments.save(write(&payment, None, 5)).await.unwrap();
     payment.abandon(at(1)).unwrap();
-    let abandoned = Write { look_again: Some(at(10)), ..write(&payment, Some(1), 5) };
+    let abandoned = Write { due_at: Some(at(10)), ..write(&payment, Some(1), 5) };
     fixture.payments.save(abandoned).await.unwrap();
     let store = &fixture.payments;
-    store.rest(payment.order_id, 4).await.unwrap();
-    assert_eq!(store.take_due(at(10), at(10), 10).await.unwrap().len(), 1);
-    store.rest(payment.order_id, 6).await.unwrap();
-    assert!(store.take_due(at(10), at(10), 10).await.unwrap().is_empty());
+    store.clear_due(payment.order_id, 4).await.unwrap();
+    assert_eq!(store.claim_due(at(10), at(10), 10).await.unwrap().len(), 1);
+    store.clear_due(payment.order_id, 6).await.unwrap();
+    assert!(store.claim_due(at(10), at(10), 10).await.unwrap().is_empty());
 }
 
-pub(crate) async fn the_books_follow_the_payments(fixture: Fixture) {
+pub(crate) async fn the_totals_follow_the_payments(fixture: Fixture) {
     use Operation::{Authorize, Capture, Refund, Void};
     let ways: [&[Operation]; 4] =
         [&[Authorize], &[Authorize, Void], &[Authorize, Capture], &[Authorize, Capture, Refund]];
@@ -289,21 +292,21 @@ pub(crate) async fn the_books_follow_the_payments(fixture: Fixture) {
         }
     }
     fixture.payments.save(write(&opened(), None, 1)).await.unwrap();
-    let books = fixture.payments.books().await.unwrap();
-    assert_eq!(books.held, [euros(1_299)]);
-    assert_eq!(books.captured, [euros(2 * 1_299)]);
-    assert_eq!(books.refunded, [euros(1_299)]);
-    assert_eq!((books.unbalanced, books.unresolved, books.payments), (0, 1, 5));
+    let totals = fixture.payments.totals().await.unwrap();
+    assert_eq!(totals.held, [euros(1_299)]);
+    assert_eq!(totals.captured, [euros(2 * 1_299)]);
+    assert_eq!(totals.refunded, [euros(1_299)]);
+    assert_eq!((totals.unbalanced, totals.unresolved, totals.payments), (0, 1, 5));
     assert_eq!(events(&fixture).await, expected);
 }
 
-pub(crate) async fn old_webhooks_are_forgotten(fixture: Fixture) {
+pub(crate) async fn old_webhooks_are_deleted(fixture: Fixture) {
     let id = |n: i64| WebhookId(format!("evt_{n}"));
     for n in [0, 1] {
-        let marks = Marks { receipt: None, webhook: Some((id(n), at(n))) };
-        fixture.payments.remember(&marks).await.unwrap();
+        let processed = ProcessedMessages { receipt: None, webhook: Some((id(n), at(n))) };
+        fixture.payments.record_receipt(&processed).await.unwrap();
     }
-    fixture.payments.forget_webhooks(at(0) + Duration::from_secs(1)).await.unwrap();
-    assert!(!fixture.payments.seen(&id(0)).await.unwrap());
-    assert!(fixture.payments.seen(&id(1)).await.unwrap());
+    fixture.payments.delete_webhooks(at(0) + Duration::from_secs(1)).await.unwrap();
+    assert!(!fixture.payments.is_processed(&id(0)).await.unwrap());
+    assert!(fixture.payments.is_processed(&id(1)).await.unwrap());
 }

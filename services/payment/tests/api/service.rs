@@ -1,4 +1,4 @@
-//! The whole service as it is wired, on real ports and a bus in a file.
+//! The service as `wiring` puts it together, on real ports and a bus in a file.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, transport::Channel};
 use uuid::Uuid;
 
-use crate::harness::{SECRET, request};
+use crate::app::{SECRET, authorize_request};
 
-/// The service, until its folder goes.
-struct Whole {
+/// A running service.
+struct RunningService {
     folder: Arc<TempDir>,
     grpc: PaymentServiceClient<Channel>,
     http: std::net::SocketAddr,
@@ -31,7 +31,7 @@ struct Whole {
     running: TaskTracker,
 }
 
-impl Whole {
+impl RunningService {
     async fn start() -> Self {
         let folder = Arc::new(testkit::temp_dir());
         let url = |name| testkit::sqlite_url(&folder, name);
@@ -60,17 +60,17 @@ impl Whole {
     }
 
     async fn authorize(&self, order: Uuid) -> Result<Payment, tonic::Status> {
-        let answer = self.grpc.clone().authorize(shown(request(order, "tok_ok"))).await?;
+        let answer = self.grpc.clone().authorize(with_credential(authorize_request(order, "tok_ok"))).await?;
         Ok(answer.into_inner().payment.unwrap())
     }
 
     async fn capture(&self, order: Uuid) -> Result<Payment, tonic::Status> {
-        let request = shown(CaptureRequest { order_id: order.to_string() });
+        let request = with_credential(CaptureRequest { order_id: order.to_string() });
         Ok(self.grpc.clone().capture(request).await?.into_inner().payment.unwrap())
     }
 
     async fn status(&self, order: Uuid) -> Status {
-        let request = shown(ListPaymentsByOrderRequest { order_id: order.to_string() });
+        let request = with_credential(ListPaymentsByOrderRequest { order_id: order.to_string() });
         let payments = self.grpc.clone().list_payments_by_order(request).await.unwrap();
         payments.into_inner().payments[0].status()
     }
@@ -93,7 +93,7 @@ fn config(folder: &TempDir, database: String, provider: String) -> Config {
     config::load_from("payment", DEFAULTS, None, env).unwrap().value
 }
 
-fn shown<T>(message: T) -> Request<T> {
+fn with_credential<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let value = Credential::new(SECRET, "order").header_value();
     request.metadata_mut().insert(CREDENTIAL_HEADER, value.to_str().unwrap().parse().unwrap());
@@ -101,21 +101,21 @@ fn shown<T>(message: T) -> Request<T> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_authorized_is_told_and_what_is_cancelled_is_let_go() {
-    let whole = Whole::start().await;
-    let bus = sqlite::Bus::open(&testkit::sqlite_url(&whole.folder, "bus.db"), clock::system()).await.unwrap();
-    let told = bus.subscribe("test", &["payment.authorized.v1", "payment.voided.v1"]).await.unwrap();
+async fn what_is_authorized_is_published_and_what_is_cancelled_is_voided() {
+    let service = RunningService::start().await;
+    let bus = sqlite::Bus::open(&testkit::sqlite_url(&service.folder, "bus.db"), clock::system()).await.unwrap();
+    let subscription = bus.subscribe("test", &["payment.authorized.v1", "payment.voided.v1"]).await.unwrap();
 
     let order = Uuid::now_v7();
-    let mut authorize = shown(request(order, "tok_ok"));
+    let mut authorize = with_credential(authorize_request(order, "tok_ok"));
     authorize.metadata_mut().insert("x-canary", "true".parse().unwrap());
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let parent = format!("00-{trace}-b7ad6b7169203331-01").parse().unwrap();
     authorize.metadata_mut().insert("traceparent", parent);
-    let AuthorizeResponse { payment } = whole.grpc.clone().authorize(authorize).await.unwrap().into_inner();
+    let AuthorizeResponse { payment } = service.grpc.clone().authorize(authorize).await.unwrap().into_inner();
     assert_eq!(payment.unwrap().status(), Status::Authorized);
-    let delivery = told.fetch(1).await.unwrap().remove(0);
-    told.ack(&delivery).await.unwrap();
+    let delivery = subscription.fetch(1).await.unwrap().remove(0);
+    subscription.ack(&delivery).await.unwrap();
     assert_eq!((delivery.event.kind.as_str(), delivery.event.key), ("payment.authorized.v1", order.to_string()));
     assert!(delivery.event.carrier.canary);
     assert!(delivery.event.carrier.traceparent.unwrap().contains(trace));
@@ -123,32 +123,32 @@ async fn what_is_authorized_is_told_and_what_is_cancelled_is_let_go() {
     let data = json!({"order_id": order});
     let cancelled = Event::new("order.cancelled.v1", "order", order, OffsetDateTime::now_utc(), data).unwrap();
     bus.publish(&[cancelled]).await.unwrap();
-    testkit::eventually!(whole.status(order).await == Status::Voided);
-    let delivery = told.fetch(1).await.unwrap().remove(0);
+    testkit::eventually!(service.status(order).await == Status::Voided);
+    let delivery = subscription.fetch(1).await.unwrap().remove(0);
     assert_eq!((delivery.event.kind.as_str(), delivery.event.key), ("payment.voided.v1", order.to_string()));
-    whole.stop().await;
+    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_over_http_are_problem_documents() {
-    let whole = Whole::start().await;
-    let answer = post(whole.http, "/v1/webhooks/sandbox").await;
+    let service = RunningService::start().await;
+    let answer = post(service.http, "/v1/webhooks/sandbox").await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("application/problem+json"), "{head}");
     let problem: Value = serde_json::from_str(body).unwrap();
     assert_eq!(problem["status"], 401);
     assert!(problem["instance"].as_str().unwrap().starts_with("urn:trace:"));
-    assert!(post(whole.http, "/v1/webhooks/sandbox/").await.starts_with("HTTP/1.1 404"));
-    whole.stop().await;
+    assert!(post(service.http, "/v1/webhooks/sandbox/").await.starts_with("HTTP/1.1 404"));
+    service.stop().await;
 }
 
-/// Two replicas on one PostgreSQL, the provider's world beside payment's own; each takes locks of its own only.
+/// Two replicas on one PostgreSQL, with the provider's schema beside payment's own; they share no locks.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_share_the_work_and_charge_once() {
     let Some(server) = Postgres::shared().await else { return };
     let (folder, url) = (Arc::new(testkit::temp_dir()), server.database().await);
-    let replica = || Whole::on(&folder, url.clone(), format!("sandbox+{url}"));
+    let replica = || RunningService::on(&folder, url.clone(), format!("sandbox+{url}"));
     let (one, other) = tokio::join!(replica(), replica());
     for _ in 0..10 {
         let order = Uuid::now_v7();
@@ -158,7 +158,7 @@ async fn two_replicas_share_the_work_and_charge_once() {
         assert!(captured.0.is_ok() || captured.1.is_ok(), "{captured:?}");
         assert_eq!((one.status(order).await, other.status(order).await), (Status::Captured, Status::Captured));
     }
-    let audit = one.grpc.clone().audit(shown(AuditRequest {})).await.unwrap().into_inner();
+    let audit = one.grpc.clone().audit(with_credential(AuditRequest {})).await.unwrap().into_inner();
     assert_eq!((audit.payments, audit.charged_twice, audit.unbalanced, audit.unresolved), (10, 0, 0, 0));
     assert_eq!(audit.captured[0].amount, 10 * 1_299);
     one.stop().await;
@@ -175,7 +175,7 @@ async fn an_unknown_provider_is_refused_with_those_that_are_known() {
     }
 }
 
-/// `database.migrate` holds for the provider's schema too, and `payment migrate` makes it.
+/// `database.migrate` applies to the provider's schema too, and `payment migrate` makes it.
 #[tokio::test]
 async fn the_provider_is_migrated_as_the_database_is() {
     let Some(server) = Postgres::shared().await else { return };

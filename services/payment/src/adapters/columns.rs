@@ -1,4 +1,4 @@
-//! Stored words to values and back, the same in every database, and what databases' errors mean to the store.
+//! Stored columns to values and back, the same in every database, and what databases' errors mean to the store.
 
 use money::{Currency, Money};
 
@@ -9,18 +9,18 @@ use crate::{
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let passing = ::sqlite::is_unavailable(&error) || ::postgres::is_unavailable(&error);
-        if passing { Self::Unavailable(error.into()) } else { Self::Broken(error.into()) }
+        let retryable = ::sqlite::is_unavailable(&error) || ::postgres::is_unavailable(&error);
+        if retryable { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
     }
 }
 
 /// Reads an amount in a currency.
-pub(super) fn money(amount: i64, currency: &str) -> Result<Money, StoreError> {
+pub(super) fn parse_money(amount: i64, currency: &str) -> Result<Money, StoreError> {
     Ok(Money::new(amount, Currency::parse(currency).map_err(|_| unreadable("currency"))?))
 }
 
 /// Reads the reason of a decline.
-pub(super) fn reason(name: &str) -> Result<DeclineReason, StoreError> {
+pub(super) fn parse_decline_reason(name: &str) -> Result<DeclineReason, StoreError> {
     [DeclineReason::Declined, DeclineReason::InsufficientFunds]
         .into_iter()
         .find(|reason| reason.name() == name)
@@ -41,9 +41,9 @@ pub(super) fn version(version: u64) -> Result<i64, sqlx::Error> {
 }
 
 /// Reads a status.
-pub(super) fn parse_status(name: &str, declined: Option<&str>) -> Result<Status, StoreError> {
-    if let Some(name) = declined {
-        return Ok(Status::Declined(reason(name)?));
+pub(super) fn parse_status(name: &str, decline_reason: Option<&str>) -> Result<Status, StoreError> {
+    if let Some(name) = decline_reason {
+        return Ok(Status::Declined(parse_decline_reason(name)?));
     }
     [Status::Pending, Status::Authorized, Status::Captured, Status::Voided, Status::Refunded]
         .into_iter()
@@ -52,11 +52,11 @@ pub(super) fn parse_status(name: &str, declined: Option<&str>) -> Result<Status,
 }
 
 /// Reads an operation.
-pub(super) fn operation(name: &str) -> Result<Operation, StoreError> {
+pub(super) fn parse_operation(name: &str) -> Result<Operation, StoreError> {
     Operation::ALL.into_iter().find(|operation| operation.name() == name).ok_or_else(|| unreadable("operation"))
 }
 
-/// A stored value that nobody of us wrote.
-pub(super) fn unreadable(what: &str) -> StoreError {
-    StoreError::Broken(Cause::from(format!("a stored {what} cannot be read")))
+/// A stored value that this version of the service cannot have written.
+pub(super) fn unreadable(column: &str) -> StoreError {
+    StoreError::Failed(Cause::from(format!("a stored {column} cannot be read")))
 }

@@ -1,14 +1,14 @@
-//! The query that proves the ledger.
+//! The queries that add up payments and prove the ledger.
 
 use sqlx::{PgPool, Row as _};
 
 use super::rows;
 use crate::{
-    adapters::words,
-    app::ports::{Books, StoreError},
+    adapters::columns,
+    app::ports::{StoreError, Totals},
 };
 
-/// Sums of the accounts that an audit tells, per currency: debits are positive, so sales are turned round.
+/// Sums of the accounts that an audit reports, per currency. Sales are credits, which are negative: their sign is changed.
 const SUMS: &str = "SELECT account, currency, \
      sum(CASE account WHEN 'sales' THEN -amount ELSE amount END)::bigint AS amount \
      FROM ledger_entries WHERE account IN ('sales', 'refunds', 'holds') \
@@ -24,27 +24,27 @@ const UNRESOLVED: &str = "SELECT count(*) FROM payments WHERE intent IS NOT NULL
 
 const PAYMENTS: &str = "SELECT count(*) FROM payments WHERE id IS NOT NULL";
 
-pub(super) async fn sum_up(pool: &PgPool) -> Result<Books, StoreError> {
-    // One snapshot: the figures belong together.
+pub(super) async fn totals(pool: &PgPool) -> Result<Totals, StoreError> {
+    // One snapshot, or a payment that is stored between two queries would look like an imbalance.
     let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let mut books = Books {
+    let mut totals = Totals {
         unbalanced: count(&mut tx, UNBALANCED).await?,
         unresolved: count(&mut tx, UNRESOLVED).await?,
         payments: count(&mut tx, PAYMENTS).await?,
-        ..Books::default()
+        ..Totals::default()
     };
     for row in sqlx::query(SUMS).fetch_all(&mut *tx).await? {
         let sum = rows::money(&row, "amount")?;
         match row.try_get::<&str, _>("account")? {
-            "sales" => books.captured.push(sum),
-            "refunds" => books.refunded.push(sum),
-            _ => books.held.push(sum),
+            "sales" => totals.captured.push(sum),
+            "refunds" => totals.refunded.push(sum),
+            _ => totals.held.push(sum),
         }
     }
-    Ok(books)
+    Ok(totals)
 }
 
 async fn count(tx: &mut sqlx::PgConnection, query: &'static str) -> Result<u64, StoreError> {
     let count: i64 = sqlx::query_scalar(query).fetch_one(tx).await?;
-    u64::try_from(count).map_err(|_| words::unreadable("count"))
+    u64::try_from(count).map_err(|_| columns::unreadable("count"))
 }

@@ -12,7 +12,7 @@ use payment::{
         sqlite::{MIGRATIONS, SqlitePayments},
     },
     api::{grpc, http},
-    app::{Cashier, Order, ports::Provider as _},
+    app::{App, AuthorizePayment, ports::Provider as _},
     domain::{ChargeState, OrderId, PaymentToken},
 };
 use proto::payment::v1::{self as pb, AuthorizeRequest, payment_service_client::PaymentServiceClient};
@@ -25,18 +25,18 @@ use tonic::{
 };
 use uuid::Uuid;
 
-use crate::faulty::Faulty;
+use crate::faulty_provider::FaultyProvider;
 
 pub(crate) const SECRET: &str = "shared by the services";
 pub(crate) const WEBHOOK_SECRET: &str = "shared with the provider";
 
-pub(crate) type Client = PaymentServiceClient<InterceptedService<Channel, Showing>>;
+pub(crate) type Client = PaymentServiceClient<InterceptedService<Channel, WithCredential>>;
 
-/// Shows a credential, if there is one.
+/// Adds a credential to each request, if there is one.
 #[derive(Clone)]
-pub(crate) struct Showing(Option<Credential>);
+pub(crate) struct WithCredential(Option<Credential>);
 
-impl Interceptor for Showing {
+impl Interceptor for WithCredential {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(credential) = &self.0 {
             let value = credential.header_value().to_str().unwrap().parse().unwrap();
@@ -46,9 +46,11 @@ impl Interceptor for Showing {
     }
 }
 
-pub(crate) struct Service {
-    pub(crate) cashier: Cashier,
-    pub(crate) provider: Arc<Faulty>,
+/// The service under test, and what a test has to reach of it.
+pub(crate) struct TestApp {
+    /// The use cases, for calls that need no client.
+    pub(crate) use_cases: Arc<App>,
+    pub(crate) provider: Arc<FaultyProvider>,
     pub(crate) clock: ManualClock,
     pub(crate) router: axum::Router,
     database: sqlite::Database,
@@ -57,32 +59,33 @@ pub(crate) struct Service {
     _stop: DropGuard,
 }
 
-impl Service {
+impl TestApp {
     pub(crate) async fn start() -> Self {
         let clock = ManualClock::at_now();
         let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
         let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
-        let provider = Arc::new(Faulty::new(Sandbox::on_sqlite("sqlite::memory:").await.unwrap()));
-        let cashier = cashier(&database, &outbox, &provider, clock.shared());
-        let router = http::router(cashier.clone(), WEBHOOK_SECRET, clock.shared());
-        let (channel, stop) = serve(cashier.clone()).await;
-        Self { cashier, provider, clock, router, database, outbox, channel, _stop: stop }
+        let provider = Arc::new(FaultyProvider::new(Sandbox::on_sqlite("sqlite::memory:").await.unwrap()));
+        let use_cases = use_cases(&database, &outbox, &provider, clock.shared());
+        let router = http::router(use_cases.clone(), WEBHOOK_SECRET, clock.shared());
+        let (channel, stop) = serve(use_cases.clone()).await;
+        Self { use_cases, provider, clock, router, database, outbox, channel, _stop: stop }
     }
 
-    /// Another process on the same database, which knows nothing of this one's locks.
-    pub(crate) fn another(&self) -> Cashier {
-        cashier(&self.database, &self.outbox, &self.provider, self.clock.shared())
+    /// The use cases of another process on the same database, which shares no locks with this one.
+    pub(crate) fn another_process(&self) -> Arc<App> {
+        use_cases(&self.database, &self.outbox, &self.provider, self.clock.shared())
     }
 
-    /// A client that shows the credential of a service.
+    /// A client that has the credential of a service.
     pub(crate) fn client_of(&self, caller: &str) -> Client {
         self.client(Some(Credential::new(SECRET, caller)))
     }
 
     pub(crate) fn client(&self, credential: Option<Credential>) -> Client {
-        PaymentServiceClient::with_interceptor(self.channel.clone(), Showing(credential))
+        PaymentServiceClient::with_interceptor(self.channel.clone(), WithCredential(credential))
     }
 
+    /// The client that order has.
     pub(crate) fn order(&self) -> Client {
         self.client_of("order")
     }
@@ -90,7 +93,7 @@ impl Service {
     /// Authorizes a fresh order; returns it with its payment.
     pub(crate) async fn authorized(&self) -> (Uuid, pb::Payment) {
         let order = Uuid::now_v7();
-        let payment = self.authorize(request(order, "tok_ok")).await.unwrap();
+        let payment = self.authorize(authorize_request(order, "tok_ok")).await.unwrap();
         (order, payment)
     }
 
@@ -134,27 +137,34 @@ impl Service {
         claimed.into_iter().map(|row| row.event).collect()
     }
 
+    /// Their types.
     pub(crate) async fn kinds(&self) -> Vec<String> {
         self.events().await.into_iter().map(|event| event.kind).collect()
     }
 }
 
-fn cashier(
+fn use_cases(
     database: &sqlite::Database,
     outbox: &sqlite::Outbox,
-    provider: &Arc<Faulty>,
+    provider: &Arc<FaultyProvider>,
     clock: SharedClock,
-) -> Cashier {
+) -> Arc<App> {
     let payments = SqlitePayments::new(database.clone(), Wake::default());
     let memory = Arc::new(Memory::new(clock::system()));
     let locks = Locks::new(memory, TaskTracker::new(), Policy::default());
-    Cashier::new(Arc::new(payments), provider.clone(), Arc::new(outbox.clone()), locks, clock)
+    Arc::new(App {
+        payments: Arc::new(payments),
+        provider: provider.clone(),
+        outbox: Arc::new(outbox.clone()),
+        locks,
+        clock,
+    })
 }
 
-async fn serve(cashier: Cashier) -> (Channel, DropGuard) {
+async fn serve(app: Arc<App>) -> (Channel, DropGuard) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = Routes::new(grpc::service(cashier, SECRET)).prepare().into_axum_router();
+    let router = Routes::new(grpc::service(app, SECRET)).prepare().into_axum_router();
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
@@ -163,7 +173,7 @@ async fn serve(cashier: Cashier) -> (Channel, DropGuard) {
     (channel, stop.drop_guard())
 }
 
-pub(crate) fn request(order: Uuid, token: &str) -> AuthorizeRequest {
+pub(crate) fn authorize_request(order: Uuid, token: &str) -> AuthorizeRequest {
     AuthorizeRequest {
         order_id: order.to_string(),
         user_id: Uuid::nil().to_string(),
@@ -172,9 +182,9 @@ pub(crate) fn request(order: Uuid, token: &str) -> AuthorizeRequest {
     }
 }
 
-/// The same order, for the cashier itself.
-pub(crate) fn wanted(order: OrderId, token: &str) -> Order {
-    Order {
+/// The same, for the use case itself.
+pub(crate) fn authorize_payment(order: OrderId, token: &str) -> AuthorizePayment {
+    AuthorizePayment {
         order_id: order,
         user_id: Uuid::nil().into(),
         amount: money::Money::new(1_299, money::Currency::parse("EUR").unwrap()),

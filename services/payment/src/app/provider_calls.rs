@@ -1,0 +1,70 @@
+//! Calls of the provider, each within the caller's deadline.
+
+use std::time::Duration;
+
+use super::{
+    App, Error,
+    ports::{Charge, IdempotencyKey, Instruction, ProviderError, Target},
+};
+use crate::domain::{ChargeState, Operation, OrderId, Outcome};
+
+/// Longest wait for an answer of the provider.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a call leaves of the caller's deadline: enough to ask for a lost answer, or to store one.
+const DEADLINE_RESERVE: Duration = Duration::from_millis(100);
+
+impl App {
+    /// Asks the provider for the outcome of an operation.
+    pub(super) async fn find_outcome(&self, order_id: OrderId, operation: Operation) -> Result<Option<Outcome>, Error> {
+        let answer = self.provider.find_outcome(IdempotencyKey { order_id, operation });
+        Ok(with_timeout(answer, Duration::ZERO).await?)
+    }
+
+    /// Has the provider carry out an instruction; there is no second attempt in here.
+    pub(super) async fn execute(&self, instruction: &Instruction) -> Result<Outcome, ProviderError> {
+        with_timeout(self.provider.execute(instruction), DEADLINE_RESERVE).await
+    }
+
+    /// Every charge that the provider has for an order.
+    pub(super) async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, Error> {
+        Ok(with_timeout(self.provider.charges(order), Duration::ZERO).await?)
+    }
+
+    /// Voids what the provider still holds for an order that must not hold anything.
+    ///
+    /// Such a charge comes of an authorization that was on its way when the order was voided.
+    pub(super) async fn void_orphaned_charges(&self, order_id: OrderId) -> Result<(), Error> {
+        for charge in self.charges(order_id).await? {
+            if charge.state != ChargeState::Authorized {
+                continue;
+            }
+            // No intent is stored for it: the payment is voided or the order closed already, and whoever finds the
+            // charge again voids it under the same key. The ledger never knew of it and has nothing to reverse.
+            let instruction = Instruction {
+                key: IdempotencyKey { order_id, operation: Operation::Void },
+                amount: charge.amount,
+                target: Target::Charge(charge.reference),
+            };
+            self.execute(&instruction).await?;
+            tracing::warn!(order.id = %order_id, "orphaned charge voided");
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the provider, no longer than [`PROVIDER_TIMEOUT`] and the caller's deadline less `reserve`.
+pub(super) async fn with_timeout<T>(
+    answer: impl Future<Output = Result<T, ProviderError>>,
+    reserve: Duration,
+) -> Result<T, ProviderError> {
+    let left = telemetry::remaining(PROVIDER_TIMEOUT);
+    // With little time left the reserve would leave the call none: then the call gets it all, and its answer, should
+    // it be lost, is found by the next request or the sweeper.
+    let limit = if left > reserve * 2 { left.saturating_sub(reserve) } else { left };
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer,
+        // The call may have arrived: a timeout says nothing about what was done.
+        Err(elapsed) => Err(ProviderError::OutcomeUnknown(Some(elapsed.into()))),
+    }
+}
