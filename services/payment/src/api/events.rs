@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use error::{HasKind as _, Kind};
-use messaging::{Event, Failure, Handler, Receipt};
+use messaging::{Event, Handler, HandlerError, Receipt};
 use uuid::Uuid;
 
 use crate::{
@@ -33,8 +33,8 @@ impl CancelledOrders {
 
 #[async_trait]
 impl Handler for CancelledOrders {
-    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
-        let order: OrderId = Uuid::try_parse(&event.key).map_err(|error| Failure::Permanent(error.into()))?.into();
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
+        let order: OrderId = Uuid::try_parse(&event.key).map_err(|error| HandlerError::Permanent(error.into()))?.into();
         match self.app.void(order, Some(receipt)).await {
             Ok(_) => Ok(()),
             Err(error) => Err(handler_error(error)),
@@ -45,9 +45,9 @@ impl Handler for CancelledOrders {
 /// Whether another attempt may help.
 ///
 /// A cancelled order whose money was captured is against the rules: the event becomes a dead letter, for a person.
-fn handler_error(error: Error) -> Failure {
+fn handler_error(error: Error) -> HandlerError {
     match error.kind() {
-        Kind::Unavailable | Kind::Timeout | Kind::Internal => Failure::Transient(error.into()),
-        _ => Failure::Permanent(error.into()),
+        Kind::Unavailable | Kind::Timeout | Kind::Internal => HandlerError::Transient(error.into()),
+        _ => HandlerError::Permanent(error.into()),
     }
 }

@@ -1,6 +1,6 @@
 //! The events that payment publishes and consumes.
 
-use messaging::{Event, Failure, Handler as _, Receipt};
+use messaging::{Event, Handler as _, HandlerError, Receipt};
 use payment::{api::events::CancelledOrders, domain::ChargeState};
 use proto::payment::v1::Status;
 use serde_json::{Value, json};
@@ -78,6 +78,6 @@ async fn what_can_never_succeed_is_a_permanent_error() {
     for key in [order.to_string(), "no order".into()] {
         let (event, receipt) = cancelled(&key);
         let error = handler.handle(&event, receipt).await.unwrap_err();
-        assert!(matches!(error, Failure::Permanent(_)), "{error:?}");
+        assert!(matches!(error, HandlerError::Permanent(_)), "{error:?}");
     }
 }
