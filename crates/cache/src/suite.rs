@@ -1,14 +1,14 @@
-//! The contract of a [`Store`], as cases that any adapter is put under by [`suite!`](crate::suite!).
+//! The contract of a [`Store`], as cases that each adapter has to pass; [`suite!`](crate::suite!) lists them.
 //!
 //! The cases use names of their own, so that they may share one server, and times short enough to be real.
 // This is test code that other crates' tests call; a failed expectation has to panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod flight;
-mod fuzz;
-mod port;
-mod reading;
-mod tagging;
+pub mod flight;
+pub mod fuzz;
+pub mod port;
+pub mod reading;
+pub mod tagging;
 
 use std::{
     fmt,
@@ -23,52 +23,32 @@ use tokio::time::sleep;
 
 use crate::{Cache, Policy, Store, Token};
 
-pub use flight::{
-    a_thousand_callers_load_once, cancelled_leader_is_replaced, dead_leader_holds_up_for_a_lease,
-    invalidated_flight_serves_no_newcomer, lone_cancelled_leader_leaves_no_lease, two_nodes_load_once,
-};
-pub use fuzz::{Schedule, no_schedule_leaves_stale_values};
-pub use port::{
-    abandoned_lease_is_free, early_ask_gets_the_lease, expired_lease_is_taken_over, expired_value_still_serves,
-    fill_needs_the_lease, generations_rise, invalidation_refuses_the_fill, lease_is_for_one, listeners_are_told,
-    put_after_an_invalidation_stores_nothing, put_refuses_older_data, put_refuses_the_fill, renewed_lease_stays,
-    values_expire, wait_ends_with_the_lease,
-};
-pub use reading::{
-    absence_is_remembered, errors_are_shared_and_not_stored, other_schema_is_a_miss, put_is_read_back,
-    stale_value_serves_when_loading_fails, writes_of_older_data_lose,
-};
-
-pub use tagging::{
-    tag_invalidates_its_keys_and_no_others, tag_refuses_the_fill_and_newcomers, tagged_put_only_removes,
-    tags_reach_the_other_node,
-};
-
-/// Instantiates the contract suite: `test attribute => closure that makes a store`.
+/// The cases of a store's contract, for `testkit::suite!`.
 #[macro_export]
 macro_rules! suite {
-    (@run $attributes:tt $factory:expr; $($case:ident,)*) => {
-        $($crate::suite!(@case $attributes $factory; $case);)*
-    };
-    (@case [$($attribute:tt)*] $factory:expr; $case:ident) => {
-        $($attribute)*
-        async fn $case() {
-            $crate::suite::$case(($factory)().await).await;
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            port {
+                abandoned_lease_is_free, early_ask_gets_the_lease, expired_lease_is_taken_over,
+                expired_value_still_serves, fill_needs_the_lease, generations_rise, invalidation_refuses_the_fill,
+                lease_is_for_one, listeners_are_told, put_after_an_invalidation_stores_nothing,
+                put_refuses_older_data, put_refuses_the_fill, renewed_lease_stays, values_expire,
+                wait_ends_with_the_lease,
+            }
+            flight {
+                a_thousand_callers_load_once, cancelled_leader_is_replaced, dead_leader_holds_up_for_a_lease,
+                invalidated_flight_serves_no_newcomer, lone_cancelled_leader_leaves_no_lease, two_nodes_load_once,
+            }
+            reading {
+                absence_is_remembered, errors_are_shared_and_not_stored, other_schema_is_a_miss, put_is_read_back,
+                stale_value_serves_when_loading_fails, writes_of_older_data_lose,
+            }
+            tagging {
+                tag_invalidates_its_keys_and_no_others, tag_refuses_the_fill_and_newcomers, tagged_put_only_removes,
+                tags_reach_the_other_node,
+            }
+            fuzz { no_schedule_leaves_stale_values }
         }
-    };
-    ($(#[$attribute:meta])+ => $factory:expr) => {
-        $crate::suite!(@run [$(#[$attribute])+] $factory;
-            abandoned_lease_is_free, early_ask_gets_the_lease, expired_lease_is_taken_over,
-            expired_value_still_serves, fill_needs_the_lease, generations_rise, invalidation_refuses_the_fill,
-            lease_is_for_one, listeners_are_told, put_after_an_invalidation_stores_nothing, put_refuses_older_data, put_refuses_the_fill,
-            renewed_lease_stays, values_expire, wait_ends_with_the_lease,
-            a_thousand_callers_load_once, cancelled_leader_is_replaced, dead_leader_holds_up_for_a_lease,
-            invalidated_flight_serves_no_newcomer, lone_cancelled_leader_leaves_no_lease, two_nodes_load_once,
-            absence_is_remembered, errors_are_shared_and_not_stored, other_schema_is_a_miss, put_is_read_back,
-            stale_value_serves_when_loading_fails, writes_of_older_data_lose,
-            tag_invalidates_its_keys_and_no_others, tag_refuses_the_fill_and_newcomers, tagged_put_only_removes,
-            tags_reach_the_other_node, no_schedule_leaves_stale_values,
-        );
     };
 }
 

@@ -1,13 +1,13 @@
-//! The contract of a [`Backend`], as cases that any adapter is put under by [`suite!`](crate::suite!).
+//! The contract of a [`Backend`], as cases that each adapter has to pass; [`suite!`](crate::suite!) lists them.
 //!
 //! The cases use real time, short leases, and names of their own, so that they may share one server.
 // This is test code that other crates' tests call; a failed expectation has to panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod cancelling;
-mod holding;
-mod port;
-mod waiting;
+pub mod cancelling;
+pub mod holding;
+pub mod port;
+pub mod waiting;
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,38 +19,24 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Backend, Locks, Owner, Policy};
 
-pub use cancelling::{cancelled_acquisitions_leave_nothing, cancelled_releases_leave_nothing, dropped_guard_releases};
-pub use holding::{
-    fences_rise_and_never_two_inside, paused_holder_is_fenced_out_and_told, renewal_outlasts_the_lease,
-    run_returns_the_works_output, unreachable_backend_ends_the_lease,
-};
-pub use port::{
-    acquire_again_is_the_same_acquisition, expired_owner_frees_nothing, expired_owner_renews_nothing,
-    nobody_passes_the_line, once_leaves_no_place, release_is_repeatable,
-};
-pub use waiting::{dead_waiter_is_passed_over, fair_waiters_come_in_order, wait_is_bounded, waiter_is_woken};
-
-/// Instantiates the contract suite: `test attribute => closure that makes a backend`.
+/// The cases of a backend's contract, for `testkit::suite!`.
 #[macro_export]
 macro_rules! suite {
-    (@run $attributes:tt $factory:expr; $($case:ident,)*) => {
-        $($crate::suite!(@case $attributes $factory; $case);)*
-    };
-    (@case [$($attribute:tt)*] $factory:expr; $case:ident) => {
-        $($attribute)*
-        async fn $case() {
-            $crate::suite::$case(($factory)().await).await;
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            port {
+                acquire_again_is_the_same_acquisition, expired_owner_frees_nothing, expired_owner_renews_nothing,
+                nobody_passes_the_line, once_leaves_no_place, release_is_repeatable,
+            }
+            holding {
+                fences_rise_and_never_two_inside, paused_holder_is_fenced_out_and_told, renewal_outlasts_the_lease,
+                run_returns_the_works_output, unreachable_backend_ends_the_lease,
+            }
+            cancelling {
+                cancelled_acquisitions_leave_nothing, cancelled_releases_leave_nothing, dropped_guard_releases,
+            }
+            waiting { dead_waiter_is_passed_over, fair_waiters_come_in_order, wait_is_bounded, waiter_is_woken }
         }
-    };
-    ($(#[$attribute:meta])+ => $factory:expr) => {
-        $crate::suite!(@run [$(#[$attribute])+] $factory;
-            acquire_again_is_the_same_acquisition, expired_owner_frees_nothing, expired_owner_renews_nothing,
-            nobody_passes_the_line, once_leaves_no_place, release_is_repeatable,
-            fences_rise_and_never_two_inside, paused_holder_is_fenced_out_and_told, renewal_outlasts_the_lease,
-            run_returns_the_works_output, unreachable_backend_ends_the_lease,
-            cancelled_acquisitions_leave_nothing, cancelled_releases_leave_nothing, dropped_guard_releases,
-            dead_waiter_is_passed_over, fair_waiters_come_in_order, wait_is_bounded, waiter_is_woken,
-        );
     };
 }
 

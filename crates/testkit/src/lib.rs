@@ -1,18 +1,4 @@
-//! Helpers for tests: deadlines instead of sleeps, a clock that a test sets, folders and ports of its own,
-//! and a client of routers.
-//!
-//! A dev-dependency only.
-//!
-//! ```
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let polls = std::cell::Cell::new(0);
-//! testkit::eventually!({
-//!     polls.set(polls.get() + 1);
-//!     polls.get() == 3
-//! });
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 pub mod http;
@@ -20,6 +6,7 @@ mod manual_clock;
 mod places;
 mod proxy;
 pub mod servers;
+mod suite;
 mod wait;
 
 pub use manual_clock::ManualClock;

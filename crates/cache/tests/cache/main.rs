@@ -20,7 +20,10 @@ fn memory() -> Arc<dyn Store> {
 }
 
 mod contract {
-    cache::suite!(#[tokio::test(start_paused = true)] => || async { super::memory() });
+    testkit::suite! {
+        #[tokio::test(start_paused = true)]
+        cache::suite, super::memory()
+    }
 }
 
 /// The cases that tasks may run at the same time, on several threads and real time.
@@ -29,12 +32,12 @@ mod parallel {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn a_thousand_callers_load_once() {
-        cache::suite::a_thousand_callers_load_once(memory()).await;
+        cache::suite::flight::a_thousand_callers_load_once(memory()).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn two_nodes_load_once() {
-        cache::suite::two_nodes_load_once(memory()).await;
+        cache::suite::flight::two_nodes_load_once(memory()).await;
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use cache::{Cache, Policy, Redis, Store};
 use futures::future::join_all;
-use testkit::servers::{Redis as Server, RedisCluster};
+use testkit::servers::{Redis as RedisServer, RedisCluster};
 use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,27 +18,23 @@ fn open(url: &str) -> Arc<dyn Store> {
     Arc::new(Redis::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap())
 }
 
-macro_rules! contract {
-    ($name:ident, $server:ty) => {
-        mod $name {
-            use super::*;
+mod single {
+    use super::{RedisServer, open};
 
-            cache::suite!(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                => || async {
-                    match <$server>::shared().await {
-                        Some(server) => open(&server.fresh()),
-                        // What is missing has been said; the suite runs over what is there.
-                        None => super::super::memory(),
-                    }
-                }
-            );
-        }
-    };
+    testkit::suite! { cache::suite, match RedisServer::shared().await {
+        Some(server) => open(&server.fresh()),
+        None => return,
+    } }
 }
 
-contract!(single, Server);
-contract!(cluster, RedisCluster);
+mod cluster {
+    use super::{RedisCluster, open};
+
+    testkit::suite! { cache::suite, match RedisCluster::shared().await {
+        Some(cluster) => open(&cluster.fresh()),
+        None => return,
+    } }
+}
 
 fn cache(url: &str) -> Cache<u64, u64> {
     Cache::new("test", open(url), Policy { early: 0.0, ..Policy::default() })
@@ -51,7 +47,7 @@ async fn read(cache: &Cache<u64, u64>, value: u64) -> u64 {
 /// Two processes: what one writes is soon not near at hand in the other any more.
 #[tokio::test]
 async fn a_write_here_is_read_there() {
-    let Some(server) = Server::shared().await else { return };
+    let Some(server) = RedisServer::shared().await else { return };
     let url = server.fresh();
     let (here, there) = (cache(&url), cache(&url));
     sleep(Duration::from_millis(500)).await; // both hear
@@ -73,7 +69,7 @@ async fn a_write_here_is_read_there() {
 /// While Redis is away loaders answer; what was written meanwhile is not undone by what it kept.
 #[tokio::test]
 async fn writes_while_redis_is_away_count_when_it_is_back() {
-    let Some(server) = Server::alone().await else { return };
+    let Some(server) = RedisServer::alone().await else { return };
     let url = server.fresh();
     let (here, there) = (cache(&url), cache(&url));
     assert_eq!(read(&here, 1).await, 1);
@@ -93,7 +89,7 @@ async fn writes_while_redis_is_away_count_when_it_is_back() {
 /// The last that is known near at hand serves when neither Redis nor the loader answers.
 #[tokio::test]
 async fn the_last_known_value_serves_when_nobody_answers() {
-    let Some(server) = Server::alone().await else { return };
+    let Some(server) = RedisServer::alone().await else { return };
     let cache = cache(&server.fresh());
     assert_eq!(read(&cache, 1).await, 1);
     sleep(Duration::from_secs(1)).await; // it hears of writes by now, and what was near before may have gone
@@ -129,7 +125,7 @@ impl Row {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_fails_while_redis_is_away_under_load() {
     const BOUND: Duration = Duration::from_secs(6); // what is near is trusted for 5 s
-    let Some(server) = Server::alone().await else { return };
+    let Some(server) = RedisServer::alone().await else { return };
     let url = server.fresh();
     let policy = Policy { bulkhead: 4, ..Policy::default() };
     let nodes = [0, 1].map(|_| Cache::<u64, u64>::new("load", open(&url), policy));

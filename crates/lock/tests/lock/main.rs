@@ -8,12 +8,9 @@ use tokio::time::{Instant, advance};
 use tokio_util::task::TaskTracker;
 
 mod contract {
-    use super::{Arc, Backend, Memory};
+    use std::sync::Arc;
 
-    lock::suite!(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        => || async { Arc::new(Memory::new(clock::system())) as Arc<dyn Backend> }
-    );
+    testkit::suite! { lock::suite, Arc::new(lock::Memory::new(clock::system())) }
 }
 
 mod processes;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lock::{Backend, Error, Locks, Policy, Redis};
-use testkit::servers::{Redis as Server, RedisCluster};
+use testkit::servers::{Redis as RedisServer, RedisCluster};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 fn open(url: &str) -> Arc<dyn Backend> {
@@ -21,32 +21,28 @@ fn locks(url: &str) -> Locks {
     Locks::new(open(url), TaskTracker::new(), Policy::default())
 }
 
-macro_rules! contract {
-    ($name:ident, $server:ty) => {
-        mod $name {
-            use super::*;
+mod single {
+    use super::{RedisServer, warm};
 
-            lock::suite!(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                => || async {
-                    match <$server>::shared().await {
-                        Some(server) => warm(&server.fresh()).await,
-                        // What is missing has been said; the suite runs over what is there.
-                        None => Arc::new(lock::Memory::new(clock::system())) as Arc<dyn Backend>,
-                    }
-                }
-            );
-        }
-    };
+    testkit::suite! { lock::suite, match RedisServer::shared().await {
+        Some(server) => warm(&server.fresh()).await,
+        None => return,
+    } }
 }
 
-contract!(single, Server);
-contract!(cluster, RedisCluster);
+mod cluster {
+    use super::{RedisCluster, warm};
+
+    testkit::suite! { lock::suite, match RedisCluster::shared().await {
+        Some(cluster) => warm(&cluster.fresh()).await,
+        None => return,
+    } }
+}
 
 /// A second process knows nothing of the first but what Redis tells.
 #[tokio::test]
 async fn a_release_wakes_a_waiter_in_another_process() {
-    let Some(server) = Server::shared().await else { return };
+    let Some(server) = RedisServer::shared().await else { return };
     let url = server.fresh();
     let (here, there) = (locks(&url), locks(&url));
     let policy = Policy { poll: Duration::from_secs(20), place: Duration::from_mins(2), ..Policy::default() };
@@ -70,7 +66,7 @@ async fn a_release_wakes_a_waiter_in_another_process() {
 
 #[tokio::test]
 async fn fences_rise_after_everything_is_lost() {
-    let Some(server) = Server::alone().await else { return };
+    let Some(server) = RedisServer::alone().await else { return };
     let locks = locks(server.url());
     let first = locks.lock("one", Duration::ZERO).await.unwrap();
     server.flush();
@@ -82,7 +78,7 @@ async fn fences_rise_after_everything_is_lost() {
 
 #[tokio::test]
 async fn a_killed_server_keeps_the_lock() {
-    let Some(server) = Server::alone().await else { return };
+    let Some(server) = RedisServer::alone().await else { return };
     let locks = locks(server.url());
     let guard = locks.lock("one", Duration::ZERO).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1_100)).await; // until it is on disk
