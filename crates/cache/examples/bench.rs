@@ -1,4 +1,4 @@
-//! Measures a hit near at hand beside a raw moka get, and a hit in Redis beside a raw pooled GET of the same bytes.
+//! Measures a hit in local memory beside a raw moka get, and a hit in Redis beside a raw pooled GET of the same bytes.
 //!
 //! `make bench-cache`. Redis is started here, on loopback; some seconds in all.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::redis::{Redis as Plain, Script};
+use ::redis::{Client, Script};
 use cache::{Cache, Policy, Redis, Store};
 use futures::{StreamExt as _, stream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-const NEAR: u32 = 1_000_000;
-const FAR: u32 = 40_000;
+const LOCAL_HITS: u32 = 1_000_000;
+const REDIS_HITS: u32 = 40_000;
 /// Callers at the same time: as many as connections.
 const CALLERS: usize = 50;
 const ROUNDS: usize = 5;
@@ -29,7 +29,7 @@ fn nanos(took: Duration, count: u32) -> f64 {
 }
 
 fn rate(took: Duration) -> f64 {
-    f64::from(FAR) / took.as_secs_f64()
+    f64::from(REDIS_HITS) / took.as_secs_f64()
 }
 
 fn median(mut all: Vec<f64>) -> f64 {
@@ -39,7 +39,7 @@ fn median(mut all: Vec<f64>) -> f64 {
 
 async fn timed<F: Future<Output = ()>>(work: impl Fn() -> F) -> Duration {
     let started = Instant::now();
-    stream::iter(0..FAR).for_each_concurrent(CALLERS, |_| work()).await;
+    stream::iter(0..REDIS_HITS).for_each_concurrent(CALLERS, |_| work()).await;
     started.elapsed()
 }
 
@@ -52,7 +52,7 @@ async fn main() {
     let value = "x".repeat(512);
     let load = || async { Ok::<_, ()>(Some(value.clone())) };
     cache.get_or_load(&1, |_| 1, load).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(2)).await; // until each write is heard of
+    tokio::time::sleep(Duration::from_secs(2)).await; // until the feed is connected
     cache.get_or_load(&1, |_| 1, load).await.unwrap();
 
     let raw = moka::sync::Cache::<String, String>::builder().max_capacity(1_000).build();
@@ -60,21 +60,21 @@ async fn main() {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        for _ in 0..NEAR {
+        for _ in 0..LOCAL_HITS {
             black_box(cache.get_or_load(black_box(&1), |_| 1, load).await.unwrap());
         }
-        ours.push(nanos(started.elapsed(), NEAR));
+        ours.push(nanos(started.elapsed(), LOCAL_HITS));
         let started = Instant::now();
-        for _ in 0..NEAR {
+        for _ in 0..LOCAL_HITS {
             // A key is made of its parts here, too, and the value is the caller's.
             black_box(raw.get(black_box(&format!("bench:{}", 1))));
         }
-        theirs.push(nanos(started.elapsed(), NEAR));
+        theirs.push(nanos(started.elapsed(), LOCAL_HITS));
     }
     let (ours, theirs) = (median(ours), median(theirs));
-    println!("near at hand: {ours:.0} ns a hit, {:.2} of the speed of a raw moka get ({theirs:.0} ns)", theirs / ours);
+    println!("in local memory: {ours:.0} ns a hit, {:.2} of the speed of a raw moka get ({theirs:.0} ns)", theirs / ours);
 
-    let plain = Plain::open(&url).unwrap();
+    let plain = Client::open(&url).unwrap();
     let _: u64 = plain.eval(&SET, &["bench:raw"], &[value.as_bytes()]).await.unwrap();
     let (mut ours, mut get, mut script) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -1,4 +1,4 @@
-//! The cache that use cases see: cache-aside, write-through, and never in the way.
+//! The cache that use cases see: cache-aside and write-through, with typed keys; a store that fails is bypassed.
 
 use std::{
     fmt::{self, Display},
@@ -10,14 +10,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     error::LoadError,
     policy::Policy,
-    store::{Reach, Store},
+    store::{Invalidation, Store},
     tags::Tags,
     values::Values,
 };
 
 /// Values of one kind, by key. Cheap to clone.
 ///
-/// A store that fails costs time and nothing else: reads load, writes go on; it is counted and logged.
+/// A store that fails is bypassed: reads load, writes go on; it is counted and logged.
 pub struct Cache<K, V> {
     values: Arc<Values<V>>,
     tags: Tags<K>,
@@ -51,7 +51,7 @@ where
     ///
     /// The caller who began after a [`put`](Cache::put) or [`invalidate`](Cache::invalidate) has returned
     /// never gets what was loaded before it. `Ok(None)` is remembered too, for a shorter time; errors are not.
-    /// Dropping the future is safe: somebody else who waits takes the load over.
+    /// Dropping the future is safe: somebody else who waits takes over the load.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ where
     /// `data_version` rises with each write of the data; call it after the write is durable.
     /// A value with tags is removed instead: it may be older than what its tags were invalidated for.
     pub async fn put(&self, key: &K, value: Option<&V>, data_version: u64) {
-        if self.tags.any() {
+        if self.tags.is_used() {
             return self.invalidate(key).await;
         }
         self.values.put(&self.key(key), value, data_version).await;
@@ -84,7 +84,7 @@ where
 
     /// Removes the value: whoever asks from now on gets what is loaded from now on.
     pub async fn invalidate(&self, key: &K) {
-        self.values.invalidate(&self.key(key), Reach::Remove).await;
+        self.values.invalidate(&self.key(key), Invalidation::Remove).await;
     }
 
     /// Removes the values of all keys that [have this tag](Cache::with_tags), at the cost of one.
@@ -94,11 +94,11 @@ where
 
     /// Lets the value be loaded anew, and serve until then.
     pub async fn expire(&self, key: &K) {
-        self.values.invalidate(&self.key(key), Reach::Expire).await;
+        self.values.invalidate(&self.key(key), Invalidation::Expire).await;
     }
 
     fn key(&self, key: &K) -> String {
-        format!("{}:{key}", self.values.name)
+        format!("{}:{key}", self.values.name())
     }
 }
 
@@ -111,8 +111,8 @@ impl<K, V> Clone for Cache<K, V> {
 impl<K, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("name", &self.values.name)
-            .field("store", &self.values.store)
+            .field("name", &self.values.name())
+            .field("store", self.values.store())
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ const MAGIC: [u8; 2] = *b"TC";
 const WIRE: u8 = 1;
 const NEGATIVE: u8 = 1;
 const TAGGED: u8 = 2;
-const HEAD: usize = 8;
+const HEADER: usize = 8;
 
 /// Writes a value, or that there is none, with the stamps of its tags (255 at most).
 pub(crate) fn encode<V: Serialize>(schema: u32, stamps: &[u64], value: Option<&V>) -> Result<Bytes, serde_json::Error> {
@@ -38,15 +38,15 @@ pub(crate) fn encode<V: Serialize>(schema: u32, stamps: &[u64], value: Option<&V
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missing;
 
-/// Whether a value bears these stamps and no others.
-pub(crate) fn bears(bytes: &[u8], stamps: &[u64]) -> bool {
-    borne(bytes).is_some_and(|(borne, _)| borne.iter().copied().eq(stamps.iter().map(|stamp| stamp.to_be_bytes())))
+/// Whether a value has these stamps and no others.
+pub(crate) fn has_stamps(bytes: &[u8], stamps: &[u64]) -> bool {
+    split(bytes).is_some_and(|(own, _)| own.iter().copied().eq(stamps.iter().map(|stamp| stamp.to_be_bytes())))
 }
 
-/// The stamps and what comes after them.
-fn borne(bytes: &[u8]) -> Option<(&[[u8; 8]], &[u8])> {
-    let (head, rest) = bytes.split_at_checked(HEAD)?;
-    if head[3] & TAGGED == 0 {
+/// The stamps and the payload.
+fn split(bytes: &[u8]) -> Option<(&[[u8; 8]], &[u8])> {
+    let (header, rest) = bytes.split_at_checked(HEADER)?;
+    if header[3] & TAGGED == 0 {
         return Some((&[], rest));
     }
     let (number, rest) = rest.split_first()?;
@@ -54,10 +54,10 @@ fn borne(bytes: &[u8]) -> Option<(&[[u8; 8]], &[u8])> {
     Some((stamps.as_chunks().0, payload))
 }
 
-/// Reads what [`encode`] wrote under the same schema.
+/// Reads what [`encode`] wrote with the same schema.
 pub(crate) fn decode<V: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<Option<V>, Missing> {
-    let (_, payload) = borne(bytes).ok_or(Missing)?;
-    let (magic, rest) = bytes[..HEAD].split_at(MAGIC.len());
+    let (_, payload) = split(bytes).ok_or(Missing)?;
+    let (magic, rest) = bytes[..HEADER].split_at(MAGIC.len());
     if magic != MAGIC || rest[0] != WIRE || rest[2..] != schema.to_be_bytes() {
         return Err(Missing);
     }
@@ -84,16 +84,16 @@ mod tests {
     }
 
     #[test]
-    fn stamps_are_borne() {
+    fn stamps_are_kept() {
         let tagged = encode(7, &[1, 2], Some(&(1, "one"))).unwrap();
         let golden = b"TC\x01\x02\x00\x00\x00\x07\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02[1,\"one\"]";
         assert_eq!(tagged, golden.as_slice());
         assert_eq!(decode::<(u8, String)>(7, &tagged), Ok(Some((1, "one".to_owned()))));
-        assert!(bears(&tagged, &[1, 2]) && bears(GOLDEN, &[]));
+        assert!(has_stamps(&tagged, &[1, 2]) && has_stamps(GOLDEN, &[]));
         for other in [&[][..], &[1], &[1, 3], &[1, 2, 3]] {
-            assert!(!bears(&tagged, other), "{other:?}");
+            assert!(!has_stamps(&tagged, other), "{other:?}");
         }
-        assert!(!bears(GOLDEN, &[1]) && !bears(&tagged[..20], &[1, 2]), "cut");
+        assert!(!has_stamps(GOLDEN, &[1]) && !has_stamps(&tagged[..20], &[1, 2]), "cut");
     }
 
     #[test]
@@ -107,10 +107,10 @@ mod tests {
         for cut in 0..GOLDEN.len() {
             assert_eq!(decode::<(u8, String)>(7, &GOLDEN[..cut]), Err(Missing), "cut at {cut}");
         }
-        for place in 0..HEAD {
+        for index in 0..HEADER {
             let mut other = GOLDEN.to_vec();
-            other[place] ^= 0x40;
-            assert_eq!(decode::<(u8, String)>(7, &other), Err(Missing), "byte {place}");
+            other[index] ^= 0x40;
+            assert_eq!(decode::<(u8, String)>(7, &other), Err(Missing), "byte {index}");
         }
         assert_eq!(decode::<u8>(7, GOLDEN), Err(Missing), "another shape");
     }

@@ -3,7 +3,7 @@
 //!
 //! # Where things are
 //!
-//! [`Cache`] is what a use case asks; it shares one load among all who ask at the same time.
+//! [`Cache`] is what use cases have; it shares one load among all who want the same value at the same time.
 //! [`Store`] is the port behind it, with leases and generations; [`Memory`] is its adapter for one process,
 //! [`Redis`] the one for many.
 
@@ -20,6 +20,7 @@ mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod tags;
+mod typed_store;
 mod values;
 
 pub use self::redis::Redis;
@@ -27,4 +28,4 @@ pub use cache::Cache;
 pub use error::{BoxError, Error, LoadError};
 pub use memory::Memory;
 pub use policy::Policy;
-pub use store::{Ask, Entry, Fill, Found, Listener, Reach, Store, Token};
+pub use store::{Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Store};

@@ -1,6 +1,6 @@
-//! Values and leases in this process' memory: the embedded default, and the tests' double.
+//! Values and leases in this process' memory: the embedded default, and the fake of tests.
 //!
-//! moka keeps the values within a bound; what must outlive them for a while, leases and versions, is kept apart,
+//! moka keeps the values within a bound; what must outlive them for a while, leases and data versions, is kept apart,
 //! because an eviction must not make a stale write look new.
 
 use std::{
@@ -20,16 +20,16 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     error::BoxError,
-    store::{Ask, Entry, Fill, Found, Listener, Reach, Store, Token},
+    store::{Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Store},
 };
 
-/// How much the values may weigh together unless said otherwise.
+/// The bound of all values together, in bytes, unless said otherwise.
 const CAPACITY: u64 = 4 << 20;
-/// What moka and the store keep for each value besides its key and bytes, roughly.
+/// What moka and the store keep for each value besides its key and bytes, roughly, in bytes.
 const OVERHEAD: usize = 256;
 const SHARDS: usize = 16;
-/// How long the last write's version is remembered past its value.
-const MEMORY: Duration = Duration::from_secs(10);
+/// How long the data version of the last write is remembered past its value.
+const VERSION_RETENTION: Duration = Duration::from_secs(10);
 
 /// A store for one process, bounded by the size of its values.
 #[derive(Debug)]
@@ -47,9 +47,9 @@ struct Stored {
     value: Bytes,
     generation: u64,
     data_version: Option<u64>,
-    cost: Duration,
-    soft: Instant,
-    hard: Instant,
+    load_time: Duration,
+    soft_expiry: Instant,
+    hard_expiry: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -60,34 +60,34 @@ struct Shard {
 
 #[derive(Debug, Default)]
 struct Keys {
-    map: HashMap<String, Control>,
-    /// How many keys there may be before those that say nothing any more are looked for.
+    map: HashMap<String, KeyState>,
+    /// With so many keys, those that need not be kept any more are removed.
     sweep_at: usize,
 }
 
-/// What is known of a key besides its value.
+/// What is kept of a key besides its value.
 #[derive(Debug)]
-struct Control {
+struct KeyState {
     lease: Option<Lease>,
     data_version: Option<u64>,
-    /// Until when a put may be older than an invalidation, which says nothing of its version.
+    /// Until when a put may be older than the last invalidation, whose data version nobody knows.
     unordered_until: Option<Instant>,
     keep_until: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Lease {
-    token: Token,
+    token: LeaseToken,
     until: Instant,
 }
 
 impl Memory {
-    /// Makes an empty store of 4 MiB; generations start at the time of `clock`.
+    /// Makes an empty store of 4 MiB; generations begin at the time of `clock`.
     pub fn new(clock: SharedClock) -> Self {
         Self::with_capacity(clock, CAPACITY)
     }
 
-    /// Makes an empty store whose values take at most about `bytes`, with their keys and what managing them takes.
+    /// Makes an empty store whose values take at most about `bytes`, keys and overhead included.
     pub fn with_capacity(clock: SharedClock, bytes: u64) -> Self {
         let weigh = |key: &String, stored: &Stored| {
             u32::try_from(OVERHEAD + key.len() + stored.value.len()).unwrap_or(u32::MAX)
@@ -103,9 +103,9 @@ impl Memory {
     }
 
     fn shard(&self, key: &str) -> &Shard {
-        let place = self.hasher.hash_one(key) % SHARDS as u64;
+        let index = self.hasher.hash_one(key) % SHARDS as u64;
         // The remainder is below the number of shards.
-        &self.shards[usize::try_from(place).unwrap_or_default()]
+        &self.shards[usize::try_from(index).unwrap_or_default()]
     }
 
     fn next_generation(&self) -> u64 {
@@ -115,62 +115,62 @@ impl Memory {
         next(last)
     }
 
-    /// The value, unless its time is over.
+    /// The value, unless it has expired.
     fn stored(&self, key: &str, now: Instant) -> Option<Stored> {
-        self.values.get(key).filter(|stored| stored.hard > now)
+        self.values.get(key).filter(|stored| stored.hard_expiry > now)
     }
 
-    /// Runs `change` on what is known of the key; nobody else changes the key meanwhile.
-    fn change<T>(&self, key: &str, change: impl FnOnce(&mut Control, Option<Stored>, Instant) -> T) -> T {
+    /// Runs `update` on the key under its lock.
+    fn update<T>(&self, key: &str, update: impl FnOnce(&mut KeyState, Option<Stored>, Instant) -> T) -> T {
         let now = Instant::now();
-        let mut keys = self.shard(key).locked();
+        let mut keys = self.shard(key).lock();
         keys.sweep(now);
         let stored = self.stored(key, now);
-        let control = keys.map.entry(key.to_owned()).or_insert_with(|| Control::new(now));
-        // A value that outlived the rest still says how new its data was.
-        control.data_version = control.data_version.max(stored.as_ref().and_then(|stored| stored.data_version));
-        change(control, stored, now)
+        let state = keys.map.entry(key.to_owned()).or_insert_with(|| KeyState::new(now));
+        // A value that outlived its key's state still says how new its data was.
+        state.data_version = state.data_version.max(stored.as_ref().and_then(|stored| stored.data_version));
+        update(state, stored, now)
     }
 
     /// Stores under the key's lock.
-    fn insert(&self, key: &str, control: &mut Control, fill: Fill, now: Instant) -> u64 {
+    fn insert(&self, key: &str, state: &mut KeyState, fill: Fill, now: Instant) -> u64 {
         let generation = self.next_generation();
         if fill.data_version.is_some() {
-            control.data_version = control.data_version.max(fill.data_version);
-            control.unordered_until = None;
+            state.data_version = state.data_version.max(fill.data_version);
+            state.unordered_until = None;
         }
-        control.lease = None;
-        control.keep_until = now + MEMORY;
+        state.lease = None;
+        state.keep_until = now + VERSION_RETENTION;
         let stored = Stored {
             value: fill.value,
             generation,
-            data_version: control.data_version,
-            cost: fill.cost,
-            soft: now + fill.soft,
-            hard: now + fill.hard,
+            data_version: state.data_version,
+            load_time: fill.load_time,
+            soft_expiry: now + fill.soft_ttl,
+            hard_expiry: now + fill.hard_ttl,
         };
         self.values.insert(key.to_owned(), stored);
         generation
     }
 
     /// Removes the value, and ends any lease, under the key's lock.
-    fn remove(&self, key: &str, control: &mut Control, now: Instant) -> u64 {
-        control.lease = None;
-        control.keep_until = now + MEMORY;
+    fn remove(&self, key: &str, state: &mut KeyState, now: Instant) -> u64 {
+        state.lease = None;
+        state.keep_until = now + VERSION_RETENTION;
         self.values.invalidate(key);
         self.next_generation()
     }
 
-    fn wake(&self, key: &str) {
+    fn wake_waiters(&self, key: &str) {
         self.shard(key).changed.notify_waiters();
     }
 
-    fn tell(&self, key: &str, generation: u64) {
+    fn notify(&self, key: &str, generation: u64) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|listener| {
             let listener = listener.upgrade();
             if let Some(listener) = &listener {
-                listener.invalidated(key, generation);
+                listener.on_invalidated(key, generation);
             }
             listener.is_some()
         });
@@ -178,22 +178,22 @@ impl Memory {
 }
 
 impl Shard {
-    fn locked(&self) -> MutexGuard<'_, Keys> {
+    fn lock(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Keys {
-    /// Forgets what says nothing any more, at a cost that is constant per call on average.
+    /// Removes what need not be kept any more, at a cost that is constant per call on average.
     fn sweep(&mut self, now: Instant) {
         if self.map.len() >= self.sweep_at {
-            self.map.retain(|_, control| control.keep_until > now || control.live_lease(now).is_some());
+            self.map.retain(|_, state| state.keep_until > now || state.live_lease(now).is_some());
             self.sweep_at = (self.map.len() * 2).max(16);
         }
     }
 }
 
-impl Control {
+impl KeyState {
     fn new(now: Instant) -> Self {
         Self { lease: None, data_version: None, unordered_until: None, keep_until: now }
     }
@@ -202,7 +202,7 @@ impl Control {
         self.lease.filter(|lease| lease.until > now)
     }
 
-    fn has_lease(&self, token: Token) -> bool {
+    fn has_lease(&self, token: LeaseToken) -> bool {
         self.lease.is_some_and(|lease| lease.token == token)
     }
 }
@@ -212,95 +212,95 @@ impl Stored {
         Entry {
             value: self.value.clone(),
             generation: self.generation,
-            fresh_for: self.soft.saturating_duration_since(now),
-            cost: self.cost,
+            fresh_for: self.soft_expiry.saturating_duration_since(now),
+            load_time: self.load_time,
         }
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        self.soft > now
+        self.soft_expiry > now
     }
 }
 
 #[async_trait]
 impl Store for Memory {
-    fn near(&self, key: &str) -> Option<Entry> {
+    fn get_local(&self, key: &str) -> Option<Entry> {
         let now = Instant::now();
         self.stored(key, now).filter(|stored| stored.is_fresh(now)).map(|stored| stored.entry(now))
     }
 
     async fn get(&self, key: &str) -> Result<Option<Entry>, BoxError> {
-        Ok(self.near(key))
+        Ok(self.get_local(key))
     }
 
-    async fn get_or_lease(&self, key: &str, ask: &Ask) -> Result<Found, BoxError> {
-        Ok(self.change(key, |control, stored, now| {
+    async fn get_or_lease(&self, key: &str, request: &LeaseRequest) -> Result<Lookup, BoxError> {
+        Ok(self.update(key, |state, stored, now| {
             let entry = stored.as_ref().map(|stored| stored.entry(now));
             let fresh = stored.is_some_and(|stored| stored.is_fresh(now));
-            let other = control.live_lease(now).filter(|lease| lease.token != ask.token);
+            let other = state.live_lease(now).filter(|lease| lease.token != request.token);
             match (entry, other) {
-                (Some(entry), _) if fresh && !ask.early => Found::Fresh(entry),
-                (Some(entry), Some(_)) if fresh => Found::Fresh(entry),
-                (Some(entry), Some(_)) => Found::Stale(entry),
-                (None, Some(other)) => Found::Wait { holder: other.token, left: other.until - now },
+                (Some(entry), _) if fresh && !request.refresh_early => Lookup::Fresh(entry),
+                (Some(entry), Some(_)) if fresh => Lookup::Fresh(entry),
+                (Some(entry), Some(_)) => Lookup::Stale(entry),
+                (None, Some(other)) => Lookup::Wait { holder: other.token, expires_in: other.until - now },
                 (entry, None) => {
-                    control.lease = Some(Lease { token: ask.token, until: now + ask.lease });
-                    entry.map_or(Found::Load, Found::Refresh)
+                    state.lease = Some(Lease { token: request.token, until: now + request.ttl });
+                    entry.map_or(Lookup::Load, Lookup::Refresh)
                 }
             }
         }))
     }
 
-    async fn renew(&self, key: &str, token: Token, lease: Duration) -> Result<bool, BoxError> {
-        Ok(self.change(key, |control, _, now| {
-            let held = control.has_lease(token);
+    async fn renew(&self, key: &str, token: LeaseToken, ttl: Duration) -> Result<bool, BoxError> {
+        Ok(self.update(key, |state, _, now| {
+            let held = state.has_lease(token);
             if held {
-                control.lease = Some(Lease { token, until: now + lease });
+                state.lease = Some(Lease { token, until: now + ttl });
             }
             held
         }))
     }
 
-    async fn fill(&self, key: &str, token: Token, fill: Fill) -> Result<bool, BoxError> {
-        let stored = self.change(key, |control, _, now| {
-            let outdated = fill.data_version.is_some() && fill.data_version < control.data_version;
-            let good = control.has_lease(token) && !outdated;
-            if good {
-                self.insert(key, control, fill, now);
+    async fn fill(&self, key: &str, token: LeaseToken, fill: Fill) -> Result<bool, BoxError> {
+        let stored = self.update(key, |state, _, now| {
+            let outdated = fill.data_version.is_some() && fill.data_version < state.data_version;
+            let accepted = state.has_lease(token) && !outdated;
+            if accepted {
+                self.insert(key, state, fill, now);
             }
-            good
+            accepted
         });
-        self.wake(key);
+        self.wake_waiters(key);
         Ok(stored)
     }
 
-    async fn extend(&self, key: &str, token: Token, soft: Duration) -> Result<bool, BoxError> {
-        let extended = self.change(key, |control, stored, now| {
-            let held = control.has_lease(token);
+    async fn extend(&self, key: &str, token: LeaseToken, soft_ttl: Duration) -> Result<bool, BoxError> {
+        let extended = self.update(key, |state, stored, now| {
+            let held = state.has_lease(token);
             if held {
-                control.lease = None;
+                state.lease = None;
                 if let Some(mut stored) = stored {
-                    stored.soft = stored.soft.max(now + soft).min(stored.hard);
+                    stored.soft_expiry = stored.soft_expiry.max(now + soft_ttl).min(stored.hard_expiry);
                     self.values.insert(key.to_owned(), stored);
                 }
             }
             held
         });
-        self.wake(key);
+        self.wake_waiters(key);
         Ok(extended)
     }
 
-    fn abandon(&self, key: &str, token: Token) {
-        self.change(key, |control, _, _| control.lease.take_if(|lease| lease.token == token));
-        self.wake(key);
+    fn abandon(&self, key: &str, token: LeaseToken) {
+        self.update(key, |state, _, _| state.lease.take_if(|lease| lease.token == token));
+        self.wake_waiters(key);
     }
 
-    async fn wait(&self, key: &str, holder: Token) {
+    async fn wait(&self, key: &str, holder: LeaseToken) {
         let shard = self.shard(key);
         loop {
-            // Made before the look, so that no change between the two is missed.
+            // Registered before the check, so that no change between the two is missed.
             let changed = shard.changed.notified();
-            if !shard.locked().map.get(key).is_some_and(|control| control.has_lease(holder)) {
+            if !shard.lock().map.get(key).is_some_and(|state| state.has_lease(holder)) {
                 return;
             }
             changed.await;
@@ -309,39 +309,39 @@ impl Store for Memory {
 
     async fn put(&self, key: &str, mut fill: Fill, data_version: u64) -> Result<bool, BoxError> {
         fill.data_version = Some(data_version);
-        let put = self.change(key, |control, stored, now| {
-            if control.data_version >= Some(data_version) {
+        let put = self.update(key, |state, stored, now| {
+            if state.data_version >= Some(data_version) {
                 return None;
             }
-            if control.unordered_until.is_some_and(|until| until > now) {
-                control.data_version = Some(data_version);
-                return Some((false, self.remove(key, control, now)));
+            if state.unordered_until.is_some_and(|until| until > now) {
+                state.data_version = Some(data_version);
+                return Some((false, self.remove(key, state, now)));
             }
-            fill.cost = stored.map_or(fill.cost, |stored| stored.cost);
-            Some((true, self.insert(key, control, fill, now)))
+            fill.load_time = stored.map_or(fill.load_time, |stored| stored.load_time);
+            Some((true, self.insert(key, state, fill, now)))
         });
         let Some((stored, generation)) = put else { return Ok(false) };
-        self.wake(key);
-        self.tell(key, generation);
+        self.wake_waiters(key);
+        self.notify(key, generation);
         Ok(stored)
     }
 
-    async fn invalidate(&self, key: &str, reach: Reach) -> Result<u64, BoxError> {
-        let generation = self.change(key, |control, stored, now| {
-            control.unordered_until = Some(now + MEMORY);
-            let generation = self.remove(key, control, now);
-            if let (Reach::Expire, Some(stored)) = (reach, stored) {
-                let soft = stored.soft.min(now);
-                self.values.insert(key.to_owned(), Stored { generation, soft, ..stored });
+    async fn invalidate(&self, key: &str, invalidation: Invalidation) -> Result<u64, BoxError> {
+        let generation = self.update(key, |state, stored, now| {
+            state.unordered_until = Some(now + VERSION_RETENTION);
+            let generation = self.remove(key, state, now);
+            if let (Invalidation::Expire, Some(stored)) = (invalidation, stored) {
+                let soft_expiry = stored.soft_expiry.min(now);
+                self.values.insert(key.to_owned(), Stored { generation, soft_expiry, ..stored });
             }
             generation
         });
-        self.wake(key);
-        self.tell(key, generation);
+        self.wake_waiters(key);
+        self.notify(key, generation);
         Ok(generation)
     }
 
-    fn listen(&self, listener: Weak<dyn Listener>) {
+    fn add_listener(&self, listener: Weak<dyn Listener>) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 }

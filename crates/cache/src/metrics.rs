@@ -10,18 +10,18 @@ use opentelemetry::{
 /// What answered a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Level {
-    Near,
+    Local,
     Store,
     Loader,
 }
 
 impl Level {
-    /// All of them, in the order of their numbers.
-    const ALL: [Self; 3] = [Self::Near, Self::Store, Self::Loader];
+    /// All, in the order of their discriminants.
+    const ALL: [Self; 3] = [Self::Local, Self::Store, Self::Loader];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Near => "l1",
+            Self::Local => "l1",
             Self::Store => "l2",
             Self::Loader => "loader",
         }
@@ -40,7 +40,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// All of them, in the order of their numbers.
+    /// All, in the order of their discriminants.
     const ALL: [Self; 6] = [Self::Hit, Self::Negative, Self::Stale, Self::Miss, Self::Waited, Self::Error];
 
     fn name(self) -> &'static str {
@@ -106,69 +106,15 @@ impl Metrics {
         self.loads.record(time.as_secs_f64(), std::slice::from_ref(&self.cache));
     }
 
-    pub(crate) fn refused(&self) {
+    pub(crate) fn fill_refused(&self) {
         self.refused.add(1, std::slice::from_ref(&self.cache));
     }
 
-    pub(crate) fn failed(&self) {
+    pub(crate) fn store_failed(&self) {
         self.errors.add(1, std::slice::from_ref(&self.cache));
     }
 
     pub(crate) fn unreadable(&self) {
         self.unreadable.add(1, std::slice::from_ref(&self.cache));
     }
-}
-
-/// What a store beyond this process meets.
-#[derive(Clone, Debug)]
-pub(crate) struct Remote {
-    heard: Counter<u64>,
-    broke: Counter<u64>,
-    sent: Counter<u64>,
-    lag: Histogram<f64>,
-}
-
-impl Remote {
-    pub(crate) fn new() -> Self {
-        let meter = opentelemetry::global::meter("cache");
-        let counter = |name, text| meter.u64_counter(name).with_description(text).build();
-        Self {
-            heard: counter("cache.backplane.received", "Writes by other processes that were heard of."),
-            broke: counter("cache.backplane.broken", "How often words of writes may have been missed."),
-            sent: counter("cache.backplane.sent", "Writes that the other processes were told of."),
-            lag: meter
-                .f64_histogram("cache.backplane.lag")
-                .with_unit("s")
-                .with_description("From a write to its being heard of, by the server's clock.")
-                .build(),
-        }
-    }
-
-    pub(crate) fn heard(&self, lag: Duration) {
-        self.heard.add(1, &[]);
-        self.lag.record(lag.as_secs_f64(), &[]);
-    }
-
-    pub(crate) fn sent(&self) {
-        self.sent.add(1, &[]);
-    }
-
-    pub(crate) fn broke(&self) {
-        self.broke.add(1, &[]);
-    }
-}
-
-/// Reports what `read` says, as long as it says anything.
-pub(crate) fn observe(
-    name: &'static str,
-    description: &'static str,
-    read: impl Fn() -> Option<u64> + Send + Sync + 'static,
-) {
-    let meter = opentelemetry::global::meter("cache");
-    let gauge = meter.u64_observable_gauge(name).with_description(description).with_callback(move |observer| {
-        if let Some(value) = read() {
-            observer.observe(value, &[]);
-        }
-    });
-    let _registered = gauge.build();
 }

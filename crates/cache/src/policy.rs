@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-/// How one cache treats its values.
+/// Times to live and limits of one cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     /// How long a value is fresh, give or take [`Policy::jitter`].
     pub ttl: Duration,
-    /// The part of a time to live that is left to chance, so that what was stored together does not expire together.
+    /// The fraction by which a time to live is randomly longer or shorter, so that what was stored together does not
+    /// expire together.
     pub jitter: f64,
     /// How long after it was fresh a value still serves while one caller loads, or when loading fails.
     pub stale_for: Duration,
@@ -15,16 +16,16 @@ pub struct Policy {
     pub negative_ttl: Duration,
     /// How long a stale value counts as fresh after a failed load.
     pub throttle: Duration,
-    /// How long a loader that died keeps others from loading; one that lives renews it.
-    pub lease: Duration,
+    /// How long a loader that died keeps others from loading; one that lives renews its lease.
+    pub lease_ttl: Duration,
     /// The limit of one load.
     pub load_timeout: Duration,
     /// The limit of one call to the store.
     pub store_timeout: Duration,
-    /// How many loads run at the same time while the store is down, so that what it protects is not flattened.
+    /// How many loads run at the same time while the store is down, so that they do not overload the data's source.
     pub bulkhead: usize,
-    /// How eagerly a value is refreshed before it is stale, in costs of its load (beta of `XFetch`); 0 is never.
-    pub early: f64,
+    /// How eagerly a value is refreshed before it is stale, in times that its load takes (beta of `XFetch`); 0 is never.
+    pub early_refresh: f64,
     /// Raise it when the meaning of stored values changes: values of another schema are not found.
     pub schema: u32,
 }
@@ -39,11 +40,11 @@ impl Default for Policy {
             stale_for: Duration::from_mins(5),
             negative_ttl: Duration::from_secs(10),
             throttle: Duration::from_secs(30),
-            lease: Duration::from_secs(3),
+            lease_ttl: Duration::from_secs(3),
             load_timeout: Duration::from_secs(5),
             store_timeout: Duration::from_millis(500),
             bulkhead: 32,
-            early: 1.0,
+            early_refresh: 1.0,
             schema: 0,
         }
     }
@@ -59,16 +60,16 @@ impl Policy {
         (soft, hard)
     }
 
-    /// Says whether to refresh a value that took `cost` to load and is fresh for `fresh_for`.
+    /// Says whether to refresh a value that took `load_time` to load and is fresh for `fresh_for`.
     ///
-    /// Early expiration with probability `exp(-fresh_for / (beta * cost))`:
+    /// Early expiration with probability `exp(-fresh_for / (beta * load_time))`:
     /// Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015.
-    pub(crate) fn is_early(&self, cost: Duration, fresh_for: Duration) -> bool {
+    pub(crate) fn refreshes_early(&self, load_time: Duration, fresh_for: Duration) -> bool {
         // A chance below 2^-53 is not drawn: its logarithm is above -37.
-        if fresh_for.as_secs_f64() > 37.0 * cost.as_secs_f64() * self.early {
+        if fresh_for.as_secs_f64() > 37.0 * load_time.as_secs_f64() * self.early_refresh {
             return false;
         }
         let chance: f64 = rand::random_range(f64::MIN_POSITIVE..1.0);
-        cost.as_secs_f64() * self.early * -chance.ln() >= fresh_for.as_secs_f64()
+        load_time.as_secs_f64() * self.early_refresh * -chance.ln() >= fresh_for.as_secs_f64()
     }
 }

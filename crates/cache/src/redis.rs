@@ -1,18 +1,20 @@
-//! Values and leases on Redis and Redis Cluster, with what is read often near at hand.
+//! Values and leases on Redis and Redis Cluster, with values that are read often in local memory.
 //!
-//! A key is one hash in one slot, `{PREFIX:cache:EPOCH:KEY}`, and each call is one script, so it happens at once and by
-//! the server's clock; a value that is surely fresh is read without one. Each write is told to all processes on the channel `PREFIX:cache:feed`; while a process cannot be
-//! sure to hear of each, it asks Redis. What Redis could not be told of is kept in a journal, and nothing is read of
-//! those keys until it has been told.
+//! A key is one hash in one slot, `{PREFIX:cache:EPOCH:KEY}`, and each call is one script, so it is atomic and goes by
+//! the server's clock; a value that is certainly fresh is read without a script.
+//! Each write is published to all processes on the channel `PREFIX:cache:feed`; while a process may miss some, it reads
+//! from Redis. Writes that Redis could not be told of are kept in a journal, and their keys are not read before it has
+//! been replayed.
 
-mod answer;
 mod breaker;
-mod ear;
+mod inner;
 mod journal;
-mod near;
+mod local;
+mod metrics;
 mod quarantine;
+mod reply;
 mod server_clock;
-mod shared;
+mod subscriber;
 
 use std::{
     fmt,
@@ -20,161 +22,163 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Ear, Feed};
+use ::redis::{Client, Feed, Subscriber};
 use async_trait::async_trait;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    answer::Unreadable,
+    inner::{ABANDON, EXTEND, GET, GET_OR_LEASE, Inner, PlainRead, RENEW, WATCH_LEASE, millis},
     quarantine::Quarantined,
-    shared::{ABANDON, ASK, EXTEND, GET, HELD, Peek, RENEW, Shared, locked, millis},
+    reply::UnexpectedReply,
+    subscriber::maintain,
 };
 use crate::{
     error::BoxError,
-    store::{Ask, Entry, Fill, Found, Listener, Reach, Store, Token},
+    store::{Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Store},
 };
 
 /// A store on one Redis or on a cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Redis {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     _feed: Arc<Feed>,
 }
 
 impl Redis {
-    /// Connects in the background; what it does there runs on `tracker` until `stop`.
+    /// Connects in the background; its background tasks run on `tracker` until `stop`.
     ///
     /// # Errors
     ///
     /// Returns what is wrong with the URL.
     pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Self, ::redis::Error> {
-        let shared = Shared::new(::redis::Redis::open(url)?, tracker);
-        let ear: Weak<dyn Ear> = Arc::<Shared>::downgrade(&shared);
-        let feed = Feed::start(&shared.server, vec![shared.feed.clone()], ear, tracker, stop);
-        let _detached = tracker.spawn(stop.clone().run_until_cancelled_owned(ear::tell_late(Arc::downgrade(&shared))));
-        Ok(Self { shared, _feed: Arc::new(feed) })
+        let inner = Inner::new(Client::open(url)?, tracker);
+        let subscriber: Weak<dyn Subscriber> = Arc::<Inner>::downgrade(&inner);
+        let feed = Feed::start(&inner.client, inner.channel.clone(), subscriber, tracker, stop);
+        let maintenance = maintain(Arc::downgrade(&inner));
+        let _detached = tracker.spawn(stop.clone().run_until_cancelled_owned(maintenance));
+        Ok(Self { inner, _feed: Arc::new(feed) })
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Redis").field(&self.shared.server).finish()
+        f.debug_tuple("Redis").field(&self.inner.client).finish()
     }
 }
 
 #[async_trait]
 impl Store for Redis {
-    fn near(&self, key: &str) -> Option<Entry> {
-        self.shared.near.get(key)
+    fn get_local(&self, key: &str) -> Option<Entry> {
+        self.inner.local.get(key)
     }
 
     fn last_known(&self, key: &str) -> Option<Entry> {
-        self.shared.near.last(key)
+        self.inner.local.last_known(key)
     }
 
     async fn get(&self, key: &str) -> Result<Option<Entry>, BoxError> {
-        let shared = &*self.shared;
-        shared.catch_up(key).await?;
-        let ticket = shared.near.ticket(key);
-        match shared.peek(key).await? {
-            Peek::Fresh(entry) if shared.quarantine.trusts(entry.generation) => {
-                shared.near.keep(key, ticket, &entry);
+        let inner = &*self.inner;
+        inner.replay_journal_of(key).await?;
+        let read = inner.local.begin_read(key);
+        match inner.read_plain(key).await? {
+            PlainRead::Fresh(entry) if inner.quarantine.trusts(entry.generation) => {
+                inner.local.store(key, read, &entry);
                 return Ok(Some(entry));
             }
-            Peek::Fresh(_) | Peek::None => return Ok(None),
-            Peek::Unsure => {}
+            PlainRead::Fresh(_) | PlainRead::Missing => return Ok(None),
+            PlainRead::Unsure => {}
         }
-        let answer = shared.run(&GET, key, &[]).await?;
-        if !answer.is("fresh") {
+        let reply = inner.run(&GET, key, &[]).await?;
+        if !reply.is("fresh") {
             return Ok(None);
         }
-        let entry = answer.entry()?;
-        if !shared.quarantine.trusts(entry.generation) {
+        let entry = reply.entry()?;
+        if !inner.quarantine.trusts(entry.generation) {
             return Ok(None);
         }
-        shared.near.keep(key, ticket, &entry);
+        inner.local.store(key, read, &entry);
         Ok(Some(entry))
     }
 
-    async fn get_or_lease(&self, key: &str, ask: &Ask) -> Result<Found, BoxError> {
-        let shared = &*self.shared;
-        shared.catch_up(key).await?;
-        let ticket = shared.near.ticket(key);
-        if !ask.early
-            && let Peek::Fresh(entry) = shared.peek(key).await?
-            && shared.quarantine.trusts(entry.generation)
+    async fn get_or_lease(&self, key: &str, request: &LeaseRequest) -> Result<Lookup, BoxError> {
+        let inner = &*self.inner;
+        inner.replay_journal_of(key).await?;
+        let read = inner.local.begin_read(key);
+        if !request.refresh_early
+            && let PlainRead::Fresh(entry) = inner.read_plain(key).await?
+            && inner.quarantine.trusts(entry.generation)
         {
-            shared.near.keep(key, ticket, &entry);
-            return Ok(Found::Fresh(entry));
+            inner.local.store(key, read, &entry);
+            return Ok(Lookup::Fresh(entry));
         }
-        let (token, lease) = (ask.token.to_string(), millis(ask.lease));
-        let run = async |early: &[u8]| shared.run(&ASK, key, &[token.as_bytes(), lease.as_bytes(), early]).await;
-        let mut answer = run(if ask.early { b"1" } else { b"0" }).await?;
-        if answer.is("fresh") && !shared.quarantine.trusts(answer.number(2)?) {
-            // One loads anew, under the lease; who comes meanwhile loads for itself.
-            answer = run(b"1").await?;
-            if answer.is("fresh") && !shared.quarantine.trusts(answer.number(2)?) {
+        let (token, ttl) = (request.token.to_string(), millis(request.ttl));
+        let run = async |early: &[u8]| inner.run(&GET_OR_LEASE, key, &[token.as_bytes(), ttl.as_bytes(), early]).await;
+        let mut reply = run(if request.refresh_early { b"1" } else { b"0" }).await?;
+        if reply.is("fresh") && !inner.quarantine.trusts(reply.generation()?) {
+            // One caller loads anew, under the lease; those who come meanwhile load without one.
+            reply = run(b"1").await?;
+            if reply.is("fresh") && !inner.quarantine.trusts(reply.generation()?) {
                 return Err(Quarantined.into());
             }
         }
-        Ok(match answer.word() {
+        Ok(match reply.status() {
             b"fresh" => {
-                let entry = answer.entry()?;
-                shared.near.keep(key, ticket, &entry);
-                Found::Fresh(entry)
+                let entry = reply.entry()?;
+                inner.local.store(key, read, &entry);
+                Lookup::Fresh(entry)
             }
-            b"stale" => Found::Stale(answer.entry()?),
-            b"refresh" => Found::Refresh(answer.entry()?),
-            b"load" => Found::Load,
-            b"wait" => Found::Wait { holder: answer.token()?, left: Duration::from_millis(answer.number(2)?) },
-            _ => return Err(Unreadable.into()),
+            b"stale" => Lookup::Stale(reply.entry()?),
+            b"refresh" => Lookup::Refresh(reply.entry()?),
+            b"load" => Lookup::Load,
+            b"wait" => Lookup::Wait { holder: reply.token()?, expires_in: Duration::from_millis(reply.number(2)?) },
+            _ => return Err(UnexpectedReply.into()),
         })
     }
 
-    async fn renew(&self, key: &str, token: Token, lease: Duration) -> Result<bool, BoxError> {
-        let (token, lease) = (token.to_string(), millis(lease));
-        Ok(self.shared.run(&RENEW, key, &[token.as_bytes(), lease.as_bytes()]).await?.is("1"))
+    async fn renew(&self, key: &str, token: LeaseToken, ttl: Duration) -> Result<bool, BoxError> {
+        let (token, ttl) = (token.to_string(), millis(ttl));
+        Ok(self.inner.run(&RENEW, key, &[token.as_bytes(), ttl.as_bytes()]).await?.is("1"))
     }
 
-    async fn fill(&self, key: &str, token: Token, fill: Fill) -> Result<bool, BoxError> {
-        let shared = &*self.shared;
-        let ticket = shared.near.ticket(key);
-        let answer = shared.stored(key, (b"fill", &token.to_string()), &fill, fill.data_version).await?;
-        shared.wake(key);
-        if !answer.is("stored") {
+    async fn fill(&self, key: &str, token: LeaseToken, fill: Fill) -> Result<bool, BoxError> {
+        let inner = &*self.inner;
+        let read = inner.local.begin_read(key);
+        let reply = inner.store(key, (b"fill", &token.to_string()), &fill, fill.data_version).await?;
+        inner.wake_waiters(key);
+        if !reply.is("stored") {
             return Ok(false);
         }
-        shared.keep(key, ticket, fill, answer.number(1)?);
+        inner.store_local(key, read, fill, reply.number(1)?);
         Ok(true)
     }
 
-    async fn extend(&self, key: &str, token: Token, soft: Duration) -> Result<bool, BoxError> {
-        let (token, soft, shared) = (token.to_string(), millis(soft), &*self.shared);
-        let args = [token.as_bytes(), soft.as_bytes(), shared.feed.as_bytes(), key.as_bytes()];
-        let answer = shared.run(&EXTEND, key, &args).await?;
-        shared.wake(key);
-        Ok(answer.is("1"))
+    async fn extend(&self, key: &str, token: LeaseToken, soft_ttl: Duration) -> Result<bool, BoxError> {
+        let (token, soft_ttl, inner) = (token.to_string(), millis(soft_ttl), &*self.inner);
+        let args = [token.as_bytes(), soft_ttl.as_bytes(), inner.channel.as_bytes(), key.as_bytes()];
+        let reply = inner.run(&EXTEND, key, &args).await?;
+        inner.wake_waiters(key);
+        Ok(reply.is("1"))
     }
 
-    fn abandon(&self, key: &str, token: Token) {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
-        self.shared.in_background(async move {
+    fn abandon(&self, key: &str, token: LeaseToken) {
+        let (inner, key) = (Arc::clone(&self.inner), key.to_owned());
+        self.inner.spawn(async move {
             let token = token.to_string();
-            let args = [token.as_bytes(), shared.feed.as_bytes(), key.as_bytes()];
-            // A lease that cannot be ended runs out.
-            let _ = shared.run(&ABANDON, &key, &args).await;
-            shared.wake(&key);
+            let args = [token.as_bytes(), inner.channel.as_bytes(), key.as_bytes()];
+            // A lease that cannot be ended expires.
+            let _ = inner.run(&ABANDON, &key, &args).await;
+            inner.wake_waiters(&key);
         });
     }
 
-    async fn wait(&self, key: &str, holder: Token) {
-        let (shared, holder) = (&*self.shared, holder.to_string());
-        let waiter = shared.waiter(key);
+    async fn wait(&self, key: &str, holder: LeaseToken) {
+        let (inner, holder) = (&*self.inner, holder.to_string());
+        let waiter = inner.waiter(key);
         loop {
-            // Made before the look, so that no change between the two is missed.
+            // Registered before the check, so that no change between the two is missed.
             let changed = waiter.notified();
-            let held = shared.run(&HELD, key, &[holder.as_bytes()]).await;
-            if !held.is_ok_and(|answer| answer.is("1")) {
+            let held = inner.run(&WATCH_LEASE, key, &[holder.as_bytes()]).await;
+            if !held.is_ok_and(|reply| reply.is("1")) {
                 return;
             }
             changed.await;
@@ -182,31 +186,31 @@ impl Store for Redis {
     }
 
     async fn put(&self, key: &str, fill: Fill, data_version: u64) -> Result<bool, BoxError> {
-        let shared = &*self.shared;
-        // Whatever becomes of the call: what is near may be older than what was written.
-        let _evict = shared.near.evict_after(key);
-        let write = shared.journal.write(key);
-        shared.catch_up(key).await?;
-        let answer = shared.stored(key, (b"put", &shared.source), &fill, Some(data_version)).await?;
-        write.done();
-        if answer.is("refused") {
+        let inner = &*self.inner;
+        // Whatever becomes of the call: the local value may be older than what was written.
+        let _evict = inner.local.evict_on_drop(key);
+        let write = inner.journal.begin_write(key);
+        inner.replay_journal_of(key).await?;
+        let reply = inner.store(key, (b"put", &inner.source), &fill, Some(data_version)).await?;
+        write.confirm();
+        if reply.is("refused") {
             return Ok(false);
         }
-        shared.wrote(key, answer.number(1)?);
-        Ok(answer.is("stored"))
+        inner.notify_own(key, reply.number(1)?);
+        Ok(reply.is("stored"))
     }
 
-    async fn invalidate(&self, key: &str, reach: Reach) -> Result<u64, BoxError> {
-        let shared = &*self.shared;
-        let _evict = shared.near.evict_after(key);
-        let write = shared.journal.write(key);
-        let generation = shared.invalidated(key, reach).await?;
-        write.done();
-        shared.wrote(key, generation);
+    async fn invalidate(&self, key: &str, invalidation: Invalidation) -> Result<u64, BoxError> {
+        let inner = &*self.inner;
+        let _evict = inner.local.evict_on_drop(key);
+        let write = inner.journal.begin_write(key);
+        let generation = inner.invalidate(key, invalidation).await?;
+        write.confirm();
+        inner.notify_own(key, generation);
         Ok(generation)
     }
 
-    fn listen(&self, listener: Weak<dyn Listener>) {
-        locked(&self.shared.listeners).push(listener);
+    fn add_listener(&self, listener: Weak<dyn Listener>) {
+        self.inner.add_listener(listener);
     }
 }

@@ -9,27 +9,27 @@ use crate::error::BoxError;
 
 /// Identifies one lease on a key: 128 random bits, new for each load.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Token(u128);
+pub struct LeaseToken(u128);
 
-impl Token {
+impl LeaseToken {
     /// Makes a token that nobody else has.
     pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// Reads what [`Display`](fmt::Display) has written.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Parses what [`Display`](fmt::Display) has written.
+    pub fn parse(text: &str) -> Option<Self> {
         u128::from_str_radix(text, 16).ok().map(Self)
     }
 }
 
-impl fmt::Display for Token {
+impl fmt::Display for LeaseToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for LeaseToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -42,10 +42,10 @@ pub struct Entry {
     pub value: Bytes,
     /// The write that stored it: rises strictly per key with each fill, put and invalidation.
     pub generation: u64,
-    /// How long it is fresh; zero when it is stale.
+    /// How long it is still fresh; zero when it is stale.
     pub fresh_for: Duration,
-    /// What its last load cost.
-    pub cost: Duration,
+    /// How long its last load took.
+    pub load_time: Duration,
 }
 
 /// A value to be stored.
@@ -56,30 +56,30 @@ pub struct Fill {
     /// The version of the data it was made from, where that is known.
     pub data_version: Option<u64>,
     /// How long it is fresh.
-    pub soft: Duration,
-    /// How long it is kept.
-    pub hard: Duration,
-    /// What loading it cost.
-    pub cost: Duration,
+    pub soft_ttl: Duration,
+    /// How long it is kept: after [`Fill::soft_ttl`] it is stale.
+    pub hard_ttl: Duration,
+    /// How long loading it took.
+    pub load_time: Duration,
 }
 
-/// A question for a value, and for the lease to load it.
+/// Asks for a value, or for the lease to load it.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask {
-    /// Who would load.
-    pub token: Token,
+pub struct LeaseRequest {
+    /// Identifies the lease, should it be granted.
+    pub token: LeaseToken,
     /// How long the lease lasts unless it is renewed.
-    pub lease: Duration,
-    /// Asks for the lease also when the value is fresh.
-    pub early: bool,
+    pub ttl: Duration,
+    /// Asks for the lease also when the value is fresh, to refresh it early.
+    pub refresh_early: bool,
 }
 
-/// The answer to an [`Ask`].
+/// The answer to a [`LeaseRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Lookup {
     /// A fresh value.
     Fresh(Entry),
-    /// A value that somebody else is refreshing.
+    /// A stale value that somebody else is refreshing.
     Stale(Entry),
     /// A value to refresh: the lease is the caller's.
     Refresh(Entry),
@@ -87,29 +87,29 @@ pub enum Found {
     Load,
     /// No value, and somebody else is loading it.
     Wait {
-        /// Who loads.
-        holder: Token,
-        /// When that lease runs out unless it is renewed.
-        left: Duration,
+        /// The lease under which it is loaded.
+        holder: LeaseToken,
+        /// When that lease expires unless it is renewed.
+        expires_in: Duration,
     },
 }
 
-/// How far an invalidation goes.
+/// How an invalidation treats the stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum Invalidation {
     /// The value is wrong: it is removed.
     Remove,
-    /// The value is old: it may still serve while it is loaded anew, or when that fails.
+    /// The value is old: it becomes stale, so it may still serve while it is loaded anew, or when that fails.
     Expire,
 }
 
-/// Hears of the writes that make a value under way obsolete.
+/// Is notified of the writes that make a load in progress obsolete.
 pub trait Listener: Send + Sync {
-    /// `key` was put or invalidated; a load that began before must not serve those who come after.
-    fn invalidated(&self, key: &str, generation: u64);
+    /// `key` was put or invalidated; a load that began before must not serve callers who come after.
+    fn on_invalidated(&self, key: &str, generation: u64);
 
-    /// Invalidations may have been missed: any key may have been invalidated.
-    fn feed_lost(&self);
+    /// Notifications may have been missed: any key may have been invalidated.
+    fn on_notifications_lost(&self);
 }
 
 /// Where values and leases live.
@@ -120,12 +120,12 @@ pub trait Listener: Send + Sync {
 /// Every call may be repeated after an answer was lost, and may be dropped at any await.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// A fresh value that is at hand without waiting, no older than the last invalidation told to the listeners.
-    fn near(&self, _key: &str) -> Option<Entry> {
+    /// A fresh value from this process' memory, no older than the last invalidation that listeners were notified of.
+    fn get_local(&self, _key: &str) -> Option<Entry> {
         None
     }
 
-    /// The last value that is known at hand, however old: for when neither the store nor the loader answers.
+    /// The last value that this process knows, however old: for when neither the store nor the loader answers.
     fn last_known(&self, _key: &str) -> Option<Entry> {
         None
     }
@@ -134,24 +134,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns what keeps the store from answering.
+    /// Returns why the store did not answer.
     async fn get(&self, key: &str) -> Result<Option<Entry>, BoxError>;
 
     /// A value, or the lease to load it, which one caller at a time has.
     ///
-    /// Asked again with the token that has the lease, it starts the lease anew.
+    /// Asked again with the token that has the lease, it renews the lease.
     ///
     /// # Errors
     ///
-    /// Any error leaves open whether the lease was given; the caller abandons it then.
-    async fn get_or_lease(&self, key: &str, ask: &Ask) -> Result<Found, BoxError>;
+    /// Any error leaves open whether the lease was granted; the caller abandons it then.
+    async fn get_or_lease(&self, key: &str, request: &LeaseRequest) -> Result<Lookup, BoxError>;
 
-    /// Starts the lease anew; `false` when it is gone.
+    /// Lets the lease last for `ttl` from now on; `false` when it has ended.
     ///
     /// # Errors
     ///
-    /// Returns what keeps the store from answering.
-    async fn renew(&self, key: &str, token: Token, lease: Duration) -> Result<bool, BoxError>;
+    /// Returns why the store did not answer.
+    async fn renew(&self, key: &str, token: LeaseToken, ttl: Duration) -> Result<bool, BoxError>;
 
     /// Stores a loaded value and ends the lease; `false` when it was refused.
     ///
@@ -161,22 +161,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// Any error leaves open whether it was stored.
-    async fn fill(&self, key: &str, token: Token, fill: Fill) -> Result<bool, BoxError>;
+    async fn fill(&self, key: &str, token: LeaseToken, fill: Fill) -> Result<bool, BoxError>;
 
-    /// Lets a stale value count as fresh for `soft` and ends the lease; `false` when the lease is gone.
+    /// Lets a stale value count as fresh for `soft_ttl` and ends the lease; `false` when the lease has ended before.
     ///
     /// # Errors
     ///
-    /// Returns what keeps the store from answering.
-    async fn extend(&self, key: &str, token: Token, soft: Duration) -> Result<bool, BoxError>;
+    /// Returns why the store did not answer.
+    async fn extend(&self, key: &str, token: LeaseToken, soft_ttl: Duration) -> Result<bool, BoxError>;
 
     /// Ends the lease without a value, soon and without waiting for it.
-    fn abandon(&self, key: &str, token: Token);
+    fn abandon(&self, key: &str, token: LeaseToken);
 
     /// Returns when `holder` has no lease on the key any more; early and for no reason is fine.
     ///
     /// An end of the lease before the call is not missed.
-    async fn wait(&self, key: &str, holder: Token);
+    async fn wait(&self, key: &str, holder: LeaseToken);
 
     /// Stores a value that was just written, and ends any lease; `false` when it was not stored.
     ///
@@ -190,13 +190,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Any error leaves open whether it was stored.
     async fn put(&self, key: &str, fill: Fill, data_version: u64) -> Result<bool, BoxError>;
 
-    /// Removes or expires the value, ends any lease, and returns the generation from which on values are good.
+    /// Removes or expires the value, ends any lease, and returns the generation from which on values are valid.
     ///
     /// # Errors
     ///
     /// Any error leaves open whether it was invalidated.
-    async fn invalidate(&self, key: &str, reach: Reach) -> Result<u64, BoxError>;
+    async fn invalidate(&self, key: &str, invalidation: Invalidation) -> Result<u64, BoxError>;
 
-    /// Tells `listener` of each put and invalidation, from everywhere; of those made here before they return.
-    fn listen(&self, listener: Weak<dyn Listener>);
+    /// Notifies `listener` of each put and invalidation, from everywhere; of those made here before they return.
+    fn add_listener(&self, listener: Weak<dyn Listener>);
 }

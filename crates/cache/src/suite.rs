@@ -21,7 +21,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::{Cache, Policy, Store, Token};
+use crate::{Cache, Policy, Store, LeaseToken};
 
 /// The cases of a store's contract, for `testkit::suite!`.
 #[macro_export]
@@ -29,9 +29,9 @@ macro_rules! suite {
     ($run:path, $how:tt) => {
         $run! { $how [$crate::suite]
             port {
-                abandoned_lease_is_free, early_ask_gets_the_lease, expired_lease_is_taken_over,
+                abandoned_lease_is_free, early_refresh_gets_the_lease, expired_lease_is_taken_over,
                 expired_value_still_serves, fill_needs_the_lease, generations_rise, invalidation_refuses_the_fill,
-                lease_is_for_one, listeners_are_told, put_after_an_invalidation_stores_nothing,
+                lease_is_for_one, listeners_are_notified, put_after_an_invalidation_stores_nothing,
                 put_refuses_older_data, put_refuses_the_fill, renewed_lease_stays, values_expire,
                 wait_ends_with_the_lease,
             }
@@ -59,11 +59,11 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// A key that no other case and no earlier run has used.
 fn fresh_key() -> String {
-    format!("suite/{}", Token::random())
+    format!("suite/{}", LeaseToken::random())
 }
 
 fn policy() -> Policy {
-    Policy { lease: LONG, load_timeout: LONG, store_timeout: LONG, early: 0.0, ..Policy::default() }
+    Policy { lease_ttl: LONG, load_timeout: LONG, store_timeout: LONG, early_refresh: 0.0, ..Policy::default() }
 }
 
 fn cache(store: &Arc<dyn Store>) -> Cache<String, String> {
@@ -103,8 +103,8 @@ impl Source {
         self.loads.load(Ordering::SeqCst)
     }
 
-    /// Waits until somebody has read the row.
-    async fn asked(&self) {
+    /// Waits until somebody loads.
+    async fn loading(&self) {
         while self.loads() == 0 {
             sleep(Duration::from_millis(1)).await;
         }
@@ -115,7 +115,7 @@ impl Source {
         self.version.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Reads the row, and only then takes its time: the slow reader that caches are afraid of.
+    /// Reads the row and only then is slow: the race that caches lose.
     async fn load(&self) -> Result<Option<String>, Broken> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         let version = self.version.load(Ordering::SeqCst);

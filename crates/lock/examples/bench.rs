@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::redis::{Redis as Plain, Script};
+use ::redis::{Client, Script};
 use lock::{Locks, Policy, Redis};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -34,8 +34,8 @@ fn median(mut all: Vec<Duration>) -> Duration {
 async fn main() {
     let Some(server) = testkit::servers::Redis::shared().await else { return };
     let url = server.fresh();
-    let (here, there, plain) = (locks(&url), locks(&url), Plain::open(&url).unwrap());
-    tokio::time::sleep(Duration::from_secs(2)).await; // until wake-ups are heard
+    let (here, there, plain) = (locks(&url), locks(&url), Client::open(&url).unwrap());
+    tokio::time::sleep(Duration::from_secs(2)).await; // until the feed is connected
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let started = Instant::now();

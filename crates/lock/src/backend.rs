@@ -29,18 +29,18 @@ impl fmt::Debug for Owner {
     }
 }
 
-/// What a refused acquisition leaves behind.
+/// How an owner waits whose acquisition is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Nothing: it was one try.
-    Once,
-    /// A wish to be woken; whoever comes first after a release gets the lock.
-    Waiting,
-    /// A place in line; nobody gets the lock past a line in which somebody alive stands.
-    Queued,
+pub enum Waiting {
+    /// Not at all: it was one attempt.
+    No,
+    /// To be woken; whoever asks first after a release gets the lock.
+    Unfair,
+    /// In a queue, in the order of asking; nobody gets the lock past a queue in which a live waiter is.
+    Fair,
 }
 
-/// One try to take a lock.
+/// One attempt to take a lock.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The lock's name.
@@ -49,10 +49,10 @@ pub struct Request<'a> {
     pub owner: Owner,
     /// How long the lease lasts unless it is renewed.
     pub ttl: Duration,
-    /// How long a waiter counts as alive without asking again.
-    pub place: Duration,
-    /// What stays behind when it is refused.
-    pub turn: Turn,
+    /// How long a waiter is kept without asking again.
+    pub waiter_ttl: Duration,
+    /// How the owner waits when it is refused.
+    pub waiting: Waiting,
 }
 
 /// The answer to a [`Request`].
@@ -63,10 +63,10 @@ pub enum Acquired {
         /// Higher than every fence given out for this name before.
         fence: i64,
     },
-    /// Somebody else holds it, or stands before the owner in line.
+    /// Another owner holds it, or is before this one in the queue.
     Busy {
         /// When asking again may help even if nobody releases.
-        retry_in: Duration,
+        retry_after: Duration,
     },
 }
 
@@ -76,9 +76,9 @@ pub enum Acquired {
 /// Every call may be repeated after an answer was lost, and may be dropped at any await.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
-    /// Takes the lock if it is free and nobody stands in line before the owner.
+    /// Takes the lock if it is free and no live waiter is before the owner in the queue.
     ///
-    /// Asked again by the owner who holds it, it starts the lease anew and answers the same fence.
+    /// Asked again by the owner who holds it, it renews the lease and answers the same fence.
     /// Fences rise strictly per name, also after the backend has forgotten everything
     /// (`max(last + 1, microseconds since 1970)`).
     ///
@@ -87,24 +87,24 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Any error leaves open whether the lock was taken; the caller releases then.
     async fn acquire(&self, request: &Request<'_>) -> Result<Acquired, BoxError>;
 
-    /// Starts the lease anew; `false` when the owner does not hold the lock any more.
+    /// Lets the lease last for `ttl` from now on; `false` when the owner does not hold the lock any more.
     ///
     /// # Errors
     ///
     /// Any error leaves open whether the lease was renewed.
     async fn renew(&self, name: &str, owner: Owner, ttl: Duration) -> Result<bool, BoxError>;
 
-    /// Gives up all that the owner has under the name, lease or place, and wakes the next.
+    /// Ends the owner's lease or wait for the name, and wakes the next waiter.
     ///
-    /// Answers whether the owner held the lock. Never frees what another owner holds.
-    /// An owner is released for good: an acquisition that was sent before and comes later takes nothing.
+    /// Answers whether the owner held the lock. Never releases what another owner holds.
+    /// An owner is released for good: an acquisition that was sent before and arrives later takes nothing.
     ///
     /// # Errors
     ///
-    /// Any error leaves open whether it was released; the lease runs out anyway.
+    /// Any error leaves open whether it was released; the lease expires anyway.
     async fn release(&self, name: &str, owner: Owner) -> Result<bool, BoxError>;
 
-    /// Returns when a waiting or queued owner should ask again; early and for no reason is fine.
+    /// Returns when a waiting owner should ask again; early and for no reason is fine.
     ///
     /// A release between the refusal and this call is not missed.
     /// The caller bounds the wait, so a lost wake-up costs time and nothing else.

@@ -9,13 +9,13 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody else held the lock for as long as the caller was ready to wait.
+    /// Somebody else held the lock for as long as the caller could wait.
     #[error("lock {name} is held by somebody else")]
     Busy {
         /// The lock's name.
         name: String,
     },
-    /// The lease ran out, or was taken away, while it was held.
+    /// The lease expired, or was taken away, while it was held.
     ///
     /// Somebody else may hold the lock by now, with a higher fence.
     #[error("lock {name} was lost (fence {fence})")]
@@ -33,7 +33,7 @@ pub enum Error {
         /// The fence that was too low.
         fence: i64,
     },
-    /// The backend did not do what it was asked.
+    /// The backend failed.
     #[error("lock backend failed")]
     Unavailable(#[source] BoxError),
     /// The backend did not answer in time.

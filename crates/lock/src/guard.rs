@@ -14,11 +14,11 @@ use crate::{
     backend::{Backend, Owner},
     error::Error,
     lease::Lease,
-    locks::Policy,
     metrics::Metrics,
+    policy::Policy,
 };
 
-/// What a guard needs to end itself.
+/// What taking, keeping and releasing a lock needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) backend: Arc<dyn Backend>,
@@ -28,8 +28,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Gives up what `owner` may have, in the background; without a runtime the lease runs out.
-    pub(crate) fn release_later(&self, runtime: &Handle, name: &str, owner: Owner) {
+    /// Releases what `owner` may have, in the background; without a runtime the lease expires.
+    pub(crate) fn release_in_background(&self, runtime: &Handle, name: &str, owner: Owner) {
         let (context, name) = (self.clone(), name.to_owned());
         let _detached = self.tracker.spawn_on(
             async move {
@@ -48,7 +48,7 @@ impl Context {
                 Ok(Err(cause)) => Err(Error::Unavailable(cause)),
                 Err(_) => Err(Error::TimedOut(limit)),
             }
-            .inspect_err(|error| tracing::debug!(%error, "the lease is left to run out"))
+            .inspect_err(|error| tracing::debug!(%error, "lock not released; its lease expires"))
         }
         .instrument(span)
         .await
@@ -84,12 +84,12 @@ impl Renewal {
 impl Guard {
     pub(crate) fn new(context: Context, lease: Lease, runtime: Handle) -> Self {
         let stop = CancellationToken::new();
-        let renewal = keep(context.clone(), lease.clone(), stop.clone());
+        let renewal = renew_until_stopped(context.clone(), lease.clone(), stop.clone());
         let task = context.tracker.spawn_on(renewal, &runtime);
         Self { context, lease, renewal: Some(Renewal { stop, task }), runtime }
     }
 
-    /// What may be handed to the work under the lock.
+    /// The lease, to be passed to the work under the lock.
     pub fn lease(&self) -> Lease {
         self.lease.clone()
     }
@@ -99,15 +99,15 @@ impl Guard {
     /// # Errors
     ///
     /// Returns [`Error::Lost`] when the lock was not held to the end, and the backend's errors;
-    /// in each case the lock is free at the latest when the lease runs out.
+    /// in each case the lock is free at the latest when the lease expires.
     pub async fn release(mut self) -> Result<(), Error> {
         let held = self.lease.check();
         let Some(renewal) = self.renewal.take() else { return held };
-        // Dropped from here on, the future leaves the rest to this.
-        let unfinished = Unfinished { guard: &self, done: false };
+        // Should this future be dropped at one of the awaits below.
+        let pending = PendingRelease { guard: &self, done: false };
         renewal.stop().await;
         let released = self.context.release(self.lease.name(), self.lease.owner()).await;
-        unfinished.finish();
+        pending.finish();
         held?;
         if released? { Ok(()) } else { Err(self.lease.lost_error()) }
     }
@@ -130,36 +130,36 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let Some(renewal) = self.renewal.take() else { return };
         self.end();
-        // The renewal compares the owner, so one that is under way cannot bring the lock back.
+        // A renewal compares the owner, so one that is on its way cannot bring the lock back.
         renewal.stop.cancel();
-        self.context.release_later(&self.runtime, self.lease.name(), self.lease.owner());
+        self.context.release_in_background(&self.runtime, self.lease.name(), self.lease.owner());
     }
 }
 
-/// A release under way, finished in the background when its future is dropped.
-struct Unfinished<'a> {
+/// A release in progress, finished in the background when its future is dropped.
+struct PendingRelease<'a> {
     guard: &'a Guard,
     done: bool,
 }
 
-impl Unfinished<'_> {
+impl PendingRelease<'_> {
     fn finish(mut self) {
         self.done = true;
     }
 }
 
-impl Drop for Unfinished<'_> {
+impl Drop for PendingRelease<'_> {
     fn drop(&mut self) {
         self.guard.end();
         if !self.done {
             let Guard { context, lease, runtime, .. } = self.guard;
-            context.release_later(runtime, lease.name(), lease.owner());
+            context.release_in_background(runtime, lease.name(), lease.owner());
         }
     }
 }
 
-/// Renews the lease every third of its length until it is stopped or the lease is over.
-async fn keep(context: Context, lease: Lease, stop: CancellationToken) {
+/// Renews the lease every third of its length, until it is stopped or the lease has ended.
+async fn renew_until_stopped(context: Context, lease: Lease, stop: CancellationToken) {
     let ttl = context.policy.ttl;
     let over = lease.token();
     let mut pause = jittered(ttl / 3);
@@ -196,7 +196,7 @@ async fn keep(context: Context, lease: Lease, stop: CancellationToken) {
     }
 }
 
-/// Up to a tenth less, so that what started together does not stay together.
+/// Up to a tenth less, so that renewals that began together spread out.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.9..=1.0))
 }

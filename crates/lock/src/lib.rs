@@ -5,7 +5,7 @@
 //!
 //! [`Locks`] takes locks, a [`Guard`] holds one, a [`Lease`] is what may be handed around of it.
 //! [`Backend`] is the port behind them; [`Memory`] is its adapter for one process, [`Redis`] the one for many.
-//! [`Fenced`] and [`Lease::wrote`] refuse late writes.
+//! [`FencedValues`] and [`Lease::verify_write`] refuse late writes.
 
 mod backend;
 mod error;
@@ -15,15 +15,17 @@ mod lease;
 mod locks;
 mod memory;
 mod metrics;
+mod policy;
 mod redis;
 #[cfg(feature = "suite")]
 pub mod suite;
 
 pub use self::redis::Redis;
-pub use backend::{Acquired, Backend, Owner, Request, Turn};
+pub use backend::{Acquired, Backend, Owner, Request, Waiting};
 pub use error::{BoxError, Error};
-pub use fenced::Fenced;
+pub use fenced::FencedValues;
 pub use guard::Guard;
 pub use lease::Lease;
-pub use locks::{Locks, Policy};
+pub use locks::Locks;
 pub use memory::Memory;
+pub use policy::Policy;

@@ -1,4 +1,4 @@
-//! Taking locks: once, with waiting, in line, or around a piece of work.
+//! Taking locks: with one attempt, by waiting, in the order of asking, or around a piece of work.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,37 +10,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
-    backend::{Acquired, Backend, Owner, Request, Turn},
+    backend::{Acquired, Backend, Owner, Request, Waiting},
     error::Error,
     guard::{Context, Guard},
     lease::Lease,
     metrics::Metrics,
+    policy::Policy,
 };
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// How long a lock outlives its holder's last sign of life; renewed at a third of it.
-    pub ttl: Duration,
-    /// How long a waiter's place outlives its last sign of life.
-    pub place: Duration,
-    /// The longest pause between two tries of a waiter, should a wake-up be lost.
-    pub poll: Duration,
-    /// The limit of one call to the backend.
-    pub call_timeout: Duration,
-}
-
-impl Default for Policy {
-    /// 10 s of lease, 3 s of place, a look every second, 1 s for a call.
-    fn default() -> Self {
-        Self {
-            ttl: Duration::from_secs(10),
-            place: Duration::from_secs(3),
-            poll: Duration::from_secs(1),
-            call_timeout: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Takes locks on one backend. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,20 +34,20 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Busy`] when the wait was in vain, and the backend's errors.
+    /// Returns [`Error::Busy`] when the lock was not free within `wait`, and the backend's errors.
     pub async fn lock(&self, name: &str, wait: Duration) -> Result<Guard, Error> {
-        self.acquire(name, wait, Turn::Waiting).await
+        self.acquire(name, wait, Waiting::Unfair).await
     }
 
     /// Takes the lock in the order of asking, waiting for at most `wait`.
     ///
-    /// While somebody stands in line, [`Locks::lock`] and [`Locks::try_lock`] are refused too.
+    /// While somebody is in the queue, [`Locks::lock`] and [`Locks::try_lock`] are refused too.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Busy`] when the wait was in vain, and the backend's errors.
+    /// Returns [`Error::Busy`] when the lock was not free within `wait`, and the backend's errors.
     pub async fn lock_fair(&self, name: &str, wait: Duration) -> Result<Guard, Error> {
-        self.acquire(name, wait, Turn::Queued).await
+        self.acquire(name, wait, Waiting::Fair).await
     }
 
     /// Takes the lock if it is free right now.
@@ -80,14 +56,14 @@ impl Locks {
     ///
     /// Returns the backend's errors.
     pub async fn try_lock(&self, name: &str) -> Result<Option<Guard>, Error> {
-        match self.acquire(name, Duration::ZERO, Turn::Once).await {
+        match self.acquire(name, Duration::ZERO, Waiting::No).await {
             Ok(guard) => Ok(Some(guard)),
             Err(Error::Busy { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Runs `work` under the lock, and drops it half-way if the lock is lost.
+    /// Runs `work` under the lock, and drops it if the lock is lost before it ends.
     ///
     /// # Errors
     ///
@@ -103,16 +79,16 @@ impl Locks {
             () = guard.lost() => return Err(guard.lost_error()),
             output = work(guard.lease()) => output,
         };
-        // The work is done: what is left of the lease runs out should the release fail.
+        // The work is done: should the release fail, the lease expires.
         let _ = guard.release().await;
         Ok(output)
     }
 
-    async fn acquire(&self, name: &str, wait: Duration, turn: Turn) -> Result<Guard, Error> {
+    async fn acquire(&self, name: &str, wait: Duration, waiting: Waiting) -> Result<Guard, Error> {
         let span = tracing::info_span!("lock.acquire", lock.key = name, lock.acquired = Empty, lock.fence = Empty);
         async {
             let start = Instant::now();
-            let answer = self.acquire_inner(name, wait, turn).await;
+            let answer = self.acquire_untraced(name, wait, waiting).await;
             let (acquired, outcome) = match &answer {
                 Ok(_) => (true, "acquired"),
                 Err(Error::Busy { .. }) => (false, "busy"),
@@ -129,33 +105,33 @@ impl Locks {
         .await
     }
 
-    async fn acquire_inner(&self, name: &str, wait: Duration, turn: Turn) -> Result<Guard, Error> {
-        let Policy { ttl, place, poll, .. } = self.0.policy;
+    async fn acquire_untraced(&self, name: &str, wait: Duration, waiting: Waiting) -> Result<Guard, Error> {
+        let Policy { ttl, waiter_ttl, poll_interval, .. } = self.0.policy;
         let start = Instant::now();
         let mut attempt = Attempt::new(&self.0, name);
-        let request = Request { name, owner: attempt.owner, ttl, place, turn };
-        let mut waiting = None;
+        let request = Request { name, owner: attempt.owner, ttl, waiter_ttl, waiting };
+        let mut waiter = None;
         loop {
             let sent = Instant::now();
-            let retry_in = match self.ask(&request).await? {
-                Acquired::Busy { retry_in } => retry_in,
+            let retry_after = match self.call(&request).await? {
+                Acquired::Busy { retry_after } => retry_after,
                 Acquired::Held { fence } => return attempt.succeed(fence, sent, ttl),
             };
             let left = wait.saturating_sub(start.elapsed());
-            if turn == Turn::Once {
-                attempt.armed = false;
+            if waiting == Waiting::No {
+                attempt.release_on_drop = false;
             }
             if left.is_zero() {
                 return Err(Error::Busy { name: name.to_owned() });
             }
-            waiting.get_or_insert_with(|| self.0.metrics.waiter());
-            // A place must be refreshed in time, and a dead holder leaves without a word.
-            let pause = retry_in.min(poll).min(place / 3) + Duration::from_millis(rand::random_range(1..=5));
+            waiter.get_or_insert_with(|| self.0.metrics.waiter());
+            // In time to stay in the queue, and to find out about a holder that died and notifies nobody.
+            let pause = retry_after.min(poll_interval).min(waiter_ttl / 3) + Duration::from_millis(rand::random_range(1..=5));
             let _ = timeout(pause.min(left), self.0.backend.wait(name, request.owner)).await;
         }
     }
 
-    async fn ask(&self, request: &Request<'_>) -> Result<Acquired, Error> {
+    async fn call(&self, request: &Request<'_>) -> Result<Acquired, Error> {
         let limit = self.0.policy.call_timeout;
         match timeout(limit, self.0.backend.acquire(request)).await {
             Ok(Ok(acquired)) => Ok(acquired),
@@ -165,31 +141,31 @@ impl Locks {
     }
 }
 
-/// An acquisition under way: dropped, it gives up whatever the backend may have noted.
+/// An acquisition in progress: dropped, it releases whatever the backend may have stored for its owner.
 struct Attempt<'a> {
     context: &'a Context,
     name: &'a str,
     owner: Owner,
     runtime: Handle,
-    armed: bool,
+    release_on_drop: bool,
 }
 
 impl<'a> Attempt<'a> {
     fn new(context: &'a Context, name: &'a str) -> Self {
-        Self { context, name, owner: Owner::random(), runtime: Handle::current(), armed: true }
+        Self { context, name, owner: Owner::random(), runtime: Handle::current(), release_on_drop: true }
     }
 
     fn succeed(mut self, fence: i64, sent: Instant, ttl: Duration) -> Result<Guard, Error> {
         let lease = Lease::new(self.name, self.owner, fence, sent, ttl).ok_or(Error::TimedOut(ttl))?;
-        self.armed = false;
+        self.release_on_drop = false;
         Ok(Guard::new(self.context.clone(), lease, self.runtime.clone()))
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if self.armed {
-            self.context.release_later(&self.runtime, self.name, self.owner);
+        if self.release_on_drop {
+            self.context.release_in_background(&self.runtime, self.name, self.owner);
         }
     }
 }

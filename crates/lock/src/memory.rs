@@ -1,4 +1,4 @@
-//! Leases in this process' memory: the embedded default, and the tests' double.
+//! Leases in this process' memory: the embedded default, and the fake of tests.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,7 +11,7 @@ use clock::SharedClock;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    backend::{Acquired, Backend, Owner, Request, Turn},
+    backend::{Acquired, Backend, Owner, Request, Waiting},
     error::BoxError,
 };
 
@@ -25,16 +25,18 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     last_fence: i64,
-    names: HashMap<String, Name>,
-    /// How many names there may be before those that nobody uses any more are looked for.
+    locks: HashMap<String, Lock>,
+    /// With so many locks, those that nobody uses any more are removed.
     sweep_at: usize,
 }
 
 #[derive(Debug, Default)]
-struct Name {
+struct Lock {
     holder: Option<Holder>,
-    line: VecDeque<Waiter>,
-    others: VecDeque<Waiter>,
+    /// Those who wait in the order of asking.
+    queue: VecDeque<Waiter>,
+    /// Those who do not.
+    unfair: VecDeque<Waiter>,
 }
 
 #[derive(Debug)]
@@ -57,9 +59,9 @@ impl Memory {
         Self { clock, state: Mutex::default() }
     }
 
-    /// How many names are locked, waited for or not yet forgotten.
+    /// How many names are locked, waited for or not yet removed.
     pub fn len(&self) -> usize {
-        self.state().names.len()
+        self.state().locks.len()
     }
 
     /// Says whether nothing is locked or waited for.
@@ -73,14 +75,14 @@ impl Memory {
 }
 
 impl State {
-    /// Forgets names that were left to run out, at a cost that is constant per call on average.
+    /// Removes locks whose leases were left to expire, at a cost that is constant per call on average.
     fn sweep(&mut self, now: Instant) {
-        if self.names.len() >= self.sweep_at {
-            self.names.retain(|_, name| {
-                name.expire(now);
-                !name.is_unused()
+        if self.locks.len() >= self.sweep_at {
+            self.locks.retain(|_, lock| {
+                lock.expire(now);
+                !lock.is_unused()
             });
-            self.sweep_at = (self.names.len() * 2).max(64);
+            self.sweep_at = (self.locks.len() * 2).max(64);
         }
     }
 
@@ -90,49 +92,49 @@ impl State {
     }
 }
 
-impl Name {
+impl Lock {
     fn expire(&mut self, now: Instant) {
         self.holder.take_if(|holder| holder.until <= now);
-        self.line.retain(|waiter| waiter.until > now);
-        self.others.retain(|waiter| waiter.until > now);
+        self.queue.retain(|waiter| waiter.until > now);
+        self.unfair.retain(|waiter| waiter.until > now);
     }
 
     fn is_unused(&self) -> bool {
-        self.holder.is_none() && self.line.is_empty() && self.others.is_empty()
+        self.holder.is_none() && self.queue.is_empty() && self.unfair.is_empty()
     }
 
     fn is_free_for(&self, owner: Owner) -> bool {
-        self.holder.is_none() && self.line.front().is_none_or(|first| first.owner == owner)
+        self.holder.is_none() && self.queue.front().is_none_or(|first| first.owner == owner)
     }
 
-    fn forget_waiter(&mut self, owner: Owner) {
-        self.line.retain(|waiter| waiter.owner != owner);
-        self.others.retain(|waiter| waiter.owner != owner);
+    fn remove_waiter(&mut self, owner: Owner) {
+        self.queue.retain(|waiter| waiter.owner != owner);
+        self.unfair.retain(|waiter| waiter.owner != owner);
     }
 
-    fn note_waiter(&mut self, request: &Request<'_>, until: Instant) {
-        let line = match request.turn {
-            Turn::Once => return,
-            Turn::Waiting => &mut self.others,
-            Turn::Queued => &mut self.line,
+    fn add_waiter(&mut self, request: &Request<'_>, until: Instant) {
+        let waiters = match request.waiting {
+            Waiting::No => return,
+            Waiting::Unfair => &mut self.unfair,
+            Waiting::Fair => &mut self.queue,
         };
-        match line.iter_mut().find(|waiter| waiter.owner == request.owner) {
+        match waiters.iter_mut().find(|waiter| waiter.owner == request.owner) {
             Some(waiter) => waiter.until = until,
-            None => line.push_back(Waiter { owner: request.owner, until, wake: Arc::default() }),
+            None => waiters.push_back(Waiter { owner: request.owner, until, wake: Arc::default() }),
         }
     }
 
-    /// When asking again may help though nobody releases: the holder, or the first in line, is gone.
-    fn retry_in(&self, now: Instant) -> Duration {
+    /// When asking again may help though nobody releases: when the holder, or the first in the queue, expires.
+    fn retry_after(&self, now: Instant) -> Duration {
         let until = self.holder.as_ref().map(|holder| holder.until);
-        let until = until.or_else(|| self.line.front().map(|first| first.until));
+        let until = until.or_else(|| self.queue.front().map(|first| first.until));
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// Wakes the one whose turn it is, and nobody else.
+    /// Wakes the next waiter and nobody else.
     fn wake_next(&self) {
         if self.holder.is_none()
-            && let Some(next) = self.line.front().or_else(|| self.others.front())
+            && let Some(next) = self.queue.front().or_else(|| self.unfair.front())
         {
             next.wake.notify_one();
         }
@@ -147,28 +149,28 @@ impl Backend for Memory {
         let state = &mut *guard;
         state.sweep(now);
         let fence = state.next_fence(now_us);
-        let name = state.names.entry(request.name.to_owned()).or_default();
-        name.expire(now);
+        let lock = state.locks.entry(request.name.to_owned()).or_default();
+        lock.expire(now);
         let until = now + request.ttl;
-        if let Some(holder) = &mut name.holder
+        if let Some(holder) = &mut lock.holder
             && holder.owner == request.owner
         {
             holder.until = until;
             return Ok(Acquired::Held { fence: holder.fence });
         }
-        if name.is_free_for(request.owner) {
-            name.forget_waiter(request.owner);
-            name.holder = Some(Holder { owner: request.owner, fence, until });
+        if lock.is_free_for(request.owner) {
+            lock.remove_waiter(request.owner);
+            lock.holder = Some(Holder { owner: request.owner, fence, until });
             return Ok(Acquired::Held { fence });
         }
-        name.note_waiter(request, now + request.place);
-        Ok(Acquired::Busy { retry_in: name.retry_in(now) })
+        lock.add_waiter(request, now + request.waiter_ttl);
+        Ok(Acquired::Busy { retry_after: lock.retry_after(now) })
     }
 
     async fn renew(&self, name: &str, owner: Owner, ttl: Duration) -> Result<bool, BoxError> {
         let now = Instant::now();
         let mut state = self.state();
-        let holder = state.names.get_mut(name).and_then(|name| name.holder.as_mut());
+        let holder = state.locks.get_mut(name).and_then(|lock| lock.holder.as_mut());
         Ok(match holder {
             Some(holder) if holder.owner == owner && holder.until > now => {
                 holder.until = now + ttl;
@@ -180,20 +182,20 @@ impl Backend for Memory {
 
     async fn release(&self, name: &str, owner: Owner) -> Result<bool, BoxError> {
         let mut state = self.state();
-        let Some(entry) = state.names.get_mut(name) else { return Ok(false) };
-        entry.expire(Instant::now());
-        entry.forget_waiter(owner);
-        let held = entry.holder.take_if(|holder| holder.owner == owner).is_some();
-        entry.wake_next();
-        if entry.is_unused() {
-            state.names.remove(name);
+        let Some(lock) = state.locks.get_mut(name) else { return Ok(false) };
+        lock.expire(Instant::now());
+        lock.remove_waiter(owner);
+        let held = lock.holder.take_if(|holder| holder.owner == owner).is_some();
+        lock.wake_next();
+        if lock.is_unused() {
+            state.locks.remove(name);
         }
         Ok(held)
     }
 
     async fn wait(&self, name: &str, owner: Owner) {
-        let wake = self.state().names.get(name).and_then(|name| {
-            let mut waiters = name.line.iter().chain(&name.others);
+        let wake = self.state().locks.get(name).and_then(|lock| {
+            let mut waiters = lock.queue.iter().chain(&lock.unfair);
             waiters.find(|waiter| waiter.owner == owner).map(|waiter| Arc::clone(&waiter.wake))
         });
         if let Some(wake) = wake {

@@ -51,23 +51,24 @@ impl Metrics {
         self.lost.add(1, &[]);
     }
 
-    /// Counts one waiter until the answer is dropped.
-    pub(crate) fn waiter(&self) -> Waiting<'_> {
+    /// Counts one waiter until the returned value is dropped.
+    pub(crate) fn waiter(&self) -> CountedWaiter<'_> {
         self.waiting.add(1, &[]);
-        Waiting(self)
+        CountedWaiter(self)
     }
 }
 
-pub(crate) struct Waiting<'a>(&'a Metrics);
+/// Counts a waiter as long as it lives.
+pub(crate) struct CountedWaiter<'a>(&'a Metrics);
 
-impl Drop for Waiting<'_> {
+impl Drop for CountedWaiter<'_> {
     fn drop(&mut self) {
         self.0.waiting.add(-1, &[]);
     }
 }
 
 /// Counts a write that was refused because its fence was overtaken.
-pub(crate) fn rejected() {
+pub(crate) fn stale_write() {
     static REJECTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         let meter = opentelemetry::global::meter("lock");
         let counter = meter.u64_counter("lock.fence.rejected");

@@ -1,8 +1,8 @@
 //! Leases on Redis and Redis Cluster.
 //!
-//! All that concerns one name is in one slot, `{PREFIX:lock:NAME}`, and each call is one script, so it happens at once.
-//! Who is refused leaves its place and the channel of its process; a release wakes the next in line and nobody else.
-//! A message may be lost: waiters look again after `Policy::poll`.
+//! All keys of one name are in one slot, `{PREFIX:lock:NAME}`, and each call is one script, so it is atomic.
+//! A waiter is stored with the channel of its process; a release wakes the next waiter and nobody else.
+//! A wake-up may be lost: waiters ask again after `Policy::poll_interval`.
 
 use std::{
     collections::HashMap,
@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Ear, Feed, Redis as Server, Script};
+use ::redis::{Client, Disconnected, Feed, Script, Subscriber};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    backend::{Acquired, Backend, Owner, Request, Turn},
+    backend::{Acquired, Backend, Owner, Request, Waiting},
     error::BoxError,
 };
 
@@ -27,8 +27,8 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("re
 
 /// A backend on one Redis or on a cluster.
 pub struct Redis {
-    server: Server,
-    /// On which this process is woken.
+    client: Client,
+    /// Where wake-ups of this process are published.
     channel: String,
     waiters: Arc<Waiters>,
     _feed: Feed,
@@ -39,33 +39,37 @@ pub struct Redis {
 struct Waiters(Mutex<HashMap<String, Arc<Notify>>>);
 
 impl Waiters {
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ear for Waiters {
-    fn hears(&self, _: &str, message: &[u8]) {
+impl Subscriber for Waiters {
+    fn on_message(&self, _: &str, message: &[u8]) {
         let owner = String::from_utf8_lossy(message);
-        if let Some(waiter) = self.locked().get(&*owner) {
+        if let Some(waiter) = self.lock().get(&*owner) {
             waiter.notify_one();
         }
     }
 
-    /// A message may have been missed: all look again.
-    fn begins(&self) {
-        self.locked().values().for_each(|waiter| waiter.notify_one());
+    /// A wake-up may have been missed: all ask again.
+    fn on_connected(&self) {
+        tracing::info!("wake-up feed connected");
+        self.lock().values().for_each(|waiter| waiter.notify_one());
     }
 
-    fn breaks(&self) {}
+    fn on_disconnected(&self, cause: Disconnected) {
+        tracing::warn!(%cause, "wake-up feed disconnected; waiters poll");
+    }
 }
 
-/// The keys of one name, in one slot.
+/// The keys of one name, in one slot: the lock, the queue of fair waiters, unfair waiters, when and how waiters are woken,
+/// released owners.
 struct Keys([String; 5]);
 
 impl Keys {
-    fn of(server: &Server, name: &str) -> Self {
-        let key = |part| format!("{{{}:lock:{name}}}{part}", server.prefix());
+    fn of(client: &Client, name: &str) -> Self {
+        let key = |suffix| format!("{{{}:lock:{name}}}{suffix}", client.prefix());
         Self(["", ":line", ":others", ":waiters", ":gone"].map(key))
     }
 
@@ -75,24 +79,24 @@ impl Keys {
 }
 
 impl Redis {
-    /// Connects in the background; what waits for a wake-up runs on `tracker` until `stop`.
+    /// Connects in the background; the feed of wake-ups runs on `tracker` until `stop`.
     ///
     /// # Errors
     ///
     /// Returns what is wrong with the URL.
     pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Self, ::redis::Error> {
-        let server = Server::open(url)?;
+        let client = Client::open(url)?;
         let waiters = Arc::<Waiters>::default();
-        let channel = format!("{}:lock:wake:{}", server.prefix(), Owner::random());
-        let ear: Weak<dyn Ear> = Arc::<Waiters>::downgrade(&waiters);
-        let feed = Feed::start(&server, vec![channel.clone()], ear, tracker, stop);
-        Ok(Self { server, channel, waiters, _feed: feed })
+        let channel = format!("{}:lock:wake:{}", client.prefix(), Owner::random());
+        let subscriber: Weak<dyn Subscriber> = Arc::<Waiters>::downgrade(&waiters);
+        let feed = Feed::start(&client, channel.clone(), subscriber, tracker, stop);
+        Ok(Self { client, channel, waiters, _feed: feed })
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Redis").field(&self.server).finish()
+        f.debug_tuple("Redis").field(&self.client).finish()
     }
 }
 
@@ -103,40 +107,40 @@ fn millis(time: Duration) -> String {
 #[async_trait]
 impl Backend for Redis {
     async fn acquire(&self, request: &Request<'_>) -> Result<Acquired, BoxError> {
-        let (keys, owner) = (Keys::of(&self.server, request.name), request.owner.to_string());
-        let turn: &[u8] = match request.turn {
-            Turn::Once => b"once",
-            Turn::Waiting => b"waiting",
-            Turn::Queued => b"queued",
+        let (keys, owner) = (Keys::of(&self.client, request.name), request.owner.to_string());
+        let waiting: &[u8] = match request.waiting {
+            Waiting::No => b"no",
+            Waiting::Unfair => b"unfair",
+            Waiting::Fair => b"fair",
         };
-        if request.turn != Turn::Once {
-            // Before the request, so that no wake-up comes for somebody unknown.
-            self.waiters.locked().entry(owner.clone()).or_default();
+        if request.waiting != Waiting::No {
+            // Before the request, so that no wake-up comes for an owner who is not known here.
+            self.waiters.lock().entry(owner.clone()).or_default();
         }
-        let (ttl, place) = (millis(request.ttl), millis(request.place));
-        let args = [owner.as_bytes(), ttl.as_bytes(), place.as_bytes(), turn, self.channel.as_bytes()];
-        let (held, number): (bool, i64) = self.server.eval(&ACQUIRE, &keys.all(), &args).await?;
+        let (ttl, waiter_ttl) = (millis(request.ttl), millis(request.waiter_ttl));
+        let args = [owner.as_bytes(), ttl.as_bytes(), waiter_ttl.as_bytes(), waiting, self.channel.as_bytes()];
+        let (held, number): (bool, i64) = self.client.eval(&ACQUIRE, &keys.all(), &args).await?;
         if held {
-            self.waiters.locked().remove(&owner);
+            self.waiters.lock().remove(&owner);
             return Ok(Acquired::Held { fence: number });
         }
-        Ok(Acquired::Busy { retry_in: Duration::from_millis(u64::try_from(number).unwrap_or_default()) })
+        Ok(Acquired::Busy { retry_after: Duration::from_millis(u64::try_from(number).unwrap_or_default()) })
     }
 
     async fn renew(&self, name: &str, owner: Owner, ttl: Duration) -> Result<bool, BoxError> {
-        let keys = Keys::of(&self.server, name);
+        let keys = Keys::of(&self.client, name);
         let (owner, ttl) = (owner.to_string(), millis(ttl));
-        Ok(self.server.eval(&RENEW, &keys.all()[..1], &[owner.as_bytes(), ttl.as_bytes()]).await?)
+        Ok(self.client.eval(&RENEW, &keys.all()[..1], &[owner.as_bytes(), ttl.as_bytes()]).await?)
     }
 
     async fn release(&self, name: &str, owner: Owner) -> Result<bool, BoxError> {
-        let (keys, owner) = (Keys::of(&self.server, name), owner.to_string());
-        self.waiters.locked().remove(&owner);
-        Ok(self.server.eval(&RELEASE, &keys.all(), &[owner.as_bytes()]).await?)
+        let (keys, owner) = (Keys::of(&self.client, name), owner.to_string());
+        self.waiters.lock().remove(&owner);
+        Ok(self.client.eval(&RELEASE, &keys.all(), &[owner.as_bytes()]).await?)
     }
 
     async fn wait(&self, _: &str, owner: Owner) {
-        let waiter = self.waiters.locked().get(&owner.to_string()).map(Arc::clone);
+        let waiter = self.waiters.lock().get(&owner.to_string()).map(Arc::clone);
         if let Some(waiter) = waiter {
             waiter.notified().await;
         }

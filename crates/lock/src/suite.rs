@@ -26,10 +26,10 @@ macro_rules! suite {
         $run! { $how [$crate::suite]
             port {
                 acquire_again_is_the_same_acquisition, expired_owner_frees_nothing, expired_owner_renews_nothing,
-                nobody_passes_the_line, once_leaves_no_place, release_is_repeatable,
+                nobody_overtakes_the_queue, one_attempt_leaves_no_waiter, release_is_repeatable,
             }
             holding {
-                fences_rise_and_never_two_inside, paused_holder_is_fenced_out_and_told, renewal_outlasts_the_lease,
+                fences_rise_and_never_two_inside, paused_holder_is_fenced_out_and_notified, renewal_outlasts_the_lease,
                 run_returns_the_works_output, unreachable_backend_ends_the_lease,
             }
             cancelling {
@@ -40,12 +40,12 @@ macro_rules! suite {
     };
 }
 
-/// Long enough for a slow machine not to lose it by accident.
+/// Long enough for a slow machine not to lose the lock by accident.
 const TTL: Duration = Duration::from_millis(600);
 const LONG: Duration = Duration::from_secs(30);
 
 fn policy() -> Policy {
-    Policy { ttl: TTL, place: TTL, poll: Duration::from_millis(100), call_timeout: Duration::from_secs(1) }
+    Policy { ttl: TTL, waiter_ttl: TTL, poll_interval: Duration::from_millis(100), call_timeout: Duration::from_secs(1) }
 }
 
 fn locks(backend: &Arc<dyn Backend>) -> Locks {

@@ -1,141 +1,160 @@
-//! Messages from a connection of its own, with word of it when some may have been missed.
+//! A subscription on a connection of its own, which says when messages may have been missed.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Weak, time::Duration};
 
 use futures::StreamExt as _;
-use redis_rs::{Client, aio::PubSub};
+use redis_rs::aio::PubSub;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
-use crate::{Error, Redis};
+use crate::{Client, Error};
 
-/// How often the feed sends itself a message; two that are missing end it.
-const BEAT: Duration = Duration::from_secs(1);
-const SILENCE: Duration = Duration::from_millis(2_500);
-/// The limit of one step of connecting.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The shortest and the longest pause between two tries to connect.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How often a feed publishes a message to itself.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Two heartbeats that did not come end the connection.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// The limit of one attempt to connect and subscribe.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The shortest and the longest pause between two attempts to connect.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Hears what a feed says.
-pub trait Ear: Send + Sync + 'static {
-    /// A message came. It must not block.
-    fn hears(&self, channel: &str, message: &[u8]);
+/// What a [`Feed`] delivers to.
+pub trait Subscriber: Send + Sync + 'static {
+    /// A message was published. It must not block.
+    fn on_message(&self, channel: &str, message: &[u8]);
 
-    /// From now on every message comes; those sent before may have been missed.
-    fn begins(&self);
+    /// From now on every message is delivered; those published before may have been missed.
+    fn on_connected(&self);
 
     /// From now on messages may be missed.
-    fn breaks(&self);
+    fn on_disconnected(&self, cause: Disconnected);
+}
+
+/// Why a feed lost its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Disconnected {
+    /// The server closed the connection, or the network did.
+    #[error("the connection was closed")]
+    Closed,
+    /// The connection is open, but the feed's own heartbeats do not come back.
+    #[error("no heartbeat within {HEARTBEAT_TIMEOUT:?}")]
+    Silent,
 }
 
 /// A subscription that lasts until it is dropped.
 #[derive(Debug)]
 pub struct Feed {
-    _stop: tokio_util::sync::DropGuard,
+    _stop: DropGuard,
 }
 
 impl Feed {
-    /// Subscribes to `channels` in the background, now and whenever the connection is lost, until `stop`.
+    /// Subscribes to `channel` in the background, now and whenever the connection is lost, until `stop`.
     pub fn start(
-        redis: &Redis,
-        channels: Vec<String>,
-        ear: Weak<dyn Ear>,
+        client: &Client,
+        channel: String,
+        subscriber: Weak<dyn Subscriber>,
         tracker: &TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
         let stop = stop.child_token();
-        let follow = follow(redis.clone(), channels, ear);
-        let _detached = tracker.spawn(stop.clone().run_until_cancelled_owned(follow));
+        let heartbeat = format!("{}:beat:{:032x}", client.prefix(), rand::random::<u128>());
+        let subscription = Subscription { client: client.clone(), channel, heartbeat, subscriber };
+        let _detached = tracker.spawn(stop.clone().run_until_cancelled_owned(subscription.run()));
         Self { _stop: stop.drop_guard() }
     }
 }
 
-async fn follow(redis: Redis, channels: Vec<String>, ear: Weak<dyn Ear>) {
-    redis.warm_up().await;
-    let beat = format!("{}:beat:{:032x}", redis.prefix(), rand::random::<u128>());
-    let (mut pause, mut tries, mut said) = (PAUSE.0, 0, false);
-    loop {
-        let heard = match connect(&redis, &channels, &beat, tries).await {
-            Ok(feed) => hear(&redis, feed, &beat, &ear).await,
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(tracing::field::display);
-                if said {
-                    tracing::debug!(%error, cause, "no feed from redis");
-                } else {
-                    tracing::warn!(%error, cause, "no feed from redis; it is tried again and again");
+struct Subscription {
+    client: Client,
+    channel: String,
+    /// A channel of this feed's own: what is published there comes back to nobody else.
+    heartbeat: String,
+    subscriber: Weak<dyn Subscriber>,
+}
+
+impl Subscription {
+    /// Connects again and again, as long as there is a subscriber.
+    async fn run(self) {
+        self.client.warm_up().await;
+        let (mut backoff, mut attempts, mut warned) = (BACKOFF.0, 0, false);
+        loop {
+            let was_connected = match self.connect(attempts).await {
+                Ok(connection) => self.deliver(connection).await,
+                Err(error) => {
+                    self.log_failure(&error, warned);
+                    warned = true;
+                    false
                 }
-                said = true;
-                false
+            };
+            if self.subscriber.strong_count() == 0 {
+                return;
+            }
+            attempts += 1;
+            // Each outage is warned of once; further attempts are for whoever debugs.
+            warned &= !was_connected;
+            backoff = if was_connected { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
+            sleep(backoff.mul_f64(rand::random_range(0.5..=1.0))).await;
+        }
+    }
+
+    fn log_failure(&self, error: &Error, warned: bool) {
+        let (channel, cause) = (&*self.channel, std::error::Error::source(error).map(tracing::field::display));
+        if warned {
+            tracing::debug!(channel, %error, cause, "redis subscription failed");
+        } else {
+            tracing::warn!(channel, %error, cause, "redis subscription failed; retrying");
+        }
+    }
+
+    /// Subscribes at one server after the other: in a cluster any of them has all messages.
+    async fn connect(&self, attempts: usize) -> Result<PubSub, Error> {
+        let servers = &self.client.0.config.servers;
+        let connecting = async {
+            let client = redis_rs::Client::open(servers[attempts % servers.len()].clone())?;
+            let mut connection = client.get_async_pubsub().await?;
+            connection.subscribe(&self.channel).await?;
+            connection.subscribe(&self.heartbeat).await?;
+            Ok(connection)
+        };
+        timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|elapsed| Err(Error::NoConnection(elapsed.into())))
+    }
+
+    /// Delivers messages until some may be missing; says whether the feed was connected at all.
+    async fn deliver(&self, mut connection: PubSub) -> bool {
+        let mut messages = connection.on_message();
+        let mut ticks = interval(HEARTBEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_heartbeat: Option<Instant> = None;
+        let started = Instant::now();
+        let cause = loop {
+            let message = tokio::select! {
+                message = messages.next() => message,
+                _ = ticks.tick() => {
+                    if last_heartbeat.unwrap_or(started).elapsed() > HEARTBEAT_TIMEOUT {
+                        break Disconnected::Silent;
+                    }
+                    // One that cannot be sent is one that does not come.
+                    let _ = timeout(HEARTBEAT / 2, self.client.publish(&self.heartbeat, b"")).await;
+                    continue;
+                }
+            };
+            let Some(message) = message else { break Disconnected::Closed };
+            let Some(subscriber) = self.subscriber.upgrade() else { return true };
+            if message.get_channel_name() != self.heartbeat {
+                subscriber.on_message(message.get_channel_name(), message.get_payload_bytes());
+            } else if last_heartbeat.replace(Instant::now()).is_none() {
+                // Only now: a subscription that was confirmed does not prove that this server hears the others.
+                subscriber.on_connected();
             }
         };
-        if ear.strong_count() == 0 {
-            return;
+        if last_heartbeat.is_some()
+            && let Some(subscriber) = self.subscriber.upgrade()
+        {
+            subscriber.on_disconnected(cause);
         }
-        tries += 1;
-        said &= !heard;
-        pause = if heard { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
-        sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
-    }
-}
-
-async fn connect(redis: &Redis, channels: &[String], beat: &str, tries: usize) -> Result<PubSub, Error> {
-    let servers = &redis.0.address.servers;
-    let connecting = async {
-        let client = Client::open(servers[tries % servers.len()].clone())?;
-        let mut feed = client.get_async_pubsub().await?;
-        for channel in channels {
-            feed.subscribe(channel).await?;
-        }
-        feed.subscribe(beat).await?;
-        Ok(feed)
-    };
-    timeout(PATIENCE, connecting).await.unwrap_or_else(|elapsed| Err(Error::NoConnection(elapsed.into())))
-}
-
-/// Passes messages on until some may be missing; says whether there were any.
-async fn hear(redis: &Redis, mut feed: PubSub, beat: &str, ear: &Weak<dyn Ear>) -> bool {
-    let mut messages = feed.on_message();
-    let mut ticks = interval(BEAT);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last_beat: Option<Instant> = None;
-    let started = Instant::now();
-    loop {
-        let message = tokio::select! {
-            message = messages.next() => message,
-            _ = ticks.tick() => {
-                if last_beat.unwrap_or(started).elapsed() > SILENCE {
-                    break;
-                }
-                // One that cannot be sent is one that does not come.
-                let _ = timeout(PATIENCE / 2, redis.publish(beat, b"")).await;
-                continue;
-            }
-        };
-        let (Some(message), Some(ear)) = (message, ear.upgrade()) else { break };
-        if message.get_channel_name() != beat {
-            ear.hears(message.get_channel_name(), message.get_payload_bytes());
-        } else if last_beat.replace(Instant::now()).is_none() {
-            tell(&ear, true);
-        }
-    }
-    if last_beat.is_some()
-        && let Some(ear) = ear.upgrade()
-    {
-        tell(&ear, false);
-    }
-    last_beat.is_some()
-}
-
-fn tell(ear: &Arc<dyn Ear>, whole: bool) {
-    if whole {
-        tracing::info!("the feed from redis is whole");
-        ear.begins();
-    } else {
-        tracing::warn!("the feed from redis broke");
-        ear.breaks();
+        last_heartbeat.is_some()
     }
 }

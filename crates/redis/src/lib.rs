@@ -1,28 +1,28 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
-mod address;
+mod config;
 mod feed;
 mod pool;
 mod script;
 
 use std::sync::Arc;
 
-pub use feed::{Ear, Feed};
+pub use feed::{Disconnected, Feed, Subscriber};
 pub use redis_rs::{FromRedisValue, Value};
 pub use script::Script;
 
-use address::Address;
+use config::Config;
 use pool::Pool;
 
-/// What keeps Redis from answering.
+/// Redis did not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL cannot be read. The text holds no password.
-    #[error("redis address: {0}")]
-    Address(String),
-    /// No connection was free, or none could be made, in time.
+    /// The URL is malformed. The text holds no password.
+    #[error("invalid redis URL: {0}")]
+    InvalidUrl(String),
+    /// No connection was free, or none could be opened, in time.
     #[error("no connection to redis")]
     NoConnection(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A command failed.
@@ -30,59 +30,59 @@ pub enum Error {
     Failed(#[from] redis_rs::RedisError),
 }
 
-/// A server or a cluster. Cheap to clone; connects when it is first used.
+/// A client of one server or of a cluster. Cheap to clone; connects when it is first used.
 #[derive(Clone, Debug)]
-pub struct Redis(Arc<Inner>);
+pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    address: Address,
+    config: Config,
     pool: Pool,
 }
 
-impl Redis {
+impl Client {
     /// Whether a URL with this scheme is one for Redis.
-    pub fn knows(scheme: &str) -> bool {
+    pub fn handles_scheme(scheme: &str) -> bool {
         matches!(scheme, "redis" | "rediss" | "redis+cluster" | "rediss+cluster")
     }
 
-    /// Reads the URL and opens nothing yet.
+    /// Reads the URL and connects to nothing yet.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Address`] with what to write instead.
+    /// Returns [`Error::InvalidUrl`] with what to write instead.
     pub fn open(url: &str) -> Result<Self, Error> {
-        let address = Address::parse(url)?;
-        let pool = Pool::new(&address)?;
-        Ok(Self(Arc::new(Inner { address, pool })))
+        let config = Config::parse(url)?;
+        let pool = Pool::new(&config)?;
+        Ok(Self(Arc::new(Inner { config, pool })))
     }
 
     /// What the names of keys and channels begin with.
     pub fn prefix(&self) -> &str {
-        &self.0.address.prefix
+        &self.0.config.prefix
     }
 
-    /// Opens the connections that are wanted at the start; one that cannot be opened is opened when it is needed.
+    /// Opens the connections that the pool starts with; one that cannot be opened now is opened when it is needed.
     pub async fn warm_up(&self) {
-        self.0.pool.warm_up(self.0.address.idle).await;
+        self.0.pool.warm_up(self.0.config.idle).await;
     }
 
     /// Runs a script on keys of one slot.
     ///
-    /// It is repeated when its connection breaks, so it must come to the same when it runs twice.
+    /// It is retried when its connection breaks, so it must be idempotent.
     ///
     /// # Errors
     ///
     /// Any error leaves open whether the script ran.
     pub async fn eval<T: FromRedisValue>(&self, script: &Script, keys: &[&str], args: &[&[u8]]) -> Result<T, Error> {
-        self.0.pool.run(&script.by_hash(keys, args), Some(&|| script.whole(keys, args))).await
+        self.0.pool.run(&script.evalsha(keys, args), Some(&|| script.eval(keys, args))).await
     }
 
     /// The bytes under a key.
     ///
     /// # Errors
     ///
-    /// Returns what keeps Redis from answering.
+    /// Returns why Redis did not answer.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         let mut command = redis_rs::cmd("GET");
         command.arg(key);
@@ -93,7 +93,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// Returns what keeps Redis from answering, or that it is something else than asked for.
+    /// Returns why Redis did not answer, or that the value is of another type.
     pub async fn hash<T: FromRedisValue>(&self, key: &str, fields: &[&str]) -> Result<T, Error> {
         let mut command = redis_rs::cmd("HMGET");
         command.arg(key).arg(fields);

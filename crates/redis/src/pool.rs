@@ -1,4 +1,4 @@
-//! Connections that are lent for one command each.
+//! A pool whose connections are checked out for one command each.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use deadpool::{
     Runtime,
     managed::{self, Metrics, Object, RecycleResult, Timeouts},
 };
-use deadpool_redis::Manager as Single;
+use deadpool_redis::Manager as SingleManager;
 use futures::future::join_all;
 use redis_rs::{
     AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind,
@@ -16,12 +16,12 @@ use redis_rs::{
 };
 use tokio::time::sleep;
 
-use crate::{Error, address::Address};
+use crate::{Error, config::Config};
 
-/// How long a connection may take to be made, or to become free; callers have limits of their own, too.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The pause before the first repetition, doubled for each further one.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long a connection may take to be made, to become free, and to answer; callers have limits of their own, too.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause before the first retry, doubled for each further one.
+const BACKOFF: Duration = Duration::from_millis(10);
 
 pub(crate) struct Pool {
     connections: managed::Pool<Manager>,
@@ -35,7 +35,7 @@ impl fmt::Debug for Pool {
 }
 
 enum Manager {
-    Single(Box<Single>),
+    Single(Box<SingleManager>),
     Cluster(Box<ClusterClient>),
 }
 
@@ -55,81 +55,82 @@ impl managed::Manager for Manager {
         }
     }
 
-    /// Nothing is asked of the server: a command that finds its connection broken is repeated on another.
+    /// Does not ping the server: a command that finds its connection broken is retried on another.
     async fn recycle(&self, _: &mut Connection, _: &Metrics) -> RecycleResult<RedisError> {
         Ok(())
     }
 }
 
 impl Pool {
-    pub(crate) fn new(address: &Address) -> Result<Self, Error> {
-        let manager = if address.cluster {
-            let client = ClusterClientBuilder::new(address.servers.clone())
-                .retries(address.retries)
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let manager = if config.cluster {
+            let client = ClusterClientBuilder::new(config.servers.clone())
+                .retries(config.retries)
                 .max_retry_wait(200)
-                .connection_timeout(PATIENCE)
-                .response_timeout(PATIENCE)
+                .connection_timeout(TIMEOUT)
+                .response_timeout(TIMEOUT)
                 .build()?;
             Manager::Cluster(Box::new(client))
         } else {
-            let [server] = &address.servers[..] else { return Err(Error::Address("one server".to_owned())) };
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(PATIENCE))
-                .set_response_timeout(Some(PATIENCE));
-            Manager::Single(Box::new(Single::new_with_config(server.clone(), config)?))
+            let [server] = &config.servers[..] else { return Err(Error::InvalidUrl("one server".to_owned())) };
+            let connection = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(TIMEOUT))
+                .set_response_timeout(Some(TIMEOUT));
+            Manager::Single(Box::new(SingleManager::new_with_config(server.clone(), connection)?))
         };
-        let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: None };
+        let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: None };
         let connections = managed::Pool::builder(manager)
-            .max_size(address.pool)
+            .max_size(config.pool)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::NoConnection(error.into()))?;
-        Ok(Self { connections, retries: address.retries })
+        Ok(Self { connections, retries: config.retries })
     }
 
     pub(crate) async fn warm_up(&self, count: usize) {
-        // Those that fail are made when they are needed.
+        // Those that cannot be opened now are opened when they are needed.
         drop(join_all((0..count).map(|_| self.connections.get())).await);
     }
 
-    /// Sends `command`, and `whole` instead of it where the server does not know the script.
+    /// Sends `command`, again after an error that may be gone by then, and `with_source` where the server does not know
+    /// the script.
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
         command: &Cmd,
-        whole: Option<&(dyn Fn() -> Cmd + Sync)>,
+        with_source: Option<&(dyn Fn() -> Cmd + Sync)>,
     ) -> Result<T, Error> {
         let mut attempt = 0;
         loop {
             // On the heap, or it makes the future of every caller large.
-            let error = match Box::pin(self.once(command, whole)).await {
+            let error = match Box::pin(self.attempt(command, with_source)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if attempt == self.retries || !may_pass(&error) {
+            if attempt == self.retries || !is_transient(&error) {
                 return Err(error);
             }
-            sleep(PAUSE * 2_u32.pow(attempt)).await;
+            sleep(BACKOFF * 2_u32.pow(attempt)).await;
             attempt += 1;
         }
     }
 
-    async fn once<T: FromRedisValue>(
+    async fn attempt<T: FromRedisValue>(
         &self,
         command: &Cmd,
-        whole: Option<&(dyn Fn() -> Cmd + Sync)>,
+        with_source: Option<&(dyn Fn() -> Cmd + Sync)>,
     ) -> Result<T, Error> {
         let mut connection = self.connections.get().await.map_err(|error| Error::NoConnection(error.into()))?;
         let mut answer = connection.query(command).await;
-        if let (Err(error), Some(whole)) = (&answer, whole)
+        if let (Err(error), Some(with_source)) = (&answer, with_source)
             && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
         {
-            answer = connection.query(&whole()).await;
+            answer = connection.query(&with_source()).await;
         }
         if let (Err(error), Connection::Single(_)) = (&answer, &*connection)
             && error.is_unrecoverable_error()
         {
-            // The server is gone, and what connects the others to it, too.
+            // The server closed this connection; the other ones to it are broken as well.
             drop(Object::take(connection));
             self.connections.retain(|_, _| false);
         }
@@ -146,8 +147,8 @@ impl Connection {
     }
 }
 
-/// Whether another try may come to something else.
-fn may_pass(error: &Error) -> bool {
+/// Whether the same command may succeed when it is sent again.
+fn is_transient(error: &Error) -> bool {
     match error {
         Error::Failed(error) => {
             error.is_unrecoverable_error()
@@ -159,6 +160,6 @@ fn may_pass(error: &Error) -> bool {
                     )
                 )
         }
-        Error::NoConnection(_) | Error::Address(_) => false,
+        Error::NoConnection(_) | Error::InvalidUrl(_) => false,
     }
 }

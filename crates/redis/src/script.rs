@@ -1,4 +1,4 @@
-//! A Lua script, sent by its hash and, where the server does not know it yet, whole.
+//! A Lua script, sent by its hash and, where the server does not know it yet, by its source.
 
 use redis_rs::Cmd;
 
@@ -6,20 +6,20 @@ use redis_rs::Cmd;
 #[derive(Debug)]
 pub struct Script {
     source: &'static str,
-    hash: String,
+    sha1: String,
 }
 
 impl Script {
     /// Takes the source.
     pub fn new(source: &'static str) -> Self {
-        Self { source, hash: redis_rs::Script::new(source).get_hash().to_owned() }
+        Self { source, sha1: redis_rs::Script::new(source).get_hash().to_owned() }
     }
 
-    pub(crate) fn by_hash(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
-        command("EVALSHA", &self.hash, keys, args)
+    pub(crate) fn evalsha(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
+        command("EVALSHA", &self.sha1, keys, args)
     }
 
-    pub(crate) fn whole(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
+    pub(crate) fn eval(&self, keys: &[&str], args: &[&[u8]]) -> Cmd {
         command("EVAL", self.source, keys, args)
     }
 }

@@ -1,7 +1,7 @@
--- What every script begins with. KEYS[1] is a hash:
---   v value   g generation   s soft end   h hard end   d cost of the load   dv data version
---   lt lease's token   lu lease's end   w somebody waits for its end
---   u until when a put may be older than an invalidation   k until when dv is kept
+-- What most scripts begin with. KEYS[1] is a hash:
+--   v value   g generation   s soft expiry   h hard expiry   d load time   dv data version
+--   lt lease's token   lu lease's end   w somebody waits for the lease's end
+--   u until when a put may be older than the last invalidation   k until when dv is kept
 -- Times are the server's own, in ms; generations are its time in us, or one more than the last: below 2^53, so exact.
 local key = KEYS[1]
 local time = redis.call('TIME')
@@ -10,8 +10,8 @@ local now = math.floor(us / 1000)
 
 local fields = { 'g', 's', 'h', 'd', 'dv', 'lt', 'lu', 'u', 'k', 'w' }
 local e = {}
-for place, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
-    e[fields[place]] = value
+for index, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
+    e[fields[index]] = value
 end
 local function number(field)
     return tonumber(e[field] or '0')
@@ -20,28 +20,28 @@ local function text(value)
     return string.format('%.0f', value)
 end
 
--- A value is stored, and its time is not over.
+-- There is a value, fresh or stale.
 local present = number('h') > now
 local fresh = present and number('s') > now
--- How long data versions outlive their value.
-local memory = 10000
+-- How long data versions are kept past their value, in ms.
+local version_retention = 10000
 
-local function entry(code)
-    return { code, redis.call('HGET', key, 'v'), e.g, text(math.max(number('s') - now, 0)), e.d }
+local function entry(status)
+    return { status, redis.call('HGET', key, 'v'), e.g, text(math.max(number('s') - now, 0)), e.d }
 end
 
 local function next_generation()
     return text(math.max(us, number('g') + 1))
 end
 
--- Lets the key go when nothing in it says anything any more.
-local function keep(...)
+-- Lets the key expire when the last of these times is over: nothing in it is needed any more.
+local function expire_after(...)
     redis.call('PEXPIREAT', key, text(math.max(...)))
 end
 
-local function end_lease(feed, name)
+local function end_lease(channel, name)
     redis.call('HDEL', key, 'lt', 'lu', 'w')
     if e.w then
-        redis.call('PUBLISH', feed, 'F ' .. name)
+        redis.call('PUBLISH', channel, 'F ' .. name)
     end
 end

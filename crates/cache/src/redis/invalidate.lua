@@ -1,15 +1,15 @@
--- Removes or expires the value and ends any lease.    ARGV  remove|expire, source, feed, name
+-- Removes or expires the value and ends any lease.    ARGV  remove|expire, source, channel, name
 local generation = next_generation()
-local kept = now + memory
-redis.call('HSET', key, 'g', generation, 'k', text(kept), 'u', text(kept))
+local kept_until = now + version_retention
+redis.call('HSET', key, 'g', generation, 'k', text(kept_until), 'u', text(kept_until))
 end_lease(ARGV[3], ARGV[4])
-local hard = 0
+local hard_expiry = 0
 if ARGV[1] == 'expire' and present then
     redis.call('HSET', key, 's', text(math.min(number('s'), now)))
-    hard = number('h')
+    hard_expiry = number('h')
 else
     redis.call('HDEL', key, 'v', 's', 'h', 'd')
 end
-keep(kept, hard)
+expire_after(kept_until, hard_expiry)
 redis.call('PUBLISH', ARGV[3], table.concat({ 'I', ARGV[2], generation, ARGV[4] }, ' '))
 return { generation }

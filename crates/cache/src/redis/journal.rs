@@ -1,4 +1,5 @@
-//! Writes that Redis was not told of: nothing is read of a key before Redis knows that it was written.
+//! Writes that Redis may not have been told of: a key in the journal is not read from Redis before it has been
+//! invalidated there.
 
 use std::{
     collections::HashMap,
@@ -7,102 +8,102 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// With more keys than this, all that is stored is given up instead.
-const MOST: usize = 10_000;
+/// With more keys than this, everything that is stored is invalidated instead.
+const MAX_KEYS: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     state: Mutex<State>,
-    filled: Notify,
+    appended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Keys, each with the number of the last write of it that failed.
+    /// Keys, each with the sequence number of its last failed write.
     keys: HashMap<String, u64>,
-    failed: u64,
-    /// How many writes had no place, and of how many of them it is known that all was given up since.
-    lost: u64,
-    given_up: u64,
+    last_sequence: u64,
+    /// How many writes found the journal full, and how many of them a new epoch has made up for.
+    overflowed: u64,
+    cleared: u64,
 }
 
-/// A write under way: dropped before [`Write::done`], it is in the journal.
-pub(super) struct Write<'a> {
+/// A write in progress: dropped before it is [confirmed](PendingWrite::confirm), its key is in the journal.
+pub(super) struct PendingWrite<'a> {
     journal: &'a Journal,
     key: Option<&'a str>,
 }
 
 impl Journal {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn write<'a>(&'a self, key: &'a str) -> Write<'a> {
-        Write { journal: self, key: Some(key) }
+    pub(super) fn begin_write<'a>(&'a self, key: &'a str) -> PendingWrite<'a> {
+        PendingWrite { journal: self, key: Some(key) }
     }
 
-    /// The number of the key's last failed write.
-    pub(super) fn failed(&self, key: &str) -> Option<u64> {
-        self.state().keys.get(key).copied()
+    /// The sequence number of the key's last failed write, if it is in the journal.
+    pub(super) fn sequence_of(&self, key: &str) -> Option<u64> {
+        self.lock().keys.get(key).copied()
     }
 
-    /// All keys with their numbers.
-    pub(super) fn all(&self) -> Vec<(String, u64)> {
-        self.state().keys.iter().map(|(key, number)| (key.clone(), *number)).collect()
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.lock().keys.keys().cloned().collect()
     }
 
     pub(super) fn len(&self) -> u64 {
-        let state = self.state();
-        state.keys.len() as u64 + state.lost.saturating_sub(state.given_up)
+        let state = self.lock();
+        state.keys.len() as u64 + state.overflowed.saturating_sub(state.cleared)
     }
 
-    /// Redis knows of the key's writes up to this one.
-    pub(super) fn told(&self, key: &str, number: u64) {
-        let mut state = self.state();
-        if state.keys.get(key).is_some_and(|last| *last <= number) {
+    /// Removes the key, which Redis has invalidated, unless another write has failed since this sequence number.
+    pub(super) fn remove(&self, key: &str, sequence: u64) {
+        let mut state = self.lock();
+        if state.keys.get(key).is_some_and(|last| *last <= sequence) {
             state.keys.remove(key);
         }
     }
 
-    /// How many writes had no place, if that is more than have been given up.
+    /// How many writes have found the journal full, if a new epoch has to make up for some.
     pub(super) fn overflow(&self) -> Option<u64> {
-        let state = self.state();
-        (state.lost > state.given_up).then_some(state.lost)
+        let state = self.lock();
+        (state.overflowed > state.cleared).then_some(state.overflowed)
     }
 
-    /// All that was stored when so many had been lost has been given up.
-    pub(super) fn given_up(&self, lost: u64) {
-        self.state().given_up = lost;
+    /// A new epoch was begun when so many writes had found the journal full.
+    pub(super) fn clear_overflow(&self, overflowed: u64) {
+        self.lock().cleared = overflowed;
     }
 
     /// Returns once there is something that Redis has to be told of.
-    pub(super) async fn filled(&self) {
-        while self.overflow().is_none() && self.state().keys.is_empty() {
-            self.filled.notified().await;
+    pub(super) async fn wait_until_pending(&self) {
+        while self.overflow().is_none() && self.lock().keys.is_empty() {
+            self.appended.notified().await;
         }
     }
 }
 
-impl Write<'_> {
-    pub(super) fn done(mut self) {
+impl PendingWrite<'_> {
+    /// Redis has answered the write.
+    pub(super) fn confirm(mut self) {
         self.key = None;
     }
 }
 
-impl Drop for Write<'_> {
+impl Drop for PendingWrite<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        let mut guard = self.journal.state();
+        let mut guard = self.journal.lock();
         let state = &mut *guard;
-        state.failed += 1;
-        if let Some(number) = state.keys.get_mut(key) {
-            *number = state.failed;
-        } else if state.keys.len() < MOST {
-            state.keys.insert(key.to_owned(), state.failed);
+        state.last_sequence += 1;
+        if let Some(sequence) = state.keys.get_mut(key) {
+            *sequence = state.last_sequence;
+        } else if state.keys.len() < MAX_KEYS {
+            state.keys.insert(key.to_owned(), state.last_sequence);
         } else {
-            state.lost += 1;
+            state.overflowed += 1;
         }
         drop(guard);
-        self.journal.filled.notify_one();
+        self.journal.appended.notify_one();
     }
 }

@@ -1,4 +1,5 @@
-//! What Redis has kept over an outage is not trusted at once: somebody may have written meanwhile and not told it yet.
+//! After an outage, values from before its end are not trusted for a while: another process may have written meanwhile
+//! and not yet told Redis.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,74 +8,73 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long others may take to tell Redis what they have written while it was away, from when we hear it again.
-const LAG: Duration = Duration::from_secs(3);
+/// How long other processes may take to replay their journals, from when this one is connected again.
+const REPLAY_TIME: Duration = Duration::from_secs(3);
 
-/// A server that is there is heard of within this time.
-const PROMPT: Duration = Duration::from_secs(1);
+/// To a server that is up, a new process connects within this time.
+const FIRST_CONNECTION: Duration = Duration::from_secs(1);
 
-/// Somebody else loads anew what Redis has kept over an outage.
+/// The value is not trusted, and somebody else is loading it anew.
 #[derive(Debug, thiserror::Error)]
-#[error("what redis kept is not trusted yet")]
+#[error("the value is from before an outage and not trusted yet")]
 pub(super) struct Quarantined;
 
 #[derive(Debug)]
 pub(super) struct Quarantine {
-    made: Instant,
+    created: Instant,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether Redis has been heard before.
-    heard: bool,
-    /// What is of an earlier generation is not trusted,
-    before: u64,
-    /// until then; or as long as it takes.
-    until: Option<Instant>,
+    connected_before: bool,
+    /// Values of an earlier generation are not trusted.
+    trusted_from: u64,
+    /// When they are trusted again; `None` during the outage.
+    ends: Option<Instant>,
 }
 
 impl Quarantine {
     pub(super) fn new() -> Self {
-        Self { made: Instant::now(), state: Mutex::default() }
+        Self { created: Instant::now(), state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Redis may be away from now on, which is `server` on its clock at most.
-    pub(super) fn begin(&self, server: u64) {
-        let mut state = self.state();
-        (state.before, state.until) = (server, None);
+    /// The connection was lost, when the server's clock showed `server_time` in us or less.
+    pub(super) fn on_disconnected(&self, server_time: u64) {
+        let mut state = self.lock();
+        (state.trusted_from, state.ends) = (server_time, None);
     }
 
-    /// Redis is heard again, and this is its time.
-    pub(super) fn end(&self, server: u64) {
-        let mut state = self.state();
-        if !state.heard && self.made.elapsed() > PROMPT {
-            // It was away when this process began: since when is not known.
-            state.before = server;
+    /// There is a connection, and the server's clock shows `server_time` in us.
+    pub(super) fn on_connected(&self, server_time: u64) {
+        let mut state = self.lock();
+        if !state.connected_before && self.created.elapsed() > FIRST_CONNECTION {
+            // It was down when this process began, and nobody here knows since when.
+            state.trusted_from = server_time;
         }
-        state.heard = true;
-        state.until = Some(Instant::now() + LAG);
+        state.connected_before = true;
+        state.ends = Some(Instant::now() + REPLAY_TIME);
     }
 
     /// Whether a value of this generation can be trusted.
     pub(super) fn trusts(&self, generation: u64) -> bool {
-        generation >= self.before()
+        generation >= self.trusted_from()
     }
 
-    pub(super) fn is_on(&self) -> bool {
-        self.before() > 0
+    pub(super) fn is_active(&self) -> bool {
+        self.trusted_from() > 0
     }
 
-    fn before(&self) -> u64 {
-        let mut state = self.state();
-        if state.until.is_some_and(|until| until <= Instant::now()) {
-            state.before = 0;
+    fn trusted_from(&self) -> u64 {
+        let mut state = self.lock();
+        if state.ends.is_some_and(|ends| ends <= Instant::now()) {
+            state.trusted_from = 0;
         }
-        state.before
+        state.trusted_from
     }
 }
 
@@ -87,24 +87,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_from_before_an_outage_is_not_trusted_for_a_while() {
         let quarantine = Quarantine::new();
-        quarantine.end(100);
-        assert!(quarantine.trusts(1) && !quarantine.is_on(), "heard at once");
-        quarantine.begin(200);
-        advance(LAG * 10).await;
-        assert!(quarantine.is_on() && !quarantine.trusts(199) && quarantine.trusts(200));
-        quarantine.end(300);
-        assert!(!quarantine.trusts(199), "the others may not have told it yet");
-        advance(LAG).await;
-        assert!(quarantine.trusts(199) && !quarantine.is_on());
+        quarantine.on_connected(100);
+        assert!(quarantine.trusts(1) && !quarantine.is_active(), "connected at once");
+        quarantine.on_disconnected(200);
+        advance(REPLAY_TIME * 10).await;
+        assert!(quarantine.is_active() && !quarantine.trusts(199) && quarantine.trusts(200));
+        quarantine.on_connected(300);
+        assert!(!quarantine.trusts(199), "the others may not have replayed their journals yet");
+        advance(REPLAY_TIME).await;
+        assert!(quarantine.trusts(199) && !quarantine.is_active());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn redis_may_have_been_away_when_this_process_began() {
+    async fn redis_may_have_been_down_when_this_process_began() {
         let quarantine = Quarantine::new();
-        advance(PROMPT * 2).await;
-        quarantine.end(100);
+        advance(FIRST_CONNECTION * 2).await;
+        quarantine.on_connected(100);
         assert!(!quarantine.trusts(99) && quarantine.trusts(100));
-        advance(LAG).await;
+        advance(REPLAY_TIME).await;
         assert!(quarantine.trusts(99));
     }
 }

@@ -1,5 +1,6 @@
 -- Stores what was loaded under the lease, or what was written.
--- ARGV  fill|put, token or source, value, data version or '', soft, hard, cost in ms, feed, name
+-- ARGV  fill|put, token or source, value, data version or '', soft and hard time to live and load time in ms,
+--       channel, name
 local put = ARGV[1] == 'put'
 local version = tonumber(ARGV[4])
 if put then
@@ -11,8 +12,8 @@ elseif e.lt ~= ARGV[2] or version and e.dv and version < number('dv') then
 end
 
 local generation = next_generation()
-local kept = now + memory
-redis.call('HSET', key, 'g', generation, 'k', text(kept))
+local kept_until = now + version_retention
+redis.call('HSET', key, 'g', generation, 'k', text(kept_until))
 if version then
     redis.call('HSET', key, 'dv', text(math.max(version, number('dv'))))
 end
@@ -22,15 +23,15 @@ if put then
     if number('u') > now then
         -- The data may be older than what was invalidated just before.
         redis.call('HDEL', key, 'v', 's', 'h', 'd')
-        keep(kept, number('u'))
+        expire_after(kept_until, number('u'))
         return { 'removed', generation }
     end
 end
-local hard = now + ARGV[6]
-local cost = put and e.d or ARGV[7]
-redis.call('HSET', key, 'v', ARGV[3], 's', text(now + ARGV[5]), 'h', text(hard), 'd', cost)
+local hard_expiry = now + ARGV[6]
+local load_time = put and e.d or ARGV[7]
+redis.call('HSET', key, 'v', ARGV[3], 's', text(now + ARGV[5]), 'h', text(hard_expiry), 'd', load_time)
 if version then
     redis.call('HDEL', key, 'u')
 end
-keep(kept, hard, version and 0 or number('u'))
+expire_after(kept_until, hard_expiry, version and 0 or number('u'))
 return { 'stored', generation }

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Broken, LEASE, LONG, Source, cache, fresh_key, version_of};
-use crate::{Ask, Cache, Found, Store, Token};
+use crate::{LeaseRequest, Cache, Lookup, Store, LeaseToken};
 
 async fn stampede(caches: &[Cache<String, String>], callers: usize) {
     let (source, key) = (Source::new(Duration::from_millis(100)), fresh_key());
@@ -47,14 +47,14 @@ async fn cancelled(source: &Source, cache: &Cache<String, String>, key: &str) {
     };
     tokio::select! {
         read = cache.get_or_load(&key, version_of, hangs) => unreachable!("{read:?}"),
-        () = async { source.asked().await; sleep(LEASE / 12).await } => {}
+        () = async { source.loading().await; sleep(LEASE / 12).await } => {}
     }
 }
 
 pub async fn cancelled_leader_is_replaced(store: Arc<dyn Store>) {
     let (cache, source, key) = (cache(&store), Source::new(Duration::ZERO), fresh_key());
     let followers = async {
-        source.asked().await;
+        source.loading().await;
         let mut all = JoinSet::new();
         for _ in 0..10 {
             let (cache, source, key) = (cache.clone(), Arc::clone(&source), key.clone());
@@ -78,9 +78,9 @@ pub async fn lone_cancelled_leader_leaves_no_lease(store: Arc<dyn Store>) {
 /// A node that got the lease and was killed: it can tell nobody.
 pub async fn dead_leader_holds_up_for_a_lease(store: Arc<dyn Store>) {
     let (cache, source, key) = (cache(&store), Source::new(Duration::ZERO), fresh_key());
-    let dead = Ask { token: Token::random(), lease: LEASE, early: false };
+    let dead = LeaseRequest { token: LeaseToken::random(), ttl: LEASE, refresh_early: false };
     let start = Instant::now();
-    assert_eq!(store.get_or_lease(&format!("suite:{key}"), &dead).await.unwrap(), Found::Load);
+    assert_eq!(store.get_or_lease(&format!("suite:{key}"), &dead).await.unwrap(), Lookup::Load);
     assert_eq!(source.read(&cache, &key).await, "1");
     assert!(start.elapsed() >= LEASE / 2, "the lease counts");
     assert!(start.elapsed() < LONG, "but not for ever");
@@ -96,7 +96,7 @@ pub async fn invalidated_flight_serves_no_newcomer(store: Arc<dyn Store>) {
             let (source, key) = (Source::new(LEASE / 4), fresh_key());
             let slow = source.read(&here, &key);
             let rest = async {
-                source.asked().await;
+                source.loading().await;
                 sleep(LEASE / 12).await;
                 let version = source.write();
                 if put {

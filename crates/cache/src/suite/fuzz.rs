@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::time::{sleep, timeout};
 
 use super::fresh_key;
-use crate::{Ask, BoxError, Cache, Entry, Fill, Found, Listener, Policy, Reach, Store, Token};
+use crate::{LeaseRequest, BoxError, Cache, Entry, Fill, Lookup, Listener, Policy, Invalidation, Store, LeaseToken};
 
 /// The size of one schedule.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ pub async fn no_schedule_leaves_stale_values(store: Arc<dyn Store>) {
         let schedule = Schedule { seed, actors: 6, steps: 30, pause: Duration::from_millis(3) };
         let ours = run(schedule, |pauses| {
             let slow = Arc::new(Slow { inner: Arc::clone(&store), pauses });
-            let brief = Policy { ttl: schedule.pause * 10, lease: schedule.pause * 20, ..Policy::default() };
+            let brief = Policy { ttl: schedule.pause * 10, lease_ttl: schedule.pause * 20, ..Policy::default() };
             let tags = |key: &String| vec![key.clone()];
             let node = || Cache::new("fuzz", Arc::clone(&slow) as Arc<dyn Store>, brief);
             // Every other schedule invalidates by tags.
@@ -261,7 +261,7 @@ impl<S: Subject> Run<S> {
     }
 }
 
-/// A store at the end of a slow and moody wire.
+/// A store on a slow network.
 #[derive(Debug)]
 struct Slow {
     inner: Arc<dyn Store>,
@@ -279,35 +279,35 @@ impl Slow {
 
 #[async_trait]
 impl Store for Slow {
-    fn near(&self, key: &str) -> Option<Entry> {
-        self.inner.near(key).filter(|_| self.pauses.pick(2) == 0)
+    fn get_local(&self, key: &str) -> Option<Entry> {
+        self.inner.get_local(key).filter(|_| self.pauses.pick(2) == 0)
     }
 
     async fn get(&self, key: &str) -> Result<Option<Entry>, BoxError> {
         self.slowly(self.inner.get(key)).await
     }
 
-    async fn get_or_lease(&self, key: &str, ask: &Ask) -> Result<Found, BoxError> {
-        self.slowly(self.inner.get_or_lease(key, ask)).await
+    async fn get_or_lease(&self, key: &str, request: &LeaseRequest) -> Result<Lookup, BoxError> {
+        self.slowly(self.inner.get_or_lease(key, request)).await
     }
 
-    async fn renew(&self, key: &str, token: Token, lease: Duration) -> Result<bool, BoxError> {
-        self.slowly(self.inner.renew(key, token, lease)).await
+    async fn renew(&self, key: &str, token: LeaseToken, ttl: Duration) -> Result<bool, BoxError> {
+        self.slowly(self.inner.renew(key, token, ttl)).await
     }
 
-    async fn fill(&self, key: &str, token: Token, fill: Fill) -> Result<bool, BoxError> {
+    async fn fill(&self, key: &str, token: LeaseToken, fill: Fill) -> Result<bool, BoxError> {
         self.slowly(self.inner.fill(key, token, fill)).await
     }
 
-    async fn extend(&self, key: &str, token: Token, soft: Duration) -> Result<bool, BoxError> {
-        self.slowly(self.inner.extend(key, token, soft)).await
+    async fn extend(&self, key: &str, token: LeaseToken, soft_ttl: Duration) -> Result<bool, BoxError> {
+        self.slowly(self.inner.extend(key, token, soft_ttl)).await
     }
 
-    fn abandon(&self, key: &str, token: Token) {
+    fn abandon(&self, key: &str, token: LeaseToken) {
         self.inner.abandon(key, token);
     }
 
-    async fn wait(&self, key: &str, holder: Token) {
+    async fn wait(&self, key: &str, holder: LeaseToken) {
         self.inner.wait(key, holder).await;
     }
 
@@ -315,11 +315,11 @@ impl Store for Slow {
         self.slowly(self.inner.put(key, fill, data_version)).await
     }
 
-    async fn invalidate(&self, key: &str, reach: Reach) -> Result<u64, BoxError> {
-        self.slowly(self.inner.invalidate(key, reach)).await
+    async fn invalidate(&self, key: &str, invalidation: Invalidation) -> Result<u64, BoxError> {
+        self.slowly(self.inner.invalidate(key, invalidation)).await
     }
 
-    fn listen(&self, listener: Weak<dyn Listener>) {
-        self.inner.listen(listener);
+    fn add_listener(&self, listener: Weak<dyn Listener>) {
+        self.inner.add_listener(listener);
     }
 }

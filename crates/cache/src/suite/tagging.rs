@@ -37,7 +37,7 @@ pub async fn tag_invalidates_its_keys_and_no_others(store: Arc<dyn Store>) {
 pub async fn tag_refuses_the_fill_and_newcomers(store: Arc<dyn Store>) {
     let (cache, source, key) = (tagged(&store), Source::new(Duration::from_millis(200)), fresh_key() + ".a");
     let (early, late) = tokio::join!(source.read(&cache, &key), async {
-        source.asked().await;
+        source.loading().await;
         source.write();
         cache.invalidate_tag(&group(&key)).await;
         source.read(&cache, &key).await
@@ -58,7 +58,7 @@ pub async fn tags_reach_the_other_node(store: Arc<dyn Store>) {
     let (here, there, key) = (tagged(&store), tagged(&store), fresh_key() + ".a");
     let source = Source::new(Duration::ZERO);
     assert_eq!((source.read(&here, &key).await, source.read(&there, &key).await), ("1".to_owned(), "1".to_owned()));
-    assert_eq!(source.loads(), 1, "both bear the same stamps");
+    assert_eq!(source.loads(), 1, "both know the same stamps");
     source.write();
     here.invalidate_tag(&group(&key)).await;
     assert_eq!(source.read(&there, &key).await, "2");

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Redis as Plain, Script};
+use ::redis::{Client, Script};
 use cache::{Cache, Policy, Redis};
 use futures::{StreamExt as _, stream};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
@@ -33,7 +33,7 @@ static DEL: LazyLock<Script> = LazyLock::new(|| Script::new("redis.call('DEL', K
 /// A node of ours, or one that gets, else loads and sets; and on a write sets or deletes.
 enum Node {
     Ours(Cache<u64, u64>),
-    Naive(Plain),
+    Naive(Client),
 }
 
 impl Node {
@@ -49,7 +49,7 @@ impl Node {
                     return Some(stored);
                 }
                 let loaded = load().await;
-                // What fails is left out, as it is in most programs.
+                // An error is ignored, as it is in most programs.
                 let _: Result<u64, _> = redis.eval(&SET, &[&key.to_string()], &[loaded.to_string().as_bytes()]).await;
                 Some(loaded)
             }
@@ -89,7 +89,7 @@ async fn schedule(nodes: &[Node], number: u64, seed: u64) -> AtomicU64 {
                 0..5 => {
                     let load = async || {
                         let version = row.load(Ordering::SeqCst);
-                        sleep(pause).await; // the slow reader that caches are afraid of
+                        sleep(pause).await; // the slow reader
                         version
                     };
                     if random.random_bool(0.1) {
@@ -136,14 +136,14 @@ async fn stale(nodes: &[Node], lines: &[Proxy], schedules: u64, seed: u64) -> Ve
         rows
     };
     let (rows, ()) = tokio::join!(running, lose(lines, seed, &over));
-    sleep(Duration::from_secs(4)).await; // until each node has been told, and has told
+    sleep(Duration::from_secs(4)).await; // until each node has replayed its journal and been notified
     let check = |(number, row): &(u64, AtomicU64)| {
         let (number, now) = (*number, row.load(Ordering::SeqCst));
         async move {
             let mut faults = Vec::new();
-            for (place, node) in nodes.iter().enumerate() {
+            for (index, node) in nodes.iter().enumerate() {
                 if let Some(known) = node.peek(number).await.filter(|known| *known != now) {
-                    faults.push(format!("key {number}: node {place} knows {known}, the database {now}"));
+                    faults.push(format!("key {number}: node {index} knows {known}, the database {now}"));
                 }
             }
             faults
@@ -166,13 +166,13 @@ async fn ten_thousand_schedules_over_three_nodes_leave_nothing_stale() {
         let line = Proxy::to(&address).await;
         let url = format!("redis://{}?prefix={prefix}", line.address());
         let policy = Policy {
-            lease: Duration::from_millis(100),
+            lease_ttl: Duration::from_millis(100),
             store_timeout: Duration::from_millis(300),
             ..Policy::default()
         };
         let store = Redis::open(&url, &tracker, &stop).unwrap();
         ours.push(Node::Ours(Cache::new("fuzz", Arc::new(store), policy)));
-        naive.push(Node::Naive(Plain::open(&format!("redis://{}", line.address())).unwrap()));
+        naive.push(Node::Naive(Client::open(&format!("redis://{}", line.address())).unwrap()));
         lines.push(line);
     }
     let started = Instant::now();

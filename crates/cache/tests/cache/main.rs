@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache::{Ask, BoxError, Cache, Entry, Fill, Found, Listener, LoadError, Memory, Policy, Reach, Store, Token};
+use cache::{LeaseRequest, BoxError, Cache, Entry, Fill, Lookup, Listener, LoadError, Memory, Policy, Invalidation, Store, LeaseToken};
 use tokio::time::{Instant, sleep};
 
 mod fuzz;
@@ -43,7 +43,7 @@ mod parallel {
 
 fn fill(bytes: usize) -> Fill {
     let long = Duration::from_mins(10);
-    Fill { value: Bytes::from(vec![0; bytes]), data_version: None, soft: long, hard: long, cost: Duration::ZERO }
+    Fill { value: Bytes::from(vec![0; bytes]), data_version: None, soft_ttl: long, hard_ttl: long, load_time: Duration::ZERO }
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +54,7 @@ async fn the_store_stays_within_its_bound() {
     }
     let mut kept = 0;
     for number in 0..10_000_u64 {
-        kept += usize::from(memory.near(&number.to_string()).is_some());
+        kept += usize::from(memory.get_local(&number.to_string()).is_some());
     }
     assert!((1..200).contains(&kept), "{kept} values are kept");
 }
@@ -68,7 +68,7 @@ async fn an_evicted_value_does_not_let_older_data_in() {
 
 #[tokio::test(start_paused = true)]
 async fn a_value_is_refreshed_early_by_one_while_it_serves_the_others() {
-    let policy = Policy { ttl: Duration::from_mins(1), early: 1.0, ..Policy::default() };
+    let policy = Policy { ttl: Duration::from_mins(1), early_refresh: 1.0, ..Policy::default() };
     let cache: Cache<u8, u64> = Cache::new("early", memory(), policy);
     let mut loads = 0;
     let start = Instant::now();
@@ -112,35 +112,35 @@ impl Store for Down {
         self.fail().await
     }
 
-    async fn get_or_lease(&self, _: &str, _: &Ask) -> Result<Found, BoxError> {
+    async fn get_or_lease(&self, _: &str, _: &LeaseRequest) -> Result<Lookup, BoxError> {
         self.fail().await
     }
 
-    async fn renew(&self, _: &str, _: Token, _: Duration) -> Result<bool, BoxError> {
+    async fn renew(&self, _: &str, _: LeaseToken, _: Duration) -> Result<bool, BoxError> {
         self.fail().await
     }
 
-    async fn fill(&self, _: &str, _: Token, _: Fill) -> Result<bool, BoxError> {
+    async fn fill(&self, _: &str, _: LeaseToken, _: Fill) -> Result<bool, BoxError> {
         self.fail().await
     }
 
-    async fn extend(&self, _: &str, _: Token, _: Duration) -> Result<bool, BoxError> {
+    async fn extend(&self, _: &str, _: LeaseToken, _: Duration) -> Result<bool, BoxError> {
         self.fail().await
     }
 
-    fn abandon(&self, _: &str, _: Token) {}
+    fn abandon(&self, _: &str, _: LeaseToken) {}
 
-    async fn wait(&self, _: &str, _: Token) {}
+    async fn wait(&self, _: &str, _: LeaseToken) {}
 
     async fn put(&self, _: &str, _: Fill, _: u64) -> Result<bool, BoxError> {
         self.fail().await
     }
 
-    async fn invalidate(&self, _: &str, _: Reach) -> Result<u64, BoxError> {
+    async fn invalidate(&self, _: &str, _: Invalidation) -> Result<u64, BoxError> {
         self.fail().await
     }
 
-    fn listen(&self, _: Weak<dyn Listener>) {}
+    fn add_listener(&self, _: Weak<dyn Listener>) {}
 }
 
 #[tokio::test(start_paused = true)]

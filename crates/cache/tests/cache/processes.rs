@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ::redis::{Redis as Plain, Script};
+use ::redis::{Client, Script};
 use cache::{Cache, Policy, Redis};
 use testkit::servers::{Redis as Server, RedisCluster};
 use tokio::{
@@ -32,11 +32,11 @@ async fn child() {
     let Ok(url) = std::env::var("WORKER_REDIS") else { return };
     let start: u64 = std::env::var("WORKER_START").unwrap().parse().unwrap();
     let store = Redis::open(&url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
-    // One loads: nobody is to lose patience with a busy machine meanwhile.
-    let patient = Duration::from_secs(30);
-    let policy = Policy { lease: patient, load_timeout: patient, store_timeout: patient, ..Policy::default() };
+    // One loads: nobody may time out on a busy machine meanwhile.
+    let long = Duration::from_secs(30);
+    let policy = Policy { lease_ttl: long, load_timeout: long, store_timeout: long, ..Policy::default() };
     let cache: Cache<u8, u64> = Cache::new("stampede", Arc::new(store), policy);
-    let plain = Plain::open(&url).unwrap();
+    let plain = Client::open(&url).unwrap();
     sleep(Duration::from_millis(start).saturating_sub(now())).await;
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
@@ -74,15 +74,15 @@ async fn stampede(url: &str) {
         .collect();
     for child in children {
         let output = child.wait_with_output().await.unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{said}");
-        let p99 = said.lines().find_map(|line| line.split_once("p99=")).unwrap().1;
+        let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{output_text}");
+        let p99 = output_text.lines().find_map(|line| line.split_once("p99=")).unwrap().1;
         let p99 = Duration::from_millis(p99.trim().parse().unwrap());
         println!("p99 of the wait: {p99:?}, of a load that takes {LOAD:?}");
         // Who waits for a lease to end waits for 30 s.
         assert!(p99 < LOAD * 10);
     }
-    let loads: u64 = Plain::open(url).unwrap().eval(&COUNT, &["stampede:loads"], &[b"0"]).await.unwrap();
+    let loads: u64 = Client::open(url).unwrap().eval(&COUNT, &["stampede:loads"], &[b"0"]).await.unwrap();
     assert_eq!(loads, 1);
 }
 

@@ -37,23 +37,23 @@ mod cluster {
 }
 
 fn cache(url: &str) -> Cache<u64, u64> {
-    Cache::new("test", open(url), Policy { early: 0.0, ..Policy::default() })
+    Cache::new("test", open(url), Policy { early_refresh: 0.0, ..Policy::default() })
 }
 
 async fn read(cache: &Cache<u64, u64>, value: u64) -> u64 {
     cache.get_or_load(&1, |version| *version, || async { Ok::<_, std::io::Error>(Some(value)) }).await.unwrap().unwrap()
 }
 
-/// Two processes: what one writes is soon not near at hand in the other any more.
+/// Two processes: what one writes soon leaves the local memory of the other.
 #[tokio::test]
 async fn a_write_here_is_read_there() {
     let Some(server) = RedisServer::shared().await else { return };
     let url = server.fresh();
     let (here, there) = (cache(&url), cache(&url));
-    sleep(Duration::from_millis(500)).await; // both hear
+    sleep(Duration::from_millis(500)).await; // both feeds are connected
     for version in 1..=20 {
         assert_eq!(read(&there, version).await, version);
-        assert_eq!(there.get(&1).await, Some(version), "near");
+        assert_eq!(there.get(&1).await, Some(version), "local");
         if version % 2 == 0 {
             here.invalidate(&1).await;
             testkit::eventually!(there.get(&1).await.is_none());
@@ -77,7 +77,7 @@ async fn writes_while_redis_is_away_count_when_it_is_back() {
     sleep(Duration::from_millis(1_200)).await; // on disk
     server.kill();
     here.put(&1, Some(&2), 2).await;
-    assert_eq!(read(&here, 2).await, 2, "not what was near");
+    assert_eq!(read(&here, 2).await, 2, "not the local value");
     server.restart().await;
     testkit::eventually!(read(&here, 2).await == 2 && read(&there, 2).await == 2);
     for _ in 0..50 {
@@ -86,16 +86,16 @@ async fn writes_while_redis_is_away_count_when_it_is_back() {
     }
 }
 
-/// The last that is known near at hand serves when neither Redis nor the loader answers.
+/// The last local value serves when neither Redis nor the loader answers.
 #[tokio::test]
 async fn the_last_known_value_serves_when_nobody_answers() {
     let Some(server) = RedisServer::alone().await else { return };
     let cache = cache(&server.fresh());
     assert_eq!(read(&cache, 1).await, 1);
-    sleep(Duration::from_secs(1)).await; // it hears of writes by now, and what was near before may have gone
+    sleep(Duration::from_secs(1)).await; // its feed is connected by now, which has cleared what was local before
     assert_eq!(read(&cache, 1).await, 1);
     server.kill();
-    sleep(Duration::from_secs(8)).await; // longer than what is near is trusted
+    sleep(Duration::from_secs(8)).await; // longer than local values are trusted
     let failed = || async { Err::<Option<u64>, _>(std::io::Error::other("down")) };
     assert_eq!(cache.get_or_load(&1, |version| *version, failed).await.unwrap(), Some(1));
     assert!(cache.get_or_load(&2, |version| *version, failed).await.is_err(), "of another nothing is known");
@@ -124,7 +124,7 @@ impl Row {
 /// Redis is away for ten seconds while 64 callers of two nodes read 40 keys, and somebody writes one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_fails_while_redis_is_away_under_load() {
-    const BOUND: Duration = Duration::from_secs(6); // what is near is trusted for 5 s
+    const BOUND: Duration = Duration::from_secs(6); // local values are trusted for 5 s
     let Some(server) = RedisServer::alone().await else { return };
     let url = server.fresh();
     let policy = Policy { bulkhead: 4, ..Policy::default() };

@@ -1,5 +1,5 @@
--- Gives up all that the owner has, and wakes the next.
--- KEYS  lock, line, others, waiters, gone    ARGV  owner
+-- Ends the owner's lease or wait, and wakes the next waiter.
+-- KEYS  lock, queue, unfair waiters, waiters, released owners    ARGV  owner
 local lock = redis.call('HMGET', KEYS[1], 'o', 'u')
 local held = lock[1] == ARGV[1]
 if held then
@@ -8,15 +8,15 @@ end
 local time = redis.call('TIME')
 local ms = math.floor((time[1] * 1000000 + time[2]) / 1000)
 if not held and not redis.call('HGET', KEYS[4], ARGV[1]) then
-    -- What it is to undo may be still to come.
+    -- The acquisition that it undoes may be still on its way.
     redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', ms)
     redis.call('ZADD', KEYS[5], ms + 10000, ARGV[1])
     redis.call('PEXPIRE', KEYS[5], 10000)
 end
--- Held by this owner, to the end.
-local was = held and lock[2] - ms > 0 and 1 or 0
+-- Held by this owner until now.
+local was_held = held and lock[2] - ms > 0 and 1 or 0
 if redis.call('EXISTS', KEYS[4]) == 0 then
-    return was
+    return was_held
 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
@@ -30,11 +30,11 @@ for key = 2, 3 do
         local until_ms, channel = string.match(redis.call('HGET', KEYS[4], first) or '0 ', '^(%d+) (.*)$')
         if tonumber(until_ms) > ms then
             redis.call('PUBLISH', channel, first)
-            return was
+            return was_held
         end
         redis.call('ZREM', KEYS[key], first)
         redis.call('HDEL', KEYS[4], first)
         first = redis.call('ZRANGE', KEYS[key], 0, 0)[1]
     end
 end
-return was
+return was_held

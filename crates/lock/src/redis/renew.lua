@@ -1,4 +1,4 @@
--- Starts the owner's lease anew.
+-- Lets the owner's lease last from now on.
 -- KEYS  lock    ARGV  owner, lease in ms
 local time = redis.call('TIME')
 local ms = math.floor((time[1] * 1000000 + time[2]) / 1000)

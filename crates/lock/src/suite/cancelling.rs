@@ -43,7 +43,7 @@ impl Backend for Halting {
 /// Locks whose lease never runs out in a test's time: what is left behind stays.
 fn lasting(backend: &Arc<dyn Backend>) -> (Locks, TaskTracker) {
     let (tracker, forever) = (TaskTracker::new(), Duration::from_hours(1));
-    let policy = Policy { ttl: forever, place: forever, ..Policy::default() };
+    let policy = Policy { ttl: forever, waiter_ttl: forever, ..Policy::default() };
     (Locks::new(Arc::new(Halting(Arc::clone(backend))), tracker.clone(), policy), tracker)
 }
 
@@ -80,8 +80,8 @@ pub async fn cancelled_acquisitions_leave_nothing(backend: Arc<dyn Backend>) {
         }
     }
     settle(&tracker).await;
-    let guard = locks.try_lock(&name).await.unwrap().expect("nobody holds it, nobody stands in line");
-    // The same with somebody inside, so that each leaves a place in line behind instead of a lease.
+    let guard = locks.try_lock(&name).await.unwrap().expect("nobody holds it, nobody is in the queue");
+    // The same with somebody inside, so that each would leave a waiter in the queue instead of a lease.
     for round in 0..LOOPS {
         let abandoned = abandoned_after(round % 9, locks.lock_fair(&name, LONG)).await;
         assert!(abandoned.is_none());

@@ -67,7 +67,7 @@ pub async fn renewal_outlasts_the_lease(backend: Arc<dyn Backend>) {
 }
 
 /// The whole holder stops for longer than its lease: its thread sleeps, so not even its renewal runs.
-pub async fn paused_holder_is_fenced_out_and_told(backend: Arc<dyn Backend>) {
+pub async fn paused_holder_is_fenced_out_and_notified(backend: Arc<dyn Backend>) {
     let (name, register) = (fresh_name(), Arc::new(Register::default()));
     let inside = Arc::new(AtomicBool::new(false));
     let paused = {
@@ -214,7 +214,7 @@ impl Backend for Cut {
     }
 }
 
-/// The holder is told by its own clock, before anybody else can get the lock.
+/// The holder learns of its loss from its own clock, before anybody else can get the lock.
 pub async fn unreachable_backend_ends_the_lease(backend: Arc<dyn Backend>) {
     let cut = Arc::new(Cut { inner: Arc::clone(&backend), cut: AtomicBool::new(false) });
     let name = fresh_name();
@@ -228,8 +228,8 @@ pub async fn unreachable_backend_ends_the_lease(backend: Arc<dyn Backend>) {
             (lease.check().is_err(), taken)
         }
     };
-    let ((), (told_before, taken)) = tokio::join!(guard.lost(), other);
-    assert!(told_before, "lost() comes before somebody else is let in");
+    let ((), (lost_before, taken)) = tokio::join!(guard.lost(), other);
+    assert!(lost_before, "lost() comes before somebody else is let in");
     assert!(taken.fence() > guard.fence());
     cut.cut.store(false, Ordering::SeqCst);
     assert!(guard.release().await.unwrap_err().is_lost());

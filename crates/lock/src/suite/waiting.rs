@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{LONG, TTL, fresh_name, locks, policy};
-use crate::{Backend, Locks, Owner, Policy, Request, Turn};
+use crate::{Backend, Locks, Owner, Policy, Request, Waiting};
 
 pub async fn wait_is_bounded(backend: Arc<dyn Backend>) {
     let (locks, name) = (locks(&backend), fresh_name());
@@ -30,7 +30,7 @@ pub async fn wait_is_bounded(backend: Arc<dyn Backend>) {
 /// A release is heard of: the poll that would help out is far too slow here.
 pub async fn waiter_is_woken(backend: Arc<dyn Backend>) {
     let slow = Duration::from_mins(1);
-    let policy = Policy { ttl: slow, place: slow * 3, poll: slow, ..policy() };
+    let policy = Policy { ttl: slow, waiter_ttl: slow * 3, poll_interval: slow, ..policy() };
     let locks = Locks::new(backend, TaskTracker::new(), policy);
     for fair in [false, true] {
         let name = fresh_name();
@@ -69,7 +69,7 @@ pub async fn fair_waiters_come_in_order(backend: Arc<dyn Backend>) {
 pub async fn dead_waiter_is_passed_over(backend: Arc<dyn Backend>) {
     let (locks, name) = (locks(&backend), fresh_name());
     let guard = locks.lock(&name, LONG).await.unwrap();
-    let dead = Request { name: &name, owner: Owner::random(), ttl: TTL, place: TTL, turn: Turn::Queued };
+    let dead = Request { name: &name, owner: Owner::random(), ttl: TTL, waiter_ttl: TTL, waiting: Waiting::Fair };
     backend.acquire(&dead).await.unwrap();
     let next = {
         let (locks, name) = (locks.clone(), name.clone());
@@ -80,5 +80,5 @@ pub async fn dead_waiter_is_passed_over(backend: Arc<dyn Backend>) {
         guard.release().await.unwrap();
     };
     let (next, ()) = tokio::join!(next, release);
-    next.expect("the dead waiter's place runs out");
+    next.expect("the dead waiter expires");
 }

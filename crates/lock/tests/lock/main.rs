@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lock::{Acquired, Backend, BoxError, Error, Locks, Memory, Owner, Policy, Request, Turn};
+use lock::{Acquired, Backend, BoxError, Error, Locks, Memory, Owner, Policy, Request, Waiting};
 use tokio::time::{Instant, advance};
 use tokio_util::task::TaskTracker;
 
@@ -53,8 +53,8 @@ async fn leases_that_ran_out_are_forgotten() {
             name: &number.to_string(),
             owner: Owner::random(),
             ttl: Duration::from_secs(1),
-            place: Duration::from_secs(1),
-            turn: Turn::Once,
+            waiter_ttl: Duration::from_secs(1),
+            waiting: Waiting::No,
         };
         memory.acquire(&request).await.unwrap();
         advance(Duration::from_millis(10)).await;
@@ -92,8 +92,8 @@ async fn lost_comes_a_hundredth_before_the_lease_ends() {
     let asked = Instant::now();
     let guard = locks.lock("one", Duration::ZERO).await.unwrap();
     guard.lost().await;
-    let told = asked.elapsed();
-    assert!(told >= Duration::from_millis(9_890) && told < Duration::from_millis(9_900), "{told:?}");
+    let after = asked.elapsed();
+    assert!(after >= Duration::from_millis(9_890) && after < Duration::from_millis(9_900), "{after:?}");
     assert!(matches!(guard.check(), Err(Error::Lost { .. })));
     assert!(locks.try_lock("one").await.unwrap().is_none(), "the backend's lease still stands");
 }

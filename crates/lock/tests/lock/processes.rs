@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Redis as Plain, Script};
-use lock::{Error, Fenced, Locks, Policy, Redis};
+use ::redis::{Client, Script};
+use lock::{Error, FencedValues, Locks, Policy, Redis};
 use testkit::servers::{Redis as Server, RedisCluster};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -33,7 +33,7 @@ static DEL: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('
 
 fn locks(url: &str) -> Locks {
     let backend = Redis::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
-    let policy = Policy { ttl: TTL, place: TTL, ..Policy::default() };
+    let policy = Policy { ttl: TTL, waiter_ttl: TTL, ..Policy::default() };
     Locks::new(Arc::new(backend), TaskTracker::new(), policy)
 }
 
@@ -41,16 +41,16 @@ fn locks(url: &str) -> Locks {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     let Ok(url) = std::env::var("WORKER_REDIS") else { return };
-    let plain = Plain::open(&url).unwrap();
+    let plain = Client::open(&url).unwrap();
     match std::env::var("WORKER_ROLE").unwrap().as_str() {
         "count" => count(&locks(&url), &plain).await,
-        "pause" => pause(&locks(&url), &Fenced::open(&url).unwrap()).await,
+        "pause" => pause(&locks(&url), &FencedValues::open(&url).unwrap()).await,
         _ => pause_naively(&plain).await,
     }
 }
 
 /// Counts up under the lock, in two steps that nothing but the lock makes one.
-async fn count(locks: &Locks, plain: &Plain) {
+async fn count(locks: &Locks, plain: &Client) {
     for _ in 0..SECTIONS {
         let section = async |lease: lock::Lease| {
             let count: u64 = plain.eval(&GET, &["count"], &[]).await.unwrap();
@@ -62,7 +62,7 @@ async fn count(locks: &Locks, plain: &Plain) {
 }
 
 /// Says that it is inside, is stopped from outside, and writes as soon as it goes on.
-async fn pause(locks: &Locks, register: &Fenced) {
+async fn pause(locks: &Locks, register: &FencedValues) {
     let guard = locks.lock("register", TTL).await.unwrap();
     println!("\ninside");
     sleep(TTL / 2).await; // and is stopped
@@ -73,7 +73,7 @@ async fn pause(locks: &Locks, register: &Fenced) {
     println!("\nwritten={written} lost={}", guard.check().is_err());
 }
 
-async fn pause_naively(plain: &Plain) {
+async fn pause_naively(plain: &Client) {
     let ttl = TTL.as_millis().to_string();
     let taken: bool = plain.eval(&NAIVE, &["naive:lock"], &[ttl.as_bytes()]).await.unwrap();
     assert!(taken);
@@ -114,7 +114,7 @@ async fn ten_thousand_sections(url: &str) {
         let output = child.wait_with_output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
-    let plain = Plain::open(url).unwrap();
+    let plain = Client::open(url).unwrap();
     let count: u64 = plain.eval(&GET, &["count"], &[]).await.unwrap();
     assert_eq!(count, 3 * SECTIONS, "no two were inside at once");
     let fences: Vec<i64> = plain.eval(&ALL, &["fences"], &[]).await.unwrap();
@@ -149,11 +149,11 @@ async fn stop_and_go_on(url: &str, role: &str, meanwhile: impl Future<Output = (
 }
 
 #[tokio::test]
-async fn a_stopped_process_is_fenced_out_and_told_where_a_naive_lock_lets_it_write() {
+async fn a_stopped_process_is_fenced_out_where_a_naive_lock_lets_it_write() {
     let Some(server) = Server::shared().await else { return };
     let url = server.fresh();
-    let plain = Plain::open(&url).unwrap();
-    let (locks, register, writer) = (locks(&url), Fenced::open(&url).unwrap(), plain.clone());
+    let plain = Client::open(&url).unwrap();
+    let (locks, register, writer) = (locks(&url), FencedValues::open(&url).unwrap(), plain.clone());
     let fenced = stop_and_go_on(&url, "pause", async {
         let guard = locks.lock("register", TTL).await.expect("its lease has run out");
         register.write(&guard.lease(), "value", b"live").await.unwrap();

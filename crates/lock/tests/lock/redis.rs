@@ -10,7 +10,7 @@ fn open(url: &str) -> Arc<dyn Backend> {
     Arc::new(Redis::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap())
 }
 
-/// With connections that this runtime has opened: those of the runtime that one case freezes would freeze with it.
+/// With connections that this runtime has opened: those of a runtime that a case freezes would freeze with it.
 async fn warm(url: &str) -> Arc<dyn Backend> {
     let backend = open(url);
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -39,17 +39,17 @@ mod cluster {
     } }
 }
 
-/// A second process knows nothing of the first but what Redis tells.
+/// A second process knows nothing of the first but what Redis publishes.
 #[tokio::test]
 async fn a_release_wakes_a_waiter_in_another_process() {
     let Some(server) = RedisServer::shared().await else { return };
     let url = server.fresh();
     let (here, there) = (locks(&url), locks(&url));
-    let policy = Policy { poll: Duration::from_secs(20), place: Duration::from_mins(2), ..Policy::default() };
+    let policy = Policy { poll_interval: Duration::from_secs(20), waiter_ttl: Duration::from_mins(2), ..Policy::default() };
     let waiting = Locks::new(open(&url), TaskTracker::new(), policy);
-    // Its feed is whole once it has been woken.
+    // Its feed is connected once it has been woken.
     let guard = here.lock("one", Duration::ZERO).await.unwrap();
-    let patient = async {
+    let waiter = async {
         let started = tokio::time::Instant::now();
         let guard = waiting.lock("one", Duration::from_secs(30)).await.unwrap();
         (started.elapsed(), guard)
@@ -59,7 +59,7 @@ async fn a_release_wakes_a_waiter_in_another_process() {
         assert!(matches!(there.lock("one", Duration::ZERO).await, Err(Error::Busy { .. })));
         guard.release().await.unwrap();
     };
-    let ((waited, guard), ()) = tokio::join!(patient, releasing);
+    let ((waited, guard), ()) = tokio::join!(waiter, releasing);
     assert!(waited < Duration::from_secs(4), "woken, not by the timer: {waited:?}");
     guard.release().await.unwrap();
 }
@@ -72,7 +72,7 @@ async fn fences_rise_after_everything_is_lost() {
     server.flush();
     let second = locks.lock("one", Duration::ZERO).await.unwrap();
     assert!(second.fence() > first.fence());
-    assert!(matches!(first.release().await, Err(Error::Lost { .. })), "and the first is told");
+    assert!(matches!(first.release().await, Err(Error::Lost { .. })), "and the first learns of it");
     second.check().unwrap();
 }
 

@@ -1,4 +1,4 @@
--- Begins a new epoch, in which nothing is stored yet.    KEYS  epoch    ARGV  feed
+-- Begins a new epoch, in which nothing is stored yet.    KEYS  epoch    ARGV  channel
 local time = redis.call('TIME')
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
 local epoch = string.format('%.0f', math.max(time[1] * 1000000 + time[2], last + 1))

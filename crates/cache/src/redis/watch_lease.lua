@@ -1,4 +1,4 @@
--- Whether the token has the lease, of whose end word is wanted.    ARGV  token
+-- Whether the token has the lease, whose end is to be published then.    ARGV  token
 if e.lt ~= ARGV[1] or number('lu') <= now then
     return { '0' }
 end

@@ -1,0 +1,326 @@
+//! What the calls of a store have in common: scripts, and the state that a process has once.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ::redis::{Client, Script};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    breaker::Breaker,
+    journal::Journal,
+    local::{Local, PendingRead},
+    metrics::{Metrics, observe},
+    quarantine::Quarantine,
+    reply::Reply,
+    server_clock::ServerClock,
+};
+use crate::{
+    error::BoxError,
+    store::{Entry, Fill, Invalidation, LeaseToken, Listener},
+};
+
+macro_rules! script {
+    ($name:ident, $($file:literal),+) => {
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!($file)),+)));
+    };
+    ($name:ident: $file:literal) => {
+        script!($name, "common.lua", $file);
+    };
+}
+script!(GET_OR_LEASE, "return_if_fresh.lua", "common.lua", "get_or_lease.lua");
+script!(GET, "return_if_fresh.lua", "return_none.lua");
+script!(RENEW: "renew.lua");
+script!(STORE: "store.lua");
+script!(EXTEND: "extend.lua");
+script!(ABANDON: "abandon.lua");
+script!(WATCH_LEASE: "watch_lease.lua");
+script!(INVALIDATE: "invalidate.lua");
+script!(BEGIN_EPOCH, "begin_epoch.lua");
+script!(READ_CLOCK, "read_clock.lua");
+
+pub(super) struct Inner {
+    pub(super) client: Client,
+    /// Tells this process' own messages from the others'.
+    pub(super) source: String,
+    pub(super) channel: String,
+    pub(super) local: Local,
+    pub(super) breaker: Breaker,
+    pub(super) journal: Journal,
+    pub(super) quarantine: Quarantine,
+    pub(super) metrics: Metrics,
+    pub(super) clock: ServerClock,
+    /// How many connections the feed has had.
+    connections: AtomicU64,
+    /// The feed's connection, as long as local values are not trusted on it yet.
+    resync_for: Mutex<Option<u64>>,
+    waiters: Mutex<HashMap<String, Weak<Notify>>>,
+    listeners: Mutex<Vec<Weak<dyn Listener>>>,
+    tracker: TaskTracker,
+    weak: Weak<Self>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn millis(time: Duration) -> String {
+    time.as_millis().max(1).to_string()
+}
+
+type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u64>);
+
+/// What a plain read, without a script, says of a value.
+pub(super) enum PlainRead {
+    /// It is fresh, however little is known of the server's clock.
+    Fresh(Entry),
+    /// There is none.
+    Missing,
+    /// Only the server's own clock can tell.
+    Unsure,
+}
+
+impl Inner {
+    pub(super) fn new(client: Client, tracker: &TaskTracker) -> Arc<Self> {
+        let inner = Arc::new_cyclic(|weak| Self {
+            source: LeaseToken::random().to_string(),
+            channel: format!("{}:cache:feed", client.prefix()),
+            local: Local::new(),
+            breaker: Breaker::default(),
+            journal: Journal::default(),
+            quarantine: Quarantine::new(),
+            metrics: Metrics::new(),
+            clock: ServerClock::default(),
+            connections: AtomicU64::default(),
+            resync_for: Mutex::default(),
+            waiters: Mutex::default(),
+            listeners: Mutex::default(),
+            tracker: tracker.clone(),
+            weak: Weak::clone(weak),
+            client,
+        });
+        inner.gauge("cache.breaker.state", "1 while the circuit breaker of Redis is open.", |inner| {
+            u64::from(inner.breaker.is_open())
+        });
+        inner.gauge("cache.quarantine", "1 while values from before an outage are not trusted.", |inner| {
+            u64::from(inner.quarantine.is_active())
+        });
+        inner.gauge("cache.journal", "Writes that Redis does not know of yet.", |inner| inner.journal.len());
+        inner
+    }
+
+    fn gauge(&self, name: &'static str, description: &'static str, read: fn(&Self) -> u64) {
+        let weak = Weak::clone(&self.weak);
+        observe(name, description, move || weak.upgrade().map(|inner| read(&inner)));
+    }
+
+    fn stored_key(&self, key: &str) -> String {
+        format!("{{{}:cache:{}:{key}}}", self.client.prefix(), self.local.epoch())
+    }
+
+    fn epoch_key(&self) -> String {
+        format!("{}:cache:epoch", self.client.prefix())
+    }
+
+    /// Reads a value without a script, which costs Redis half as much.
+    pub(super) async fn read_plain(&self, key: &str) -> Result<PlainRead, BoxError> {
+        let Some(now) = self.clock.upper_bound() else { return Ok(PlainRead::Unsure) };
+        let call = self.breaker.call()?;
+        let read = self.client.hash(&self.stored_key(key), &["v", "s", "g", "d"]).await;
+        let fields: Fields = call.end(read)?;
+        let (Some(value), Some(soft_expiry), Some(generation), Some(load_time)) = fields else {
+            return Ok(PlainRead::Missing);
+        };
+        let fresh_for = Duration::from_millis(soft_expiry.saturating_sub(now / 1000));
+        if fresh_for.is_zero() {
+            return Ok(PlainRead::Unsure);
+        }
+        let load_time = Duration::from_millis(load_time);
+        Ok(PlainRead::Fresh(Entry { value: value.into(), generation, fresh_for, load_time }))
+    }
+
+    /// Runs a script on the key, unless the breaker is open.
+    pub(super) async fn run(&self, script: &Script, key: &str, args: &[&[u8]]) -> Result<Reply, BoxError> {
+        let call = self.breaker.call()?;
+        let reply = self.client.eval(script, &[&self.stored_key(key)], args).await;
+        Ok(Reply(call.end(reply)?))
+    }
+
+    /// Tells Redis of the writes of this key that it does not know of yet.
+    pub(super) async fn replay_journal_of(&self, key: &str) -> Result<(), BoxError> {
+        if self.journal.overflow().is_some() {
+            self.begin_epoch().await?;
+        }
+        if let Some(sequence) = self.journal.sequence_of(key) {
+            self.invalidate(key, Invalidation::Remove).await?;
+            self.journal.remove(key, sequence);
+        }
+        Ok(())
+    }
+
+    /// Tells Redis of all writes that it does not know of yet.
+    pub(super) async fn replay_journal(&self) -> Result<(), BoxError> {
+        for key in self.journal.keys() {
+            self.replay_journal_of(&key).await?;
+        }
+        // An overflow alone leaves no keys.
+        self.replay_journal_of("").await
+    }
+
+    /// Invalidates everything that is stored: keys of another epoch are not read any more, and expire.
+    async fn begin_epoch(&self) -> Result<(), BoxError> {
+        let overflow = self.journal.overflow().unwrap_or_default();
+        let key = self.epoch_key();
+        let epoch: u64 = self.client.eval(&BEGIN_EPOCH, &[&key], &[self.channel.as_bytes()]).await?;
+        self.local.begin_epoch(epoch);
+        self.journal.clear_overflow(overflow);
+        Ok(())
+    }
+
+    pub(super) async fn invalidate(&self, key: &str, invalidation: Invalidation) -> Result<u64, BoxError> {
+        let how: &[u8] = match invalidation {
+            Invalidation::Remove => b"remove",
+            Invalidation::Expire => b"expire",
+        };
+        let args = [how, self.source.as_bytes(), self.channel.as_bytes(), key.as_bytes()];
+        self.run(&INVALIDATE, key, &args).await?.number(0)
+    }
+
+    /// What `fill` and `put` have in common: `writer` is the lease's token, or the source of the put.
+    pub(super) async fn store(
+        &self,
+        key: &str,
+        (how, writer): (&[u8], &str),
+        fill: &Fill,
+        data_version: Option<u64>,
+    ) -> Result<Reply, BoxError> {
+        let version = data_version.map(|version| version.to_string()).unwrap_or_default();
+        let (soft_ttl, hard_ttl, load_time) = (millis(fill.soft_ttl), millis(fill.hard_ttl), millis(fill.load_time));
+        let args = [
+            how,
+            writer.as_bytes(),
+            &fill.value,
+            version.as_bytes(),
+            soft_ttl.as_bytes(),
+            hard_ttl.as_bytes(),
+            load_time.as_bytes(),
+            self.channel.as_bytes(),
+            key.as_bytes(),
+        ];
+        self.run(&STORE, key, &args).await
+    }
+
+    /// Stores locally what Redis has just stored.
+    pub(super) fn store_local(&self, key: &str, read: PendingRead, fill: Fill, generation: u64) {
+        let entry = Entry { value: fill.value, generation, fresh_for: fill.soft_ttl, load_time: fill.load_time };
+        self.local.store(key, read, &entry);
+    }
+
+    pub(super) fn wake_waiters(&self, key: &str) {
+        if let Some(waiter) = lock(&self.waiters).get(key).and_then(Weak::upgrade) {
+            waiter.notify_waiters();
+        }
+    }
+
+    pub(super) fn wake_all_waiters(&self) {
+        lock(&self.waiters).values().filter_map(Weak::upgrade).for_each(|waiter| waiter.notify_waiters());
+    }
+
+    /// Makes or finds what is notified when something happens to the key; kept while somebody waits.
+    pub(super) fn waiter(&self, key: &str) -> Arc<Notify> {
+        let mut waiters = lock(&self.waiters);
+        if let Some(waiter) = waiters.get(key).and_then(Weak::upgrade) {
+            return waiter;
+        }
+        waiters.retain(|_, waiter| waiter.strong_count() > 0);
+        let waiter = Arc::<Notify>::default();
+        waiters.insert(key.to_owned(), Arc::downgrade(&waiter));
+        waiter
+    }
+
+    /// Notifies this process of its own write; the script has notified the others.
+    pub(super) fn notify_own(&self, key: &str, generation: u64) {
+        self.metrics.sent();
+        self.notify(key, generation);
+    }
+
+    /// Notifies this process of a write.
+    pub(super) fn notify(&self, key: &str, generation: u64) {
+        self.local.on_write(key, generation);
+        self.wake_waiters(key);
+        self.for_each_listener(|listener| listener.on_invalidated(key, generation));
+    }
+
+    pub(super) fn add_listener(&self, listener: Weak<dyn Listener>) {
+        lock(&self.listeners).push(listener);
+    }
+
+    pub(super) fn for_each_listener(&self, call: impl Fn(&dyn Listener)) {
+        lock(&self.listeners).retain(|listener| {
+            let listener = listener.upgrade();
+            if let Some(listener) = &listener {
+                call(&**listener);
+            }
+            listener.is_some()
+        });
+    }
+
+    /// From now on each write is notified of; those before may have been missed.
+    pub(super) fn feed_connected(&self) {
+        *lock(&self.resync_for) = Some(self.connections.fetch_add(1, Ordering::Relaxed));
+        let Some(inner) = self.weak.upgrade() else { return };
+        self.spawn(async move {
+            // Until then local values are trusted as little as during the outage; `maintain` tries again.
+            if let Err(error) = inner.resync().await {
+                tracing::debug!(error, "cache epoch not known yet");
+            }
+        });
+    }
+
+    /// From now on notifications may be missed.
+    pub(super) fn feed_disconnected(&self) {
+        let mut resync_for = lock(&self.resync_for);
+        *resync_for = None;
+        self.local.disconnected();
+        if let Some(server_time) = self.clock.upper_bound() {
+            self.quarantine.on_disconnected(server_time);
+        }
+    }
+
+    /// Learns the epoch, whose beginning may have been missed, and trusts local values from then on.
+    pub(super) async fn resync(&self) -> Result<(), BoxError> {
+        let Some(connection) = *lock(&self.resync_for) else { return Ok(()) };
+        let now = self.read_clock().await?;
+        let mut resync_for = lock(&self.resync_for);
+        // The feed may have been disconnected meanwhile, which a late answer must not undo.
+        if *resync_for == Some(connection) {
+            *resync_for = None;
+            self.quarantine.on_connected(now);
+            self.local.connected();
+        }
+        Ok(())
+    }
+
+    /// Reads the server's clock, in us, and the epoch with it.
+    pub(super) async fn read_clock(&self) -> Result<u64, BoxError> {
+        let (key, asked_at) = (self.epoch_key(), Instant::now());
+        let (epoch, now) = self.client.eval(&READ_CLOCK, &[&key], &[]).await?;
+        self.clock.set(now, asked_at);
+        self.local.begin_epoch(epoch);
+        Ok(now)
+    }
+
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Without a runtime leases expire by themselves, and the journal is replayed when its keys are read.
+        if let Ok(runtime) = Handle::try_current() {
+            let _detached = self.tracker.spawn_on(work, &runtime);
+        }
+    }
+}
