@@ -63,10 +63,10 @@ bench-messaging: ## Measure events from outbox to applied, beside raw JetStream 
 	$(CARGO) run --locked --release -p trireme-backends --example bench
 
 bench-cache: ## Measure the cache beside moka and a raw pooled GET (Redis installed)
-	$(CARGO) run --locked --release -p trireme-cache --example bench
+	$(CARGO) run --locked --release -p trireme-redis --example bench_cache
 
 bench-lock: ## Measure the lock beside its two raw round trips (Redis installed)
-	$(CARGO) run --locked --release -p trireme-lock --example bench
+	$(CARGO) run --locked --release -p trireme-redis --example bench_lock
 
 lint: ## Formatting, clippy and the dependency rules
 	$(CARGO) fmt --all --check

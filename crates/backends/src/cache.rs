@@ -38,5 +38,5 @@ fn memory(url: &str, _: &TaskTracker, _: &CancellationToken) -> Result<Arc<dyn S
 
 #[cfg(feature = "redis")]
 fn redis(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Arc<dyn Store>, Error> {
-    Ok(Arc::new(::cache::Redis::open(url, tracker, stop).map_err(Error::open)?))
+    Ok(Arc::new(::redis::CacheStore::open(url, tracker, stop).map_err(Error::open)?))
 }

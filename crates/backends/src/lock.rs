@@ -38,5 +38,5 @@ fn memory(url: &str, _: &TaskTracker, _: &CancellationToken) -> Result<Arc<dyn B
 
 #[cfg(feature = "redis")]
 fn redis(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Arc<dyn Backend>, Error> {
-    Ok(Arc::new(::lock::Redis::open(url, tracker, stop).map_err(Error::open)?))
+    Ok(Arc::new(::redis::LockBackend::open(url, tracker, stop).map_err(Error::open)?))
 }

@@ -5,15 +5,6 @@ use std::{fmt, sync::Arc, time::Duration};
 /// Any cause, as a store reports it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A store could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// `cache.url` cannot be read. The text holds no password.
-    #[error("the cache's address")]
-    Address(#[source] BoxError),
-}
-
 /// A value was neither cached nor loaded.
 #[derive(Debug)]
 pub enum LoadError<E> {

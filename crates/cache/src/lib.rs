@@ -4,8 +4,7 @@
 //! # Where things are
 //!
 //! [`Cache`] is what use cases have; it shares one load among all who want the same value at the same time.
-//! [`Store`] is the port behind it, with leases and generations; [`Memory`] is its adapter for one process,
-//! [`Redis`] the one for many.
+//! [`Store`] is the port behind it, with leases and generations; [`Memory`] is its adapter for one process.
 
 mod cache;
 mod codec;
@@ -15,7 +14,6 @@ mod load;
 mod memory;
 mod metrics;
 mod policy;
-mod redis;
 mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -23,9 +21,8 @@ mod tags;
 mod typed_store;
 mod values;
 
-pub use self::redis::Redis;
 pub use cache::Cache;
-pub use error::{BoxError, Error, LoadError};
+pub use error::{BoxError, LoadError};
 pub use memory::Memory;
 pub use policy::Policy;
 pub use store::{Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Store};

@@ -21,7 +21,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::{Cache, Policy, Store, LeaseToken};
+use crate::{Cache, LeaseToken, Policy, Store};
 
 /// The cases of a store's contract, for `testkit::suite!`.
 #[macro_export]

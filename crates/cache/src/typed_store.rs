@@ -1,6 +1,6 @@
 //! A store as one cache uses it: values of one type, each call under a limit, failures counted and never passed on.
 
-use std::{error::Error as _, marker::PhantomData, sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;

@@ -126,7 +126,8 @@ impl Locks {
             }
             waiter.get_or_insert_with(|| self.0.metrics.waiter());
             // In time to stay in the queue, and to find out about a holder that died and notifies nobody.
-            let pause = retry_after.min(poll_interval).min(waiter_ttl / 3) + Duration::from_millis(rand::random_range(1..=5));
+            let pause =
+                retry_after.min(poll_interval).min(waiter_ttl / 3) + Duration::from_millis(rand::random_range(1..=5));
             let _ = timeout(pause.min(left), self.0.backend.wait(name, request.owner)).await;
         }
     }

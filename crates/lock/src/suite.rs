@@ -45,7 +45,12 @@ const TTL: Duration = Duration::from_millis(600);
 const LONG: Duration = Duration::from_secs(30);
 
 fn policy() -> Policy {
-    Policy { ttl: TTL, waiter_ttl: TTL, poll_interval: Duration::from_millis(100), call_timeout: Duration::from_secs(1) }
+    Policy {
+        ttl: TTL,
+        waiter_ttl: TTL,
+        poll_interval: Duration::from_millis(100),
+        call_timeout: Duration::from_secs(1),
+    }
 }
 
 fn locks(backend: &Arc<dyn Backend>) -> Locks {

@@ -28,7 +28,8 @@ impl std::fmt::Debug for Config {
 
 impl Config {
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
-        let malformed = || Error::InvalidUrl("write redis://HOST:6379 or redis+cluster://HOST:6379,HOST:6379".to_owned());
+        let malformed =
+            || Error::InvalidUrl("write redis://HOST:6379 or redis+cluster://HOST:6379,HOST:6379".to_owned());
         let (scheme, rest) = url.split_once("://").ok_or_else(malformed)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (user_info, rest) = rest.rsplit_once('@').map_or((None, rest), |(user_info, rest)| (Some(user_info), rest));

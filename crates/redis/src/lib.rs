@@ -1,13 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod cache;
 mod config;
 mod feed;
+mod lock;
 mod pool;
 mod script;
 
 use std::sync::Arc;
 
+pub use self::{
+    cache::CacheStore,
+    lock::{LockBackend, fenced::FencedValues},
+};
 pub use feed::{Disconnected, Feed, Subscriber};
 pub use redis_rs::{FromRedisValue, Value};
 pub use script::Script;
@@ -41,11 +47,6 @@ struct Inner {
 }
 
 impl Client {
-    /// Whether a URL with this scheme is one for Redis.
-    pub fn handles_scheme(scheme: &str) -> bool {
-        matches!(scheme, "redis" | "rediss" | "redis+cluster" | "rediss+cluster")
-    }
-
     /// Reads the URL and connects to nothing yet.
     ///
     /// # Errors

@@ -73,9 +73,8 @@ impl Pool {
             Manager::Cluster(Box::new(client))
         } else {
             let [server] = &config.servers[..] else { return Err(Error::InvalidUrl("one server".to_owned())) };
-            let connection = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(TIMEOUT))
-                .set_response_timeout(Some(TIMEOUT));
+            let connection =
+                AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT)).set_response_timeout(Some(TIMEOUT));
             Manager::Single(Box::new(SingleManager::new_with_config(server.clone(), connection)?))
         };
         let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: None };

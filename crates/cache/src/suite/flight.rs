@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Broken, LEASE, LONG, Source, cache, fresh_key, version_of};
-use crate::{LeaseRequest, Cache, Lookup, Store, LeaseToken};
+use crate::{Cache, LeaseRequest, LeaseToken, Lookup, Store};
 
 async fn stampede(caches: &[Cache<String, String>], callers: usize) {
     let (source, key) = (Source::new(Duration::from_millis(100)), fresh_key());

@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::time::{sleep, timeout};
 
 use super::fresh_key;
-use crate::{LeaseRequest, BoxError, Cache, Entry, Fill, Lookup, Listener, Policy, Invalidation, Store, LeaseToken};
+use crate::{BoxError, Cache, Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Policy, Store};
 
 /// The size of one schedule.
 #[derive(Clone, Copy, Debug)]

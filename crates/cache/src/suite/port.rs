@@ -9,14 +9,20 @@ use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
 use super::{LEASE, LONG, fresh_key};
-use crate::{LeaseRequest, Entry, Fill, Lookup, Listener, Invalidation, Store, LeaseToken};
+use crate::{Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Store};
 
 fn request(token: LeaseToken) -> LeaseRequest {
     LeaseRequest { token, ttl: LONG, refresh_early: false }
 }
 
 fn fill(value: &'static str, data_version: Option<u64>) -> Fill {
-    Fill { value: Bytes::from_static(value.as_bytes()), data_version, soft_ttl: LONG, hard_ttl: LONG * 2, load_time: LEASE }
+    Fill {
+        value: Bytes::from_static(value.as_bytes()),
+        data_version,
+        soft_ttl: LONG,
+        hard_ttl: LONG * 2,
+        load_time: LEASE,
+    }
 }
 
 async fn leased(store: &Arc<dyn Store>, key: &str) -> LeaseToken {
@@ -39,7 +45,8 @@ pub async fn lease_is_for_one(store: Arc<dyn Store>) {
     let key = fresh_key();
     let token = leased(&store, &key).await;
     assert_eq!(store.get_or_lease(&key, &request(token)).await.unwrap(), Lookup::Load, "asked again");
-    let Lookup::Wait { holder, expires_in } = store.get_or_lease(&key, &request(LeaseToken::random())).await.unwrap() else {
+    let Lookup::Wait { holder, expires_in } = store.get_or_lease(&key, &request(LeaseToken::random())).await.unwrap()
+    else {
         unreachable!("somebody else loads");
     };
     assert_eq!(holder, token);
@@ -230,7 +237,10 @@ pub async fn expired_value_still_serves(store: Arc<dyn Store>) {
 pub async fn early_refresh_gets_the_lease(store: Arc<dyn Store>) {
     let key = fresh_key();
     store.put(&key, fill("one", None), 1).await.unwrap();
-    let (first, second) = (LeaseRequest { refresh_early: true, ..request(LeaseToken::random()) }, LeaseRequest { refresh_early: true, ..request(LeaseToken::random()) });
+    let (first, second) = (
+        LeaseRequest { refresh_early: true, ..request(LeaseToken::random()) },
+        LeaseRequest { refresh_early: true, ..request(LeaseToken::random()) },
+    );
     assert!(matches!(store.get_or_lease(&key, &first).await.unwrap(), Lookup::Refresh(_)));
     assert!(matches!(store.get_or_lease(&key, &second).await.unwrap(), Lookup::Fresh(_)));
     assert!(store.fill(&key, first.token, fill("two", Some(2))).await.unwrap());

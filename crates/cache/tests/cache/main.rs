@@ -8,12 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache::{LeaseRequest, BoxError, Cache, Entry, Fill, Lookup, Listener, LoadError, Memory, Policy, Invalidation, Store, LeaseToken};
+use cache::{
+    BoxError, Cache, Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, LoadError, Lookup, Memory, Policy,
+    Store,
+};
 use tokio::time::{Instant, sleep};
-
-mod fuzz;
-mod processes;
-mod redis;
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(Memory::new(clock::system()))
@@ -43,7 +42,13 @@ mod parallel {
 
 fn fill(bytes: usize) -> Fill {
     let long = Duration::from_mins(10);
-    Fill { value: Bytes::from(vec![0; bytes]), data_version: None, soft_ttl: long, hard_ttl: long, load_time: Duration::ZERO }
+    Fill {
+        value: Bytes::from(vec![0; bytes]),
+        data_version: None,
+        soft_ttl: long,
+        hard_ttl: long,
+        load_time: Duration::ZERO,
+    }
 }
 
 #[tokio::test(start_paused = true)]

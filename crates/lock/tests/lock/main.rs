@@ -13,8 +13,6 @@ mod contract {
     testkit::suite! { lock::suite, Arc::new(lock::Memory::new(clock::system())) }
 }
 
-mod processes;
-mod redis;
 
 fn memory() -> (Arc<Memory>, Locks, TaskTracker) {
     let (memory, tracker) = (Arc::new(Memory::new(clock::system())), TaskTracker::new());

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ::redis::{Client, Script};
-use cache::{Cache, Policy, Redis};
+use cache::{Cache, Policy};
+use redis::{CacheStore, Client, Script};
 use testkit::servers::{Redis as Server, RedisCluster};
 use tokio::{
     process::Command,
@@ -31,7 +31,7 @@ fn now() -> Duration {
 async fn child() {
     let Ok(url) = std::env::var("WORKER_REDIS") else { return };
     let start: u64 = std::env::var("WORKER_START").unwrap().parse().unwrap();
-    let store = Redis::open(&url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
+    let store = CacheStore::open(&url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
     // One loads: nobody may time out on a busy machine meanwhile.
     let long = Duration::from_secs(30);
     let policy = Policy { lease_ttl: long, load_timeout: long, store_timeout: long, ..Policy::default() };

@@ -4,6 +4,8 @@
 //! A waiter is stored with the channel of its process; a release wakes the next waiter and nobody else.
 //! A wake-up may be lost: waiters ask again after `Policy::poll_interval`.
 
+pub(crate) mod fenced;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -11,22 +13,19 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Client, Disconnected, Feed, Script, Subscriber};
 use async_trait::async_trait;
+use lock::{Acquired, Backend, BoxError, Owner, Request, Waiting};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    backend::{Acquired, Backend, Owner, Request, Waiting},
-    error::BoxError,
-};
+use crate::{Client, Disconnected, Error, Feed, Script, Subscriber};
 
-static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/acquire.lua")));
-static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/renew.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/release.lua")));
+static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lock/acquire.lua")));
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lock/renew.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lock/release.lua")));
 
-/// A backend on one Redis or on a cluster.
-pub struct Redis {
+/// A backend of locks on one server or on a cluster.
+pub struct LockBackend {
     client: Client,
     /// Where wake-ups of this process are published.
     channel: String,
@@ -78,13 +77,13 @@ impl Keys {
     }
 }
 
-impl Redis {
+impl LockBackend {
     /// Connects in the background; the feed of wake-ups runs on `tracker` until `stop`.
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with the URL.
-    pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Self, ::redis::Error> {
+    /// Returns [`Error::InvalidUrl`] with what to write instead.
+    pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Self, Error> {
         let client = Client::open(url)?;
         let waiters = Arc::<Waiters>::default();
         let channel = format!("{}:lock:wake:{}", client.prefix(), Owner::random());
@@ -94,9 +93,9 @@ impl Redis {
     }
 }
 
-impl fmt::Debug for Redis {
+impl fmt::Debug for LockBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Redis").field(&self.client).finish()
+        f.debug_tuple("LockBackend").field(&self.client).finish()
     }
 }
 
@@ -105,7 +104,7 @@ fn millis(time: Duration) -> String {
 }
 
 #[async_trait]
-impl Backend for Redis {
+impl Backend for LockBackend {
     async fn acquire(&self, request: &Request<'_>) -> Result<Acquired, BoxError> {
         let (keys, owner) = (Keys::of(&self.client, request.name), request.owner.to_string());
         let waiting: &[u8] = match request.waiting {

@@ -10,9 +10,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use cache::Entry;
 use tokio::time::Instant;
-
-use crate::store::Entry;
 
 /// The bound of all values together, in bytes, keys and overhead included.
 const CAPACITY: u64 = 4 << 20;
@@ -65,8 +64,9 @@ pub(super) struct PendingRead {
 
 impl Local {
     pub(super) fn new() -> Self {
-        let weigh =
-            |key: &String, entry: &LocalEntry| u32::try_from(OVERHEAD + key.len() + entry.value.len()).unwrap_or(u32::MAX);
+        let weigh = |key: &String, entry: &LocalEntry| {
+            u32::try_from(OVERHEAD + key.len() + entry.value.len()).unwrap_or(u32::MAX)
+        };
         Self {
             values: moka::sync::Cache::builder().max_capacity(CAPACITY).weigher(weigh).time_to_live(MAX_AGE).build(),
             writes: std::array::from_fn(|_| Mutex::default()),

@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::redis::{Client, Script};
-use cache::{Cache, Policy, Redis, Store};
+use cache::{Cache, Policy, Store};
 use futures::{StreamExt as _, stream};
+use redis::{CacheStore, Client, Script};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const LOCAL_HITS: u32 = 1_000_000;
@@ -47,7 +47,8 @@ async fn timed<F: Future<Output = ()>>(work: impl Fn() -> F) -> Duration {
 async fn main() {
     let Some(server) = testkit::servers::Redis::shared().await else { return };
     let url = server.fresh();
-    let store: Arc<dyn Store> = Arc::new(Redis::open(&url, &TaskTracker::new(), &CancellationToken::new()).unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(CacheStore::open(&url, &TaskTracker::new(), &CancellationToken::new()).unwrap());
     let cache: Cache<u64, String> = Cache::new("bench", Arc::clone(&store), Policy::default());
     let value = "x".repeat(512);
     let load = || async { Ok::<_, ()>(Some(value.clone())) };
@@ -72,7 +73,10 @@ async fn main() {
         theirs.push(nanos(started.elapsed(), LOCAL_HITS));
     }
     let (ours, theirs) = (median(ours), median(theirs));
-    println!("in local memory: {ours:.0} ns a hit, {:.2} of the speed of a raw moka get ({theirs:.0} ns)", theirs / ours);
+    println!(
+        "in local memory: {ours:.0} ns a hit, {:.2} of the speed of a raw moka get ({theirs:.0} ns)",
+        theirs / ours
+    );
 
     let plain = Client::open(&url).unwrap();
     let _: u64 = plain.eval(&SET, &["bench:raw"], &[value.as_bytes()]).await.unwrap();

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Client, Script};
-use lock::{Error, FencedValues, Locks, Policy, Redis};
+use lock::{Error, Locks, Policy};
+use redis::{Client, FencedValues, LockBackend, Script};
 use testkit::servers::{Redis as Server, RedisCluster};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -32,7 +32,7 @@ static NAIVE: LazyLock<Script> =
 static DEL: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('DEL', KEYS[1])"));
 
 fn locks(url: &str) -> Locks {
-    let backend = Redis::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
+    let backend = LockBackend::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
     let policy = Policy { ttl: TTL, waiter_ttl: TTL, ..Policy::default() };
     Locks::new(Arc::new(backend), TaskTracker::new(), policy)
 }

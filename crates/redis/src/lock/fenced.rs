@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use ::redis::{Client, Script};
+use lock::{Error, Lease};
 
-use crate::{error::Error, lease::Lease};
+use crate::{Client, Script};
 
-static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/fenced.lua")));
+static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("fenced.lua")));
 
 /// Values on Redis, each with the fence of its last writer. Cheap to clone.
 #[derive(Clone, Debug)]

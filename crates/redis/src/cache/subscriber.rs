@@ -5,10 +5,10 @@
 
 use std::{sync::Weak, time::Duration};
 
-use ::redis::{Disconnected, Subscriber};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
+use crate::{Disconnected, Subscriber};
 
 /// The pause after a replay of the journal that failed.
 const RETRY_DELAY: Duration = Duration::from_millis(200);

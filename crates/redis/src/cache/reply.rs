@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-
-use crate::{
-    error::BoxError,
-    store::{Entry, LeaseToken},
-};
+use cache::{BoxError, Entry, LeaseToken};
 
 /// A script replied something that it cannot reply.
 #[derive(Debug, thiserror::Error)]

@@ -22,8 +22,8 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Client, Feed, Subscriber};
 use async_trait::async_trait;
+use cache::{BoxError, Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Store};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -32,25 +32,22 @@ use self::{
     reply::UnexpectedReply,
     subscriber::maintain,
 };
-use crate::{
-    error::BoxError,
-    store::{Entry, Fill, Invalidation, LeaseRequest, LeaseToken, Listener, Lookup, Store},
-};
+use crate::{Client, Error, Feed, Subscriber};
 
-/// A store on one Redis or on a cluster. Cheap to clone.
+/// A store of a cache on one server or on a cluster. Cheap to clone.
 #[derive(Clone)]
-pub struct Redis {
+pub struct CacheStore {
     inner: Arc<Inner>,
     _feed: Arc<Feed>,
 }
 
-impl Redis {
+impl CacheStore {
     /// Connects in the background; its background tasks run on `tracker` until `stop`.
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with the URL.
-    pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Self, ::redis::Error> {
+    /// Returns [`Error::InvalidUrl`] with what to write instead.
+    pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Self, Error> {
         let inner = Inner::new(Client::open(url)?, tracker);
         let subscriber: Weak<dyn Subscriber> = Arc::<Inner>::downgrade(&inner);
         let feed = Feed::start(&inner.client, inner.channel.clone(), subscriber, tracker, stop);
@@ -60,14 +57,14 @@ impl Redis {
     }
 }
 
-impl fmt::Debug for Redis {
+impl fmt::Debug for CacheStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Redis").field(&self.inner.client).finish()
+        f.debug_tuple("CacheStore").field(&self.inner.client).finish()
     }
 }
 
 #[async_trait]
-impl Store for Redis {
+impl Store for CacheStore {
     fn get_local(&self, key: &str) -> Option<Entry> {
         self.inner.local.get(key)
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Client, Script};
+use cache::{BoxError, Entry, Fill, Invalidation, LeaseToken, Listener};
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 use tokio_util::task::TaskTracker;
 
@@ -22,10 +22,7 @@ use super::{
     reply::Reply,
     server_clock::ServerClock,
 };
-use crate::{
-    error::BoxError,
-    store::{Entry, Fill, Invalidation, LeaseToken, Listener},
-};
+use crate::{Client, Script};
 
 macro_rules! script {
     ($name:ident, $($file:literal),+) => {

@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use ::redis::{Client, Script};
-use cache::{Cache, Policy, Redis};
+use cache::{Cache, Policy};
 use futures::{StreamExt as _, stream};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use redis::{CacheStore, Client, Script};
 use testkit::{Proxy, servers::Redis as Server};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -170,7 +170,7 @@ async fn ten_thousand_schedules_over_three_nodes_leave_nothing_stale() {
             store_timeout: Duration::from_millis(300),
             ..Policy::default()
         };
-        let store = Redis::open(&url, &tracker, &stop).unwrap();
+        let store = CacheStore::open(&url, &tracker, &stop).unwrap();
         ours.push(Node::Ours(Cache::new("fuzz", Arc::new(store), policy)));
         naive.push(Node::Naive(Client::open(&format!("redis://{}", line.address())).unwrap()));
         lines.push(line);

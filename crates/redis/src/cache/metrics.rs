@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opentelemetry::{
     global::meter,
-    metrics::{Counter, Histogram},
+    metrics::{AsyncInstrument, Counter, Histogram},
 };
 
 const METER: &str = "cache";
@@ -53,10 +53,11 @@ pub(super) fn observe(
     description: &'static str,
     read: impl Fn() -> Option<u64> + Send + Sync + 'static,
 ) {
-    let gauge = meter(METER).u64_observable_gauge(name).with_description(description).with_callback(move |observer| {
+    let callback = move |observer: &dyn AsyncInstrument<u64>| {
         if let Some(value) = read() {
             observer.observe(value, &[]);
         }
-    });
-    let _registered = gauge.build();
+    };
+    let _registered =
+        meter(METER).u64_observable_gauge(name).with_description(description).with_callback(callback).build();
 }

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::redis::{Client, Script};
-use lock::{Locks, Policy, Redis};
+use lock::{Locks, Policy};
+use redis::{Client, LockBackend, Script};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const PAIRS: u32 = 5_000;
@@ -21,7 +21,7 @@ static SET: LazyLock<Script> =
 static DEL: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('DEL', KEYS[1])"));
 
 fn locks(url: &str) -> Locks {
-    let backend = Redis::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
+    let backend = LockBackend::open(url, &TaskTracker::new(), &CancellationToken::new()).unwrap();
     Locks::new(Arc::new(backend), TaskTracker::new(), Policy::default())
 }
 

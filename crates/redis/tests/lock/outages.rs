@@ -1,0 +1,52 @@
+//! What becomes of a lock when Redis loses its data, is killed or fails over.
+
+use std::time::Duration;
+
+use lock::Error;
+use testkit::servers::{Redis as RedisServer, RedisCluster};
+
+use crate::locks;
+
+#[tokio::test]
+async fn fences_rise_after_everything_is_lost() {
+    let Some(server) = RedisServer::alone().await else { return };
+    let locks = locks(server.url());
+    let first = locks.lock("one", Duration::ZERO).await.unwrap();
+    server.flush();
+    let second = locks.lock("one", Duration::ZERO).await.unwrap();
+    assert!(second.fence() > first.fence());
+    assert!(matches!(first.release().await, Err(Error::Lost { .. })), "and the first learns of it");
+    second.check().unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_server_keeps_the_lock() {
+    let Some(server) = RedisServer::alone().await else { return };
+    let locks = locks(server.url());
+    let guard = locks.lock("one", Duration::ZERO).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_100)).await; // until it is on disk
+    server.kill_and_restart().await;
+    assert!(locks.try_lock("one").await.unwrap().is_none());
+    tokio::time::sleep(Duration::from_secs(4)).await; // a renewal has come through
+    guard.check().unwrap();
+    let fence = guard.fence();
+    guard.release().await.unwrap();
+    assert!(locks.lock("one", Duration::ZERO).await.unwrap().fence() > fence);
+}
+
+/// What is promised: fences rise. That the lock itself lives on is not: the replica may not have heard of it.
+#[tokio::test]
+async fn fences_rise_over_the_death_of_a_master() {
+    let Some(cluster) = RedisCluster::alone().await else { return };
+    let url = cluster.fresh();
+    let prefix = url.rsplit_once('=').unwrap().1.to_owned();
+    let locks = locks(&url);
+    let first = locks.lock("one", Duration::ZERO).await.unwrap();
+    cluster.fail_over(&format!("{{{prefix}:lock:one}}")).await;
+    let fence = first.fence();
+    drop(first);
+    // Those calls that meet the dead master fail.
+    let again = || locks.lock("one", Duration::from_secs(1));
+    let second = testkit::eventually!(within Duration::from_secs(20), again().await);
+    assert!(second.fence() > fence);
+}
