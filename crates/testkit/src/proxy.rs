@@ -21,22 +21,22 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    trap: Arc<Mutex<Trap>>,
-    line: Arc<Mutex<Line>>,
+    fault: Arc<Mutex<Fault>>,
+    link: Arc<Mutex<Link>>,
     _stop: DropGuard,
 }
 
-/// Whether connections pass.
+/// Whether connections are let through.
 #[derive(Debug, Default)]
-struct Line {
+struct Link {
     cut: bool,
     /// Ends those that were made before the last cut.
     connected: CancellationToken,
 }
 
 #[derive(Debug, Default)]
-struct Trap {
-    /// What the client says, and how often it may still say it.
+struct Fault {
+    /// What the client sends, and how often it may still send it.
     marker: Option<(&'static [u8], usize)>,
     lost: usize,
 }
@@ -50,16 +50,16 @@ impl Proxy {
     pub async fn to(server: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let (trap, stop, tasks) = (Arc::<Mutex<Trap>>::default(), CancellationToken::new(), TaskTracker::new());
-        let (server, shared, connections) = (server.to_owned(), Arc::clone(&trap), tasks.clone());
-        let line = Arc::<Mutex<Line>>::default();
-        let (state, every) = (Arc::clone(&line), stop.clone());
+        let (fault, stop, tasks) = (Arc::<Mutex<Fault>>::default(), CancellationToken::new(), TaskTracker::new());
+        let (server, shared, connections) = (server.to_owned(), Arc::clone(&fault), tasks.clone());
+        let link = Arc::<Mutex<Link>>::default();
+        let (state, every) = (Arc::clone(&link), stop.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, trap) = (server.clone(), Arc::clone(&shared));
+                let (server, fault) = (server.clone(), Arc::clone(&shared));
                 let (cut, token) = {
-                    let line = locked(&state);
-                    (line.cut, line.connected.clone())
+                    let link = locked(&state);
+                    (link.cut, link.connected.clone())
                 };
                 if cut {
                     continue; // and hangs up
@@ -67,12 +67,12 @@ impl Proxy {
                 let every = every.clone();
                 // A connection that breaks is what its client has to deal with.
                 connections.spawn(async move {
-                    let passing = token.run_until_cancelled(pass(client, &server, &trap));
+                    let passing = token.run_until_cancelled(pass(client, &server, &fault));
                     drop(every.run_until_cancelled(passing).await);
                 });
             }
         }));
-        Self { address, trap, line, _stop: stop.drop_guard() }
+        Self { address, fault, link, _stop: stop.drop_guard() }
     }
 
     /// Where clients connect.
@@ -80,27 +80,27 @@ impl Proxy {
         self.address
     }
 
-    /// The `nth` time (from 1) that a client says this, the server hears and does it, and its answer is lost with the
-    /// connection.
+    /// The `nth` time (from 1) that a client sends this, the server receives and does it, and its answer is lost with
+    /// the connection.
     pub fn lose_answer_to(&self, marker: &'static [u8], nth: usize) {
-        locked(&self.trap).marker = Some((marker, nth));
+        locked(&self.fault).marker = Some((marker, nth));
     }
 
-    /// Ends all connections, and each new one at once, until [`Self::mend`].
+    /// Ends all connections, and each new one at once, until [`Self::restore`].
     pub fn cut(&self) {
-        let mut line = locked(&self.line);
-        line.cut = true;
-        std::mem::take(&mut line.connected).cancel();
+        let mut link = locked(&self.link);
+        link.cut = true;
+        std::mem::take(&mut link.connected).cancel();
     }
 
     /// Lets connections pass again.
-    pub fn mend(&self) {
-        locked(&self.line).cut = false;
+    pub fn restore(&self) {
+        locked(&self.link).cut = false;
     }
 
     /// How many answers have been lost.
     pub fn lost(&self) -> usize {
-        locked(&self.trap).lost
+        locked(&self.fault).lost
     }
 }
 
@@ -108,7 +108,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Trap {
+impl Fault {
     /// Whether the answer to this is to be lost.
     fn catches(&mut self, said: &[u8]) -> bool {
         let Some((marker, left)) = &mut self.marker else { return false };
@@ -122,7 +122,7 @@ impl Trap {
     }
 }
 
-async fn pass(mut client: TcpStream, server: &str, trap: &Mutex<Trap>) -> std::io::Result<()> {
+async fn pass(mut client: TcpStream, server: &str, fault: &Mutex<Fault>) -> std::io::Result<()> {
     let mut server = TcpStream::connect(server).await?;
     let (mut said, mut answered) = (vec![0; CHUNK], vec![0; CHUNK]);
     loop {
@@ -132,7 +132,7 @@ async fn pass(mut client: TcpStream, server: &str, trap: &Mutex<Trap>) -> std::i
                 if said.is_empty() {
                     return Ok(());
                 }
-                let caught = locked(trap).catches(said);
+                let caught = locked(fault).catches(said);
                 server.write_all(said).await?;
                 if caught {
                     return server.read(&mut answered).await.map(drop);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a condition is looked at again after it did not hold.
+/// The pause before a condition that did not hold is evaluated again.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Waits until an expression holds and gives its value; fails the test when it does not within 10 s, or within the
@@ -27,11 +27,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[macro_export]
 macro_rules! eventually {
     (within $deadline:expr, $check:expr $(,)?) => {{
-        let patience = $crate::Patience::new($deadline, stringify!($check));
+        let deadline = $crate::Deadline::new($deadline, stringify!($check));
         loop {
             match $crate::Outcome::outcome($check) {
                 Ok(value) => break value,
-                Err(instead) => patience.pause(&instead).await,
+                Err(instead) => deadline.pause(&instead).await,
             }
         }
     }};
@@ -77,31 +77,31 @@ impl<T, E: Debug> Outcome for Result<T, E> {
     }
 }
 
-/// The waiting of one [`eventually!`](crate::eventually).
+/// The deadline of one [`eventually!`](crate::eventually).
 #[derive(Debug)]
-pub struct Patience {
+pub struct Deadline {
     condition: &'static str,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
     started: Instant,
-    deadline: Duration,
+    limit: Duration,
 }
 
-impl Patience {
-    /// Starts to wait for `condition`, which is named in the message.
+impl Deadline {
+    /// Starts to wait for `condition`, for at most `limit`.
     #[track_caller]
-    pub fn new(deadline: Duration, condition: &'static str) -> Self {
-        Self { condition, place: Location::caller(), started: Instant::now(), deadline }
+    pub fn new(limit: Duration, condition: &'static str) -> Self {
+        Self { condition, location: Location::caller(), started: Instant::now(), limit }
     }
 
-    /// Waits a moment before the next look.
+    /// Waits a moment before the next evaluation.
     ///
     /// # Panics
     ///
     /// When the deadline has passed: that is the test's failure.
     pub async fn pause(&self, instead: &str) {
-        let (place, deadline, condition) = (self.place, self.deadline, self.condition);
-        let in_time = self.started.elapsed() < deadline;
-        assert!(in_time, "{place}: not within {deadline:?}: `{condition}` was still {instead}");
+        let (location, limit, condition) = (self.location, self.limit, self.condition);
+        let in_time = self.started.elapsed() < limit;
+        assert!(in_time, "{location}: not within {limit:?}: `{condition}` was still {instead}");
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -113,12 +113,12 @@ mod tests {
 
     #[tokio::test]
     async fn it_waits_for_the_value() {
-        let looks = Cell::new(0);
+        let evaluations = Cell::new(0);
         let value = crate::eventually!({
-            looks.set(looks.get() + 1);
-            (looks.get() > 2).then_some("here")
+            evaluations.set(evaluations.get() + 1);
+            (evaluations.get() > 2).then_some("here")
         });
-        assert_eq!((value, looks.get()), ("here", 3));
+        assert_eq!((value, evaluations.get()), ("here", 3));
         crate::eventually!(Ok::<(), String>(()));
     }
 

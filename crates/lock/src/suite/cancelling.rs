@@ -40,7 +40,7 @@ impl Backend for Halting {
     }
 }
 
-/// Locks whose lease never runs out in a test's time: what is left behind stays.
+/// Locks whose lease never expires in a test's time: what is left behind stays.
 fn lasting(backend: &Arc<dyn Backend>) -> (Locks, TaskTracker) {
     let (tracker, forever) = (TaskTracker::new(), Duration::from_hours(1));
     let policy = Policy { ttl: forever, waiter_ttl: forever, ..Policy::default() };

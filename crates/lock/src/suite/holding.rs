@@ -66,7 +66,7 @@ pub async fn renewal_outlasts_the_lease(backend: Arc<dyn Backend>) {
     assert!(lease.token().is_cancelled() && lease.check().is_err());
 }
 
-/// The whole holder stops for longer than its lease: its thread sleeps, so not even its renewal runs.
+/// The holder stops for longer than its lease: its thread sleeps, so not even its renewal runs.
 pub async fn paused_holder_is_fenced_out_and_notified(backend: Arc<dyn Backend>) {
     let (name, register) = (fresh_name(), Arc::new(Register::default()));
     let inside = Arc::new(AtomicBool::new(false));
@@ -93,7 +93,7 @@ pub async fn paused_holder_is_fenced_out_and_notified(backend: Arc<dyn Backend>)
         })
     };
     super::eventually("the holder is inside", async || inside.load(Ordering::SeqCst)).await;
-    // A connection that the two share may be paused with the holder: then a try fails, and the next one does not.
+    // A connection that the two share may be paused with the holder: then one attempt fails, and the next one does not.
     let mut guard = locks(&backend).lock(&name, LONG).await;
     for _ in 0..5 {
         if let Err(Error::Unavailable(_) | Error::TimedOut(_)) = guard {
@@ -110,7 +110,7 @@ pub async fn paused_holder_is_fenced_out_and_notified(backend: Arc<dyn Backend>)
     naive_lock_corrupts_in_the_same_schedule().await;
 }
 
-/// `SET NX` with a time to live, `DEL` without an owner, no fence: what the suite is there to tell apart.
+/// `SET NX` with a time to live, `DEL` without an owner, no fence: which the suite must not accept.
 #[derive(Default)]
 struct Naive(Mutex<Option<Instant>>);
 

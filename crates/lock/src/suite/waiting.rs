@@ -27,7 +27,7 @@ pub async fn wait_is_bounded(backend: Arc<dyn Backend>) {
     assert!(locks.lock(&name, Duration::ZERO).await.unwrap_err().is_busy());
 }
 
-/// A release is heard of: the poll that would help out is far too slow here.
+/// A waiter is woken by the release: polling would be far too slow here.
 pub async fn waiter_is_woken(backend: Arc<dyn Backend>) {
     let slow = Duration::from_mins(1);
     let policy = Policy { ttl: slow, waiter_ttl: slow * 3, poll_interval: slow, ..policy() };

@@ -45,7 +45,7 @@ script!(READ_CLOCK, "read_clock.lua");
 
 pub(super) struct Inner {
     pub(super) client: Client,
-    /// Tells this process' own messages from the others'.
+    /// Identifies this process' own messages.
     pub(super) source: String,
     pub(super) channel: String,
     pub(super) local: Local,

@@ -111,20 +111,20 @@ async fn schedule(nodes: &[Node], number: u64, seed: u64) -> AtomicU64 {
     row
 }
 
-/// Takes Redis away from one node after the other, for a while each.
-async fn lose(lines: &[Proxy], seed: u64, over: &AtomicBool) {
+/// Disconnects one node after the other from Redis, for a while each.
+async fn disconnect(proxies: &[Proxy], seed: u64, over: &AtomicBool) {
     let mut random = SmallRng::seed_from_u64(seed);
     while !over.load(Ordering::SeqCst) {
         sleep(Duration::from_millis(random.random_range(300..1500))).await;
-        let line = &lines[random.random_range(0..lines.len())];
-        line.cut();
+        let proxy = &proxies[random.random_range(0..proxies.len())];
+        proxy.cut();
         sleep(Duration::from_millis(random.random_range(20..800))).await;
-        line.mend();
+        proxy.restore();
     }
 }
 
 /// Runs the schedules and returns, of each key, the nodes that know something older than the database at rest.
-async fn stale(nodes: &[Node], lines: &[Proxy], schedules: u64, seed: u64) -> Vec<String> {
+async fn stale(nodes: &[Node], proxies: &[Proxy], schedules: u64, seed: u64) -> Vec<String> {
     let over = AtomicBool::new(false);
     let running = async {
         let rows: Vec<(u64, AtomicU64)> = stream::iter(0..schedules)
@@ -135,7 +135,7 @@ async fn stale(nodes: &[Node], lines: &[Proxy], schedules: u64, seed: u64) -> Ve
         over.store(true, Ordering::SeqCst);
         rows
     };
-    let (rows, ()) = tokio::join!(running, lose(lines, seed, &over));
+    let (rows, ()) = tokio::join!(running, disconnect(proxies, seed, &over));
     sleep(Duration::from_secs(4)).await; // until each node has replayed its journal and been notified
     let check = |(number, row): &(u64, AtomicU64)| {
         let (number, now) = (*number, row.load(Ordering::SeqCst));
@@ -161,10 +161,10 @@ async fn ten_thousand_schedules_over_three_nodes_leave_nothing_stale() {
     let url = server.fresh();
     let prefix = url.rsplit_once('=').unwrap().1;
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-    let (mut lines, mut ours, mut naive) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut proxies, mut ours, mut naive) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..NODES {
-        let line = Proxy::to(&address).await;
-        let url = format!("redis://{}?prefix={prefix}", line.address());
+        let proxy = Proxy::to(&address).await;
+        let url = format!("redis://{}?prefix={prefix}", proxy.address());
         let policy = Policy {
             lease_ttl: Duration::from_millis(100),
             store_timeout: Duration::from_millis(300),
@@ -172,13 +172,13 @@ async fn ten_thousand_schedules_over_three_nodes_leave_nothing_stale() {
         };
         let store = CacheStore::open(&url, &tracker, &stop).unwrap();
         ours.push(Node::Ours(Cache::new("fuzz", Arc::new(store), policy)));
-        naive.push(Node::Naive(Client::open(&format!("redis://{}", line.address())).unwrap()));
-        lines.push(line);
+        naive.push(Node::Naive(Client::open(&format!("redis://{}", proxy.address())).unwrap()));
+        proxies.push(proxy);
     }
     let started = Instant::now();
-    let faults = stale(&ours, &lines, SCHEDULES, seed).await;
+    let faults = stale(&ours, &proxies, SCHEDULES, seed).await;
     println!("seed {seed}: {SCHEDULES} schedules of ours in {:.1?}: {} faults", started.elapsed(), faults.len());
-    let known = stale(&naive, &lines, SCHEDULES / 20, seed).await;
+    let known = stale(&naive, &proxies, SCHEDULES / 20, seed).await;
     println!("{} schedules of the naive cache: {} faults", SCHEDULES / 20, known.len());
     assert_eq!(faults, Vec::<String>::new(), "seed {seed}");
     assert!(!known.is_empty(), "the schedules are too tame to prove anything");

@@ -1,4 +1,4 @@
-//! Redis goes away and comes back.
+//! Redis goes down and comes back.
 
 use std::{
     sync::{
@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::{cache, open, read};
 
-/// While Redis is away loaders answer; what was written meanwhile is not undone by what it kept.
+/// While Redis is down loaders answer; what was written meanwhile is not undone by what it kept.
 #[tokio::test]
-async fn writes_while_redis_is_away_count_when_it_is_back() {
+async fn writes_while_redis_is_down_count_when_it_is_back() {
     let Some(server) = RedisServer::alone().await else { return };
     let url = server.fresh();
     let (here, there) = (cache(&url), cache(&url));
@@ -70,9 +70,9 @@ impl Row {
     }
 }
 
-/// Redis is away for ten seconds while 64 callers of two nodes read 40 keys, and somebody writes one.
+/// Redis is down for ten seconds while 64 callers of two nodes read 40 keys, and somebody writes one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_fails_while_redis_is_away_under_load() {
+async fn nobody_fails_while_redis_is_down_under_load() {
     const BOUND: Duration = Duration::from_secs(6); // local values are trusted for 5 s
     let Some(server) = RedisServer::alone().await else { return };
     let url = server.fresh();
@@ -121,7 +121,7 @@ async fn nobody_fails_while_redis_is_away_under_load() {
         most
     };
     let (_, (), most) = tokio::join!(join_all((0..64).map(reader)), writer, outage);
-    println!("{} reads, at most {most} loads at a time while Redis was away", reads.load(Ordering::SeqCst));
+    println!("{} reads, at most {most} loads at a time while Redis was down", reads.load(Ordering::SeqCst));
     assert!(most <= 2 * policy.bulkhead, "{most} loads at a time, of two nodes");
     let now = row.version.load(Ordering::SeqCst);
     for node in &nodes {

@@ -34,7 +34,7 @@ async fn a_killed_server_keeps_the_lock() {
     assert!(locks.lock("one", Duration::ZERO).await.unwrap().fence() > fence);
 }
 
-/// What is promised: fences rise. That the lock itself lives on is not: the replica may not have heard of it.
+/// What is promised: fences rise. That the lock itself lives on is not: the replica may not know of it.
 #[tokio::test]
 async fn fences_rise_over_the_death_of_a_master() {
     let Some(cluster) = RedisCluster::alone().await else { return };

@@ -61,7 +61,7 @@ async fn count(locks: &Locks, plain: &Client) {
     }
 }
 
-/// Says that it is inside, is stopped from outside, and writes as soon as it goes on.
+/// Prints that it is inside, is stopped from outside, and writes as soon as it is continued.
 async fn pause(locks: &Locks, register: &FencedValues) {
     let guard = locks.lock("register", TTL).await.unwrap();
     println!("\ninside");
@@ -95,13 +95,13 @@ fn start(url: &str, role: &str) -> Child {
         .unwrap()
 }
 
-async fn said(lines: &mut Lines<BufReader<ChildStdout>>, word: &str) -> String {
+async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, prefix: &str) -> String {
     while let Some(line) = lines.next_line().await.unwrap() {
-        if line.starts_with(word) {
+        if line.starts_with(prefix) {
             return line;
         }
     }
-    panic!("it never said {word}");
+    panic!("it never printed {prefix}");
 }
 
 async fn signal(child: &Child, name: &str) {
@@ -135,15 +135,15 @@ async fn ten_thousand_sections_of_three_processes_do_not_overlap_on_a_cluster() 
 }
 
 /// Stops a process that holds the lock until its lease has run out, does what `meanwhile` does, and lets it go on.
-async fn stop_and_go_on(url: &str, role: &str, meanwhile: impl Future<Output = ()>) -> String {
+async fn stop_and_continue(url: &str, role: &str, meanwhile: impl Future<Output = ()>) -> String {
     let mut child = start(url, role);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    said(&mut lines, "inside").await;
+    line_with(&mut lines, "inside").await;
     signal(&child, "STOP").await;
     sleep(TTL * 2).await;
     meanwhile.await;
     signal(&child, "CONT").await;
-    let outcome = said(&mut lines, "written=").await;
+    let outcome = line_with(&mut lines, "written=").await;
     assert!(child.wait().await.unwrap().success());
     outcome
 }
@@ -154,7 +154,7 @@ async fn a_stopped_process_is_fenced_out_where_a_naive_lock_lets_it_write() {
     let url = server.fresh();
     let plain = Client::open(&url).unwrap();
     let (locks, register, writer) = (locks(&url), FencedValues::open(&url).unwrap(), plain.clone());
-    let fenced = stop_and_go_on(&url, "pause", async {
+    let fenced = stop_and_continue(&url, "pause", async {
         let guard = locks.lock("register", TTL).await.expect("its lease has run out");
         register.write(&guard.lease(), "value", b"live").await.unwrap();
     });
@@ -162,7 +162,7 @@ async fn a_stopped_process_is_fenced_out_where_a_naive_lock_lets_it_write() {
     assert_eq!(register.read("value").await.unwrap().as_deref(), Some(&b"live"[..]));
 
     let ttl = TTL.as_millis().to_string();
-    let naive = stop_and_go_on(&url, "naive", async {
+    let naive = stop_and_continue(&url, "naive", async {
         assert!(writer.eval::<bool>(&NAIVE, &["naive:lock"], &[ttl.as_bytes()]).await.unwrap());
         let _: u64 = writer.eval(&SET, &["naive"], &[b"live"]).await.unwrap();
     });

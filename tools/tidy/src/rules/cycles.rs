@@ -12,10 +12,8 @@ use crate::workspace::Workspace;
 /// Uses that lead back and are still there: the package, the module that contains both, who uses, what is used.
 const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
     ("crates/auth", "", "verifier", "identity"),
-    ("crates/cache", "", "values", "load"),
     ("crates/chassis", "", "connection", "serve"),
     ("crates/chassis", "json", "object", "node"),
-    ("crates/lock", "", "guard", "locks"),
     ("crates/telemetry", "", "carrier", "scope"),
     ("crates/telemetry", "", "otlp", "guard"),
 ];

@@ -59,9 +59,10 @@ fn unused(source: &Source, workspace: &Workspace) -> Vec<Breach> {
         let after = source.code[at..].split_once("macro_rules!")?.1;
         Some((at, after.split_whitespace().next()?))
     });
+    // Called itself, or handed to `testkit::suite!`.
     let run = |name: &str| {
-        let call = format!("{package}::{name}!");
-        workspace.sources.iter().any(|other| !other.find(&call).is_empty())
+        let calls = ["!", ","].map(|after| format!("{package}::{name}{after}"));
+        workspace.sources.iter().any(|other| calls.iter().any(|call| !other.find(call).is_empty()))
     };
     exported
         .filter(|(_, name)| !run(name))
@@ -175,5 +176,7 @@ mod tests {
             ("crates/lock/src/suite.rs", "//! The suite.\n#[macro_export]\nmacro_rules! suite {\n    () => {};\n}");
         assert_eq!(found(&[suite]), [("crates/lock/src/suite.rs".to_owned(), 2)]);
         assert_eq!(found(&[suite, RUN]), []);
+        let handed_over = ("crates/redis/tests/lock/main.rs", "testkit::suite! { lock::suite, backend().await }");
+        assert_eq!(found(&[suite, handed_over]), []);
     }
 }
