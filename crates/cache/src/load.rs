@@ -76,6 +76,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Option<V>, E>>,
     {
+        // Before the first request: whoever drops this future may not know yet whether the lease was granted.
         let lease = AbandonOnDrop { store: &*self.store().raw, key: self.key, token: self.token, ended: false };
         match self.plan().await {
             Plan::Return(value, outcome) => {
@@ -119,6 +120,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
                     if remaining.is_zero() {
                         return Plan::LoadUnstored;
                     }
+                    // A few ms more, so that waiters of several processes do not all ask at the same instant.
                     let jitter = Duration::from_millis(rand::random_range(1..=5));
                     let pause = expires_in.min(POLL_INTERVAL).min(remaining) + jitter;
                     let _ = timeout(pause, store.raw.wait(self.key, holder)).await;
@@ -140,6 +142,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
         let start = Instant::now();
         match (self.with_lease_renewal(self.fetch(fetch)).await, fallback) {
             (Ok(value), _) => {
+                // Refused if the key was written meanwhile: then the value may be older than that write.
                 self.fill(lease, value.as_ref(), start.elapsed()).await;
                 (Ok(value), (Level::Loader, Outcome::Miss))
             }
@@ -198,6 +201,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
         let (store, ttl) = (self.store(), self.store().policy.lease_ttl);
         let renewal = async {
             loop {
+                // A third, so that one lost renewal does not lose the lease.
                 sleep(ttl / 3).await;
                 let renewed = store.raw.renew(self.key, self.token, ttl);
                 if store.call("renew", self.key, renewed).await == Some(false) {
@@ -208,6 +212,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
         };
         let (mut work, mut renewal) = (pin!(work), pin!(renewal));
         tokio::select! {
+            // When both are ready the work's output is not delayed by a renewal.
             biased;
             output = &mut work => output,
             () = &mut renewal => work.await,

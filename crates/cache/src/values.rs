@@ -95,6 +95,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Values<V> 
                     Some(None) | None => continue,
                 },
             };
+            // From here on, dropping this future drops `leader`, and one of the followers takes over.
             let span = tracing::info_span!("redis.get", cache.key = key, cache.hit = Empty);
             let load = self.loader.load(key, stamps, refresh_early, version_of);
             let (result, (level, outcome)) = load.run(fetch).instrument(span.clone()).await;
@@ -106,6 +107,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Values<V> 
     }
 
     pub(crate) async fn put(&self, key: &str, value: Option<&V>, data_version: u64) {
+        // At the end: a flight that a caller starts while the store is told of the write may still read the old value.
         let _invalidate = InvalidateOnDrop { flights: &self.flights, key };
         let (store, span) = (self.typed(), tracing::info_span!("redis.set", cache.key = key));
         async {

@@ -105,6 +105,7 @@ impl Guard {
         let Some(renewal) = self.renewal.take() else { return held };
         // Should this future be dropped at one of the awaits below.
         let pending = PendingRelease { guard: &self, done: false };
+        // A renewal that arrives after the release does not bring the lock back, but would be counted as a loss.
         renewal.stop().await;
         let released = self.context.release(self.lease.name(), self.lease.owner()).await;
         pending.finish();
@@ -171,6 +172,7 @@ async fn renew_until_stopped(context: Context, lease: Lease, stop: CancellationT
             () = lease.lost() => return context.metrics.lost(),
             () = tokio::time::sleep(pause) => {}
         }
+        // The new deadline counts from before the request: the backend cannot have begun its own earlier.
         let sent = Instant::now();
         let limit = context.policy.call_timeout.min(lease.valid_until().saturating_duration_since(sent));
         let call = timeout(limit, context.backend.renew(lease.name(), lease.owner(), ttl));
@@ -184,11 +186,13 @@ async fn renew_until_stopped(context: Context, lease: Lease, stop: CancellationT
                 lease.extend(sent, ttl);
                 pause = jittered(ttl / 3);
             }
+            // Somebody else may hold it by now; waiting for the deadline would only hide that.
             Ok(Ok(false)) => {
                 lease.end();
                 return context.metrics.lost();
             }
             Ok(Err(_)) | Err(_) => {
+                // Soon again: it may have been renewed or not, and until the deadline there is time for another attempt.
                 context.metrics.renew_failed();
                 pause = jittered(ttl / 20);
             }

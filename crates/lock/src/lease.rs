@@ -127,6 +127,7 @@ impl Lease {
     /// Takes note of a renewal that was sent at `sent`; one that comes too late changes nothing.
     pub(crate) fn extend(&self, sent: Instant, ttl: Duration) {
         let mut valid_until = self.lock_valid_until();
+        // Whoever has seen it lost must never see it held again.
         if Instant::now() >= *valid_until {
             self.0.over.cancel();
         } else if !self.0.over.is_cancelled() {

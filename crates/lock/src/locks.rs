@@ -112,12 +112,14 @@ impl Locks {
         let request = Request { name, owner: attempt.owner, ttl, waiter_ttl, waiting };
         let mut waiter = None;
         loop {
+            // The lease counts from before the request: the backend cannot have begun it earlier.
             let sent = Instant::now();
             let retry_after = match self.call(&request).await? {
                 Acquired::Busy { retry_after } => retry_after,
                 Acquired::Held { fence } => return attempt.succeed(fence, sent, ttl),
             };
             let left = wait.saturating_sub(start.elapsed());
+            // One attempt leaves no waiter behind, so there is nothing to release.
             if waiting == Waiting::No {
                 attempt.release_on_drop = false;
             }

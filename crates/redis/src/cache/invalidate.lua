@@ -1,4 +1,6 @@
 -- Removes or expires the value and ends any lease.    ARGV  remove|expire, source, channel, name
+-- The data version that is known stays: a put that is older than it is still refused. The invalidated data may be newer
+-- than that, so puts store nothing for a while.
 local generation = next_generation()
 local kept_until = now + version_retention
 redis.call('HSET', key, 'g', generation, 'k', text(kept_until), 'u', text(kept_until))

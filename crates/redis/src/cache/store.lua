@@ -3,6 +3,8 @@
 --       channel, name
 local put = ARGV[1] == 'put'
 local version = tonumber(ARGV[4])
+-- A put with a version that is known already was repeated, or overtaken by a newer write.
+-- A fill without the lease was loaded before a write, or by somebody whose lease expired.
 if put then
     if e.dv and number('dv') >= version then
         return { 'refused' }
@@ -30,6 +32,7 @@ end
 local hard_expiry = now + ARGV[6]
 local load_time = put and e.d or ARGV[7]
 redis.call('HSET', key, 'v', ARGV[3], 's', text(now + ARGV[5]), 'h', text(hard_expiry), 'd', load_time)
+-- The order of data is known again: later puts are compared with this version.
 if version then
     redis.call('HDEL', key, 'u')
 end

@@ -32,6 +32,7 @@ while has_waiters do
     redis.call('HDEL', KEYS[4], first)
 end
 
+-- Nobody overtakes the queue, also when the lock is free: whoever is first in it has been woken and is on its way.
 if not held and (not first or first == ARGV[1]) then
     if has_waiters then
         redis.call('ZREM', KEYS[2], ARGV[1])
@@ -49,6 +50,7 @@ end
 if ARGV[4] ~= 'no' then
     local waiters = ARGV[4] == 'fair' and KEYS[2] or KEYS[3]
     if not redis.call('ZSCORE', waiters, ARGV[1]) then
+        -- Positions rise also when the clock does not, so that the order of asking is kept.
         local last = tonumber(redis.call('ZRANGE', waiters, -1, -1, 'WITHSCORES')[2] or '0')
         redis.call('ZADD', waiters, string.format('%.0f', math.max(us, last + 1)), ARGV[1])
     end

@@ -21,9 +21,11 @@ end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('HDEL', KEYS[4], ARGV[1])
+-- Another owner holds the lock: its release wakes the next.
 if lock[1] and not held and lock[2] - ms > 0 then
     return 0
 end
+-- Fair waiters first; those whose time is over are removed.
 for key = 2, 3 do
     local first = redis.call('ZRANGE', KEYS[key], 0, 0)[1]
     while first do
