@@ -6,7 +6,6 @@
 //! from Redis. Writes that Redis could not be told of are kept in a journal, and their keys are not read before it has
 //! been replayed.
 
-mod breaker;
 mod inner;
 mod journal;
 mod local;

@@ -4,6 +4,7 @@ use std::{sync::Weak, time::Duration};
 
 use futures::StreamExt as _;
 use redis_rs::aio::PubSub;
+use resilience::Backoff;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -18,8 +19,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The limit of one attempt to connect and subscribe.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The shortest and the longest pause between two attempts to connect.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The pause between two attempts to connect.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// What a [`Feed`] delivers to.
 pub trait Subscriber: Send + Sync + 'static {
@@ -79,30 +80,31 @@ impl Subscription {
     /// Connects again and again, as long as there is a subscriber.
     async fn run(self) {
         self.client.warm_up().await;
-        let (mut backoff, mut attempts, mut warned) = (BACKOFF.0, 0, false);
+        let (mut attempts, mut failures) = (0, 0);
         loop {
-            let was_connected = match self.connect(attempts).await {
+            let connected = match self.connect(attempts).await {
                 Ok(connection) => self.deliver(connection).await,
-                Err(error) => {
-                    self.log_failure(&error, warned);
-                    warned = true;
-                    false
-                }
+                Err(error) => Err(error),
             };
             if self.subscriber.strong_count() == 0 {
                 return;
             }
             attempts += 1;
-            // Each outage is warned of once; further attempts are for whoever debugs.
-            warned &= !was_connected;
-            backoff = if was_connected { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
-            sleep(backoff.mul_f64(rand::random_range(0.5..=1.0))).await;
+            failures = match connected {
+                Ok(()) => 0,
+                Err(error) => {
+                    self.log_failure(&error, failures);
+                    failures + 1
+                }
+            };
+            sleep(BACKOFF.delay(failures)).await;
         }
     }
 
-    fn log_failure(&self, error: &Error, warned: bool) {
+    /// Each outage is a warning once; further attempts are for whoever debugs.
+    fn log_failure(&self, error: &Error, failures: u32) {
         let (channel, cause) = (&*self.channel, std::error::Error::source(error).map(tracing::field::display));
-        if warned {
+        if failures > 0 {
             tracing::debug!(channel, %error, cause, "redis subscription failed");
         } else {
             tracing::warn!(channel, %error, cause, "redis subscription failed; retrying");
@@ -122,8 +124,8 @@ impl Subscription {
         timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|elapsed| Err(Error::NoConnection(elapsed.into())))
     }
 
-    /// Delivers messages until some may be missing; says whether the feed was connected at all.
-    async fn deliver(&self, mut connection: PubSub) -> bool {
+    /// Delivers messages until some may be missing; an error says that the feed never was connected.
+    async fn deliver(&self, mut connection: PubSub) -> Result<(), Error> {
         let mut messages = connection.on_message();
         let mut ticks = interval(HEARTBEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -142,7 +144,7 @@ impl Subscription {
                 }
             };
             let Some(message) = message else { break Disconnected::Closed };
-            let Some(subscriber) = self.subscriber.upgrade() else { return true };
+            let Some(subscriber) = self.subscriber.upgrade() else { return Ok(()) };
             if message.get_channel_name() != self.heartbeat {
                 subscriber.on_message(message.get_channel_name(), message.get_payload_bytes());
             } else if last_heartbeat.replace(Instant::now()).is_none() {
@@ -150,11 +152,12 @@ impl Subscription {
                 subscriber.on_connected();
             }
         };
-        if last_heartbeat.is_some()
-            && let Some(subscriber) = self.subscriber.upgrade()
-        {
+        if last_heartbeat.is_none() {
+            return Err(Error::NoConnection(cause.into()));
+        }
+        if let Some(subscriber) = self.subscriber.upgrade() {
             subscriber.on_disconnected(cause);
         }
-        last_heartbeat.is_some()
+        Ok(())
     }
 }

@@ -14,14 +14,15 @@ use redis_rs::{
     cluster::{ClusterClient, ClusterClientBuilder},
     cluster_async::ClusterConnection,
 };
+use resilience::Backoff;
 use tokio::time::sleep;
 
 use crate::{Error, config::Config};
 
 /// How long a connection may take to be made, to become free, and to answer; callers have limits of their own, too.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause before the first retry, doubled for each further one.
-const BACKOFF: Duration = Duration::from_millis(10);
+/// The pause before a retry.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
 
 pub(crate) struct Pool {
     connections: managed::Pool<Manager>,
@@ -109,8 +110,8 @@ impl Pool {
             if attempt == self.retries || !is_transient(&error) {
                 return Err(error);
             }
-            sleep(BACKOFF * 2_u32.pow(attempt)).await;
             attempt += 1;
+            sleep(BACKOFF.delay(attempt)).await;
         }
     }
 

@@ -13,7 +13,6 @@ mod contract {
     testkit::suite! { lock::suite, Arc::new(lock::Memory::new(clock::system())) }
 }
 
-
 fn memory() -> (Arc<Memory>, Locks, TaskTracker) {
     let (memory, tracker) = (Arc::new(Memory::new(clock::system())), TaskTracker::new());
     let locks = Locks::new(Arc::clone(&memory) as Arc<dyn Backend>, tracker.clone(), Policy::default());

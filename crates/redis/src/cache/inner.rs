@@ -10,11 +10,11 @@ use std::{
 };
 
 use cache::{BoxError, Entry, Fill, Invalidation, LeaseToken, Listener};
+use resilience::{Breaker, BreakerConfig, State};
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    breaker::Breaker,
     journal::Journal,
     local::{Local, PendingRead},
     metrics::{Metrics, observe},
@@ -22,7 +22,7 @@ use super::{
     reply::Reply,
     server_clock::ServerClock,
 };
-use crate::{Client, Script};
+use crate::{Client, Error, Script};
 
 macro_rules! script {
     ($name:ident, $($file:literal),+) => {
@@ -42,6 +42,15 @@ script!(WATCH_LEASE: "watch_lease.lua");
 script!(INVALIDATE: "invalidate.lua");
 script!(BEGIN_EPOCH, "begin_epoch.lua");
 script!(READ_CLOCK, "read_clock.lua");
+
+/// Five failures in a row open it. A caller that gives up soon was in a hurry; later, Redis did not answer.
+const BREAKER: BreakerConfig = BreakerConfig {
+    window: 5,
+    failure_rate: 1.0,
+    open: Duration::from_secs(1),
+    open_max: Duration::from_secs(30),
+    abandoned_after: Some(Duration::from_millis(250)),
+};
 
 pub(super) struct Inner {
     pub(super) client: Client,
@@ -90,7 +99,7 @@ impl Inner {
             source: LeaseToken::random().to_string(),
             channel: format!("{}:cache:feed", client.prefix()),
             local: Local::new(),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(BREAKER),
             journal: Journal::default(),
             quarantine: Quarantine::new(),
             metrics: Metrics::new(),
@@ -104,7 +113,7 @@ impl Inner {
             client,
         });
         inner.gauge("cache.breaker.state", "1 while the circuit breaker of Redis is open.", |inner| {
-            u64::from(inner.breaker.is_open())
+            u64::from(inner.breaker.state() != State::Closed)
         });
         inner.gauge("cache.quarantine", "1 while values from before an outage are not trusted.", |inner| {
             u64::from(inner.quarantine.is_active())
@@ -129,9 +138,8 @@ impl Inner {
     /// Reads a value without a script, which costs Redis half as much.
     pub(super) async fn read_plain(&self, key: &str) -> Result<PlainRead, BoxError> {
         let Some(now) = self.clock.upper_bound() else { return Ok(PlainRead::Unsure) };
-        let call = self.breaker.call()?;
-        let read = self.client.hash(&self.stored_key(key), &["v", "s", "g", "d"]).await;
-        let fields: Fields = call.end(read)?;
+        let key = self.stored_key(key);
+        let fields: Fields = self.through_breaker(self.client.hash(&key, &["v", "s", "g", "d"])).await?;
         let (Some(value), Some(soft_expiry), Some(generation), Some(load_time)) = fields else {
             return Ok(PlainRead::Missing);
         };
@@ -145,9 +153,19 @@ impl Inner {
 
     /// Runs a script on the key, unless the breaker is open.
     pub(super) async fn run(&self, script: &Script, key: &str, args: &[&[u8]]) -> Result<Reply, BoxError> {
-        let call = self.breaker.call()?;
-        let reply = self.client.eval(script, &[&self.stored_key(key)], args).await;
-        Ok(Reply(call.end(reply)?))
+        let key = self.stored_key(key);
+        Ok(Reply(self.through_breaker(self.client.eval(script, &[&key], args)).await?))
+    }
+
+    async fn through_breaker<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, BoxError> {
+        let permit = self.breaker.permit()?;
+        let result = call.await;
+        if result.is_ok() {
+            permit.succeed()
+        } else {
+            permit.fail()
+        }
+        Ok(result?)
     }
 
     /// Tells Redis of the writes of this key that it does not know of yet.

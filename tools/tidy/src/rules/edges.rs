@@ -21,7 +21,7 @@ const EDGES: [(&str, &[&str]); 21] = [
     ("nats", &["clock", "messaging"]),
     ("postgres", &["clock", "lock", "messaging"]),
     ("proto", &[]),
-    ("redis", &["cache", "lock"]),
+    ("redis", &["cache", "lock", "resilience"]),
     ("resilience", &[]),
     ("servers", &[]),
     ("sqlite", &["clock", "messaging"]),
