@@ -20,10 +20,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use crate::{
-    Config, Health, Listen, Tasks, admin, layers,
-    serve::{Phases, serve},
-};
+use crate::{Config, Health, Listen, Tasks, admin, layers, phases::Phases, serve::serve};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -95,7 +92,7 @@ impl Listeners {
     ///
     /// # Errors
     ///
-    /// The system does not tell.
+    /// The system does not say.
     pub fn addresses(&self) -> Result<[SocketAddr; 3]> {
         Ok([self.http.local_addr()?, self.grpc.local_addr()?, self.admin.local_addr()?])
     }
@@ -115,10 +112,10 @@ pub async fn serve_until(
     let addresses = listeners.addresses()?;
     let Listeners { http, grpc, admin } = listeners;
 
-    let places = Arc::new(Semaphore::new(config.limits.max_in_flight));
+    let permits = Arc::new(Semaphore::new(config.limits.max_in_flight));
     let (reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
-    let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&places));
-    let calls = layers::grpc(grpc_routes, &config.limits, places);
+    let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&permits));
+    let calls = layers::grpc(grpc_routes, &config.limits, permits);
     let version = json!({"service": app.name, "version": app.version, "commit": app.commit});
     let admin_routes = layers::admin(admin::router(app.health.clone(), version));
 
@@ -138,7 +135,7 @@ pub async fn serve_until(
     reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     let lame_duck = if failure.is_none() { config.shutdown.lame_duck } else { Duration::ZERO };
     let deadline = tokio::time::Instant::now() + config.shutdown.deadline;
-    // A part of the time is the tasks' own: a request that hangs must not keep them from finishing their work.
+    // Some of the time is the tasks' own: a request that hangs must not keep them from finishing their work.
     let answered = public.stop(lame_duck, deadline - config.shutdown.deadline / 4).await;
     let finished = timeout_at(deadline, app.tasks.stop()).await.is_ok();
     let drained = timeout(DRAINED, join_all(app.on_drained)).await.is_ok();

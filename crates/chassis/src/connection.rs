@@ -1,6 +1,6 @@
-//! One connection: which protocol it speaks, how long it may dawdle, how it ends.
+//! One connection: which protocol it speaks, how long it may be slow or idle, how it ends.
 //!
-//! hyper's own header timeout also closes connections that are merely quiet between two requests, and its protocol
+//! hyper's own header timeout also closes connections that are merely idle between two requests, and its protocol
 //! detection waits for ever and forgets what has arrived when it is told to stop. Clients and gateways keep connections
 //! for half a minute and more, and one closed under a request loses it; so both are done here.
 
@@ -33,15 +33,15 @@ use tokio::{
 };
 use tower::Service as _;
 
-use crate::serve::Phases;
+use crate::phases::Phases;
 
 /// A client has this long from its first byte to the end of a request's head, and as long for its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that is quiet for so long is closed: longer than clients and gateways usually keep theirs.
+/// A connection that is idle for so long is closed: longer than clients and gateways usually keep theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How often that is looked at.
+/// How often both timeouts are checked.
 const TICK: Duration = Duration::from_secs(2);
-/// A request that is just arriving on a quiet HTTP/1 connection when the end comes is still waited for.
+/// A request that is just arriving on an idle HTTP/1 connection when the end comes is still waited for.
 const LAST_CALL: Duration = Duration::from_millis(200);
 /// An HTTP/2 peer that does not answer a ping this often is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -73,17 +73,17 @@ pub(crate) async fn serve(stream: TcpStream, router: Router, phases: Phases) {
     let (mut last_call, mut tick) = (pin!(last_call(&phases, h2)), interval(TICK));
     let mut ending = false;
     loop {
-        let quiet = tokio::select! {
+        let idle = tokio::select! {
             // A connection that breaks is its client's business.
             _ = connection.as_mut() => return,
             () = phases.cut.cancelled() => return,
             () = last_call.as_mut(), if !ending => true,
             _ = tick.tick(), if !h2 => match activity.verdict() {
                 Verdict::Stalled => return,
-                verdict => verdict == Verdict::Quiet,
+                verdict => verdict == Verdict::Idle,
             },
         };
-        if quiet && !ending {
+        if idle && !ending {
             ending = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -98,10 +98,10 @@ async fn last_call(phases: &Phases, h2: bool) {
     }
 }
 
-/// Looks at the first bytes without taking them: HTTP/2 begins with `PRI`, no HTTP/1 method does. `None` where the
+/// Peeks at the first bytes: HTTP/2 begins with `PRI`, no HTTP/1 method does. `None` where the
 /// client goes away or says nothing.
 async fn speaks_h2(stream: &TcpStream, phases: &Phases) -> Option<bool> {
-    let look = async {
+    let peek = async {
         loop {
             let mut start = [0; 3];
             match stream.peek(&mut start).await.ok()? {
@@ -114,7 +114,7 @@ async fn speaks_h2(stream: &TcpStream, phases: &Phases) -> Option<bool> {
     };
     tokio::select! {
         biased;
-        found = timeout(HEAD_TIMEOUT, look) => found.ok().flatten(),
+        found = timeout(HEAD_TIMEOUT, peek) => found.ok().flatten(),
         () = last_call(phases, false) => None,
     }
 }
@@ -140,20 +140,20 @@ struct Activity {
     since: AtomicU64,
 }
 
-const QUIET: u8 = 0;
+const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 const BUSY: u8 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Fine,
-    Quiet,
+    Idle,
     Stalled,
 }
 
 impl Activity {
     fn new() -> Self {
-        Self { born: Instant::now(), state: AtomicU8::new(QUIET), since: AtomicU64::new(0) }
+        Self { born: Instant::now(), state: AtomicU8::new(IDLE), since: AtomicU64::new(0) }
     }
 
     fn now(&self) -> u64 {
@@ -165,8 +165,8 @@ impl Activity {
         self.state.store(state, Ordering::Relaxed);
     }
 
-    fn bytes_came(&self) {
-        if self.state.load(Ordering::Relaxed) == QUIET {
+    fn bytes_received(&self) {
+        if self.state.load(Ordering::Relaxed) == IDLE {
             self.enter(HEAD);
         }
     }
@@ -175,7 +175,7 @@ impl Activity {
         let lasted = Duration::from_millis(self.now().saturating_sub(self.since.load(Ordering::Relaxed)));
         match self.state.load(Ordering::Relaxed) {
             HEAD if lasted >= HEAD_TIMEOUT => Verdict::Stalled,
-            QUIET if lasted >= IDLE_TIMEOUT => Verdict::Quiet,
+            IDLE if lasted >= IDLE_TIMEOUT => Verdict::Idle,
             _ => Verdict::Fine,
         }
     }
@@ -193,7 +193,7 @@ impl<'a> Busy<'a> {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.enter(QUIET);
+        self.0.enter(IDLE);
     }
 }
 
@@ -208,7 +208,7 @@ impl Read for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         if matches!(read, Poll::Ready(Ok(()))) {
-            self.activity.bytes_came();
+            self.activity.bytes_received();
         }
         read
     }

@@ -1,4 +1,4 @@
-//! What handlers share: reading requests strictly and answering uniformly, as the public interface demands.
+//! What handlers share: reading requests strictly and responding uniformly, as the public interface demands.
 
 mod body;
 mod conditional;

@@ -35,10 +35,10 @@ pub fn layers(router: Router, limits: &Limits, cors: &Cors) -> Router {
     http(router, limits, cors, Arc::new(Semaphore::new(limits.max_in_flight)))
 }
 
-pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, places: Arc<Semaphore>) -> Router {
+pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Semaphore>) -> Router {
     let router = router
         .layer(from_fn_with_state(Protocol::Http, limit::deadline))
-        .layer(from_fn_with_state((Protocol::Http, places), limit::overload));
+        .layer(from_fn_with_state((Protocol::Http, permits), limit::overload));
     let router = match allowed(cors) {
         Some(cors) => router.layer(cors),
         None => router,
@@ -49,10 +49,10 @@ pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, places: Arc<Sem
         .layer(from_fn_with_state((Protocol::Http, limits.request_timeout), trace::trace))
 }
 
-pub(crate) fn grpc(router: Router, limits: &Limits, places: Arc<Semaphore>) -> Router {
+pub(crate) fn grpc(router: Router, limits: &Limits, permits: Arc<Semaphore>) -> Router {
     router
         .layer(from_fn_with_state(Protocol::Grpc, limit::deadline))
-        .layer(from_fn_with_state((Protocol::Grpc, places), limit::overload))
+        .layer(from_fn_with_state((Protocol::Grpc, permits), limit::overload))
         .layer(CatchPanicLayer::custom(panic::grpc))
         .layer(from_fn_with_state((Protocol::Grpc, limits.request_timeout), trace::trace))
 }

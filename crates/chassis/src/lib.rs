@@ -1,14 +1,4 @@
-//! The life of a service: servers with the standard layers, health, tasks, shutdown.
-//!
-//! A service builds an [`App`] and hands it to [`run`], which
-//!
-//! 1. binds HTTP, gRPC and admin and logs `ready` with the addresses;
-//! 2. serves until SIGINT or SIGTERM, or until a task of [`Tasks`] ends by itself, which is an error;
-//! 3. stops in order: not ready → lame duck (still serving, `Connection: close`) → no new connections → requests in
-//!    flight end → tasks are told to stop and awaited → done, all within the deadline.
-//!
-//! What every request passes through stands in one place, [`layers`]. [`json`] and [`http`] read requests and write
-//! answers as the public interface demands.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 mod admin;
@@ -19,6 +9,7 @@ mod health;
 pub mod http;
 pub mod json;
 mod layers;
+mod phases;
 mod probe;
 mod runtime;
 mod serve;

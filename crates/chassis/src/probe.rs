@@ -1,4 +1,4 @@
-//! Asking the service that runs beside us whether it is ready, for a container whose image has no shell.
+//! Asking the service on this machine whether it is ready, for a container whose image has no shell.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::{
 
 use crate::config::Listen;
 
-/// A service that takes longer is not well.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// More than any report of health.
-const MOST: u64 = 64 << 10;
+/// How long the service may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest response that is read, in bytes: more than any report of health.
+const RESPONSE_LIMIT: u64 = 64 << 10;
 
 /// Asks the admin port of a service with this configuration.
 ///
@@ -31,20 +31,20 @@ pub async fn probe(admin: &Listen) -> Result<()> {
         "::" => "::1",
         host => host,
     };
-    let asked = timeout(PATIENCE, ask(host, admin.port)).await;
-    let answer = asked.context("no answer within 2 s")?.with_context(|| format!("{host}:{}", admin.port))?;
-    let (head, report) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let response = timeout(TIMEOUT, get_ready(host, admin.port)).await;
+    let response = response.context("no answer within 2 s")?.with_context(|| format!("{host}:{}", admin.port))?;
+    let (head, report) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
     if head.split(' ').nth(1) != Some("200") {
         bail!("not ready: {}", report.trim());
     }
     Ok(())
 }
 
-async fn ask(host: &str, port: u16) -> std::io::Result<String> {
+async fn get_ready(host: &str, port: u16) -> std::io::Result<String> {
     let mut connection = TcpStream::connect((host, port)).await?;
     let request = b"GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     connection.write_all(request).await?;
-    let mut answer = Vec::new();
-    connection.take(MOST).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    let mut response = Vec::new();
+    connection.take(RESPONSE_LIMIT).read_to_end(&mut response).await?;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }

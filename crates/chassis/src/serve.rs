@@ -1,4 +1,4 @@
-//! The accept loop of one server: bounded connections, and everybody who has knocked is let in.
+//! The accept loop of one server: bounded connections, and at the end the accept queue is emptied.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,50 +7,39 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
-use crate::connection;
+use crate::{connection, phases::Phases};
 
-/// After a failed accept (no file descriptors left) the loop rests, or it would spin.
-const REST: Duration = Duration::from_millis(50);
-
-/// The steps of the end, in this order.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Phases {
-    /// Clients are told to go elsewhere.
-    pub(crate) lame_duck: CancellationToken,
-    /// No new connections; those that are open come to their end.
-    pub(crate) stop: CancellationToken,
-    /// Whatever is still open is cut.
-    pub(crate) cut: CancellationToken,
-}
+/// The pause after a failed accept (no file descriptors left): without it the loop would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until [`Phases::stop`]; the connections are on the tracker.
 pub(crate) async fn serve(listener: TcpListener, router: Router, most: usize, phases: Phases, tracker: TaskTracker) {
-    let places = Arc::new(Semaphore::new(most));
-    let start = |stream: TcpStream, place: Option<OwnedSemaphorePermit>| {
+    let permits = Arc::new(Semaphore::new(most));
+    let start = |stream: TcpStream, permit: Option<OwnedSemaphorePermit>| {
         let connection = connection::serve(stream, router.clone(), phases.clone());
         tracker.spawn(async move {
             connection.await;
-            drop(place);
+            drop(permit);
         });
     };
     loop {
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.ok()?;
-            Some((listener.accept().await, place))
+            let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
+            Some((listener.accept().await, permit))
         };
         tokio::select! {
             biased;
             () = phases.stop.cancelled() => break,
             accepted = next => match accepted {
-                Some((Ok((stream, _)), place)) => start(stream, Some(place)),
-                _ => tokio::time::sleep(REST).await,
+                Some((Ok((stream, _)), permit)) => start(stream, Some(permit)),
+                _ => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
         }
     }
-    // Who was let into the queue by the kernel before is served too. The kernel is asked: tokio's own knowledge is as
-    // old as its last poll.
+    // Connections that the kernel has put into the accept queue already are served too. The kernel itself is asked:
+    // what tokio knows is as old as its last poll.
     let Ok(listener) = listener.into_std() else { return };
     while let Ok((stream, _)) = listener.accept() {
         if stream.set_nonblocking(true).is_ok()

@@ -38,7 +38,7 @@ impl Tasks {
                 Ok(Ok(())) if token.is_cancelled() => return,
                 Ok(Ok(())) => anyhow!("it ended by itself"),
                 Ok(Err(error)) => error,
-                Err(panic) => anyhow!("it panicked: {}", words(&*panic)),
+                Err(panic) => anyhow!("it panicked: {}", panic_message(&*panic)),
             };
             failure.send_if_modified(|first| {
                 let news = first.is_none();
@@ -77,8 +77,8 @@ impl Tasks {
     }
 }
 
-/// What a panic said.
-pub(crate) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+/// Returns the message of a panic.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Kind, Place, Violation};
+use crate::{Kind, Location, Violation};
 
 /// The boxed cause of an [`Error`].
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -21,8 +21,8 @@ pub struct Error {
 
 /// Says what a layer's own failure means at the boundary.
 ///
-/// With it, `?` turns the layer's error into an [`Error`]: the words are shown where the caller is at fault and kept
-/// back otherwise, and the layer's error is the source.
+/// With it, `?` turns the layer's error into an [`Error`]: its message is shown where the caller is at fault and
+/// kept back otherwise, and the layer's error is the source.
 pub trait HasKind {
     /// Returns the kind.
     fn kind(&self) -> Kind;
@@ -47,7 +47,7 @@ where
 }
 
 impl Error {
-    /// Makes an error with the words that the caller is shown (never shown for [`Kind::Internal`]).
+    /// Makes an error with the message that the caller is shown (never shown for [`Kind::Internal`]).
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, detail: detail.into(), violations: Vec::new(), retry_after: None, source: None }
     }
@@ -69,13 +69,13 @@ impl Error {
 
     /// Makes an error for a header that is missing or cannot be read.
     pub fn malformed_header(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Kind::Malformed, "a header of the request cannot be used").at(Place::Header(name.into()), detail)
+        Self::new(Kind::Malformed, "a header of the request cannot be used").at(Location::Header(name.into()), detail)
     }
 
     /// Makes an error for a query parameter that cannot be read.
     pub fn malformed_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(Kind::Malformed, "a parameter of the request cannot be used")
-            .at(Place::Parameter(name.into()), detail)
+            .at(Location::Parameter(name.into()), detail)
     }
 
     /// Makes an error for a thing that does not exist or that the caller may not see.
@@ -95,10 +95,10 @@ impl Error {
         self
     }
 
-    /// Adds a fault at a place of the request.
+    /// Adds a violation at a location of the request.
     #[must_use]
-    pub fn at(mut self, place: Place, detail: impl Into<String>) -> Self {
-        self.violations.push(Violation::new(place, detail));
+    pub fn at(mut self, location: Location, detail: impl Into<String>) -> Self {
+        self.violations.push(Violation::new(location, detail));
         self
     }
 
@@ -114,12 +114,12 @@ impl Error {
         self.kind
     }
 
-    /// Returns what the caller may be told: the words given, or, for our own mistakes, words that say nothing.
+    /// Returns what the caller may be told: the message given, or, for our own mistakes, a generic one.
     pub fn detail(&self) -> &str {
         if self.kind == Kind::Internal { generic(Kind::Internal) } else { &self.detail }
     }
 
-    /// Returns the places at fault.
+    /// Returns what of the request is at fault.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }
@@ -155,7 +155,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Returns the words for failures whose own words are not for the caller.
+/// Returns the message for failures whose own message is not for the caller.
 fn generic(kind: Kind) -> &'static str {
     match kind {
         Kind::Timeout => "the request took longer than it had time for",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layers_words_reach_the_caller_only_when_the_caller_is_at_fault() {
+    fn a_layers_message_reaches_the_caller_only_when_the_caller_is_at_fault() {
         assert_eq!(Error::from(Layer(Kind::Conflict)).detail(), "table users: constraint failed");
         for kind in [Kind::Internal, Kind::Unavailable, Kind::Timeout] {
             let error = Error::from(Layer(kind));

@@ -14,7 +14,7 @@ impl From<Error> for Status {
         let fields: Vec<FieldViolation> = error
             .violations()
             .iter()
-            .map(|violation| FieldViolation::new(violation.place.field_path(), &violation.detail))
+            .map(|violation| FieldViolation::new(violation.location.field_path(), &violation.detail))
             .collect();
         let mut details = ErrorDetails::new();
         if !fields.is_empty() {
@@ -37,7 +37,7 @@ impl From<Error> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kind, Place};
+    use crate::{Kind, Location};
     use std::error::Error as _;
     use std::time::Duration;
     use tonic::Code;
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_header_keeps_its_name() {
-        let error = Error::new(Kind::Malformed, "no").at(Place::Header("grpc-timeout".into()), "cannot be read");
+        let error = Error::new(Kind::Malformed, "no").at(Location::Header("grpc-timeout".into()), "cannot be read");
         let details = Status::from(error).get_error_details();
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "grpc-timeout");
     }

@@ -1,4 +1,4 @@
-//! An error as an HTTP answer and as a problem document.
+//! An error as an HTTP response and as a problem document.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{Error, Kind, Violation};
 
 impl IntoResponse for Error {
-    /// Makes the answer without a body: the boundary finds the error in the extensions (`Arc<Error>`), logs it and
+    /// Makes the response without a body: the boundary finds the error in the extensions (`Arc<Error>`), logs it and
     /// writes the [`problem`] document, because only there the trace id is known.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
@@ -28,9 +28,9 @@ impl IntoResponse for Error {
     }
 }
 
-/// Returns the RFC 9457 document for an answer.
+/// Returns the RFC 9457 document for a response.
 ///
-/// `error` is what the answer's extensions hold; without it (the framework's own answers) the status speaks alone.
+/// `error` is what the response's extensions hold; without it (the framework's own responses) the status decides alone.
 /// `trace_id` is 32 hexadecimal digits.
 ///
 /// ```
@@ -43,7 +43,7 @@ pub fn problem(status: StatusCode, error: Option<&Error>, trace_id: &str) -> Val
         "type": "about:blank",
         "title": status.canonical_reason().unwrap_or("Error"),
         "status": status.as_u16(),
-        "detail": error.map_or_else(|| words(status), Error::detail),
+        "detail": error.map_or_else(|| default_detail(status), Error::detail),
         "instance": format!("urn:trace:{trace_id}"),
     });
     let violations = error.map(Error::violations).unwrap_or_default();
@@ -53,8 +53,8 @@ pub fn problem(status: StatusCode, error: Option<&Error>, trace_id: &str) -> Val
     document
 }
 
-/// Returns the words for an answer that the framework made.
-fn words(status: StatusCode) -> &'static str {
+/// Returns the detail of a response that the framework made.
+fn default_detail(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "there is nothing at this address",
         StatusCode::METHOD_NOT_ALLOWED => "this address does not take this method",
@@ -70,14 +70,14 @@ fn words(status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Place;
+    use crate::Location;
     use std::time::Duration;
 
     #[test]
     fn the_document_has_what_the_interface_promises() {
         let error = Error::invalid_field("/items/0/quantity", "must be at least 1")
-            .at(Place::Parameter("limit".into()), "must be at most 100")
-            .at(Place::Header("If-Match".into()), "is not an entity tag");
+            .at(Location::Parameter("limit".into()), "must be at most 100")
+            .at(Location::Header("If-Match".into()), "is not an entity tag");
         let document = problem(error.kind().http(), Some(&error), &"0a".repeat(16));
         assert_eq!(
             document,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_has_no_body_and_carries_the_error() {
+    fn the_response_has_no_body_and_carries_the_error() {
         let response = Error::unavailable("payment").retry_after(Duration::from_millis(1500)).into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[RETRY_AFTER], "2");

@@ -106,7 +106,7 @@ impl Kind {
         }
     }
 
-    /// Returns the words of the HTTP status, which is what RFC 9457 asks of the title of an `about:blank` problem.
+    /// Returns the reason phrase of the HTTP status, which is what RFC 9457 asks of the title of an `about:blank` problem.
     pub fn title(self) -> &'static str {
         self.http().canonical_reason().unwrap_or("Error")
     }
@@ -121,7 +121,7 @@ impl Kind {
         matches!(self, Self::RateLimited | Self::Timeout | Self::Unavailable)
     }
 
-    /// Returns the kind of an answer from a gRPC server.
+    /// Returns the kind of a response from a gRPC server.
     ///
     /// `UNIMPLEMENTED` is [`Kind::Internal`]: a caller that meets it was built against another interface.
     /// `CANCELLED` is [`Kind::Timeout`]: tonic reports its own expired timeouts so.
@@ -142,7 +142,7 @@ impl Kind {
         }
     }
 
-    /// Returns the kind of an answer from an HTTP server; a status that is no failure is [`Kind::Internal`].
+    /// Returns the kind of a response from an HTTP server; a status that is no failure is [`Kind::Internal`].
     pub fn of_http(status: StatusCode) -> Kind {
         match status {
             StatusCode::UNPROCESSABLE_ENTITY => Self::Invalid,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_grpc_code_has_a_kind_and_only_what_may_pass_is_tried_again() {
+    fn every_grpc_code_has_a_kind_and_only_what_may_pass_is_retried() {
         let again: Vec<i32> = (0..=16).filter(|code| Kind::of_grpc(Code::from_i32(*code)).may_retry()).collect();
         let expected = [Code::Cancelled, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Unavailable];
         assert_eq!(again, expected.map(|code| code as i32));

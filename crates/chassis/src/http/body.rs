@@ -78,12 +78,12 @@ fn is_coded(headers: &HeaderMap) -> bool {
 /// `application/json`, with no charset or with UTF-8.
 fn is_json(value: &HeaderValue) -> bool {
     let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
-    let mut parts = text.split(';').map(str::trim);
+    let mut segments = text.split(';').map(str::trim);
     let charset = |parameter: &str| match parameter.split_once('=') {
         Some(("charset", name)) => name.trim_matches('"') == "utf-8",
         _ => true,
     };
-    parts.next() == Some("application/json") && parts.all(charset)
+    segments.next() == Some("application/json") && segments.all(charset)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse as _, Response},
 };
-use error::{Error, Kind, Place};
+use error::{Error, Kind, Location};
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{ETAG, IF_MATCH, IF_NONE_MATCH},
@@ -91,9 +91,9 @@ impl IfMatch {
     /// [`Kind::PreconditionRequired`] without, [`Kind::Malformed`].
     pub fn required(self) -> Result<Condition, Error> {
         let missing = || {
-            let place = Place::Header("If-Match".to_owned());
+            let location = Location::Header("If-Match".to_owned());
             Error::new(Kind::PreconditionRequired, "If-Match is missing: send the ETag that you have read")
-                .at(place, "is missing")
+                .at(location, "is missing")
         };
         self.0?.ok_or_else(missing)
     }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, request::Parts};
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Marks the answer to a repeated command; its value is `true`.
+/// Marks the response to a repeated command; its value is `true`.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The `Idempotency-Key` of a command: 1 to 255 visible ASCII characters.

@@ -1,33 +1,33 @@
 //! Query parameters of lists, read strictly: an unknown or repeated one is refused.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use error::{Error, Kind, Place};
+use error::{Error, Kind, Location};
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
-/// Form of the cursor: raised when its contents change, so that an old one is refused rather than misread.
-const CURSOR_FORM: char = '1';
+/// Format of the cursor: raised when its contents change, so that an old one is refused rather than misread.
+const CURSOR_FORMAT: char = '1';
 const LIMIT_DEFAULT: u32 = 20;
 const LIMIT_MAX: u32 = 100;
 
-/// Which part of a list is asked for.
+/// Which page of a list is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Items wanted, 1 to 100.
     pub limit: u32,
-    /// The place behind which to go on, in the list's own words.
+    /// The position after which the page begins, as the list itself writes it.
     pub cursor: Option<String>,
 }
 
 impl Page {
-    /// Makes a place opaque for the client.
-    pub fn seal(place: &str) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{CURSOR_FORM}{place}"))
+    /// Makes a position opaque for the client.
+    pub fn seal(position: &str) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{CURSOR_FORMAT}{position}"))
     }
 
     fn open(cursor: &str) -> Option<String> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-        text.strip_prefix(CURSOR_FORM).map(str::to_owned)
+        text.strip_prefix(CURSOR_FORMAT).map(str::to_owned)
     }
 }
 
@@ -102,7 +102,7 @@ impl Params {
             return Ok(());
         }
         let refused = Error::new(Kind::Malformed, "the query cannot be read");
-        let at = |error: Error, (name, detail): (String, &str)| error.at(Place::Parameter(name), detail);
+        let at = |error: Error, (name, detail): (String, &str)| error.at(Location::Parameter(name), detail);
         Err(self.faults.into_iter().take(20).fold(refused, at))
     }
 
@@ -113,8 +113,8 @@ impl Params {
 
 fn decode(text: &str) -> Option<String> {
     let mut escapes = text.split('%').skip(1);
-    let whole = |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
-    if !escapes.all(whole) {
+    let complete = |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    if !escapes.all(complete) {
         return None;
     }
     let text = text.replace('+', " ");
@@ -162,7 +162,7 @@ mod tests {
         for (query, name) in bad {
             let error = page(query).unwrap_err();
             assert_eq!(error.kind(), Kind::Malformed, "{query}");
-            assert_eq!(error.violations()[0].place, Place::Parameter(name.into()), "{query}");
+            assert_eq!(error.violations()[0].location, Location::Parameter(name.into()), "{query}");
         }
     }
 }

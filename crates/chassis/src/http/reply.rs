@@ -1,4 +1,4 @@
-//! Uniform answers: one resource with its `ETag`, or a page of a list.
+//! Uniform responses: one resource with its `ETag`, or a page of a list.
 
 use axum::{
     Json,
@@ -20,18 +20,18 @@ struct Listed<V> {
     next_cursor: Option<String>,
 }
 
-/// Answers with a page. `items` are one more than the page's limit where there is a next page; `place` names where an
-/// item stands.
+/// Answers with a page. `items` are one more than the page's limit where there is a next page; `position` gives
+/// that of an item.
 pub fn list<T, V: Serialize>(
     page: &Page,
     items: impl IntoIterator<Item = T>,
     view: impl Fn(T) -> V,
-    place: impl Fn(&T) -> String,
+    position: impl Fn(&T) -> String,
 ) -> Response {
     let mut items = items.into_iter();
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let shown: Vec<T> = items.by_ref().take(limit).collect();
     let next = items.next().and(shown.last());
-    let next_cursor = next.map(|last| Page::seal(&place(last)));
+    let next_cursor = next.map(|last| Page::seal(&position(last)));
     Json(Listed { items: shown.into_iter().map(view).collect(), next_cursor }).into_response()
 }

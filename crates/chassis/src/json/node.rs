@@ -37,8 +37,8 @@ pub enum Node {
 /// [`Kind::Malformed`]: no JSON, invalid UTF-8, more than one value, nested deeper than 128.
 pub fn parse(body: &[u8]) -> Result<Node, Error> {
     serde_json::from_slice(body).map_err(|fault| {
-        let place = format!("the body is not valid JSON (line {}, column {})", fault.line(), fault.column());
-        Error::new(Kind::Malformed, place)
+        let detail = format!("the body is not valid JSON (line {}, column {})", fault.line(), fault.column());
+        Error::new(Kind::Malformed, detail)
     })
 }
 

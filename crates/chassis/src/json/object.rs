@@ -2,29 +2,29 @@
 
 use std::{cell::RefCell, ops::RangeInclusive};
 
-use error::{Place, Violation};
+use error::{Location, Violation};
 
 use super::Node;
 
-/// Faults listed at most: a hostile body must not make the answer large.
-const MOST: usize = 100;
+/// The most violations that are listed: a hostile body must not make the response large.
+const MAX_VIOLATIONS: usize = 100;
 
 /// Where all faults of one body are gathered.
 pub(super) type Report = RefCell<Vec<Violation>>;
 
-/// An object being read. Members that nobody asked for are faults.
+/// An object being read. Members that are not known are faults.
 #[derive(Debug)]
 pub struct Object<'a> {
     members: &'a [(String, Node)],
     pointer: String,
-    asked: Vec<&'static str>,
+    known: Vec<&'static str>,
     report: &'a Report,
 }
 
 fn note(report: &Report, pointer: String, detail: impl Into<String>) {
     let mut report = report.borrow_mut();
-    if report.len() < MOST {
-        report.push(Violation { place: Place::Pointer(pointer), detail: detail.into() });
+    if report.len() < MAX_VIOLATIONS {
+        report.push(Violation { location: Location::Pointer(pointer), detail: detail.into() });
     }
 }
 
@@ -39,7 +39,7 @@ impl<'a> Object<'a> {
             note(report, pointer, "must be an object");
             return None;
         };
-        let mut object = Object { members, pointer, asked: Vec::new(), report };
+        let mut object = Object { members, pointer, known: Vec::new(), report };
         let value = fields(&mut object);
         object.refuse_unknown();
         value
@@ -120,7 +120,7 @@ impl<'a> Object<'a> {
     /// `None` is a fault that was noted, `Some(None)` a member that is not there.
     #[expect(clippy::option_option)]
     fn find(&mut self, name: &'static str) -> Option<Option<&'a Node>> {
-        self.asked.push(name);
+        self.known.push(name);
         let mut found = self.members.iter().filter(|(member, _)| member == name).map(|(_, node)| node);
         let fault = match (found.next(), found.next()) {
             (Some(_), Some(_)) => "is given more than once",
@@ -133,7 +133,7 @@ impl<'a> Object<'a> {
 
     fn refuse_unknown(&self) {
         for (name, _) in self.members {
-            if !self.asked.contains(&name.as_str()) {
+            if !self.known.contains(&name.as_str()) {
                 note(self.report, self.at(name), "is not known");
             }
         }
@@ -160,11 +160,11 @@ mod tests {
             Some((name?, note?, price?, items?))
         });
         let Err(error) = read else { return Vec::new() };
-        let place = |v: &error::Violation| match &v.place {
-            error::Place::Pointer(pointer) => pointer.clone(),
+        let pointer = |v: &error::Violation| match &v.location {
+            error::Location::Pointer(pointer) => pointer.clone(),
             other => panic!("{other:?}"),
         };
-        error.violations().iter().map(|v| (place(v), v.detail.clone())).collect()
+        error.violations().iter().map(|v| (pointer(v), v.detail.clone())).collect()
     }
 
     fn pointers(body: &str) -> Vec<String> {
@@ -194,6 +194,6 @@ mod tests {
     #[test]
     fn the_list_of_faults_is_bounded() {
         let unknown: Vec<String> = (0..5000).map(|n| format!("\"f{n}\":1")).collect();
-        assert_eq!(faults(&format!("{{{}}}", unknown.join(","))).len(), super::MOST);
+        assert_eq!(faults(&format!("{{{}}}", unknown.join(","))).len(), super::MAX_VIOLATIONS);
     }
 }

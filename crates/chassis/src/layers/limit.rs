@@ -14,14 +14,14 @@ use tonic::Status;
 
 use super::trace::Protocol;
 
-/// Refuses at once when all places are taken.
+/// Refuses at once when all permits are taken: load is shed, not queued.
 pub(crate) async fn overload(
-    State((protocol, places)): State<(Protocol, Arc<Semaphore>)>,
+    State((protocol, permits)): State<(Protocol, Arc<Semaphore>)>,
     request: Request,
     next: Next,
 ) -> Response {
-    match places.try_acquire() {
-        Ok(_place) => next.run(request).await,
+    match permits.try_acquire() {
+        Ok(_permit) => next.run(request).await,
         Err(_) => protocol
             .refuse(Error::new(Kind::Unavailable, "too many requests are being handled; try again shortly"), || {
                 Status::resource_exhausted("too many calls are being handled")
@@ -32,8 +32,8 @@ pub(crate) async fn overload(
 /// Gives up at the deadline of the current scope.
 pub(crate) async fn deadline(State(protocol): State<Protocol>, request: Request, next: Next) -> Response {
     let Some(deadline) = telemetry::deadline() else { return next.run(request).await };
-    let answer = timeout_at(deadline, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
+    let response = timeout_at(deadline, next.run(request)).await;
+    response.unwrap_or_else(|_| {
         protocol.refuse(Error::new(Kind::Timeout, "it took too long"), || Status::deadline_exceeded("it took too long"))
     })
 }

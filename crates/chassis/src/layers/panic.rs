@@ -9,16 +9,16 @@ use axum::{
 use error::Error;
 use tonic::Status;
 
-use crate::tasks::words;
+use crate::tasks::panic_message;
 
 // Both are given to tower-http's CatchPanicLayer, which hands over the box.
 #[expect(clippy::needless_pass_by_value)]
 pub(crate) fn http(panic: Box<dyn Any + Send>) -> Response {
-    Error::internal(format!("panic: {}", words(&*panic))).into_response()
+    Error::internal(format!("panic: {}", panic_message(&*panic))).into_response()
 }
 
 #[expect(clippy::needless_pass_by_value)]
 pub(crate) fn grpc(panic: Box<dyn Any + Send>) -> Response {
-    tracing::error!(cause = words(&*panic), "call panicked");
+    tracing::error!(cause = panic_message(&*panic), "call panicked");
     Status::internal("internal error").into_http::<Body>()
 }

@@ -1,4 +1,4 @@
-//! Turns every failed answer into a problem document (RFC 9457).
+//! Turns every failed response into a problem document (RFC 9457).
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(crate) async fn problems(request: Request, next: Next) -> Response {
     if status.is_server_error() {
         let cause = error.as_ref().map(|error| error.chain()).unwrap_or_default();
         let code = status.as_u16();
-        // Overload and broken neighbours are not for this service to repair.
+        // Overload and failing dependencies are not for this service to repair.
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
             tracing::warn!(http.response.status_code = code, cause, "request not answered");
         } else {

@@ -147,8 +147,8 @@ async fn health_and_reflection_are_there() {
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let stream = futures::stream::iter([request]);
-    let mut answers = ServerReflectionClient::new(channel).server_reflection_info(stream).await.unwrap().into_inner();
-    let answer = answers.message().await.unwrap().unwrap().message_response;
-    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+    let mut responses = ServerReflectionClient::new(channel).server_reflection_info(stream).await.unwrap().into_inner();
+    let response = responses.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = response else { panic!("{response:?}") };
     assert!(list.service.iter().any(|service| service.name == "grpc.health.v1.Health"), "{list:?}");
 }

@@ -1,4 +1,4 @@
-//! Overload, deadlines, panics, and clients that dawdle.
+//! Overload, deadlines, panics, and slow clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::support::{Raw, Server, app, ask, config};
+use crate::support::{Raw, Server, app, config, request};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_much_is_refused_at_once() {
@@ -27,14 +27,14 @@ async fn what_is_too_much_is_refused_at_once() {
         raw.send("GET /", "").await;
     }
     entered.acquire_many(2).await.unwrap().forget();
-    let refused = ask(server.http, "GET /", "").await;
+    let refused = request(server.http, "GET /", "").await;
     assert_eq!((refused.problem()["status"].as_u64(), refused.header("retry-after")), (Some(503), Some("1")));
     leave.add_permits(2);
     for raw in &mut held {
         assert_eq!(raw.read().await.unwrap().status, 200);
     }
     leave.add_permits(1);
-    assert_eq!(ask(server.http, "GET /", "").await.status, 200, "the places are free again");
+    assert_eq!(request(server.http, "GET /", "").await.status, 200, "the permits are free again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,11 +45,11 @@ async fn a_request_ends_when_its_caller_no_longer_waits() {
     config.limits.request_timeout = Duration::from_secs(2);
     let server = Server::start(config, app(Router::new().route("/slow", slow).route("/left", left))).await;
     let start = Instant::now();
-    let late = ask(server.http, "GET /slow", "x-request-timeout-ms: 50\r\n").await;
+    let late = request(server.http, "GET /slow", "x-request-timeout-ms: 50\r\n").await;
     assert_eq!(late.problem()["status"], 504);
     assert!(start.elapsed() < Duration::from_secs(1));
     let left = async |headers: &str| {
-        let body = ask(server.http, "GET /left", headers).await.body;
+        let body = request(server.http, "GET /left", headers).await.body;
         String::from_utf8(body).unwrap().parse::<u64>().unwrap()
     };
     assert!((1..=700).contains(&left("x-request-timeout-ms: 700\r\n").await));
@@ -66,9 +66,9 @@ async fn a_panic_is_an_answer_and_the_connection_lives() {
     let server = Server::of(Router::new().route("/panic", panic).route("/fine", get(async || "fine"))).await;
     let mut raw = Raw::to(server.http).await;
     raw.send("GET /panic", "").await;
-    let answer = raw.read().await.unwrap();
-    assert_eq!(answer.problem()["status"], 500);
-    assert!(!String::from_utf8_lossy(&answer.body).contains("1234"));
+    let response = raw.read().await.unwrap();
+    assert_eq!(response.problem()["status"], 500);
+    assert!(!String::from_utf8_lossy(&response.body).contains("1234"));
     raw.send("GET /fine", "").await;
     assert_eq!(raw.read().await.unwrap().status, 200);
 }

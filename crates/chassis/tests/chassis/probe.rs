@@ -19,15 +19,15 @@ async fn says_whether_the_service_is_ready() {
     let mut broken = app(Router::new());
     broken.health = Health::new().check("database", async || Err("gone".to_owned()));
     let server = Server::start(config(), broken).await;
-    let said = probe(&at(server.admin.port(), "127.0.0.1")).await.unwrap_err().to_string();
-    assert!(said.starts_with("not ready") && said.contains("database"), "{said}");
+    let message = probe(&at(server.admin.port(), "127.0.0.1")).await.unwrap_err().to_string();
+    assert!(message.starts_with("not ready") && message.contains("database"), "{message}");
 }
 
 #[tokio::test]
 async fn says_that_nobody_answers() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let said = probe(&at(free, "127.0.0.1")).await.unwrap_err().to_string();
-    assert!(said.contains(&free.to_string()), "{said}");
-    let said = probe(&at(0, "127.0.0.1")).await.unwrap_err().to_string();
-    assert!(said.contains("admin.port"), "{said}");
+    let message = probe(&at(free, "127.0.0.1")).await.unwrap_err().to_string();
+    assert!(message.contains(&free.to_string()), "{message}");
+    let message = probe(&at(0, "127.0.0.1")).await.unwrap_err().to_string();
+    assert!(message.contains("admin.port"), "{message}");
 }

@@ -11,7 +11,7 @@ use error::Error;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Server, app, ask, config, post as send};
+use crate::support::{Server, app, config, post as send, request};
 
 const PARENT: &str = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
 const TRACE: &str = "urn:trace:0af7651916cd43dd8448eb211c80319c";
@@ -55,21 +55,21 @@ async fn server() -> Server {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_frameworks_own_refusals_have_documents() {
     let server = server().await;
-    let missing = ask(server.http, "GET /v1/nothing", PARENT).await;
+    let missing = request(server.http, "GET /v1/nothing", PARENT).await;
     assert_eq!((missing.status, missing.problem()["instance"].as_str()), (404, Some(TRACE)));
-    assert_eq!(ask(server.http, "GET /v1/things/", "").await.problem()["status"], 404, "trailing slash");
+    assert_eq!(request(server.http, "GET /v1/things/", "").await.problem()["status"], 404, "trailing slash");
 
-    let wrong = ask(server.http, "DELETE /v1/things", "").await;
+    let wrong = request(server.http, "DELETE /v1/things", "").await;
     assert_eq!(wrong.problem()["status"], 405);
     let allowed = wrong.header("allow").unwrap();
     assert!(["GET", "HEAD", "POST"].iter().all(|method| allowed.contains(method)), "{allowed}");
 
     let id = Uuid::now_v7();
     for path in ["x", &id.simple().to_string(), "%FF", "%2e%2e", &format!("{id}%20")] {
-        let answer = ask(server.http, &format!("GET /v1/things/{path}"), "").await;
-        assert_eq!(answer.problem()["status"], 404, "{path}");
+        let response = request(server.http, &format!("GET /v1/things/{path}"), "").await;
+        assert_eq!(response.problem()["status"], 404, "{path}");
     }
-    assert_eq!(ask(server.http, &format!("GET /v1/things/{id}"), "").await.status, 200);
+    assert_eq!(request(server.http, &format!("GET /v1/things/{id}"), "").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,17 +85,17 @@ async fn bodies_are_refused_in_order() {
     let good = send(server.http, "/v1/things", "application/json", br#"{"quantity":1}"#).await.unwrap();
     assert_eq!(good.status, 201);
     let zipped = "Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n";
-    assert_eq!(ask(server.http, "POST /v1/things", zipped).await.problem()["status"], 415);
+    assert_eq!(request(server.http, "POST /v1/things", zipped).await.problem()["status"], 415);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_too_large_gets_its_answer() {
     let server = server().await;
-    // The answer must arrive although the body is not wanted: a reset would throw it away.
+    // The response must arrive although the body is not wanted: a reset would throw it away.
     for size in [1024 * 1024 + 1, 3 * 1024 * 1024, 6 * 1024 * 1024] {
         for _ in 0..5 {
-            let answer = send(server.http, "/v1/things", "application/json", &vec![b' '; size]).await;
-            assert_eq!(answer.expect("the connection was reset").problem()["status"], 413, "{size}");
+            let response = send(server.http, "/v1/things", "application/json", &vec![b' '; size]).await;
+            assert_eq!(response.expect("the connection was reset").problem()["status"], 413, "{size}");
         }
     }
 }
@@ -104,13 +104,13 @@ async fn a_body_that_is_too_large_gets_its_answer() {
 async fn head_works_as_get() {
     let server = server().await;
     let path = format!("/v1/things/{}", Uuid::now_v7());
-    let get = ask(server.http, &format!("GET {path}"), "").await;
-    let head = ask(server.http, &format!("HEAD {path}"), "").await;
+    let get = request(server.http, &format!("GET {path}"), "").await;
+    let head = request(server.http, &format!("HEAD {path}"), "").await;
     assert_eq!(
         (head.status, head.header("etag"), head.header("content-length")),
         (200, Some("\"3\""), get.header("content-length"))
     );
-    let missing = ask(server.http, "HEAD /v1/nothing", "").await;
+    let missing = request(server.http, "HEAD /v1/nothing", "").await;
     assert_eq!((missing.status, missing.header("content-type")), (404, Some("application/problem+json")));
 }
 
@@ -118,10 +118,11 @@ async fn head_works_as_get() {
 async fn conditions_are_honoured() {
     let server = server().await;
     let path = format!("/v1/things/{}", Uuid::now_v7());
-    let read = async |tag: &str| ask(server.http, &format!("GET {path}"), &format!("If-None-Match: {tag}\r\n")).await;
+    let read =
+        async |tag: &str| request(server.http, &format!("GET {path}"), &format!("If-None-Match: {tag}\r\n")).await;
     for tag in ["\"3\"", "W/\"3\"", "*", "\"1\", \"3\""] {
-        let answer = read(tag).await;
-        assert_eq!((answer.status, answer.header("etag")), (304, Some("\"3\"")), "{tag}");
+        let response = read(tag).await;
+        assert_eq!((response.status, response.header("etag")), (304, Some("\"3\"")), "{tag}");
     }
     assert_eq!(read("\"2\"").await.status, 200);
     assert_eq!(read("3").await.problem()["errors"][0]["header"], "If-None-Match");
@@ -148,14 +149,14 @@ async fn conditions_are_honoured() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_tokens_and_secrets() {
     let server = server().await;
-    let without = ask(server.http, "POST /v1/commands", "Content-Length: 0\r\n").await.problem();
+    let without = request(server.http, "POST /v1/commands", "Content-Length: 0\r\n").await.problem();
     assert_eq!((&without["status"], &without["errors"][0]["header"]), (&400.into(), &"Idempotency-Key".into()));
-    let stranger = ask(server.http, "GET /v1/me", "").await;
+    let stranger = request(server.http, "GET /v1/me", "").await;
     assert_eq!(
         (stranger.problem()["status"].as_u64(), stranger.header("www-authenticate")),
         (Some(401), Some("Bearer"))
     );
-    let ours = ask(server.http, "GET /v1/secret", "").await;
+    let ours = request(server.http, "GET /v1/secret", "").await;
     assert_eq!(ours.problem()["status"], 500);
     assert!(!String::from_utf8_lossy(&ours.body).contains("1234"));
 }
@@ -163,19 +164,19 @@ async fn keys_tokens_and_secrets() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cors_is_as_configured() {
     let origin = "Origin: https://shop.example\r\n";
-    let plain = ask(server().await.http, "GET /v1/things", origin).await;
+    let plain = request(server().await.http, "GET /v1/things", origin).await;
     assert_eq!(plain.header("access-control-allow-origin"), None);
 
     let mut config = config();
     config.cors = Cors { origins: vec!["https://shop.example".into()] };
     let server = Server::start(config, app(router())).await;
-    let refused = ask(server.http, "GET /v1/nothing", origin).await;
+    let refused = request(server.http, "GET /v1/nothing", origin).await;
     assert_eq!(refused.problem()["status"], 404);
     assert_eq!(refused.header("access-control-allow-origin"), Some("https://shop.example"), "a page can read refusals");
-    let other = ask(server.http, "GET /v1/things", "Origin: https://evil.example\r\n").await;
+    let other = request(server.http, "GET /v1/things", "Origin: https://evil.example\r\n").await;
     assert_ne!(other.header("access-control-allow-origin"), Some("https://evil.example"));
     let preflight = format!("{origin}Access-Control-Request-Method: PATCH\r\n");
-    let preflight = ask(server.http, "OPTIONS /v1/things", &preflight).await;
+    let preflight = request(server.http, "OPTIONS /v1/things", &preflight).await;
     assert_eq!(preflight.status, 200);
     assert!(preflight.header("access-control-allow-methods").unwrap().contains("PATCH"));
     let headers = preflight.header("access-control-allow-headers").unwrap();
@@ -190,8 +191,8 @@ async fn the_admin_port_tells_how_it_is() {
         .check("bus", async || Err("no file".to_owned()))
         .check("slow", std::future::pending::<Result<(), String>>);
     let server = Server::start(config(), sick).await;
-    assert_eq!(ask(server.admin, "GET /healthz/live", "").await.status, 200);
-    let report = ask(server.admin, "GET /healthz/ready", "").await;
+    assert_eq!(request(server.admin, "GET /healthz/live", "").await.status, 200);
+    let report = request(server.admin, "GET /healthz/ready", "").await;
     assert_eq!((report.status, report.header("content-type")), (503, Some("application/json")));
     let report = report.json();
     assert_eq!(report["status"], "not_ready");
@@ -200,12 +201,12 @@ async fn the_admin_port_tells_how_it_is() {
     assert_eq!(report["checks"]["slow"]["status"], "not_ready");
 
     let server = self::server().await;
-    let report = ask(server.admin, "GET /healthz/ready", "").await;
+    let report = request(server.admin, "GET /healthz/ready", "").await;
     assert_eq!((report.status, report.json()), (200, json!({"status": "ready", "checks": {}})));
-    let version = ask(server.admin, "GET /version", "").await.json();
+    let version = request(server.admin, "GET /version", "").await.json();
     assert_eq!(version, json!({"service": "test", "version": "1.2.3", "commit": "abc"}));
-    let metrics = ask(server.admin, "GET /metrics", "").await;
+    let metrics = request(server.admin, "GET /metrics", "").await;
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
-    assert_eq!(ask(server.admin, "GET /nothing", "").await.problem()["status"], 404);
-    assert_eq!(ask(server.admin, "POST /metrics", "Content-Length: 0\r\n").await.problem()["status"], 405);
+    assert_eq!(request(server.admin, "GET /nothing", "").await.problem()["status"], 404);
+    assert_eq!(request(server.admin, "POST /metrics", "Content-Length: 0\r\n").await.problem()["status"], 405);
 }

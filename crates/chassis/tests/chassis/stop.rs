@@ -1,4 +1,4 @@
-//! The way down: nothing that was accepted fails.
+//! Shutdown: nothing that was accepted fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::support::{Raw, Server, app, ask, config};
+use crate::support::{Raw, Server, app, config, request};
 
 /// A route that says when it was entered and waits until it may leave.
 fn held() -> (Router, Arc<Semaphore>, Arc<Semaphore>) {
@@ -52,12 +52,12 @@ async fn lame_duck_then_drain_then_tasks_then_the_end() {
     entered.acquire().await.unwrap().forget();
 
     server.stop();
-    eventually!(ask(server.admin, "GET /healthz/ready", "").await.status == 503);
-    assert_eq!(ask(server.admin, "GET /healthz/live", "").await.status, 200);
+    eventually!(request(server.admin, "GET /healthz/ready", "").await.status == 503);
+    assert_eq!(request(server.admin, "GET /healthz/live", "").await.status, 200);
     open.send("GET /", "").await;
     let last = open.read().await.unwrap();
     assert_eq!((last.status, last.header("connection")), (200, Some("close")));
-    assert_eq!(ask(server.http, "GET /", "").await.status, 200, "still taken as a lame duck");
+    assert_eq!(request(server.http, "GET /", "").await.status, 200, "still taken as a lame duck");
     eventually!(tokio::net::TcpStream::connect(server.http).await.is_err());
     assert!(!tasks_ended.load(Ordering::SeqCst), "tasks go on while a request is open");
     leave.add_permits(1);
@@ -82,8 +82,8 @@ async fn who_had_knocked_is_let_in() {
     let stopped = std::future::ready(());
     let end = TaskTracker::new().spawn(chassis::serve_until(listeners, config, app(router), stopped));
     for raw in &mut knocked {
-        let answer = raw.read().await.expect("dropped without an answer");
-        assert_eq!(answer.status, 200);
+        let response = raw.read().await.expect("dropped without a response");
+        assert_eq!(response.status, 200);
     }
     end.await.unwrap().unwrap();
 }
@@ -103,14 +103,14 @@ async fn no_request_fails_under_load() {
                 let mut raw = Raw(stream);
                 for exchange in 0..50 {
                     raw.send("GET /", "").await;
-                    let Some(answer) = raw.read().await else {
+                    let Some(response) = raw.read().await else {
                         // Nor was whom the kernel had connected when the listener closed.
                         assert!(exchange == 0 && stopping.is_cancelled(), "accepted and not answered");
                         return;
                     };
-                    assert_eq!(answer.status, 200);
+                    assert_eq!(response.status, 200);
                     answered.fetch_add(1, Ordering::Relaxed);
-                    if answer.header("connection") == Some("close") {
+                    if response.header("connection") == Some("close") {
                         break;
                     }
                 }
@@ -146,8 +146,8 @@ async fn a_request_that_hangs_holds_it_up_only_until_the_deadline() {
     let mut config = config();
     config.shutdown.deadline = Duration::from_millis(500);
     let mut app = app(router);
-    let (told, closed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let (token, flag) = (app.tasks.token(), Arc::clone(&told));
+    let (task_stopped, closed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (token, flag) = (app.tasks.token(), Arc::clone(&task_stopped));
     app.tasks.spawn("consumer", async move {
         token.cancelled().await;
         flag.store(true, Ordering::SeqCst);
@@ -163,7 +163,7 @@ async fn a_request_that_hangs_holds_it_up_only_until_the_deadline() {
     server.stop();
     assert!(server.ended().await.is_err(), "work was left");
     assert!(start.elapsed() < Duration::from_secs(3));
-    assert!(told.load(Ordering::SeqCst), "tasks get to finish all the same");
+    assert!(task_stopped.load(Ordering::SeqCst), "tasks get to finish all the same");
     assert!(closed.load(Ordering::SeqCst), "and the database is closed");
 }
 

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-/// Longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one response may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn config() -> Config {
     let listen = || Listen { host: "127.0.0.1".to_owned(), port: 0 };
@@ -75,15 +75,15 @@ impl Server {
     }
 }
 
-/// An answer as it came.
+/// A response as it came.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let pairs = self.head.lines().filter_map(|line| line.split_once(':'));
         pairs.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
@@ -122,35 +122,35 @@ impl Raw {
         self.write(format!("{line} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")).await;
     }
 
-    /// Reads an answer; `None` where the connection ends before one.
-    pub(crate) async fn read(&mut self) -> Option<Answer> {
-        self.answer(true).await
+    /// Reads a response; `None` where the connection ends before one.
+    pub(crate) async fn read(&mut self) -> Option<Response> {
+        self.response(true).await
     }
 
-    /// Reads an answer that has a length but no body.
-    pub(crate) async fn read_head(&mut self) -> Option<Answer> {
-        self.answer(false).await
+    /// Reads a response that has a length but no body.
+    pub(crate) async fn read_head(&mut self) -> Option<Response> {
+        self.response(false).await
     }
 
-    async fn answer(&mut self, body: bool) -> Option<Answer> {
-        tokio::time::timeout(PATIENCE, self.take(body)).await.expect("no answer in time")
+    async fn response(&mut self, body: bool) -> Option<Response> {
+        tokio::time::timeout(TIMEOUT, self.take(body)).await.expect("no response in time")
     }
 
-    async fn take(&mut self, body: bool) -> Option<Answer> {
+    async fn take(&mut self, body: bool) -> Option<Response> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.0.read_u8().await.ok()?);
         }
         let head = String::from_utf8(head).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut answer = Answer { status, head, body: Vec::new() };
-        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
-        assert_eq!(answer.header("transfer-encoding"), None, "{answer:?}");
+        let mut response = Response { status, head, body: Vec::new() };
+        let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
+        assert_eq!(response.header("transfer-encoding"), None, "{response:?}");
         if body {
-            answer.body = vec![0; length];
-            self.0.read_exact(&mut answer.body).await.ok()?;
+            response.body = vec![0; length];
+            self.0.read_exact(&mut response.body).await.ok()?;
         }
-        Some(answer)
+        Some(response)
     }
 
     /// Whether the peer has closed, within the time.
@@ -160,14 +160,14 @@ impl Raw {
 }
 
 /// Asks on a connection of its own.
-pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &str) -> Answer {
+pub(crate) async fn request(address: SocketAddr, line: &str, headers: &str) -> Response {
     let mut raw = Raw::to(address).await;
     raw.send(line, headers).await;
     if line.starts_with("HEAD") { raw.read_head().await.unwrap() } else { raw.read().await.unwrap() }
 }
 
 /// Asks with a body.
-pub(crate) async fn post(address: SocketAddr, path: &str, kind: &str, body: &[u8]) -> Option<Answer> {
+pub(crate) async fn post(address: SocketAddr, path: &str, kind: &str, body: &[u8]) -> Option<Response> {
     let mut raw = Raw::to(address).await;
     raw.send(&format!("POST {path}"), &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len())).await;
     // A server that answers early may stop reading.

@@ -39,8 +39,8 @@ async fn over_http() {
     let server = Server::of(Router::new().route("/", get(echo))).await;
     let http = http(&server, client::Config::default());
     let deadline = Some(Instant::now() + Duration::from_millis(900));
-    let answer = telemetry::scope(&incoming(), deadline, Span::none(), http.get("/")).await.unwrap();
-    let body = String::from_utf8(answer.body.to_vec()).unwrap();
+    let response = telemetry::scope(&incoming(), deadline, Span::none(), http.get("/")).await.unwrap();
+    let body = String::from_utf8(response.body.to_vec()).unwrap();
     let [parent, state, canary, credential, timeout] = body.split(' ').collect::<Vec<_>>()[..] else {
         panic!("{body}")
     };
@@ -49,8 +49,8 @@ async fn over_http() {
     assert!(credential.starts_with("order."));
     assert!((1..=900).contains(&timeout.parse::<u64>().unwrap()), "{timeout}");
 
-    let alone = http.get("/").await.unwrap();
-    assert!(String::from_utf8_lossy(&alone.body).contains(" - order."), "no mark is invented");
+    let outside = http.get("/").await.unwrap();
+    assert!(String::from_utf8_lossy(&outside.body).contains(" - order."), "no mark is invented");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,11 +58,11 @@ async fn over_grpc() {
     let server = Server::start(config(), probe()).await;
     let url = format!("http://{}", server.grpc);
     let grpc = Grpc::new(&url, client::Config::default(), None, "payment").unwrap();
-    let ask = |text: &'static str| grpc.call(true, move |channel| call(channel, Request::new(text.to_owned())));
-    let seen = telemetry::scope(&incoming(), None, Span::none(), ask("context")).await.unwrap();
+    let request = |text: &'static str| grpc.call(true, move |channel| call(channel, Request::new(text.to_owned())));
+    let seen = telemetry::scope(&incoming(), None, Span::none(), request("context")).await.unwrap();
     assert!(seen.starts_with(&format!("{TRACE} true 00-{TRACE}-")), "{seen}");
     let deadline = Some(Instant::now() + Duration::from_millis(700));
-    let left = telemetry::scope(&incoming(), deadline, Span::none(), ask("left")).await.unwrap();
+    let left = telemetry::scope(&incoming(), deadline, Span::none(), request("left")).await.unwrap();
     assert!((1..=700).contains(&left.parse::<u64>().unwrap()), "{left}");
 }
 
@@ -78,9 +78,9 @@ async fn only_what_is_idempotent_is_tried_again_and_the_deadline_shrinks() {
     let server = Server::of(Router::new().route("/", get(flaky))).await;
     let config = client::Config { timeout: Duration::from_secs(2), ..client::Config::default() };
     let http = http(&server, config);
-    let answer = http.get("/").await.unwrap();
+    let response = http.get("/").await.unwrap();
     assert_eq!(made.load(Ordering::SeqCst), 2);
-    let left: u64 = String::from_utf8(answer.body.to_vec()).unwrap().parse().unwrap();
+    let left: u64 = String::from_utf8(response.body.to_vec()).unwrap().parse().unwrap();
     assert!(left < 2000, "less after the first attempt: {left}");
     let refused = http.send(http::Method::GET, "/", HeaderMap::new(), None, false).await;
     assert!(refused.is_err());

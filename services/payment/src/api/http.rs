@@ -123,7 +123,7 @@ mod tests {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         parse(&headers, document.to_string().as_bytes()).map_err(|error| {
             let pointers = error.violations().iter().map(|violation| match &violation.place {
-                error::Place::Pointer(pointer) => pointer.clone(),
+                error::Location::Pointer(pointer) => pointer.clone(),
                 other => format!("{other:?}"),
             });
             pointers.collect()
