@@ -1,19 +1,16 @@
 //! The person behind a request.
 
-use axum::extract::{FromRef, FromRequestParts};
-use error::{Error, Kind};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::request::Parts;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Role, Verifier};
+use crate::Role;
 
 /// The person whose access token came with the request.
 ///
 /// As an argument of a handler it refuses requests without a good token (401); the router's state has to hold a
-/// [`Verifier`].
+/// [`Verifier`](crate::Verifier).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The user.
@@ -36,37 +33,6 @@ impl Identity {
 /// A person who runs the shop; as an argument of a handler it refuses all others (403).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator(pub Identity);
-
-impl<S> FromRequestParts<S> for Identity
-where
-    Verifier: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let token =
-            bearer(&parts.headers).ok_or_else(|| Error::new(Kind::Unauthenticated, "a bearer token is needed"))?;
-        Verifier::from_ref(state).verify(token).await
-    }
-}
-
-impl<S> FromRequestParts<S> for Operator
-where
-    Verifier: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let identity = Identity::from_request_parts(parts, state).await?;
-        if identity.is_operator() {
-            Ok(Self(identity))
-        } else {
-            Err(Error::new(Kind::Forbidden, "only an operator may do this"))
-        }
-    }
-}
 
 /// Returns the bearer token of the request (RFC 6750); more than one `Authorization` header is none.
 ///

@@ -1,4 +1,4 @@
-//! The issuer's public keys, and the memory of them.
+//! The issuer's public keys, and the cache of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,11 +12,11 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// An unknown key id makes us ask the issuer at most this often, so that forged tokens cannot flood it.
-const ASK_EVERY: Duration = Duration::from_secs(10);
-/// After the issuer could not be reached, callers are refused at once for this long.
-const FAILURE_LASTS: Duration = Duration::from_secs(1);
-/// Keys older than this are asked for again, so that a withdrawn one stops counting.
+/// Unknown key ids make us fetch the keys at most this often, so that forged tokens cannot flood the issuer.
+const FETCH_EVERY: Duration = Duration::from_secs(10);
+/// After a failed fetch, tokens with an unknown key are refused at once for this long.
+const FAILURE_TTL: Duration = Duration::from_secs(1);
+/// Keys older than this are fetched again, so that a withdrawn one stops counting.
 const MAX_AGE: Duration = Duration::from_mins(10);
 /// How long the issuer may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,60 +40,61 @@ impl Keys for JwkSet {
     }
 }
 
-/// The keys last seen, by id.
+/// The keys of the last fetch, by id.
 #[derive(Default)]
-struct Seen {
+struct Fetched {
     keys: HashMap<String, Arc<DecodingKey>>,
     at: Option<OffsetDateTime>,
 }
 
-/// Remembers the keys and asks again when it has to, one question at a time.
+/// Caches the keys and fetches them again when it has to, one fetch at a time.
 pub(crate) struct KeyRing {
     source: Arc<dyn Keys>,
     clock: SharedClock,
-    seen: RwLock<Arc<Seen>>,
-    /// Held while the issuer is asked; says when that failed last.
-    asking: Mutex<Option<OffsetDateTime>>,
+    cached: RwLock<Arc<Fetched>>,
+    /// Held during a fetch; holds when one failed last.
+    fetching: Mutex<Option<OffsetDateTime>>,
 }
 
 impl KeyRing {
     pub(crate) fn new(source: Arc<dyn Keys>, clock: SharedClock) -> Self {
-        Self { source, clock, seen: RwLock::default(), asking: Mutex::default() }
+        Self { source, clock, cached: RwLock::default(), fetching: Mutex::default() }
     }
 
     /// Returns the key with this id, or nothing when the issuer does not publish one.
     pub(crate) async fn find(&self, kid: &str) -> Result<Option<Arc<DecodingKey>>, Error> {
-        let seen = self.seen();
-        if let Some(key) = seen.keys.get(kid) {
-            if !self.is_within(seen.at, MAX_AGE)
-                && let Ok(asking) = self.asking.try_lock()
-                && self.ask(asking).await.is_ok()
+        let fetched = self.cached();
+        if let Some(key) = fetched.keys.get(kid) {
+            if !self.is_within(fetched.at, MAX_AGE)
+                && let Ok(guard) = self.fetching.try_lock()
+                && self.fetch(guard).await.is_ok()
             {
-                return Ok(self.seen().keys.get(kid).cloned());
+                return Ok(self.cached().keys.get(kid).cloned());
             }
             return Ok(Some(Arc::clone(key)));
         }
-        let asking = self.asking.lock().await;
-        let seen = self.seen();
-        if let Some(key) = seen.keys.get(kid) {
+        let guard = self.fetching.lock().await;
+        let fetched = self.cached();
+        if let Some(key) = fetched.keys.get(kid) {
             return Ok(Some(Arc::clone(key)));
         }
-        if self.is_within(seen.at, ASK_EVERY) {
+        if self.is_within(fetched.at, FETCH_EVERY) {
             return Ok(None);
         }
-        self.ask(asking).await?;
-        Ok(self.seen().keys.get(kid).cloned())
+        self.fetch(guard).await?;
+        Ok(self.cached().keys.get(kid).cloned())
     }
 
-    async fn ask(&self, mut failed: MutexGuard<'_, Option<OffsetDateTime>>) -> Result<(), Error> {
-        if self.is_within(*failed, FAILURE_LASTS) {
+    async fn fetch(&self, mut failed: MutexGuard<'_, Option<OffsetDateTime>>) -> Result<(), Error> {
+        if self.is_within(*failed, FAILURE_TTL) {
             return Err(unavailable());
         }
-        let answer = tokio::time::timeout(FETCH_TIMEOUT, self.source.jwks()).await;
-        let cause = match answer {
+        let result = tokio::time::timeout(FETCH_TIMEOUT, self.source.jwks()).await;
+        let cause = match result {
             Ok(Ok(set)) => {
-                let seen = Seen { keys: set.keys.iter().filter_map(usable).collect(), at: Some(self.clock.now()) };
-                *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
+                let fetched =
+                    Fetched { keys: set.keys.iter().filter_map(usable).collect(), at: Some(self.clock.now()) };
+                *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fetched);
                 *failed = None;
                 return Ok(());
             }
@@ -105,8 +106,8 @@ impl KeyRing {
         Err(unavailable())
     }
 
-    fn seen(&self) -> Arc<Seen> {
-        Arc::clone(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
+    fn cached(&self) -> Arc<Fetched> {
+        Arc::clone(&self.cached.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn is_within(&self, since: Option<OffsetDateTime>, span: Duration) -> bool {

@@ -13,16 +13,16 @@ use time::OffsetDateTime;
 use crate::keys::KeyRing;
 use crate::{AUDIENCE, Claims, ISSUER, Identity, Keys};
 
-/// How many checked tokens are remembered.
-const REMEMBERED: u64 = 4096;
-/// How long one is remembered at most; it counts only until it expires.
-const REMEMBERED_FOR: Duration = Duration::from_mins(15);
-/// Longer ones are none of ours.
+/// How many verified tokens are cached.
+const CACHE_CAPACITY: u64 = 4096;
+/// How long one is cached at most; it counts only until it expires.
+const CACHE_TTL: Duration = Duration::from_mins(15);
+/// The longest token that is read, in bytes.
 const MAX_LENGTH: usize = 4096;
 
 /// Checks access tokens: Ed25519 only, by issuer, audience, key and time.
 ///
-/// Cheap to clone. A token that was good is remembered by its SHA-256 until it expires, so that the signature is
+/// Cheap to clone. A verified token is cached by its SHA-256 until it expires, so that the signature is
 /// checked once.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
@@ -31,7 +31,7 @@ struct Inner {
     ring: KeyRing,
     clock: SharedClock,
     validation: Validation,
-    good: Cache<[u8; 32], Identity>,
+    verified: Cache<[u8; 32], Identity>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -49,8 +49,8 @@ impl Verifier {
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         // The time is ours to check, by the clock that was passed in.
         validation.validate_exp = false;
-        let good = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build();
-        Self(Arc::new(Inner { ring: KeyRing::new(keys, clock.clone()), clock, validation, good }))
+        let verified = Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(CACHE_TTL).build();
+        Self(Arc::new(Inner { ring: KeyRing::new(keys, clock.clone()), clock, validation, verified }))
     }
 
     /// Returns who shows this token.
@@ -64,11 +64,11 @@ impl Verifier {
             return Err(refused("is too long"));
         }
         let fingerprint = fingerprint(token);
-        if let Some(identity) = self.0.good.get(&fingerprint) {
-            return self.0.still_good(identity);
+        if let Some(identity) = self.0.verified.get(&fingerprint) {
+            return self.0.unexpired(identity);
         }
-        let identity = self.0.still_good(self.0.check(token).await?)?;
-        self.0.good.insert(fingerprint, identity.clone());
+        let identity = self.0.unexpired(self.0.check(token).await?)?;
+        self.0.verified.insert(fingerprint, identity.clone());
         Ok(identity)
     }
 }
@@ -90,7 +90,7 @@ impl Inner {
         Ok(Identity { user_id: claims.sub, role: claims.role, session: claims.sid, expires_at })
     }
 
-    fn still_good(&self, identity: Identity) -> Result<Identity, Error> {
+    fn unexpired(&self, identity: Identity) -> Result<Identity, Error> {
         if self.clock.now() < identity.expires_at { Ok(identity) } else { Err(refused("has expired")) }
     }
 }

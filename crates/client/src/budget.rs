@@ -1,7 +1,7 @@
-//! A token bucket that bounds retries to a part of the calls made.
+//! A token bucket that bounds retries to a fraction of the calls made.
 //!
-//! After Finagle's `RetryBudget` and gRPC's retry throttling (gRFC A6): each call deposits a part of a token, each
-//! retry withdraws a whole one.
+//! After Finagle's `RetryBudget` and gRPC's retry throttling (gRFC A6): each call deposits a fraction of a token,
+//! each retry withdraws one.
 
 use std::sync::Mutex;
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_are_a_part_of_the_calls() {
+    fn retries_are_a_fraction_of_the_calls() {
         let budget = Budget::new(0.25);
         assert_eq!((0..100).filter(|_| budget.withdraw()).count(), 10, "the reserve");
         for _ in 0..40 {

@@ -26,7 +26,7 @@ impl Caller {
         Self { callee, config: Arc::new(config), budget, breaker }
     }
 
-    /// Calls `attempt`, which is told how long it may take, until it succeeds, fails for good or time is up.
+    /// Calls `attempt`, which gets the time that it may take, until it succeeds, fails for good or time is up.
     pub(crate) async fn call<T, F, Fut>(&self, idempotent: bool, attempt: F) -> Result<T, Error>
     where
         F: Fn(Duration) -> Fut,
@@ -55,12 +55,12 @@ impl Caller {
         F: Fn(Duration) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
             return Err(Error::Timeout(self.callee));
         }
         let permit = self.breaker.permit().map_err(|_| Error::BreakerOpen(self.callee))?;
-        let result = timeout(left, attempt(left)).await.unwrap_or(Err(Error::Timeout(self.callee)));
+        let result = timeout(remaining, attempt(remaining)).await.unwrap_or(Err(Error::Timeout(self.callee)));
         if result.as_ref().is_err_and(Error::is_failure) {
             permit.fail();
         } else {

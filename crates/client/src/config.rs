@@ -1,4 +1,4 @@
-//! What a client may be told by configuration.
+//! The configuration of a client.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct Config {
     /// Longest wait for a connection.
     #[serde(with = "config::duration")]
     pub connect_timeout: Duration,
-    /// Longest wait for an answer, retries included; less when the request being served has less left.
+    /// Longest wait for a response, retries included; less when the request being served has less left.
     #[serde(with = "config::duration")]
     pub timeout: Duration,
     /// Most repetitions of one idempotent call.
@@ -27,7 +27,7 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Breaker {
-    /// How many of the latest calls are looked at.
+    /// How many of the latest calls count.
     pub window: usize,
     /// The fraction of them, 0 to 1, that has to fail.
     pub failure_rate: f64,

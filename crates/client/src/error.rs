@@ -2,7 +2,7 @@
 
 use error::{HasKind, Kind};
 
-/// Why there is no answer to use.
+/// Why there is no response to use.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The deadline passed; whether the callee did its work is not known.
@@ -17,16 +17,16 @@ pub enum Error {
         reason: String,
     },
     /// Not tried: the callee has failed too often of late.
-    #[error("{0} is not called for a while after its failures")]
+    #[error("{0} is not called: its circuit breaker is open")]
     BreakerOpen(&'static str),
-    /// The callee answered and refused.
+    /// The callee responded and refused.
     #[error("{callee} refused: {message}")]
     Status {
         /// The service called.
         callee: &'static str,
         /// What it refused with.
         kind: Kind,
-        /// Its words, for logs; not for this service's own callers.
+        /// Its message, for logs; not for this service's own callers.
         message: String,
     },
 }

@@ -18,15 +18,15 @@ use crate::{Config, Error, call::Caller};
 /// What generated clients are made on: the connection, with context, credential and deadline put into each call.
 pub type GrpcChannel = InterceptedService<Channel, Outgoing>;
 
-/// How often an idle connection is tried, so that a dead peer is noticed before a call needs it.
+/// How often an idle connection is pinged, so that a dead peer is noticed before a call needs it.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 tokio::task_local! {
-    /// What the attempt that is running may take: less than the call's timeout when there were others before it.
-    static LEFT: Duration;
+    /// How long the current attempt may take: less than the call's timeout when there were others before it.
+    static ATTEMPT_TIMEOUT: Duration;
 }
 
-/// Puts what travels into a call's metadata.
+/// Puts context, credential and deadline into a call's metadata.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     credential: Option<MetadataValue<Ascii>>,
@@ -36,7 +36,7 @@ pub struct Outgoing {
 impl Interceptor for Outgoing {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         Carrier::current().inject_metadata(request.metadata_mut());
-        let attempt = LEFT.try_with(|left| *left).unwrap_or(self.timeout);
+        let attempt = ATTEMPT_TIMEOUT.try_with(|timeout| *timeout).unwrap_or(self.timeout);
         request.set_timeout(telemetry::remaining(attempt));
         if let Some(credential) = &self.credential {
             request.metadata_mut().insert(auth::CREDENTIAL_HEADER, credential.clone());
@@ -82,7 +82,7 @@ impl Grpc {
     ///
     /// # Errors
     ///
-    /// No answer in time, or a refusal.
+    /// No response in time, or a refusal.
     pub async fn call<T, F, Fut>(&self, idempotent: bool, method: F) -> Result<T, Error>
     where
         F: Fn(GrpcChannel) -> Fut,
@@ -96,20 +96,23 @@ impl Grpc {
             rpc.system.name = "grpc",
             server.name = callee,
         );
-        let attempt = |left| {
-            LEFT.scope(left, async {
-                method(self.channel()).await.map(tonic::Response::into_inner).map_err(|status| read(callee, &status))
+        let attempt = |timeout| {
+            ATTEMPT_TIMEOUT.scope(timeout, async {
+                method(self.channel())
+                    .await
+                    .map(tonic::Response::into_inner)
+                    .map_err(|status| classify(callee, &status))
             })
         };
         self.caller.call(idempotent, attempt).instrument(span).await
     }
 }
 
-/// Sorts a status into ours.
-fn read(callee: &'static str, status: &Status) -> Error {
+/// Turns a status into one of our errors.
+fn classify(callee: &'static str, status: &Status) -> Error {
     match status.code() {
         Code::DeadlineExceeded | Code::Cancelled => Error::Timeout(callee),
-        // Unknown is what a connection broken in the middle of a call becomes; no service of ours answers it.
+        // Unknown is what a connection broken in the middle of a call becomes; no service of ours returns it.
         Code::Unavailable | Code::ResourceExhausted | Code::Unknown => {
             Error::Unavailable { callee, reason: status.message().to_owned() }
         }

@@ -19,14 +19,14 @@ use crate::{Config, Error, call::Caller};
 
 /// Tells the callee how long its caller waits, in milliseconds.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout-ms");
-/// The largest answer that is read.
+/// The largest body that is read, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 /// Connections kept to one callee; more are opened under load and closed after it.
 const IDLE_CONNECTIONS: usize = 32;
 /// Shorter than any usual server's keep-alive, so that a kept connection is rarely closed under a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An answer below 500, its body read.
+/// A response below 500, its body read.
 #[derive(Debug)]
 pub struct Response {
     /// Status line.
@@ -76,7 +76,7 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// No answer in time, or one of 429 or from 500 on.
+    /// No response in time, or one of 429 or from 500 on.
     pub async fn get(&self, path: &str) -> Result<Response, Error> {
         self.send(Method::GET, path, HeaderMap::new(), None, true).await
     }
@@ -85,7 +85,7 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// No answer in time, or one of 429 or from 500 on.
+    /// No response in time, or one of 429 or from 500 on.
     pub async fn send(
         &self,
         method: Method,
@@ -102,7 +102,7 @@ impl Http {
             server.name = self.caller.callee,
         );
         let body = body.map(|value| Bytes::from(value.to_string()));
-        let attempt = |left| self.attempt(self.request(&method, path, &headers, body.clone(), left));
+        let attempt = |timeout| self.attempt(self.request(&method, path, &headers, body.clone(), timeout));
         self.caller.call(idempotent, attempt).instrument(span).await
     }
 
@@ -112,13 +112,13 @@ impl Http {
         path: &str,
         headers: &HeaderMap,
         body: Option<Bytes>,
-        left: Duration,
+        timeout: Duration,
     ) -> Result<Request<Full<Bytes>>, ::http::Error> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(own) = request.headers_mut() {
             own.extend(headers.clone());
             Carrier::current().inject(own);
-            own.insert(TIMEOUT, HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
+            own.insert(TIMEOUT, HeaderValue::from(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)));
             if let Some(credential) = &self.credential {
                 own.insert(auth::CREDENTIAL_HEADER, credential.clone());
             }
@@ -130,9 +130,9 @@ impl Http {
     }
 
     async fn attempt(&self, request: Result<Request<Full<Bytes>>, ::http::Error>) -> Result<Response, Error> {
-        let request = request.map_err(|bad| self.refused(Kind::Internal, bad.to_string()))?;
-        let answer = self.client.request(request).await.map_err(|cause| self.unavailable(&chain(&cause)))?;
-        let (head, body) = answer.into_parts();
+        let request = request.map_err(|cause| self.refused(Kind::Internal, cause.to_string()))?;
+        let response = self.client.request(request).await.map_err(|cause| self.unavailable(&chain(&cause)))?;
+        let (head, body) = response.into_parts();
         let body = Limited::new(body, BODY_LIMIT).collect().await;
         let body = body.map_err(|cause| self.unavailable(&chain(&*cause)))?.to_bytes();
         match Kind::of_http(head.status) {

@@ -1,13 +1,4 @@
-//! Time as something that is passed in, so that a test decides what time it is.
-//!
-//! Code that needs the time takes a [`SharedClock`]; only `wiring` calls [`system`].
-//! Stores keep times as whole microseconds since 1970 ([`micros`], [`from_micros`]), and the wire has RFC 3339 ([`rfc3339`]).
-//!
-//! ```
-//! let clock = clock::system();
-//! let now = clock.now();
-//! assert!(clock::rfc3339(now).ends_with('Z'));
-//! ```
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 use std::fmt::Debug;

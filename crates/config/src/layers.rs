@@ -10,7 +10,7 @@ use crate::Error;
 
 /// What all our environment variables begin with.
 const PREFIX: &str = "TRIREME_";
-/// What parts the names of nested keys in a variable's name.
+/// What separates the names of nested keys in a variable's name.
 const SEPARATOR: &str = "__";
 
 /// A layer, or one variable of one, with the name that errors and listings give as the origin.
@@ -59,11 +59,11 @@ fn variable(name: &str, key: &str, text: &str) -> Layer {
     let path = key.to_ascii_lowercase();
     // Numbers, booleans and lists are written as in TOML; everything else is text as it stands.
     let value = text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
-    let mut parts: Vec<&str> = path.split(SEPARATOR).collect();
-    let last = parts.pop().unwrap_or_default();
+    let mut keys: Vec<&str> = path.split(SEPARATOR).collect();
+    let last = keys.pop().unwrap_or_default();
     let mut values = Dict::from([(last.to_owned(), value)]);
-    for part in parts.into_iter().rev() {
-        values = Dict::from([(part.to_owned(), Value::from(values))]);
+    for key in keys.into_iter().rev() {
+        values = Dict::from([(key.to_owned(), Value::from(values))]);
     }
     Layer { origin: name.to_owned(), values }
 }

@@ -13,10 +13,10 @@ pub(crate) struct Line {
 }
 
 const MASK: &str = "***";
-/// A key with one of these in its last part holds a secret.
+/// A key with one of these in its last segment holds a secret.
 const SECRET_WORDS: [&str; 5] = ["secret", "password", "token", "credential", "private"];
-/// Keys that end so hold only where something is.
-const POINTERS: [&str; 3] = ["_file", "_url", "_path"];
+/// Keys that end so hold only where something is found.
+const REFERENCES: [&str; 3] = ["_file", "_url", "_path"];
 
 pub(crate) fn print(out: &mut dyn Write, service: &str, lines: &[Line], colour: bool) -> io::Result<()> {
     let style = |style: Style| if colour { style } else { Style::new() };
@@ -42,7 +42,7 @@ pub(crate) fn print(out: &mut dyn Write, service: &str, lines: &[Line], colour: 
 fn masked(line: &Line) -> String {
     let name = line.key.rsplit('.').next().unwrap_or(&line.key);
     let secret = SECRET_WORDS.iter().any(|word| name.contains(word));
-    if secret && !POINTERS.iter().any(|end| name.ends_with(end)) {
+    if secret && !REFERENCES.iter().any(|end| name.ends_with(end)) {
         return format!("\"{MASK}\"");
     }
     mask_url(&line.value)
@@ -69,18 +69,18 @@ fn mask_url(value: &str) -> String {
     }
     if let Some(query) = query {
         let (query, quote) = query.strip_suffix('"').map_or((query, ""), |query| (query, "\""));
-        let parts: Vec<String> = query.split('&').map(mask_parameter).collect();
+        let parameters: Vec<String> = query.split('&').map(mask_parameter).collect();
         masked.push('?');
-        masked.push_str(&parts.join("&"));
+        masked.push_str(&parameters.join("&"));
         masked.push_str(quote);
     }
     masked
 }
 
-fn mask_parameter(part: &str) -> String {
-    match part.split_once('=') {
+fn mask_parameter(parameter: &str) -> String {
+    match parameter.split_once('=') {
         Some((name, _)) if SECRET_WORDS.iter().any(|word| name.contains(word)) => format!("{name}={MASK}"),
-        _ => part.to_owned(),
+        _ => parameter.to_owned(),
     }
 }
 

@@ -1,13 +1,4 @@
-//! Money: integer minor units in a currency of ISO 4217. There is no floating point anywhere.
-//!
-//! ```
-//! use money::{Currency, Money};
-//!
-//! let price = Money::new(1299, Currency::parse("EUR")?);
-//! let total = price.checked_mul(3)?;
-//! assert_eq!(total.to_string(), "38.97 EUR");
-//! # Ok::<(), money::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 mod amount;

@@ -1,4 +1,4 @@
-//! Generated gRPC code (tonic, prost) of the services, from `proto/`.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 /// Every file descriptor, encoded, for gRPC reflection.

@@ -13,7 +13,7 @@ use crate::Backoff;
 /// When a breaker opens and how long it stays open.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerConfig {
-    /// How many of the latest calls are looked at; it never opens after fewer.
+    /// How many of the latest calls count; it never opens after fewer.
     pub window: usize,
     /// The fraction of them, 0 to 1, that has to fail; 1 means that many failures in a row.
     pub failure_rate: f64,
@@ -205,9 +205,9 @@ impl Drop for Permit<'_> {
     }
 }
 
-fn ratio(part: usize, whole: usize) -> f64 {
+fn ratio(failures: usize, calls: usize) -> f64 {
     let number = |n: usize| u32::try_from(n).map_or(f64::INFINITY, f64::from);
-    number(part) / number(whole)
+    number(failures) / number(calls)
 }
 
 #[cfg(test)]

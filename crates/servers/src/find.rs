@@ -18,8 +18,8 @@ pub fn program(name: &str) -> Option<PathBuf> {
     if installed.is_file() { Some(installed) } else { on_path(name, Path::is_file) }
 }
 
-fn on_path(program: &str, is_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| is_it(path))
+fn on_path(program: &str, accepts: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| accepts(path))
 }
 
 /// The folder of the newest installed version, where a distribution puts it, or the one on the path.

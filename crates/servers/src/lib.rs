@@ -1,14 +1,4 @@
-//! Finds installed servers and says how to start them, each in a folder and on a loopback port of its own.
-//!
-//! ```no_run
-//! # fn example(folder: &std::path::Path) -> std::io::Result<()> {
-//! if let Some(nats) = servers::Installed::find(servers::Server::Nats) {
-//!     nats.prepare(folder, None)?;
-//!     nats.command(folder, 4222).spawn()?;
-//! }
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 mod find;
@@ -83,10 +73,10 @@ impl fmt::Display for Server {
 
 /// A server that is installed here.
 #[derive(Clone, Debug)]
-pub struct Installed(How);
+pub struct Installed(Program);
 
 #[derive(Clone, Debug)]
-enum How {
+enum Program {
     /// The folder with `initdb` and `postgres`.
     Postgres(PathBuf),
     Mongod(PathBuf),
@@ -106,16 +96,16 @@ const REDIS_SETTINGS: &str = "redis.conf";
 const STAND_IN: &str = "de.bwaldvogel.mongo.backend.h2.MongoStandIn";
 
 impl Installed {
-    /// Looks where `make servers` and the system's packages put it, and on the path.
+    /// Searches where `make servers` and the system's packages put it, and on the path.
     pub fn find(server: Server) -> Option<Self> {
         match server {
-            Server::Postgres => find::postgres().map(How::Postgres),
-            Server::MongoDb => find::mongod().map(How::Mongod).or_else(|| {
+            Server::Postgres => find::postgres().map(Program::Postgres),
+            Server::MongoDb => find::mongod().map(Program::Mongod).or_else(|| {
                 let (java, folder) = find::stand_in()?;
-                Some(How::StandIn(java, folder))
+                Some(Program::StandIn(java, folder))
             }),
-            Server::Nats => find::nats().map(How::Nats),
-            Server::Redis => find::redis().map(How::Redis),
+            Server::Nats => find::nats().map(Program::Nats),
+            Server::Redis => find::redis().map(Program::Redis),
         }
         .map(Self)
     }
@@ -123,11 +113,11 @@ impl Installed {
     /// Says what it is, for people.
     pub fn description(&self) -> &'static str {
         match &self.0 {
-            How::Postgres(_) => "PostgreSQL",
-            How::Mongod(_) => "MongoDB",
-            How::StandIn(..) => "a stand-in that speaks MongoDB's protocol",
-            How::Nats(_) => "NATS",
-            How::Redis(_) => "Redis",
+            Program::Postgres(_) => "PostgreSQL",
+            Program::Mongod(_) => "MongoDB",
+            Program::StandIn(..) => "a stand-in that speaks MongoDB's protocol",
+            Program::Nats(_) => "NATS",
+            Program::Redis(_) => "Redis",
         }
     }
 
@@ -138,14 +128,14 @@ impl Installed {
     ///
     /// The folder cannot be written to, or a program fails.
     pub fn prepare(&self, folder: &Path, password: Option<&str>) -> io::Result<()> {
-        if let How::Postgres(programs) = &self.0 {
+        if let Program::Postgres(programs) = &self.0 {
             return postgres::prepare(programs, folder, password);
         }
-        if let (How::Nats(_), Some(password)) = (&self.0, password) {
+        if let (Program::Nats(_), Some(password)) = (&self.0, password) {
             let settings = format!("authorization {{ user: {NATS_USER}, password: \"{password}\" }}\n");
             private(&folder.join(NATS_SETTINGS), &settings)?;
         }
-        if let (How::Redis(_), Some(password)) = (&self.0, password) {
+        if let (Program::Redis(_), Some(password)) = (&self.0, password) {
             private(&folder.join(REDIS_SETTINGS), &format!("requirepass {password}\n"))?;
         }
         data_folder(folder)
@@ -155,13 +145,13 @@ impl Installed {
     pub fn command(&self, folder: &Path, port: u16) -> Command {
         let (data, port) = (folder.join("data"), port.to_string());
         match &self.0 {
-            How::Postgres(programs) => postgres::command(programs, &data, &port),
-            How::Mongod(program) => {
+            Program::Postgres(programs) => postgres::command(programs, &data, &port),
+            Program::Mongod(program) => {
                 let mut command = Command::new(program);
                 command.args(["--bind_ip", "127.0.0.1", "--port", &port, "--quiet", "--dbpath"]).arg(data);
                 command
             }
-            How::StandIn(java, installed) => {
+            Program::StandIn(java, installed) => {
                 let mut command = Command::new(java);
                 let classes = format!("{0}/out:{0}/lib/*", installed.display());
                 command
@@ -169,7 +159,7 @@ impl Installed {
                     .arg(data.join("data.mv"));
                 command
             }
-            How::Nats(program) => {
+            Program::Nats(program) => {
                 let mut command = Command::new(program);
                 command.args(["-js", "-a", "127.0.0.1", "-p", &port, "-sd"]).arg(data);
                 let settings = folder.join(NATS_SETTINGS);
@@ -178,7 +168,7 @@ impl Installed {
                 }
                 command
             }
-            How::Redis(program) => {
+            Program::Redis(program) => {
                 let mut command = Command::new(program);
                 let settings = folder.join(REDIS_SETTINGS);
                 if settings.exists() {

@@ -42,7 +42,7 @@ pub(crate) fn prepare(programs: &Path, folder: &Path, password: Option<&str>) ->
 }
 
 pub(crate) fn command(programs: &Path, data: &Path, port: &str) -> Command {
-    forget_the_dead(data);
+    remove_stale_pid_file(data);
     let mut command = as_postgres(&programs.join("postgres"));
     command.arg("-D").arg(data).args(["-p", port]);
     for setting in SETTINGS {
@@ -53,7 +53,7 @@ pub(crate) fn command(programs: &Path, data: &Path, port: &str) -> Command {
 
 /// Removes the pid file of a server that was killed, if its pid is some other program's by now: PostgreSQL would not
 /// start. Where it is PostgreSQL's own, its processes may hold the data still, and it has to find out itself.
-fn forget_the_dead(data: &Path) {
+fn remove_stale_pid_file(data: &Path) {
     let file = data.join("postmaster.pid");
     let Ok(text) = fs::read_to_string(&file) else { return };
     let pid = text.lines().next().unwrap_or_default();

@@ -1,14 +1,11 @@
 //! What travels from hop to hop, and its forms in HTTP, gRPC and stored rows.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::{
-    Context,
-    trace::{SpanContext, TraceContextExt as _},
-};
+use opentelemetry::trace::SpanContext;
 use serde::{Deserialize, Serialize};
 use tonic::metadata::MetadataMap;
 
-use crate::{scope, traceparent};
+use crate::traceparent;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -28,19 +25,6 @@ pub struct Carrier {
 }
 
 impl Carrier {
-    /// What the next hop gets: the current span and the canary mark of the current [`scope`](crate::scope).
-    pub fn current() -> Self {
-        let context = Context::current();
-        let span = context.span();
-        let span = span.span_context();
-        if span.is_valid() {
-            let state = Some(span.trace_state().header()).filter(|state| !state.is_empty());
-            return Self { traceparent: Some(traceparent::format(span)), tracestate: state, canary: scope::canary() };
-        }
-        // No span is recorded here: pass on what came in.
-        scope::incoming()
-    }
-
     /// Reads HTTP headers. A malformed `traceparent` is ignored, with its `tracestate`; only the exact `x-canary: true`
     /// is a canary.
     pub fn from_headers(headers: &HeaderMap) -> Self {
@@ -123,10 +107,5 @@ mod tests {
     fn a_malformed_parent_takes_its_state_with_it() {
         let read = Carrier::from_headers(&headers(&[("traceparent", "00-x"), ("tracestate", "a=b")]));
         assert_eq!(read, Carrier::default());
-    }
-
-    #[test]
-    fn without_a_trace_nothing_is_invented() {
-        assert_eq!(Carrier::current(), Carrier::default());
     }
 }

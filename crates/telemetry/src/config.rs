@@ -1,4 +1,4 @@
-//! What can be told about logs. Traces and metrics follow the standard `OTEL_*` variables.
+//! The configuration of logs. Traces and metrics follow the standard `OTEL_*` variables.
 
 use serde::Deserialize;
 
@@ -8,11 +8,11 @@ use serde::Deserialize;
 pub struct Config {
     /// Which lines and spans: a filter as of `tracing_subscriber::EnvFilter`, such as `info` or `info,order=debug`.
     pub log: String,
-    /// How lines look.
+    /// The format of lines.
     pub format: Format,
 }
 
-/// How lines look.
+/// The format of lines.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {

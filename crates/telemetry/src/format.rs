@@ -1,4 +1,4 @@
-//! How a log line looks: for people on a terminal, JSON otherwise; always with the ids of its trace.
+//! The format of a log line: for people on a terminal, JSON otherwise; always with the ids of its trace.
 
 use std::fmt;
 

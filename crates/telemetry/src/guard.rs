@@ -6,30 +6,10 @@ use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{Config, Format, format::Line, metrics, otlp};
+use crate::{Config, Error, Format, format::Line, metrics, otlp};
 
 /// Libraries below the exporter: their spans would be exported through themselves, without end.
 const PLUMBING: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "opentelemetry_otlp", "tonic", "tower"];
-
-/// Why telemetry cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// `telemetry.log` is no filter.
-    #[error("telemetry.log is not a filter such as `info,order=debug`")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// The OTLP settings in the environment are wrong.
-    #[error("the OTEL_EXPORTER_OTLP_* settings cannot be used")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// The exporters would deadlock at the end on fewer than two workers (opentelemetry-rust#2715).
-    #[error("telemetry needs a multi-threaded runtime with at least 2 workers")]
-    Runtime,
-    /// The metrics reader cannot be made.
-    #[error("metrics cannot be read")]
-    Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
-    /// [`init`] was called before.
-    #[error("telemetry is started already")]
-    Again(#[from] tracing_subscriber::util::TryInitError),
-}
 
 /// Keeps telemetry running; [`Guard::shutdown`] sends what is left.
 #[derive(Debug)]

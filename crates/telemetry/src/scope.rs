@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::Carrier;
+use crate::{Carrier, traceparent};
 
 #[derive(Clone, Debug)]
 struct Scope {
@@ -57,7 +57,7 @@ pub fn deadline() -> Option<Instant> {
     read(|scope| scope.deadline).flatten()
 }
 
-/// What is left until [`deadline`], at most `cap`.
+/// Returns the time until [`deadline`], at most `cap`.
 pub fn remaining(cap: Duration) -> Duration {
     deadline().map_or(cap, |deadline| deadline.saturating_duration_since(Instant::now()).min(cap))
 }
@@ -68,16 +68,26 @@ pub fn trace_id() -> Option<String> {
     read(|scope| scope.trace).or_else(current).map(|id| id.to_string())
 }
 
-/// Says that `span` was caused by, but is no part of, what the carrier comes from.
+/// Links `span` to the span that the carrier comes from: caused by it, but not its child.
 pub fn link(span: &Span, carrier: &Carrier) {
     if let Some(remote) = carrier.remote() {
         span.add_link(remote);
     }
 }
 
-/// The carrier of the current scope as it came in.
-pub(crate) fn incoming() -> Carrier {
-    read(|scope| scope.carrier.clone()).unwrap_or_default()
+impl Carrier {
+    /// Returns what the next hop gets: the current span and the canary mark of the current [`scope()`].
+    pub fn current() -> Self {
+        let context = Context::current();
+        let span = context.span();
+        let span = span.span_context();
+        if span.is_valid() {
+            let state = Some(span.trace_state().header()).filter(|state| !state.is_empty());
+            return Self { traceparent: Some(traceparent::format(span)), tracestate: state, canary: canary() };
+        }
+        // No span is recorded here: what came in is passed on.
+        read(|scope| scope.carrier.clone()).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -107,5 +117,10 @@ mod tests {
     async fn a_request_without_trace_gets_an_id() {
         let id = scope(&Carrier::default(), None, Span::none(), async { trace_id() }).await;
         assert_eq!(id.map(|id| id.len()), Some(32));
+    }
+
+    #[test]
+    fn without_a_trace_nothing_is_invented() {
+        assert_eq!(Carrier::current(), Carrier::default());
     }
 }

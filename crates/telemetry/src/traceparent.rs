@@ -4,11 +4,11 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 
 /// Reads a header; `None` where it is malformed and therefore has to be ignored.
 pub(crate) fn parse(header: &str, state: Option<&str>) -> Option<SpanContext> {
-    let mut parts = header.split('-');
-    let [version, trace, span, flags] = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
-    let exact = version != "00" || parts.next().is_none(); // later versions may add parts
+    let mut fields = header.split('-');
+    let [version, trace, span, flags] = [fields.next()?, fields.next()?, fields.next()?, fields.next()?];
+    let exact = version != "00" || fields.next().is_none(); // later versions may add fields
     let lengths = [version.len(), trace.len(), span.len(), flags.len()] == [2, 32, 16, 2];
-    let lower_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let lower_hex = |field: &str| field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !(exact && lengths && [version, trace, span, flags].into_iter().all(lower_hex)) || version == "ff" {
         return None;
     }

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
 use tower::ServiceExt;
 
-use crate::{World, signer};
+use crate::{Fixture, signer};
 
 #[derive(Clone)]
 struct State {
@@ -40,47 +40,47 @@ fn router(verifier: Verifier) -> Router {
         .with_state(State { verifier, callers })
 }
 
-async fn ask(world: &World, path: &str, header: Option<(&str, &str)>) -> Response<Body> {
+async fn get_with(fixture: &Fixture, path: &str, header: Option<(&str, &str)>) -> Response<Body> {
     let mut request = Request::get(path);
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }
-    router(world.verifier.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    router(fixture.verifier.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_handler_gets_the_person_or_is_not_called() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
-    let claims = world.claims();
+    let fixture = Fixture::new(&[&signer]);
+    let claims = fixture.claims();
     let bearer = format!("Bearer {}", signer.sign(&claims).unwrap());
-    let answer = ask(&world, "/me", Some((AUTHORIZATION.as_str(), &bearer))).await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+    let response = get_with(&fixture, "/me", Some((AUTHORIZATION.as_str(), &bearer))).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
     assert_eq!(body, claims.sub.to_string());
 
     for header in [None, Some((AUTHORIZATION.as_str(), "Bearer nonsense"))] {
-        let answer = ask(&world, "/me", header).await;
-        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(answer.headers()[WWW_AUTHENTICATE], "Bearer");
+        let response = get_with(&fixture, "/me", header).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
     }
 }
 
 #[tokio::test]
 async fn only_an_operator_runs_the_shop() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
+    let fixture = Fixture::new(&[&signer]);
     for (role, status) in [(Role::Customer, StatusCode::FORBIDDEN), (Role::Operator, StatusCode::OK)] {
-        let token = signer.sign(&Claims { role, ..world.claims() }).unwrap();
-        let answer = ask(&world, "/shop", Some((AUTHORIZATION.as_str(), &format!("Bearer {token}")))).await;
-        assert_eq!(answer.status(), status);
+        let token = signer.sign(&Claims { role, ..fixture.claims() }).unwrap();
+        let response = get_with(&fixture, "/shop", Some((AUTHORIZATION.as_str(), &format!("Bearer {token}")))).await;
+        assert_eq!(response.status(), status);
     }
-    assert_eq!(ask(&world, "/shop", None).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(get_with(&fixture, "/shop", None).await.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn only_known_services_come_to_the_internal_routes() {
-    let world = World::new(&[]);
+    let fixture = Fixture::new(&[]);
     for (secret, caller, status) in [
         ("secret", "order", StatusCode::OK),
         ("secret", "payment", StatusCode::FORBIDDEN),
@@ -89,8 +89,8 @@ async fn only_known_services_come_to_the_internal_routes() {
         let value = Credential::new(secret, caller).header_value();
         let header = Some((CREDENTIAL_HEADER, value.to_str().unwrap()));
         for path in ["/audit", "/internal"] {
-            assert_eq!(ask(&world, path, header).await.status(), status, "{path} {caller}");
+            assert_eq!(get_with(&fixture, path, header).await.status(), status, "{path} {caller}");
         }
     }
-    assert_eq!(ask(&world, "/internal", None).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(get_with(&fixture, "/internal", None).await.status(), StatusCode::UNAUTHORIZED);
 }

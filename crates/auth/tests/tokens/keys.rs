@@ -4,77 +4,77 @@ use std::time::Duration;
 
 use error::Kind;
 
-use crate::{World, publish, signer};
+use crate::{Fixture, publish, signer};
 
 #[tokio::test]
 async fn the_issuer_is_asked_once_for_many_at_the_same_time() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
-    let tokens: Vec<String> = (0..20).map(|_| signer.sign(&world.claims()).unwrap()).collect();
+    let fixture = Fixture::new(&[&signer]);
+    let tokens: Vec<String> = (0..20).map(|_| signer.sign(&fixture.claims()).unwrap()).collect();
     let mut tasks = tokio::task::JoinSet::new();
     for token in tokens {
-        let verifier = world.verifier.clone();
+        let verifier = fixture.verifier.clone();
         tasks.spawn(async move { verifier.verify(&token).await.is_ok() });
     }
     assert!(tasks.join_all().await.into_iter().all(|good| good));
-    assert_eq!(world.asked(), 1);
+    assert_eq!(fixture.fetches(), 1);
 }
 
 #[tokio::test]
 async fn unknown_keys_do_not_flood_the_issuer() {
     let (known, unknown) = (signer("k1"), signer("k2"));
-    let world = World::new(&[&known]);
+    let fixture = Fixture::new(&[&known]);
     for _ in 0..5 {
-        let token = unknown.sign(&world.claims()).unwrap();
-        assert_eq!(world.kind(&token).await, Some(Kind::Unauthenticated));
+        let token = unknown.sign(&fixture.claims()).unwrap();
+        assert_eq!(fixture.kind(&token).await, Some(Kind::Unauthenticated));
     }
-    assert_eq!(world.asked(), 1);
+    assert_eq!(fixture.fetches(), 1);
 }
 
 #[tokio::test]
 async fn a_new_key_is_found_once_it_may_be_asked_for() {
     let (old, new) = (signer("k1"), signer("k2"));
-    let world = World::new(&[&old]);
-    assert_eq!(world.kind(&old.sign(&world.claims()).unwrap()).await, None);
-    world.set_keys(Some(publish(&[&old, &new])));
-    world.clock.advance(Duration::from_secs(10));
-    assert_eq!(world.kind(&new.sign(&world.claims()).unwrap()).await, None);
-    assert_eq!(world.asked(), 2);
+    let fixture = Fixture::new(&[&old]);
+    assert_eq!(fixture.kind(&old.sign(&fixture.claims()).unwrap()).await, None);
+    fixture.set_keys(Some(publish(&[&old, &new])));
+    fixture.clock.advance(Duration::from_secs(10));
+    assert_eq!(fixture.kind(&new.sign(&fixture.claims()).unwrap()).await, None);
+    assert_eq!(fixture.fetches(), 2);
 }
 
 #[tokio::test]
 async fn an_issuer_that_is_down_is_unavailable_and_left_alone_for_a_moment() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
+    let fixture = Fixture::new(&[&signer]);
     let keys = publish(&[&signer]);
-    world.set_keys(None);
+    fixture.set_keys(None);
     for _ in 0..5 {
-        let token = signer.sign(&world.claims()).unwrap();
-        assert_eq!(world.kind(&token).await, Some(Kind::Unavailable));
+        let token = signer.sign(&fixture.claims()).unwrap();
+        assert_eq!(fixture.kind(&token).await, Some(Kind::Unavailable));
     }
-    assert_eq!(world.asked(), 1);
-    world.set_keys(Some(keys));
-    world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.kind(&signer.sign(&world.claims()).unwrap()).await, None);
+    assert_eq!(fixture.fetches(), 1);
+    fixture.set_keys(Some(keys));
+    fixture.clock.advance(Duration::from_secs(1));
+    assert_eq!(fixture.kind(&signer.sign(&fixture.claims()).unwrap()).await, None);
 }
 
 #[tokio::test]
 async fn known_keys_serve_while_the_issuer_is_down() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
-    assert_eq!(world.kind(&signer.sign(&world.claims()).unwrap()).await, None);
-    world.set_keys(None);
-    world.clock.advance(Duration::from_hours(1));
-    assert_eq!(world.kind(&signer.sign(&world.claims()).unwrap()).await, None);
-    assert_eq!(world.asked(), 2, "it was asked again");
+    let fixture = Fixture::new(&[&signer]);
+    assert_eq!(fixture.kind(&signer.sign(&fixture.claims()).unwrap()).await, None);
+    fixture.set_keys(None);
+    fixture.clock.advance(Duration::from_hours(1));
+    assert_eq!(fixture.kind(&signer.sign(&fixture.claims()).unwrap()).await, None);
+    assert_eq!(fixture.fetches(), 2, "it was asked again");
 }
 
 #[tokio::test]
 async fn a_withdrawn_key_stops_counting() {
     let (old, new) = (signer("k1"), signer("k2"));
-    let world = World::new(&[&old]);
-    assert_eq!(world.kind(&old.sign(&world.claims()).unwrap()).await, None);
-    world.set_keys(Some(publish(&[&new])));
-    world.clock.advance(Duration::from_mins(10));
-    assert_eq!(world.kind(&old.sign(&world.claims()).unwrap()).await, Some(Kind::Unauthenticated));
+    let fixture = Fixture::new(&[&old]);
+    assert_eq!(fixture.kind(&old.sign(&fixture.claims()).unwrap()).await, None);
+    fixture.set_keys(Some(publish(&[&new])));
+    fixture.clock.advance(Duration::from_mins(10));
+    assert_eq!(fixture.kind(&old.sign(&fixture.claims()).unwrap()).await, Some(Kind::Unauthenticated));
 }

@@ -16,38 +16,38 @@ use std::sync::Mutex;
 use testkit::ManualClock;
 use uuid::Uuid;
 
-/// An issuer whose keys the test changes, and which counts how often it is asked.
+/// An issuer whose keys the test changes, and which counts how often they are fetched.
 struct Issuer {
     keys: Mutex<Option<JwkSet>>,
-    asked: AtomicUsize,
+    fetches: AtomicUsize,
 }
 
 #[async_trait]
 impl Keys for Issuer {
     async fn jwks(&self) -> Result<JwkSet, Error> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.fetches.fetch_add(1, Ordering::SeqCst);
         // Others get the chance to ask at the same time.
         tokio::task::yield_now().await;
         self.keys.lock().unwrap().clone().ok_or_else(|| Error::unavailable("user"))
     }
 }
 
-struct World {
+struct Fixture {
     issuer: Arc<Issuer>,
     clock: ManualClock,
     verifier: Verifier,
 }
 
-impl World {
+impl Fixture {
     fn new(signers: &[&Signer]) -> Self {
         let clock = ManualClock::at_now();
-        let issuer = Arc::new(Issuer { keys: Mutex::new(Some(publish(signers))), asked: AtomicUsize::new(0) });
+        let issuer = Arc::new(Issuer { keys: Mutex::new(Some(publish(signers))), fetches: AtomicUsize::new(0) });
         let verifier = Verifier::new(issuer.clone(), clock.shared());
         Self { issuer, clock, verifier }
     }
 
-    fn asked(&self) -> usize {
-        self.issuer.asked.load(Ordering::SeqCst)
+    fn fetches(&self) -> usize {
+        self.issuer.fetches.load(Ordering::SeqCst)
     }
 
     fn set_keys(&self, keys: Option<JwkSet>) {
@@ -84,9 +84,9 @@ fn signer(kid: &str) -> Signer {
 #[tokio::test]
 async fn a_good_token_says_who_it_is() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
-    let claims = Claims { role: Role::Operator, ..world.claims() };
-    let identity = world.verifier.verify(&signer.sign(&claims).unwrap()).await.unwrap();
+    let fixture = Fixture::new(&[&signer]);
+    let claims = Claims { role: Role::Operator, ..fixture.claims() };
+    let identity = fixture.verifier.verify(&signer.sign(&claims).unwrap()).await.unwrap();
     assert_eq!((identity.user_id, identity.session, identity.role), (claims.sub, claims.sid, Role::Operator));
     assert_eq!(identity.expires_at.unix_timestamp(), claims.exp);
 }
@@ -94,36 +94,36 @@ async fn a_good_token_says_who_it_is() {
 #[tokio::test]
 async fn a_token_counts_until_it_expires_also_when_it_is_remembered() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
-    let token = signer.sign(&world.claims()).unwrap();
-    assert_eq!(world.kind(&token).await, None);
-    world.clock.advance(Duration::from_secs(598));
-    assert_eq!(world.kind(&token).await, None);
-    world.clock.advance(Duration::from_secs(2));
-    assert_eq!(world.kind(&token).await, Some(Kind::Unauthenticated));
+    let fixture = Fixture::new(&[&signer]);
+    let token = signer.sign(&fixture.claims()).unwrap();
+    assert_eq!(fixture.kind(&token).await, None);
+    fixture.clock.advance(Duration::from_secs(598));
+    assert_eq!(fixture.kind(&token).await, None);
+    fixture.clock.advance(Duration::from_secs(2));
+    assert_eq!(fixture.kind(&token).await, Some(Kind::Unauthenticated));
 }
 
 #[tokio::test]
 async fn tokens_for_others_or_by_others_are_refused() {
     let (signer, stranger) = (signer("k1"), signer("k1"));
-    let world = World::new(&[&signer]);
-    let good = world.claims();
+    let fixture = Fixture::new(&[&signer]);
+    let good = fixture.claims();
     let issuer = Claims { iss: "somebody".into(), ..good.clone() };
     let audience = Claims { aud: "somebody".into(), ..good.clone() };
     let expired = Claims { exp: good.iat, ..good.clone() };
     for (claims, why) in [(&issuer, "issuer"), (&audience, "audience"), (&expired, "expired")] {
         let token = signer.sign(claims).unwrap();
-        assert_eq!(world.kind(&token).await, Some(Kind::Unauthenticated), "{why}");
+        assert_eq!(fixture.kind(&token).await, Some(Kind::Unauthenticated), "{why}");
     }
     let token = stranger.sign(&good).unwrap();
-    assert_eq!(world.kind(&token).await, Some(Kind::Unauthenticated), "another key under the same id");
+    assert_eq!(fixture.kind(&token).await, Some(Kind::Unauthenticated), "another key under the same id");
 }
 
 #[tokio::test]
 async fn what_is_no_token_of_ours_is_refused() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
-    let token = signer.sign(&world.claims()).unwrap();
+    let fixture = Fixture::new(&[&signer]);
+    let token = signer.sign(&fixture.claims()).unwrap();
     let (head, signature) = token.rsplit_once('.').unwrap();
     let (header, payload) = head.split_once('.').unwrap();
     // {"alg":"none","kid":"k1"} and {"alg":"HS256","kid":"k1"}
@@ -132,19 +132,19 @@ async fn what_is_no_token_of_ours_is_refused() {
     let cut = format!("{header}.{payload}.{}", &signature[..signature.len() - 4]);
     let long = "a".repeat(5_000);
     for forged in ["", "a", "a.b.c", "..", none.as_str(), &symmetric, &cut, head, &long] {
-        assert_eq!(world.kind(forged).await, Some(Kind::Unauthenticated), "{forged}");
+        assert_eq!(fixture.kind(forged).await, Some(Kind::Unauthenticated), "{forged}");
     }
 }
 
 #[tokio::test]
 async fn a_changed_claim_breaks_the_signature() {
     let signer = signer("k1");
-    let world = World::new(&[&signer]);
-    let claims = world.claims();
+    let fixture = Fixture::new(&[&signer]);
+    let claims = fixture.claims();
     let own = signer.sign(&claims).unwrap();
     let other = signer.sign(&Claims { role: Role::Operator, ..claims }).unwrap();
     let (own_head, _) = own.rsplit_once('.').unwrap();
     let (_, other_signature) = other.rsplit_once('.').unwrap();
     let mixed = format!("{own_head}.{other_signature}");
-    assert_eq!(world.kind(&mixed).await, Some(Kind::Unauthenticated));
+    assert_eq!(fixture.kind(&mixed).await, Some(Kind::Unauthenticated));
 }

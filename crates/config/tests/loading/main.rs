@@ -160,9 +160,9 @@ fn the_listing_shows_values_and_origins_and_masks_passwords() {
     let env = [("TRIREME_DATABASE__URL", "postgres://shop:hush@db/user"), ("TRIREME_HTTP__PORT", "0")];
     let loaded = load(None, &env).unwrap();
     let listing = printed(&loaded, false);
-    let words: Vec<Vec<&str>> = listing.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert!(words.contains(&vec!["http.port", "=", "0", "#", "TRIREME_HTTP__PORT"]), "{listing}");
-    assert!(words.contains(&vec!["http.host", "=", "\"127.0.0.1\"", "#", "default"]), "{listing}");
+    let rows: Vec<Vec<&str>> = listing.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec!["http.port", "=", "0", "#", "TRIREME_HTTP__PORT"]), "{listing}");
+    assert!(rows.contains(&vec!["http.host", "=", "\"127.0.0.1\"", "#", "default"]), "{listing}");
     assert!(listing.contains("\"postgres://shop:***@db/user\""), "{listing}");
     assert!(!listing.contains("hush") && !listing.contains('\u{1b}'), "{listing}");
     assert!(printed(&loaded, true).contains('\u{1b}'));
