@@ -9,8 +9,6 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
-use super::object::{Object, Report};
-
 /// One JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
@@ -43,21 +41,6 @@ pub fn parse(body: &[u8]) -> Result<Node, Error> {
 }
 
 impl Node {
-    /// Reads the root object; every fault found is reported, not only the first.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Invalid`] with a violation per fault.
-    pub fn read<T>(&self, fields: impl FnOnce(&mut Object<'_>) -> Option<T>) -> Result<T, Error> {
-        let report = Report::default();
-        let value = Object::read(self, String::new(), &report, fields);
-        match (value, report.into_inner()) {
-            (Some(value), faults) if faults.is_empty() => Ok(value),
-            (_, faults) if faults.is_empty() => Err(Error::invalid_field("", "is not valid")),
-            (_, faults) => Err(Error::invalid(faults)),
-        }
-    }
-
     /// Digest of the values: white space and the order of members do not matter, the order of lists does.
     pub fn digest(&self) -> [u8; 32] {
         let mut context = Context::new(&SHA256);

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, ops::RangeInclusive};
 
-use error::{Location, Violation};
+use error::{Error, Location, Violation};
 
 use super::Node;
 
@@ -10,7 +10,7 @@ use super::Node;
 const MAX_VIOLATIONS: usize = 100;
 
 /// Where all faults of one body are gathered.
-pub(super) type Report = RefCell<Vec<Violation>>;
+type Report = RefCell<Vec<Violation>>;
 
 /// An object being read. Members that are not known are faults.
 #[derive(Debug)]
@@ -28,8 +28,25 @@ fn note(report: &Report, pointer: String, detail: impl Into<String>) {
     }
 }
 
+impl Node {
+    /// Reads the root object; every fault found is reported, not only the first.
+    ///
+    /// # Errors
+    ///
+    /// [`error::Kind::Invalid`] with a violation per fault.
+    pub fn read<T>(&self, fields: impl FnOnce(&mut Object<'_>) -> Option<T>) -> Result<T, Error> {
+        let report = Report::default();
+        let value = Object::read(self, String::new(), &report, fields);
+        match (value, report.into_inner()) {
+            (Some(value), faults) if faults.is_empty() => Ok(value),
+            (_, faults) if faults.is_empty() => Err(Error::invalid_field("", "is not valid")),
+            (_, faults) => Err(Error::invalid(faults)),
+        }
+    }
+}
+
 impl<'a> Object<'a> {
-    pub(super) fn read<T>(
+    fn read<T>(
         node: &'a Node,
         pointer: String,
         report: &'a Report,

@@ -11,11 +11,6 @@ use crate::workspace::Workspace;
 
 /// Uses that lead back and are still there: the package, the module that contains both, who uses, what is used.
 const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
-    ("crates/auth", "", "verifier", "identity"),
-    ("crates/chassis", "", "connection", "serve"),
-    ("crates/chassis", "json", "object", "node"),
-    ("crates/telemetry", "", "carrier", "scope"),
-    ("crates/telemetry", "", "otlp", "guard"),
 ];
 
 /// A use of one module by its sibling: the module around both, the user and the used.
