@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use e2e::binary;
 use serde_json::{Value, json};
 
-use crate::render::{ALL, SERVICES, manifests, named, of_kind, pods, shop, yaml};
+use crate::render::{ALL, SERVICES, manifests, named, of_kind, pods, shop, some_of_kind, yaml};
 
 type Edge = (String, String, u64);
 
@@ -23,7 +23,7 @@ fn network(direction: &str, peers: &str) -> BTreeSet<Edge> {
     let mut edges = BTreeSet::new();
     for service in SERVICES {
         let manifests = manifests(service, &[]);
-        for policy in of_kind(&manifests, "NetworkPolicy") {
+        for policy in some_of_kind(&manifests, "NetworkPolicy") {
             assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]), "what is not named is denied");
             for rule in policy["spec"][direction].as_array().unwrap() {
                 for other in rule[peers].as_array().unwrap().iter().filter_map(app) {
@@ -58,7 +58,7 @@ fn only_order_may_call_payment_and_nobody_without_a_name_anything_but_health() {
     let mut edges = BTreeSet::new();
     for service in SERVICES {
         let manifests = manifests(service, &ALL);
-        for policy in of_kind(&manifests, "AuthorizationPolicy") {
+        for policy in some_of_kind(&manifests, "AuthorizationPolicy") {
             assert_eq!(policy["spec"]["action"], "ALLOW");
             for rule in policy["spec"]["rules"].as_array().unwrap() {
                 let to = &rule["to"][0]["operation"];
@@ -77,7 +77,7 @@ fn only_order_may_call_payment_and_nobody_without_a_name_anything_but_health() {
                 }
             }
         }
-        for authentication in of_kind(&manifests, "PeerAuthentication") {
+        for authentication in some_of_kind(&manifests, "PeerAuthentication") {
             assert_eq!(authentication["spec"]["mtls"]["mode"], "STRICT");
             let excepted = json!({"9464": {"mode": "PERMISSIVE"}});
             assert_eq!(authentication["spec"]["portLevelMtls"], excepted, "metrics and health alone");

@@ -113,6 +113,13 @@ pub(crate) fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> 
     manifests.iter().filter(|manifest| manifest["kind"] == kind).collect()
 }
 
+/// Those of a kind that has to be there; none where nothing is rendered because helm is not installed.
+pub(crate) fn some_of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    let found = of_kind(manifests, kind);
+    assert!(manifests.is_empty() || !found.is_empty(), "no {kind}");
+    found
+}
+
 pub(crate) fn named<'a>(manifests: &'a [Value], kind: &str, name: &str) -> &'a Value {
     let found = of_kind(manifests, kind).into_iter().find(|manifest| manifest["metadata"]["name"] == name);
     found.unwrap_or_else(|| panic!("no {kind} {name}"))

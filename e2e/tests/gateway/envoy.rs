@@ -23,7 +23,9 @@ fn public() -> Value {
     let all = yaml("deploy/envoy/envoy.yaml");
     let listener = named(&all["static_resources"]["listeners"], "name", "public");
     let manager = &listener["filter_chains"][0]["filters"][0]["typed_config"];
-    manager["route_config"]["virtual_hosts"][0]["routes"].clone()
+    let routes = &manager["route_config"]["virtual_hosts"][0]["routes"];
+    assert!(!list(routes).is_empty(), "Envoy has no routes");
+    routes.clone()
 }
 
 #[test]

@@ -97,6 +97,7 @@ pub(crate) fn described() -> Gateway {
         }
     };
     let routes = list(&all["routes"]);
+    assert!(!routes.is_empty(), "nothing is described");
     Gateway {
         routes: routes.iter().flat_map(|one| list(&one["paths"]).iter().map(move |path| route(one, path))).collect(),
         request_id: text(&all["headers"]["request_id"]),

@@ -92,6 +92,7 @@ async fn a_rolling_restart_under_load_fails_nobody_and_loses_nothing() -> Result
         failures.len(),
     );
     let log = std::fs::read_to_string(fleet.folder().join("envoy.log"))?;
+    ensure!(orders > 0, "no order was placed");
     ensure!(failures.is_empty(), "{} failed: {:#?}\n{log}", failures.len(), &failures[..failures.len().min(5)]);
     nothing_is_lost(&fleet, &mut clients).await
 }

@@ -294,6 +294,7 @@ pub async fn two_relays_publish_everything_once(stores: &dyn Stores) {
     for event in log.iter() {
         keys.entry(&event.key).or_default().push(number(event));
     }
+    assert_eq!(keys.len(), 4);
     assert!(keys.values().all(|numbers| *numbers == (0..60).collect::<Vec<_>>()), "{keys:?}");
     assert_eq!(log.iter().map(|event| event.id).collect::<HashSet<_>>().len(), log.len());
 }

@@ -68,5 +68,5 @@ pub(crate) fn service(state: &State, name: Service) -> ServiceState {
 }
 
 pub(crate) fn all_run(state: &State) -> bool {
-    state.services.iter().all(|service| service.pid.is_some())
+    state.services.len() == Service::ALL.len() && state.services.iter().all(|service| service.pid.is_some())
 }

@@ -47,6 +47,7 @@ async fn stopping_ends_everything_and_gives_the_directory_back() {
         assert!(!lives(service.pid.unwrap()), "{}", service.name);
     }
     let written = scene.data().state().unwrap();
+    assert_eq!(written.services.len(), Service::ALL.len());
     assert!(written.pid.is_none() && written.services.iter().all(|service| service.pid.is_none()));
     assert!(scene.data().lock().unwrap().is_none(), "held as long as the supervisor is there");
     drop(supervisor);
