@@ -7,11 +7,8 @@ use crate::Breach;
 use crate::document::Document;
 use crate::workspace::Workspace;
 
-/// The page whose tests have to exist.
-const INVARIANTS: &str = "docs/invariants.md";
-
-/// What speaks of the past, and a map whose ground is moving.
-const EXCEPTIONS: [&str; 3] = ["docs/adr", "CHANGELOG.md", "ARCHITECTURE.md"];
+/// What speaks of the past.
+const PAST: [&str; 2] = ["docs/adr", "CHANGELOG.md"];
 
 /// What a document links to is in the repository.
 pub(super) fn links_lead_somewhere(workspace: &Workspace) -> Vec<Breach> {
@@ -37,25 +34,31 @@ pub(super) fn paths_exist(workspace: &Workspace) -> Vec<Breach> {
         let gone = paths.filter(|(_, path)| !workspace.has(Path::new(path.trim_end_matches('/'))));
         gone.map(|(line, path)| missing(document, line, path)).collect::<Vec<_>>()
     };
-    let kept = |document: &&Document| !EXCEPTIONS.iter().any(|past| document.file.starts_with(past));
-    workspace.documents.iter().filter(kept).flat_map(check).collect()
+    workspace.documents.iter().filter(|document| !is_past(document)).flat_map(check).collect()
 }
 
-/// Each test that the page of the invariants names exists.
+/// Each test that a document of the whole names exists.
 pub(super) fn named_tests_exist(workspace: &Workspace) -> Vec<Breach> {
-    let page = workspace.documents.iter().filter(|document| document.file == Path::new(INVARIANTS));
-    let names =
-        page.flat_map(|page| page.code().into_iter().filter(|(_, code)| is_test(code)).map(move |code| (page, code)));
-    let unknown = names.filter(|(_, (_, name))| {
+    let of_the_whole = |document: &&Document| {
+        let folder = document.file.parent().unwrap_or_else(|| Path::new(""));
+        (folder == Path::new("") || folder == Path::new("docs")) && !is_past(document)
+    };
+    let documents = workspace.documents.iter().filter(of_the_whole);
+    let names = documents.flat_map(|document| document.code().into_iter().map(move |code| (document, code)));
+    let unknown = names.filter(|(_, (_, name))| is_test(name)).filter(|(_, (_, name))| {
         let function = format!("fn {name}");
         !workspace.sources.iter().any(|source| !source.find(&function).is_empty())
     });
     unknown
-        .map(|(page, (line, name))| {
+        .map(|(document, (line, name))| {
             let detail = format!("no test is called `{name}`: name the one that goes red when the rule is broken");
-            in_document(page, line, "doc-test", detail)
+            in_document(document, line, "doc-test", detail)
         })
         .collect()
+}
+
+fn is_past(document: &Document) -> bool {
+    PAST.iter().any(|past| document.file.starts_with(past))
 }
 
 fn missing(document: &Document, line: usize, path: &str) -> Breach {
@@ -72,7 +75,7 @@ fn is_path(code: &str) -> bool {
 
 /// A sentence in snake case, as tests are called here.
 fn is_test(code: &str) -> bool {
-    code.matches('_').count() >= 2 && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    code.matches('_').count() >= 3 && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// The path without `..`.
@@ -128,6 +131,7 @@ mod tests {
     fn a_test_that_is_not_there_is_named() {
         let text = "`a_lock_is_for_one`, `Lease::wrote`, `some_word`\n`a_lock_is_for_nobody`";
         assert_eq!(lines(&named_tests_exist(&workspace("docs/invariants.md", text))), [2]);
-        assert_eq!(named_tests_exist(&workspace("README.md", text)), []);
+        assert_eq!(lines(&named_tests_exist(&workspace("ARCHITECTURE.md", text))), [2]);
+        assert_eq!(named_tests_exist(&workspace("CHANGELOG.md", text)), []);
     }
 }

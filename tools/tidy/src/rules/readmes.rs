@@ -35,14 +35,23 @@ fn check(manifest: &Manifest, workspace: &Workspace) -> Vec<Breach> {
         let detail = format!("the README's examples are not compiled: `#![doc = {INCLUDE}]` in src/lib.rs");
         breaches.push(in_document(document, 1, "readme", detail));
     }
-    for (line, info) in &document.fences {
-        if info.starts_with("rust") && info.contains("ignore") {
-            let detail =
-                "an example that is not compiled goes stale: make it compile, with `no_run` if need be".to_owned();
-            breaches.push(in_document(document, *line, "readme", detail));
-        }
-    }
+    breaches.extend(document.fences.iter().filter_map(|(line, info)| {
+        let detail = unclear_fence(info)?;
+        Some(in_document(document, *line, "readme", detail.to_owned()))
+    }));
     breaches
+}
+
+/// What is wrong with how a block begins.
+fn unclear_fence(info: &str) -> Option<&'static str> {
+    match info {
+        "" => Some("say what the block is: without a word it is taken for Rust"),
+        "no_run" | "should_panic" => Some("write `rust,…`: without it only the compiler knows what the block is"),
+        _ if info.split(',').any(|word| word == "ignore") => {
+            Some("an example that is not compiled goes stale: make it compile, with `rust,no_run` if need be")
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +79,8 @@ mod tests {
     #[test]
     fn a_readme_that_is_not_compiled_is_named() {
         assert_eq!(lines("//! Locks.", Some("# lock")), [1]);
-        let readme = "# lock\n\n```rust,ignore\nlock()\n```\n```rust,no_run\n```\n";
-        assert_eq!(lines("#![doc = include_str!(\"../README.md\")]", Some(readme)), [3]);
+        let readme =
+            "# lock\n\n```rust,ignore\nlock()\n```\n```rust,no_run\n```\n```no_run\n```\n```\n```\n```text\n```\n";
+        assert_eq!(lines("#![doc = include_str!(\"../README.md\")]", Some(readme)), [3, 8, 10]);
     }
 }
