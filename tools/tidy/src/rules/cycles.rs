@@ -10,8 +10,7 @@ use crate::source::Source;
 use crate::workspace::Workspace;
 
 /// Uses that lead back and are still there: the package, the module that contains both, who uses, what is used.
-const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
-];
+const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[];
 
 /// A use of one module by its sibling: the module around both, the user and the used.
 type Edge = (ModulePath, String, String);
