@@ -50,7 +50,18 @@ pub enum Error {
     Open(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The scheme of a URL: what may be shown of one that is not known, because a password may follow.
+pub fn scheme(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
+}
+
 impl Error {
+    /// No adapter has the scheme of `url`; `known` are those that are.
+    pub fn unknown_scheme<'a>(url: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<String> = known.into_iter().map(|scheme| format!("{scheme}:")).collect();
+        Self::UnknownScheme { scheme: scheme(url).to_owned(), known: known.join(", ") }
+    }
+
     /// Wraps the error of an adapter.
     pub(crate) fn open(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Open(source.into())
@@ -63,10 +74,8 @@ impl Error {
 ///
 /// [`Error::UnknownScheme`] and [`Error::LeftOut`].
 pub(crate) fn choose<'a, F>(adapters: &'a [Adapter<F>], url: &str) -> Result<&'a F, Error> {
-    let scheme = url.split(':').next().unwrap_or_default();
-    let Some(adapter) = adapters.iter().find(|adapter| adapter.schemes.contains(&scheme)) else {
-        let known = adapters.iter().flat_map(|adapter| adapter.schemes).map(|scheme| format!("{scheme}:"));
-        return Err(Error::UnknownScheme { scheme: scheme.to_owned(), known: known.collect::<Vec<_>>().join(", ") });
+    let Some(adapter) = adapters.iter().find(|adapter| adapter.schemes.contains(&scheme(url))) else {
+        return Err(Error::unknown_scheme(url, adapters.iter().flat_map(|adapter| adapter.schemes).copied()));
     };
     adapter.open.as_ref().ok_or(Error::LeftOut { feature: adapter.feature })
 }

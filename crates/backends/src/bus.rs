@@ -15,7 +15,7 @@ type Opened<'a> = BoxFuture<'a, Result<Arc<dyn Bus>, messaging::Error>>;
 type Open = for<'a> fn(&'a Config, SharedClock) -> Opened<'a>;
 
 /// One line an adapter.
-const BUSES: [Adapter<Open>; 2] = [
+const BUSES: &[Adapter<Open>] = &[
     adapter!("sqlite", ["sqlite"], |config, clock| Box::pin(sqlite::open_bus(config, clock))),
     adapter!("nats", ["nats", "tls"], nats),
 ];
@@ -26,7 +26,7 @@ const BUSES: [Adapter<Open>; 2] = [
 ///
 /// The scheme of its URL is unknown or was left out of the build, or the bus cannot be reached.
 pub async fn open(config: &Config, clock: SharedClock) -> Result<Arc<dyn Bus>, Error> {
-    choose(&BUSES, &config.url)?(config, clock).await.map_err(Error::open)
+    choose(BUSES, &config.url)?(config, clock).await.map_err(Error::open)
 }
 
 #[cfg(feature = "nats")]

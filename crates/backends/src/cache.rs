@@ -13,7 +13,7 @@ use crate::{
 type Open = fn(&str, &TaskTracker, &CancellationToken) -> Result<Arc<dyn Store>, Error>;
 
 /// One line an adapter.
-const STORES: [Adapter<Open>; 2] = [
+const STORES: &[Adapter<Open>] = &[
     Adapter { schemes: &["memory"], feature: "memory", open: Some(memory) },
     adapter!("redis", ["redis", "rediss", "redis+cluster", "rediss+cluster"], redis),
 ];
@@ -26,7 +26,7 @@ const STORES: [Adapter<Open>; 2] = [
 ///
 /// The scheme is unknown or was left out of the build, or the URL cannot be read.
 pub fn open(url: &str, tracker: &TaskTracker, stop: &CancellationToken) -> Result<Arc<dyn Store>, Error> {
-    choose(&STORES, url)?(url, tracker, stop)
+    choose(STORES, url)?(url, tracker, stop)
 }
 
 fn memory(url: &str, _: &TaskTracker, _: &CancellationToken) -> Result<Arc<dyn Store>, Error> {

@@ -4,7 +4,9 @@
 mod adapter;
 mod bus;
 mod cache;
+mod database;
 mod lock;
 
 pub use self::{bus::open as bus, cache::open as cache, lock::open as lock};
-pub use adapter::Error;
+pub use adapter::{Error, scheme};
+pub use database::Database;

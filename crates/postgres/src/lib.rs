@@ -11,6 +11,7 @@ pub use lock::{lock, try_lock};
 pub use migrate::{HISTORY, check, migrate};
 pub use outbox::{Outbox, open, record};
 
+pub use sqlx::PgPool;
 use sqlx::postgres::PgDatabaseError;
 
 /// Says whether the failure is a broken UNIQUE or PRIMARY KEY constraint.

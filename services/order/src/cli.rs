@@ -3,7 +3,8 @@
 use std::{
     fs,
     io::{IsTerminal as _, stdout},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -11,73 +12,90 @@ use clap::{Parser, Subcommand};
 
 use crate::{config::Config, wiring};
 
+/// How long the last spans, metrics and logs may take to leave.
+const FLUSH: Duration = Duration::from_secs(3);
+
 /// Products, stock and orders.
 #[derive(Debug, Parser)]
 #[command(name = wiring::NAME, version)]
 pub struct Cli {
-    /// A file whose keys come over the defaults; environment variables come over both.
-    #[arg(long, global = true)]
-    pub config: Option<PathBuf>,
-    /// What to do.
+    /// A TOML file that comes over the defaults; the environment (`TRIREME_SECTION__KEY`) comes over both.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    command: Option<Command>,
 }
 
-/// What the binary can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Runs the service; what happens without a command, too.
+enum Command {
+    /// Serve until SIGINT or SIGTERM; the default.
     Serve,
-    /// Prints the effective configuration and where each value comes from.
+    /// Print the effective configuration, secrets masked, each value with its origin.
     Config,
-    /// Brings the database's schema and indexes up to date.
+    /// Bring the database's schema and indexes up to date and end.
     Migrate,
-    /// Adds products that are not in the catalogue yet.
+    /// Add products that are not in the catalogue yet.
     Seed {
         /// A JSON array of products; without it the ones that come along.
         file: Option<PathBuf>,
     },
-    /// Asks the service with this configuration whether it is ready; for health checks of containers.
+    /// Ask the service with this configuration whether it is ready; for health checks of containers.
     Health,
-    /// Prints version and commit.
+    /// Print version and commit.
     Version,
 }
 
 impl Cli {
-    /// Prints the version, if that was asked for.
-    pub fn tells_version(&self) -> bool {
-        let asked = matches!(self.command, Some(Command::Version));
-        if asked {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being done, with its causes.
+    pub fn run(self) -> Result<()> {
+        let command = self.command.unwrap_or(Command::Serve);
+        if matches!(command, Command::Version) {
             println!("{} {} ({})", wiring::NAME, wiring::VERSION, wiring::COMMIT);
+            return Ok(());
         }
-        asked
-    }
-
-    /// Prints the configuration, if that was asked for.
-    pub fn shows(&self, loaded: &config::Loaded<Config>) -> Result<bool> {
-        let asked = matches!(self.command, Some(Command::Config));
-        if asked {
-            loaded.print(&mut stdout(), stdout().is_terminal())?;
+        let loaded = Config::load(self.config.as_deref())?;
+        if matches!(command, Command::Config) {
+            return Ok(loaded.print(&mut stdout(), stdout().is_terminal())?);
         }
-        Ok(asked)
-    }
-
-    /// Does what was asked for.
-    pub async fn run(&self, config: &Config) -> Result<()> {
-        match &self.command {
-            None | Some(Command::Serve) => chassis::run(config.chassis(), async || wiring::service(config).await).await,
-            Some(Command::Health) => chassis::probe(&config.admin).await,
-            Some(Command::Migrate) => wiring::migrate(config).await,
-            Some(Command::Seed { file }) => seed(config, file.as_ref()).await,
-            Some(Command::Config | Command::Version) => Ok(()),
-        }
+        chassis::runtime().context("cannot start the runtime")?.block_on(execute(command, &loaded.value))
     }
 }
 
-async fn seed(config: &Config, file: Option<&PathBuf>) -> Result<()> {
-    let read = |path: &PathBuf| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+async fn execute(command: Command, config: &Config) -> Result<()> {
+    match command {
+        Command::Serve => serve(config).await,
+        Command::Migrate => wiring::migrate(config).await,
+        Command::Seed { file } => seed(config, file.as_deref()).await,
+        Command::Health => chassis::probe(&config.admin).await,
+        Command::Config | Command::Version => Ok(()),
+    }
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    observed(config, chassis::run(config.chassis(), async || wiring::app(config, clock::system()).await)).await
+}
+
+async fn seed(config: &Config, file: Option<&Path>) -> Result<()> {
+    let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
     let json = file.map(read).transpose()?;
-    let seeded = wiring::seed(config, json.as_deref()).await?;
-    tracing::info!(added = seeded.added, present = seeded.present, "the catalogue is seeded");
-    Ok(())
+    observed(config, async {
+        let seeded = wiring::seed(config, json.as_deref()).await?;
+        tracing::info!(added = seeded.added, present = seeded.present, "catalogue seeded");
+        Ok(())
+    })
+    .await
+}
+
+/// Does it with telemetry, whose last spans, metrics and logs leave before this returns.
+async fn observed(config: &Config, work: impl Future<Output = Result<()>>) -> Result<()> {
+    let telemetry = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
+    let outcome = work.await;
+    if let Err(error) = &outcome {
+        tracing::error!(error = format!("{error:#}"), "the service failed");
+    }
+    telemetry.shutdown(FLUSH).await;
+    outcome
 }

@@ -1,14 +1,14 @@
-//! The configuration. Every key is explained in config.default.toml.
+//! What can be configured; `config.default.toml` documents each key.
 
 use std::{path::Path, time::Duration};
 
 use config::{Error, Loaded, SecretFile};
 use serde::Deserialize;
 
-/// Every key with its default and what it means.
+/// Every key with its default.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
-/// The configuration.
+/// The whole configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -19,9 +19,9 @@ pub struct Config {
     /// Where events go and come from.
     pub bus: messaging::Config,
     /// What is remembered for a while.
-    pub cache: Url,
+    pub cache: Address,
     /// Who does what only one should do.
-    pub lock: Url,
+    pub lock: Address,
     /// How access tokens are checked.
     pub auth: Auth,
     /// The payment service.
@@ -56,17 +56,17 @@ pub struct Service {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// Its address; the scheme picks the adapter.
+    /// Its URL; the scheme picks the adapter.
     pub url: String,
     /// Whether the service makes MongoDB's indexes when it starts.
     pub migrate: bool,
 }
 
-/// A backing service; the scheme picks the adapter.
+/// Where a backing service is; the scheme picks the adapter.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Url {
-    /// Its address.
+pub struct Address {
+    /// Its URL.
     pub url: String,
 }
 
@@ -101,12 +101,15 @@ pub struct Orders {
 }
 
 impl Config {
-    /// Loads the configuration: defaults, then the file, then the environment.
+    /// Loads the defaults, over them `file`, over both the environment.
+    ///
+    /// # Errors
+    /// A key is unknown, missing or has a value that does not fit; the file cannot be read.
     pub fn load(file: Option<&Path>) -> Result<Loaded<Self>, Error> {
         config::load("order", DEFAULTS, file)
     }
 
-    /// What the chassis needs of it.
+    /// The part that the chassis reads.
     pub fn chassis(&self) -> chassis::Config {
         chassis::Config {
             http: self.http.clone(),

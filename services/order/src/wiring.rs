@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use auth::{Credential, Verifier};
+use backends::Database;
 use cache::Cache;
 use chassis::{Health, Tasks};
 use client::Grpc;
 use clock::SharedClock;
-use futures::future::BoxFuture;
 use lock::Locks;
-use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake};
+use messaging::{Bus, Consumer, Policy, Relay, Wake};
 use tonic::service::Routes;
 
 use crate::{
@@ -50,11 +50,11 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 ///
 /// # Errors
 /// A URL names no adapter, or what it names cannot be used.
-pub async fn service(config: &Config) -> Result<chassis::App> {
-    let (clock, wake, tasks) = (clock::system(), Wake::default(), Tasks::new());
+pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
+    let (tasks, wake) = (Tasks::new(), Wake::default());
     let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
-    let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
+    let relay = Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let (follow_ups, worker) = follow_up::queue();
     let app = Arc::new(use_cases(config, clock.clone(), &store, follow_ups, &tasks)?);
     let locks = Locks::new(
@@ -65,7 +65,7 @@ pub async fn service(config: &Config) -> Result<chassis::App> {
     start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
     let keys = JwksClient::new(&config.auth.jwks_url, client::Config::default());
     let secret = config.service.credential_file.expose();
-    let Store { ping, close, .. } = store;
+    let database = store.database;
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
@@ -73,11 +73,11 @@ pub async fn service(config: &Config) -> Result<chassis::App> {
         http: http::router(app, Verifier::new(Arc::new(keys), clock), secret),
         grpc: Routes::default(),
         descriptors: &[],
-        health: Health::new().check("database", ping),
+        health: Health::new().check("database", database.ping()),
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
-            close.await;
+            database.close().await;
         })],
     })
 }
@@ -87,7 +87,7 @@ pub async fn service(config: &Config) -> Result<chassis::App> {
 /// # Errors
 /// The database cannot be used.
 pub async fn migrate(config: &Config) -> Result<()> {
-    store(config, &clock::system(), &Wake::default(), true).await?.close.await;
+    store(config, &clock::system(), &Wake::default(), true).await?.database.close().await;
     Ok(())
 }
 
@@ -102,7 +102,7 @@ pub async fn seed(config: &Config, json: Option<&str>) -> Result<Seeded> {
     let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
     let app = use_cases(config, clock, &store, follow_up::queue().0, &Tasks::new())?;
     let seeded = app.seed(products).await?;
-    store.close.await;
+    store.database.close().await;
     Ok(seeded)
 }
 
@@ -112,73 +112,40 @@ struct Store {
     products: Arc<dyn Products>,
     accounts: Arc<dyn Accounts>,
     audit: Arc<dyn Audit>,
-    outbox: Arc<dyn Outbox>,
-    ping: Ping,
-    close: BoxFuture<'static, ()>,
+    database: Database,
 }
-
-type Ping = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let url = &config.database.url;
-    match scheme(url) {
-        "sqlite" => on_sqlite(url, clock, wake).await,
-        "mongodb" | "mongodb+srv" => on_mongodb(url, clock, wake, migrate).await,
-        other => bail!("unknown scheme `{other}`; known are sqlite:, mongodb:, mongodb+srv:"),
-    }
-    .context("database.url")
+    open_store(&config.database.url, clock, wake, migrate).await.context("database.url")
 }
 
-async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
-    let db = sqlite::open(url).await?;
-    let outbox = ::sqlite::Outbox::open(db.clone(), clock.clone()).await?;
-    let checked = db.clone();
-    let ping: Ping = Box::new(move || {
-        let db = checked.clone();
-        Box::pin(async move { db.ping().await.map_err(|error| error.to_string()) })
-    });
-    let store = SqliteStore::new(db.clone(), wake.clone());
-    Ok(of(store, outbox, ping, Box::pin(async move { db.close().await })))
-}
-
-async fn on_mongodb(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let db = ::mongodb::connect(url, NAME).await?;
-    // A service that cannot reach its database should say so when it starts.
-    ::mongodb::ping(&db).await?;
-    if migrate {
-        mongodb::prepare(&db).await.context("cannot make the indexes")?;
-    }
-    let outbox = mongodb::outbox(&db, clock.clone());
-    let checked = db.clone();
-    let ping: Ping = Box::new(move || {
-        let db = checked.clone();
-        Box::pin(async move { ::mongodb::ping(&db).await.map_err(|error| error.to_string()) })
-    });
-    let store = MongoStore::new(&db, wake.clone(), clock.clone());
-    Ok(of(store, outbox, ping, Box::pin(async move { db.client().clone().shutdown().await })))
-}
-
-fn of<S: Orders + Products + Accounts + Audit + 'static>(
-    store: S,
-    outbox: impl Outbox + 'static,
-    ping: Ping,
-    close: BoxFuture<'static, ()>,
-) -> Store {
-    let store = Arc::new(store);
-    Store {
-        orders: store.clone(),
-        products: store.clone(),
-        accounts: store.clone(),
-        audit: store,
-        outbox: Arc::new(outbox),
-        ping,
-        close,
+async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    match backends::scheme(url) {
+        "sqlite" => {
+            let database = sqlite::open(url).await?;
+            let store = SqliteStore::new(database.clone(), wake.clone());
+            Ok(Store::new(store, Database::sqlite(database, clock.clone()).await?))
+        }
+        "mongodb" | "mongodb+srv" => {
+            let database = ::mongodb::connect(url, NAME).await?;
+            // Connections are made when they are needed: a service that cannot reach its database should say so now.
+            ::mongodb::ping(&database).await?;
+            if migrate {
+                mongodb::prepare(&database).await.context("cannot make the indexes")?;
+            }
+            let store = MongoStore::new(&database, wake.clone(), clock.clone());
+            let outbox = mongodb::outbox(&database, clock.clone());
+            Ok(Store::new(store, Database::mongodb(database, outbox)))
+        }
+        _ => Err(backends::Error::unknown_scheme(url, ["sqlite", "mongodb", "mongodb+srv"]).into()),
     }
 }
 
-/// What may be shown of a URL that is not known: behind the scheme there could be a password.
-fn scheme(url: &str) -> &str {
-    url.split(':').next().unwrap_or_default()
+impl Store {
+    fn new<S: Orders + Products + Accounts + Audit + 'static>(store: S, database: Database) -> Self {
+        let store = Arc::new(store);
+        Self { orders: store.clone(), products: store.clone(), accounts: store.clone(), audit: store, database }
+    }
 }
 
 fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: FollowUps, tasks: &Tasks) -> Result<App> {

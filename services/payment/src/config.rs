@@ -1,40 +1,12 @@
-//! What can be configured: the command line, and the keys that `config.default.toml` documents.
+//! What can be configured; `config.default.toml` documents each key.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::{Parser, Subcommand};
 use config::{Error, Loaded, SecretFile};
 use serde::Deserialize;
 
 /// Every key with its default.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
-
-/// Payments for orders, and the ledger that accounts for them.
-#[derive(Debug, Parser)]
-#[command(name = "payment", version)]
-pub struct Arguments {
-    /// A TOML file over the defaults.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// What to do; serve, if nothing is said.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-}
-
-/// What the binary does.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum Command {
-    /// Serves until it is told to stop.
-    Serve,
-    /// Prints the configuration in force and where each value comes from.
-    Config,
-    /// Brings the databases' schemas up to date.
-    Migrate,
-    /// Asks the service with this configuration whether it is ready; for health checks of containers.
-    Health,
-    /// Prints version and commit.
-    Version,
-}
 
 /// The whole configuration.
 #[derive(Debug, Deserialize)]
@@ -103,6 +75,14 @@ pub struct Webhook {
 }
 
 impl Config {
+    /// Loads the defaults, over them `file`, over both the environment.
+    ///
+    /// # Errors
+    /// A key is unknown, missing or has a value that does not fit; the file cannot be read.
+    pub fn load(file: Option<&Path>) -> Result<Loaded<Self>, Error> {
+        config::load("payment", DEFAULTS, file)
+    }
+
     /// The part that the chassis reads.
     pub fn chassis(&self) -> chassis::Config {
         chassis::Config {
@@ -114,14 +94,6 @@ impl Config {
             cors: self.cors.clone(),
         }
     }
-}
-
-/// Loads the defaults, a file over them, and the environment over both.
-///
-/// # Errors
-/// A key is unknown or missing, or has a value that does not fit; a file cannot be read.
-pub fn load(file: Option<&Path>) -> Result<Loaded<Config>, Error> {
-    config::load("payment", DEFAULTS, file)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Puts the service together: the only place that names both a port and its adapter.
+//! Puts the use cases on their adapters: the only place that names both.
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use backends::Database;
 use chassis::{App, Health, Tasks};
 use clock::SharedClock;
-use futures::future::BoxFuture;
 use lock::{Locks, Policy};
-use messaging::{Bus, Consumer, Outbox, Relay, Wake};
+use messaging::{Bus, Consumer, Relay, Wake};
 use tonic::service::Routes;
 
 use crate::{
@@ -24,9 +24,9 @@ use crate::{
     config::Config,
 };
 
-/// The service's name.
+/// This service's name.
 pub const NAME: &str = "payment";
-/// The service's version.
+/// This service's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit it was built from, where the build says so.
 pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
@@ -37,13 +37,11 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 /// Opens everything and puts the service together; background work starts at once.
 ///
 /// # Errors
-/// A URL names no adapter, or what it names cannot be opened.
-pub async fn app(config: &Config) -> Result<App> {
-    let clock = clock::system();
-    let tasks = Tasks::new();
-    let wake = Wake::default();
-    let store = open_store(config, &clock, &wake, config.database.migrate).await?;
-    let sandbox = open_provider(&config.provider.url, config.database.migrate).await?;
+/// A URL names no adapter, or what it names cannot be used.
+pub async fn app(config: &Config, clock: SharedClock) -> Result<App> {
+    let (tasks, wake) = (Tasks::new(), Wake::default());
+    let store = store(config, &clock, &wake, config.database.migrate).await?;
+    let sandbox = provider(config, config.database.migrate).await?;
     let bus = backends::bus(&config.bus, Arc::clone(&clock)).await.context("bus.url")?;
     let locks = Locks::new(
         backends::lock(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
@@ -51,7 +49,8 @@ pub async fn app(config: &Config) -> Result<App> {
         Policy::default(),
     );
 
-    let outbox = store.outbox;
+    let database = store.database;
+    let outbox = Arc::clone(&database.outbox);
     let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), Arc::clone(&clock)).woken_by(wake);
     let provider = Arc::new(sandbox.clone());
     let cashier = Cashier::new(store.payments, provider, outbox, locks, Arc::clone(&clock));
@@ -64,11 +63,11 @@ pub async fn app(config: &Config) -> Result<App> {
         http: http::router(cashier.clone(), config.webhook.secret_file.expose(), clock),
         grpc: Routes::new(grpc::service(cashier, config.service.credential_file.expose())),
         descriptors: &[proto::DESCRIPTORS],
-        health: Health::new().check("database", store.ping),
+        health: Health::new().check("database", database.ping()),
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
-            store.close.await;
+            database.close().await;
             sandbox.close().await;
         })],
     })
@@ -77,10 +76,10 @@ pub async fn app(config: &Config) -> Result<App> {
 /// Brings the schemas up to date and does nothing else.
 ///
 /// # Errors
-/// A URL names no adapter, or what it names cannot be opened.
+/// A URL names no adapter, or what it names cannot be used.
 pub async fn migrate(config: &Config) -> Result<()> {
-    open_store(config, &clock::system(), &Wake::default(), true).await?.close.await;
-    open_provider(&config.provider.url, true).await?.close().await;
+    store(config, &clock::system(), &Wake::default(), true).await?.database.close().await;
+    provider(config, true).await?.close().await;
     Ok(())
 }
 
@@ -108,62 +107,41 @@ fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, cashier: &Cashier) {
 /// The ports of one database.
 struct Store {
     payments: Arc<dyn Payments>,
-    outbox: Arc<dyn Outbox>,
-    ping: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
-    close: BoxFuture<'static, ()>,
+    database: Database,
 }
 
-async fn open_store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let url = &config.database.url;
-    match scheme(url) {
-        "sqlite" => on_sqlite(url, clock, wake).await,
-        "postgres" | "postgresql" => on_postgres(url, clock, wake, migrate).await,
-        other => bail!("unknown scheme `{other}`; known are sqlite:, postgres:"),
-    }
-    .context("database.url")
+async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    open_store(&config.database.url, clock, wake, migrate).await.context("database.url")
 }
 
-async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
-    let database = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
-    let outbox = ::sqlite::Outbox::open(database.clone(), Arc::clone(clock)).await?;
-    let checked = database.clone();
-    Ok(Store {
-        payments: Arc::new(SqlitePayments::new(database.clone(), wake.clone())),
-        outbox: Arc::new(outbox),
-        ping: Box::new(move || {
-            let database = checked.clone();
-            Box::pin(async move { database.ping().await.map_err(|error| error.to_string()) })
-        }),
-        close: Box::pin(async move { database.close().await }),
-    })
-}
-
-async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
-    let checked = pool.clone();
-    Ok(Store {
-        payments: Arc::new(PostgresPayments::new(pool.clone(), wake.clone())),
-        outbox: Arc::new(::postgres::Outbox::new(pool.clone(), Arc::clone(clock))),
-        ping: Box::new(move || {
-            let pool = checked.clone();
-            Box::pin(async move { ::postgres::ping(&pool).await.map_err(|error| error.to_string()) })
-        }),
-        close: Box::pin(async move { pool.close().await }),
-    })
-}
-
-/// `sandbox:` is the sandbox on the `SQLite` database of that name, `sandbox+postgres:` the one on `PostgreSQL`.
-async fn open_provider(url: &str, migrate: bool) -> Result<Sandbox> {
-    let (scheme, place) = url.split_once(':').unwrap_or((url, ""));
-    match scheme {
-        "sandbox" => Sandbox::on_sqlite(&format!("sqlite:{place}")).await.context("provider.url"),
-        "sandbox+postgres" | "sandbox+postgresql" => {
-            Sandbox::on_postgres(&format!("postgres:{place}"), migrate).await.context("provider.url")
+async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    match backends::scheme(url) {
+        "sqlite" => {
+            let database = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
+            let payments = Arc::new(SqlitePayments::new(database.clone(), wake.clone()));
+            Ok(Store { payments, database: Database::sqlite(database, clock.clone()).await? })
         }
-        other => bail!("provider.url: unknown scheme `{other}`; known are sandbox:, sandbox+postgres:"),
+        "postgres" | "postgresql" => {
+            let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
+            let payments = Arc::new(PostgresPayments::new(pool.clone(), wake.clone()));
+            Ok(Store { payments, database: Database::postgres(pool, clock.clone()) })
+        }
+        _ => Err(backends::Error::unknown_scheme(url, ["sqlite", "postgres"]).into()),
     }
 }
 
-fn scheme(url: &str) -> &str {
-    url.split(':').next().unwrap_or_default()
+async fn provider(config: &Config, migrate: bool) -> Result<Sandbox> {
+    open_provider(&config.provider.url, migrate).await.context("provider.url")
+}
+
+/// `sandbox:` is the sandbox on the `SQLite` database of that path, `sandbox+postgres:` the one on `PostgreSQL`.
+async fn open_provider(url: &str, migrate: bool) -> Result<Sandbox> {
+    let address = url.split_once(':').map_or("", |(_, address)| address);
+    match backends::scheme(url) {
+        "sandbox" => Ok(Sandbox::on_sqlite(&format!("sqlite:{address}")).await?),
+        "sandbox+postgres" | "sandbox+postgresql" => {
+            Ok(Sandbox::on_postgres(&format!("postgres:{address}"), migrate).await?)
+        }
+        _ => Err(backends::Error::unknown_scheme(url, ["sandbox", "sandbox+postgres"]).into()),
+    }
 }

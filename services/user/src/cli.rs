@@ -1,7 +1,7 @@
-//! The binary's subcommands.
+//! The command line.
 
 use std::{
-    io::{self, IsTerminal as _},
+    io::{IsTerminal as _, stdout},
     path::PathBuf,
     time::Duration,
 };
@@ -15,13 +15,13 @@ use crate::{
     wiring,
 };
 
-/// How long the last spans and metrics may take to leave.
+/// How long the last spans, metrics and logs may take to leave.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// Accounts, sessions and signing keys.
 #[derive(Debug, Parser)]
-#[command(name = "user", version)]
-pub struct Args {
+#[command(name = wiring::NAME, version)]
+pub struct Cli {
     /// A TOML file that comes over the defaults; the environment (`TRIREME_SECTION__KEY`) comes over both.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -50,44 +50,43 @@ enum Command {
     Version,
 }
 
-impl Args {
+impl Cli {
     /// Does what the command line says.
     ///
     /// # Errors
     /// Whatever keeps it from being done, with its causes.
     pub fn run(self) -> Result<()> {
-        if matches!(self.command, Some(Command::Version)) {
-            println!("user {} ({})", wiring::VERSION, wiring::COMMIT);
+        let command = self.command.unwrap_or(Command::Serve);
+        if matches!(command, Command::Version) {
+            println!("{} {} ({})", wiring::NAME, wiring::VERSION, wiring::COMMIT);
             return Ok(());
         }
         let loaded = Config::load(self.config.as_deref())?;
-        if matches!(self.command, Some(Command::Config)) {
-            let mut out = io::stdout();
-            let colour = out.is_terminal();
-            return Ok(loaded.print(&mut out, colour)?);
+        if matches!(command, Command::Config) {
+            return Ok(loaded.print(&mut stdout(), stdout().is_terminal())?);
         }
-        let config = loaded.value;
-        let runtime = chassis::runtime().context("cannot start the runtime")?;
-        runtime.block_on(async {
-            match self.command {
-                Some(Command::Health) => chassis::probe(&config.admin).await,
-                Some(Command::Migrate) => wiring::migrate(&config).await,
-                Some(Command::Grant { email, role }) => {
-                    let email = Email::parse(&email).context("EMAIL")?;
-                    wiring::grant(&config, &email, role).await
-                }
-                _ => serve(&config).await,
-            }
-        })
+        chassis::runtime().context("cannot start the runtime")?.block_on(execute(command, &loaded.value))
+    }
+}
+
+async fn execute(command: Command, config: &Config) -> Result<()> {
+    match command {
+        Command::Serve => serve(config).await,
+        Command::Migrate => wiring::migrate(config).await,
+        Command::Grant { email, role } => {
+            let email = Email::parse(&email).context("EMAIL")?;
+            wiring::grant(config, &email, role).await
+        }
+        Command::Health => chassis::probe(&config.admin).await,
+        Command::Config | Command::Version => Ok(()),
     }
 }
 
 async fn serve(config: &Config) -> Result<()> {
     let telemetry = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
-    let served =
-        async { chassis::run(config.chassis(), async || wiring::service(config, clock::system()).await).await }.await;
+    let served = chassis::run(config.chassis(), async || wiring::app(config, clock::system()).await).await;
     if let Err(error) = &served {
-        tracing::error!(error = format!("{error:#}"), "the user service failed");
+        tracing::error!(error = format!("{error:#}"), "the service failed");
     }
     telemetry.shutdown(FLUSH).await;
     served

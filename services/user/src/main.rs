@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use user::cli::Args;
+use user::cli::Cli;
 
 fn main() -> ExitCode {
-    match Args::parse().run() {
+    match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("user: {error:#}");

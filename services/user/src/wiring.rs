@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use auth::{Callers, Credential, Verifier};
+use backends::Database;
 use cache::Cache;
 use chassis::{Health, Tasks};
 use client::Http;
 use clock::SharedClock;
-use futures::future::BoxFuture;
-use messaging::{Bus, Consumer, Outbox, Policy, Relay, Wake};
+use messaging::{Bus, Consumer, Policy, Relay, Wake};
 use proto::user::v1::user_service_server::UserServiceServer;
 use tokio::sync::Notify;
 use tonic::service::Routes;
@@ -44,16 +44,15 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
 /// Who may call with a service credential.
 const CALLERS: [&str; 2] = ["order", "trireme"];
 
-/// Builds the service and starts its background work.
+/// Opens everything and puts the service together; background work starts at once.
 ///
 /// # Errors
-/// A URL has an unknown scheme, or what it names cannot be used.
-pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App> {
-    let wake = Wake::default();
+/// A URL names no adapter, or what it names cannot be used.
+pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
+    let (tasks, wake) = (Tasks::new(), Wake::default());
     let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
-    let relay = Relay::new(Arc::clone(&store.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
-    let tasks = Tasks::new();
+    let relay = Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
     let app = Arc::new(use_cases(config, clock.clone(), &store, &tasks).await?);
     start(&tasks, relay, consumers(&app, &bus), &app);
     let api = Api {
@@ -61,7 +60,7 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
         callers: Callers::new(config.service.credential_file.expose(), &CALLERS),
         app,
     };
-    let Store { ping, close, .. } = store;
+    let database = store.database;
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
@@ -69,11 +68,11 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
         http: http::router(api.clone()),
         grpc: Routes::new(UserServiceServer::new(grpc::Users::new(api))),
         descriptors: &[proto::DESCRIPTORS],
-        health: Health::new().check("database", ping),
+        health: Health::new().check("database", database.ping()),
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
-            close.await;
+            database.close().await;
         })],
     })
 }
@@ -83,7 +82,7 @@ pub async fn service(config: &Config, clock: SharedClock) -> Result<chassis::App
 /// # Errors
 /// The database cannot be used.
 pub async fn migrate(config: &Config) -> Result<()> {
-    store(config, &clock::system(), &Wake::default(), true).await?.close.await;
+    store(config, &clock::system(), &Wake::default(), true).await?.database.close().await;
     Ok(())
 }
 
@@ -94,7 +93,7 @@ pub async fn migrate(config: &Config) -> Result<()> {
 pub async fn grant(config: &Config, email: &Email, role: Role) -> Result<()> {
     let store = store(config, &clock::system(), &Wake::default(), config.database.migrate).await?;
     app::grant_role(&*store.accounts, email, role).await?;
-    store.close.await;
+    store.database.close().await;
     Ok(())
 }
 
@@ -104,65 +103,39 @@ struct Store {
     closings: Arc<dyn Closings>,
     sessions: Arc<dyn Sessions>,
     keys: Arc<dyn SigningKeys>,
-    outbox: Arc<dyn Outbox>,
-    ping: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
-    close: BoxFuture<'static, ()>,
+    database: Database,
 }
 
 async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let url = &config.database.url;
-    match scheme(url) {
-        "sqlite" => on_sqlite(url, clock, wake).await,
-        "postgres" | "postgresql" => on_postgres(url, clock, wake, migrate).await,
-        other => bail!("unknown scheme `{other}`; known are sqlite:, postgres:"),
-    }
-    .context("database.url")
+    open_store(&config.database.url, clock, wake, migrate).await.context("database.url")
 }
 
-async fn on_sqlite(url: &str, clock: &SharedClock, wake: &Wake) -> Result<Store> {
-    let db = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
-    let outbox = ::sqlite::Outbox::open(db.clone(), clock.clone()).await?;
-    let checked = db.clone();
-    let ping = Box::new(move || -> BoxFuture<'static, _> {
-        let db = checked.clone();
-        Box::pin(async move { db.ping().await.map_err(|error| error.to_string()) })
-    });
-    let store = SqliteStore::new(db.clone(), wake.clone());
-    Ok(of(store, outbox, ping, Box::pin(async move { db.close().await })))
-}
-
-async fn on_postgres(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
-    let outbox = ::postgres::Outbox::new(pool.clone(), clock.clone());
-    let checked = pool.clone();
-    let ping = Box::new(move || -> BoxFuture<'static, _> {
-        let pool = checked.clone();
-        Box::pin(async move { ::postgres::ping(&pool).await.map_err(|error| error.to_string()) })
-    });
-    let store = PostgresStore::new(pool.clone(), wake.clone());
-    Ok(of(store, outbox, ping, Box::pin(async move { pool.close().await })))
-}
-
-fn of<S: Accounts + Closings + Sessions + SigningKeys + Clone + 'static>(
-    store: S,
-    outbox: impl Outbox + 'static,
-    ping: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
-    close: BoxFuture<'static, ()>,
-) -> Store {
-    Store {
-        accounts: Arc::new(store.clone()),
-        closings: Arc::new(store.clone()),
-        sessions: Arc::new(store.clone()),
-        keys: Arc::new(store),
-        outbox: Arc::new(outbox),
-        ping,
-        close,
+async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
+    match backends::scheme(url) {
+        "sqlite" => {
+            let database = ::sqlite::open(url, &sqlite::MIGRATIONS).await?;
+            let store = SqliteStore::new(database.clone(), wake.clone());
+            Ok(Store::new(store, Database::sqlite(database, clock.clone()).await?))
+        }
+        "postgres" | "postgresql" => {
+            let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
+            let store = PostgresStore::new(pool.clone(), wake.clone());
+            Ok(Store::new(store, Database::postgres(pool, clock.clone())))
+        }
+        _ => Err(backends::Error::unknown_scheme(url, ["sqlite", "postgres"]).into()),
     }
 }
 
-/// What may be shown of a URL that is not known: behind the scheme there could be a password.
-fn scheme(url: &str) -> &str {
-    url.split(':').next().unwrap_or_default()
+impl Store {
+    fn new<S: Accounts + Closings + Sessions + SigningKeys + Clone + 'static>(store: S, database: Database) -> Self {
+        Self {
+            accounts: Arc::new(store.clone()),
+            closings: Arc::new(store.clone()),
+            sessions: Arc::new(store.clone()),
+            keys: Arc::new(store),
+            database,
+        }
+    }
 }
 
 async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &Tasks) -> Result<App> {
@@ -175,7 +148,7 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
         accounts: Arc::clone(&store.accounts),
         closings: Arc::clone(&store.closings),
         sessions: Arc::clone(&store.sessions),
-        outbox: Arc::clone(&store.outbox),
+        outbox: Arc::clone(&store.database.outbox),
         passwords: Arc::new(Argon2id::new((&config.passwords).into()).context("passwords")?),
         orders: Arc::new(OrderClient::new(order)),
         keys: Arc::new(keys),

@@ -45,7 +45,7 @@ impl Whole {
         let listeners = Listeners::bind(&config.chassis()).await.unwrap();
         let [http, grpc, _] = listeners.addresses().unwrap();
         let (stop, running) = (CancellationToken::new(), TaskTracker::new());
-        let app = wiring::app(&config).await.unwrap();
+        let app = wiring::app(&config, clock::system()).await.unwrap();
         let stopped = stop.clone().cancelled_owned();
         let served = chassis::serve_until(listeners, config.chassis(), app, stopped);
         running.spawn(async move { served.await.unwrap() });
@@ -183,10 +183,10 @@ async fn the_provider_is_migrated_as_the_database_is() {
     let provider = format!("sandbox+{}", server.database().await);
     let mut config = config(&folder, testkit::sqlite_url(&folder, "payment.db"), provider);
     config.database.migrate = false;
-    let refused = format!("{:#}", wiring::app(&config).await.err().unwrap());
+    let refused = format!("{:#}", wiring::app(&config, clock::system()).await.err().unwrap());
     assert!(refused.contains("provider.url") && refused.contains("`migrate`"), "{refused}");
     wiring::migrate(&config).await.unwrap();
-    assert!(wiring::app(&config).await.is_ok());
+    assert!(wiring::app(&config, clock::system()).await.is_ok());
 }
 
 /// Posts an empty object, by hand: one request does not need a client.

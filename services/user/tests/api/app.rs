@@ -56,7 +56,7 @@ impl TestApp {
     pub(crate) async fn at(clock: SharedClock, keys: &[(&str, &str)]) -> Self {
         let folder = testkit::temp_dir();
         let config = configure(folder.path(), keys);
-        let app = wiring::service(&config, clock).await.unwrap();
+        let app = wiring::app(&config, clock).await.unwrap();
         let bus = sqlite::Bus::open(&config.bus.url, clock::system()).await.unwrap();
         let router = chassis::layers(app.http, &config.limits, &config.cors);
         Self { config, bus, grpc: app.grpc, router, _folder: folder }

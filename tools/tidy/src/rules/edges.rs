@@ -7,7 +7,7 @@ use crate::manifest::{Dependency, Manifest};
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
 const EDGES: [(&str, &[&str]); 21] = [
     ("auth", &["clock", "error"]),
-    ("backends", &["cache", "clock", "lock", "messaging", "nats", "sqlite"]),
+    ("backends", &["cache", "clock", "lock", "messaging", "mongodb", "nats", "postgres", "sqlite"]),
     ("cache", &["clock", "redis"]),
     ("chassis", &["config", "error", "telemetry"]),
     ("client", &["auth", "config", "error", "resilience", "telemetry"]),

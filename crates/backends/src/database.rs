@@ -1,0 +1,72 @@
+//! What services have in common of their databases.
+
+use std::{fmt::Display, sync::Arc};
+
+use futures::future::BoxFuture;
+use messaging::Outbox;
+
+type Ping = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// A service's database beside the tables that are the service's own: the outbox in it, whether it answers, its end.
+pub struct Database {
+    /// The relay's side of the outbox.
+    pub outbox: Arc<dyn Outbox>,
+    ping: Ping,
+    close: BoxFuture<'static, ()>,
+}
+
+impl Database {
+    /// An open SQLite database; the tables of outbox and inbox are made where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    #[cfg(feature = "sqlite")]
+    pub async fn sqlite(database: sqlite::Database, clock: clock::SharedClock) -> Result<Self, messaging::Error> {
+        let outbox = sqlite::Outbox::open(database.clone(), clock).await?;
+        let ping = |database: sqlite::Database| async move { database.ping().await };
+        Ok(Self::new(outbox, database, ping, |database| async move { database.close().await }))
+    }
+
+    /// A PostgreSQL database that `postgres::open` has opened.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(pool: postgres::PgPool, clock: clock::SharedClock) -> Self {
+        let outbox = postgres::Outbox::new(pool.clone(), clock);
+        let ping = |pool| async move { postgres::ping(&pool).await };
+        Self::new(outbox, pool, ping, |pool| async move { pool.close().await })
+    }
+
+    /// A MongoDB database with its outbox, which is inside the service's own documents.
+    #[cfg(feature = "mongodb")]
+    pub fn mongodb(database: mongodb::Database, outbox: mongodb::Outbox) -> Self {
+        let ping = |database| async move { mongodb::ping(&database).await };
+        Self::new(outbox, database, ping, |database| async move { database.client().clone().shutdown().await })
+    }
+
+    #[cfg(any(feature = "mongodb", feature = "postgres", feature = "sqlite"))]
+    fn new<D, E, P, C>(outbox: impl Outbox + 'static, database: D, ping: fn(D) -> P, close: impl FnOnce(D) -> C) -> Self
+    where
+        D: Clone + Send + Sync + 'static,
+        E: Display,
+        P: Future<Output = Result<(), E>> + Send + 'static,
+        C: Future<Output = ()> + Send + 'static,
+    {
+        let close = Box::pin(close(database.clone()));
+        let ping = Arc::new(move || -> BoxFuture<'static, _> {
+            let answer = ping(database.clone());
+            Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+        });
+        Self { outbox: Arc::new(outbox), ping, close }
+    }
+
+    /// The check for readiness: the database answers.
+    pub fn ping(&self) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + use<> {
+        let ping = Arc::clone(&self.ping);
+        move || ping()
+    }
+
+    /// Closes its connections, for the end of a process.
+    pub async fn close(self) {
+        self.close.await;
+    }
+}

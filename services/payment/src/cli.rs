@@ -1,0 +1,78 @@
+//! The command line.
+
+use std::{
+    io::{IsTerminal as _, stdout},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use crate::{config::Config, wiring};
+
+/// How long the last spans, metrics and logs may take to leave.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Payments for orders, and the ledger that accounts for them.
+#[derive(Debug, Parser)]
+#[command(name = wiring::NAME, version)]
+pub struct Cli {
+    /// A TOML file that comes over the defaults; the environment (`TRIREME_SECTION__KEY`) comes over both.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Serve until SIGINT or SIGTERM; the default.
+    Serve,
+    /// Print the effective configuration, secrets masked, each value with its origin.
+    Config,
+    /// Bring the databases' schemas up to date and end.
+    Migrate,
+    /// Ask the service with this configuration whether it is ready; for health checks of containers.
+    Health,
+    /// Print version and commit.
+    Version,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being done, with its causes.
+    pub fn run(self) -> Result<()> {
+        let command = self.command.unwrap_or(Command::Serve);
+        if matches!(command, Command::Version) {
+            println!("{} {} ({})", wiring::NAME, wiring::VERSION, wiring::COMMIT);
+            return Ok(());
+        }
+        let loaded = Config::load(self.config.as_deref())?;
+        if matches!(command, Command::Config) {
+            return Ok(loaded.print(&mut stdout(), stdout().is_terminal())?);
+        }
+        chassis::runtime().context("cannot start the runtime")?.block_on(execute(command, &loaded.value))
+    }
+}
+
+async fn execute(command: Command, config: &Config) -> Result<()> {
+    match command {
+        Command::Serve => serve(config).await,
+        Command::Migrate => wiring::migrate(config).await,
+        Command::Health => chassis::probe(&config.admin).await,
+        Command::Config | Command::Version => Ok(()),
+    }
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let telemetry = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
+    let served = chassis::run(config.chassis(), async || wiring::app(config, clock::system()).await).await;
+    if let Err(error) = &served {
+        tracing::error!(error = format!("{error:#}"), "the service failed");
+    }
+    telemetry.shutdown(FLUSH).await;
+    served
+}
