@@ -25,7 +25,7 @@ const REQUEUE: &str = "INSERT INTO pending (grp, place, key, head, visible_at, r
             ?4, ?5 + 1)";
 
 /// Moves a delivery to the dead letters; false when it is not the caller's any more.
-pub(super) async fn dead_letter(database: &Database, tag: Tag, reason: &Reason, now: i64) -> Result<bool, sqlx::Error> {
+pub(super) async fn insert(database: &Database, tag: Tag, reason: &Reason, now: i64) -> Result<bool, sqlx::Error> {
     let mut tx = database.begin().await?;
     let inserted = sqlx::query(INSERT)
         .bind(tag.position)
