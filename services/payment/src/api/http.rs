@@ -122,7 +122,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         parse(&headers, document.to_string().as_bytes()).map_err(|error| {
-            let pointers = error.violations().iter().map(|violation| match &violation.place {
+            let pointers = error.violations().iter().map(|violation| match &violation.location {
                 error::Location::Pointer(pointer) => pointer.clone(),
                 other => format!("{other:?}"),
             });
