@@ -17,7 +17,7 @@ mod track;
 
 pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Suspicion, Tag};
 pub use config::Config;
-pub use consumer::{Consumer, Handler, HandlerError, HandlerError as Failure, Policy};
+pub use consumer::{Consumer, Handler, HandlerError, Policy};
 pub use error::Error;
 pub use event::{Effects, Event, Receipt};
 pub use outbox::{Depth, Outbox, OutboxRow, Recorded};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Message, StatusCode, header};
+use async_nats::{HeaderValue, Message, StatusCode, header};
 use bytes::Bytes;
 use messaging::Error;
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub(crate) struct Reading {
 /// Whose pin a record was delivered under.
 pub(crate) fn pin(message: &Message) -> Option<&str> {
     // A published header of that name stands before the server's.
-    message.headers.as_ref()?.get_last(header::NATS_PIN_ID).map(|pin| pin.as_str())
+    message.headers.as_ref()?.get_last(header::NATS_PIN_ID).map(HeaderValue::as_str)
 }
 
 /// The body of a pull request (NATS ADR-13, ADR-42).

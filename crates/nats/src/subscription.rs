@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Subject, Subscriber};
+use async_nats::{Message, Subject, Subscriber};
 use async_trait::async_trait;
 use messaging::{
     Delivery, Error, Reason, Subscription, Tag, Track,
@@ -69,6 +69,15 @@ struct Driver {
 }
 
 impl Driver {
+    /// Takes note of a heartbeat.
+    fn hear(&mut self, heartbeat: Option<Message>) {
+        let Some(heartbeat) = heartbeat else { return };
+        if self.members.hear(&heartbeat.payload, Instant::now()) {
+            // Whoever came wants to know of us, and what somebody left is ours at once.
+            self.next_heartbeat = Instant::now();
+        }
+    }
+
     /// Notes that something is about to be tried alone.
     fn tries(&mut self, sequence: u64) -> Tried {
         self.tried += 1;

@@ -1,4 +1,8 @@
 //! Requests to a router without a network, and what comes back: for tests of a service's HTTP interface.
+#![allow(
+    clippy::panic,
+    reason = "what a test expects and does not get has to fail it, and this crate is for tests only"
+)]
 
 use std::{convert::Infallible, fmt::Debug, future::Future, pin::Pin};
 

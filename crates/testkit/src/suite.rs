@@ -74,7 +74,6 @@ mod tests {
             RUN.fetch_add(1, Ordering::SeqCst);
         }
 
-        #[expect(clippy::unused_async, reason = "it is never polled")]
         pub(super) async fn is_not_run_without_one(_: &str) {
             unreachable!("the expression returned");
         }

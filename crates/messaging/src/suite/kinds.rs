@@ -29,7 +29,8 @@ pub async fn a_kind_that_is_rolled_back_ends_in_the_dead_letters(broker: &dyn Br
     let bus = broker.open(SHORT).await;
     let newer = broker.open(SHORT).await.subscribe("group", &[KIND, NEW]).await.unwrap();
     let round = |first: u64| {
-        let event_of = move |n: u64| Event { kind: if n % 2 == 0 { NEW } else { KIND }.to_owned(), ..event(n, n) };
+        let event_of =
+            move |n: u64| Event { kind: if n.is_multiple_of(2) { NEW } else { KIND }.to_owned(), ..event(n, n) };
         (first..first + EACH).map(event_of).collect::<Vec<_>>()
     };
     publish(&bus, &round(0)).await;

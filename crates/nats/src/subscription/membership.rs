@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Message, Subject};
+use async_nats::Subject;
 use futures::{StreamExt as _, future::join_all};
 use messaging::Error;
 use tokio::time::{Instant, timeout};
@@ -71,10 +71,18 @@ impl NatsSubscription {
         match timeout(self.lease() / 8, unpin).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(partition, error = &error as &dyn std::error::Error, "the pin runs out by itself")
+                tracing::debug!(
+                    partition,
+                    error = &error as &dyn std::error::Error,
+                    "cannot unpin: the pin expires by itself"
+                );
             }
             Err(late) => {
-                tracing::debug!(partition, error = &late as &dyn std::error::Error, "the pin runs out by itself")
+                tracing::debug!(
+                    partition,
+                    error = &late as &dyn std::error::Error,
+                    "cannot unpin: the pin expires by itself"
+                );
             }
         }
     }
@@ -90,14 +98,6 @@ impl NatsSubscription {
     pub(super) async fn progress(&self, handles: Vec<Subject>) {
         for handle in handles {
             Settlement::Progress.sent(&self.group.connection, handle).await;
-        }
-    }
-
-    pub(super) fn hear(&self, heartbeat: Option<Message>, driver: &mut Driver) {
-        let Some(heartbeat) = heartbeat else { return };
-        if driver.members.hear(&heartbeat.payload, Instant::now()) {
-            // Whoever came wants to know of us, and what somebody left is ours at once.
-            driver.next_heartbeat = Instant::now();
         }
     }
 

@@ -24,9 +24,9 @@ enum Refusal {
 
 /// What a check found.
 #[derive(Debug, PartialEq, Eq)]
-enum Clear {
+enum Check {
     /// Everything that a former reader had has come again or is settled.
-    Clear,
+    Done,
     /// Not yet, or the server did not say.
     Unknown,
     /// The consumer may be missing.
@@ -95,7 +95,7 @@ impl NatsSubscription {
             due.map(|(partition, _)| (*partition, state.lanes.unsettled(*partition))).collect()
         };
         for checked in join_all(due.into_iter().map(|(partition, before)| self.is_clear(partition, before))).await {
-            if checked == Clear::Missing {
+            if checked == Check::Missing {
                 driver.connection = None;
             }
         }
@@ -121,7 +121,7 @@ impl NatsSubscription {
     }
 
     /// Asks the server whether it waits for anything but what we have, and lets the partition through where it does not.
-    async fn is_clear(&self, partition: u16, before: BTreeSet<u64>) -> Clear {
+    async fn is_clear(&self, partition: u16, before: BTreeSet<u64>) -> Check {
         let info = async {
             let streams = self.group.connection.streams.get().await?;
             streams.events.consumer_info(names::consumer(&self.group.name, partition)).await.map_err(Error::bus)
@@ -134,7 +134,7 @@ impl NatsSubscription {
 
         let mut state = self.state();
         let State { lease, lanes, partitions, .. } = &mut *state;
-        let Some(reading) = partitions.get_mut(&partition) else { return Clear::Unknown };
+        let Some(reading) = partitions.get_mut(&partition) else { return Check::Unknown };
         reading.check_at = Some(Instant::now() + (*lease / 20).min(Duration::from_millis(100)));
         let info = match info {
             Ok(Ok(info)) => info,
@@ -145,9 +145,9 @@ impl NatsSubscription {
                     error = &error as &dyn std::error::Error,
                     "cannot compare a partition with what its last reader left"
                 );
-                return Clear::Missing;
+                return Check::Missing;
             }
-            Err(_) => return Clear::Unknown,
+            Err(_) => return Check::Unknown,
         };
         // Only the pinned reader can count: somebody else may be given more at any time.
         let pinned = info.priority_groups.iter().any(|group| group.pinned_client_id == reading.pin);
@@ -155,11 +155,11 @@ impl NatsSubscription {
         // have been given meanwhile, or have settled, makes the difference larger, never smaller.
         let ours = lanes.unsettled(partition).intersection(&before).count();
         if !pinned || info.num_ack_pending > ours {
-            return Clear::Unknown;
+            return Check::Unknown;
         }
         reading.check_at = None;
         lanes.let_through(partition, tried, Instant::now());
-        Clear::Clear
+        Check::Done
     }
 
     /// What the last reader of a partition was trying alone when it was last heard of, where we have been given that.
@@ -170,12 +170,12 @@ impl NatsSubscription {
     }
 
     /// Takes one message from the server; returns what to tell it at once.
-    fn receive(&self, message: Message, driver: &mut Driver) -> Option<Refusal> {
+    fn receive(&self, message: &Message, driver: &mut Driver) -> Option<Refusal> {
         let (mut state, now) = (self.state(), Instant::now());
         let State { lease, lanes, partitions, unpinned, .. } = &mut *state;
         if message.status.is_some() {
             let (partition, request) = self.request_of(&message.subject)?;
-            match partitions.get_mut(&partition)?.status(&message, request, *lease, now) {
+            match partitions.get_mut(&partition)?.status(message, request, *lease, now) {
                 Status::Fine => {}
                 Status::Missing => driver.connection = None,
                 Status::Refused(why) => {
@@ -185,17 +185,17 @@ impl NatsSubscription {
             return None;
         }
         let reply = message.reply.clone()?;
-        let Some((partition, record)) = self.record(&message, reply.clone()) else {
+        let Some((partition, record)) = self.record(message, reply.clone()) else {
             return Some(Refusal::Unreadable(reply));
         };
         let Some(reading) = partitions.get_mut(&partition) else {
             // What we asked for before we gave the partition up; a pin that came with it must not stay with us.
-            let pin = pin(&message);
+            let pin = pin(message);
             let is_told = pin == unpinned.get(&partition).map(String::as_str);
             unpinned.extend(pin.map(|pin| (partition, pin.to_owned())));
             return Some(Refusal::NotOurs(reply, (!is_told).then_some(partition)));
         };
-        if reading.received(&message, now) {
+        if reading.received(message, now) {
             lanes.hold_back(partition, now);
         }
         lanes.push(record, now);
@@ -229,7 +229,7 @@ impl NatsSubscription {
     pub(super) async fn take_in(&self, driver: &mut Driver, until: Instant) {
         let first = tokio::select! {
             message = driver.messages.next() => message,
-            heartbeat = driver.heartbeats.next() => return self.hear(heartbeat, driver),
+            heartbeat = driver.heartbeats.next() => return driver.hear(heartbeat),
             () = self.wake.notified() => None,
             () = sleep_until(until) => None,
         };
@@ -238,9 +238,9 @@ impl NatsSubscription {
 
     /// Takes a message and all that have come behind it.
     pub(super) async fn take(&self, first: Option<Message>, driver: &mut Driver) {
-        let mut refused: Vec<Refusal> = first.and_then(|message| self.receive(message, driver)).into_iter().collect();
+        let mut refused: Vec<Refusal> = first.and_then(|message| self.receive(&message, driver)).into_iter().collect();
         while let Some(Some(message)) = driver.messages.next().now_or_never() {
-            refused.extend(self.receive(message, driver));
+            refused.extend(self.receive(&message, driver));
         }
         let partitions = refused.iter().filter_map(|refusal| match refusal {
             Refusal::NotOurs(_, partition) => *partition,

@@ -60,11 +60,11 @@ async fn an_account_that_may_not_create_streams_is_enough() {
 /// An account whose streams must have a bound.
 #[tokio::test]
 async fn an_account_that_demands_max_bytes_is_given_it() {
-    let settings = r#"
+    let settings = r"
         jetstream: {}
         accounts: { A: { jetstream: { max_bytes_required: true, max_store: 100MB }, users: [{ user: u, password: p }] } }
         no_auth_user: u
-    "#;
+    ";
     let Some(server) = Nats::with_settings(settings).await else { return };
     let url = server.fresh();
     let refused = open(&url).await.ping().await.unwrap_err();

@@ -70,7 +70,7 @@ async fn a_log_that_is_shorter_than_what_was_read_is_read_from_its_start() {
     assert!(events(&url).await.get_info().await.unwrap().state.last_sequence <= 30);
     // Their sequences were read before, as those of other events.
     insist(&bus, &round(90, 20)).await;
-    testkit::eventually!(within Duration::from_secs(60), inbox.count() == 110);
+    testkit::eventually!(within Duration::from_mins(1), inbox.count() == 110);
     member.stop().await;
 }
 

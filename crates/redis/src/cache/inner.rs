@@ -161,9 +161,9 @@ impl Inner {
         let permit = self.breaker.permit()?;
         let result = call.await;
         if result.is_ok() {
-            permit.succeed()
+            permit.succeed();
         } else {
-            permit.fail()
+            permit.fail();
         }
         Ok(result?)
     }

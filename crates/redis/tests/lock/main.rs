@@ -65,7 +65,7 @@ async fn a_release_wakes_a_waiter_in_another_process() {
         assert!(matches!(there.lock("one", Duration::ZERO).await, Err(Error::Busy { .. })));
         guard.release().await.unwrap();
     };
-    let ((waited, guard), ()) = tokio::join!(waiter, releasing);
-    assert!(waited < Duration::from_secs(4), "woken, not by the timer: {waited:?}");
+    let ((elapsed, guard), ()) = tokio::join!(waiter, releasing);
+    assert!(elapsed < Duration::from_secs(4), "woken, not by the timer: {elapsed:?}");
     guard.release().await.unwrap();
 }

@@ -20,7 +20,7 @@ use axum::{
 
 use crate::app::App;
 
-/// The interface's OpenAPI description.
+/// The interface's `OpenAPI` description.
 const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// The handlers' dependencies.

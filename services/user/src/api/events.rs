@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use error::{HasKind as _, Kind};
-use messaging::{Event, Failure, Handler, Receipt};
+use messaging::{Event, Handler, HandlerError, Receipt};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -35,8 +35,8 @@ impl OrderEvents {
 
 #[async_trait]
 impl Handler for OrderEvents {
-    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), Failure> {
-        let data: OrderData = event.decode().map_err(|error| Failure::Permanent(error.into()))?;
+    async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
+        let data: OrderData = event.decode().map_err(|error| HandlerError::Permanent(error.into()))?;
         let user = UserId(data.user_id);
         let done = match event.kind.as_str() {
             "order.confirmed.v1" => self.app.count_order(user, receipt).await,
@@ -46,8 +46,8 @@ impl Handler for OrderEvents {
         };
         done.map_err(|error| match error.kind() {
             // Accounts are never deleted: one that is not here will not come.
-            Kind::NotFound => Failure::Permanent(error.into()),
-            _ => Failure::Transient(error.into()),
+            Kind::NotFound => HandlerError::Permanent(error.into()),
+            _ => HandlerError::Transient(error.into()),
         })
     }
 }
@@ -72,9 +72,9 @@ impl CacheInvalidator {
 
 #[async_trait]
 impl Handler for CacheInvalidator {
-    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
         // The key says it all: the data of an event that a later version publishes may be another.
-        let user = Uuid::try_parse(&event.key).map_err(|error| Failure::Permanent(error.into()))?;
+        let user = Uuid::try_parse(&event.key).map_err(|error| HandlerError::Permanent(error.into()))?;
         self.app.invalidate_cached(UserId(user)).await;
         Ok(())
     }

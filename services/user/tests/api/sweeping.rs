@@ -52,7 +52,7 @@ async fn order_is_asked_again_after_pauses_that_double() {
     for (calls, pause) in [(1, BACKOFF), (2, BACKOFF * 2), (3, BACKOFF * 4), (4, BACKOFF * 8)] {
         assert_eq!(use_cases.orders.calls(), calls);
         assert_eq!(use_cases.app.sweep().await.unwrap(), 0);
-        use_cases.clock.advance(pause - std::time::Duration::from_millis(1));
+        use_cases.clock.advance(pause.saturating_sub(std::time::Duration::from_millis(1)));
         assert_eq!(use_cases.app.sweep().await.unwrap(), 0, "after {calls} calls");
         use_cases.clock.advance(std::time::Duration::from_millis(1));
         assert_eq!(use_cases.app.sweep().await.unwrap(), 1, "after {calls} calls");

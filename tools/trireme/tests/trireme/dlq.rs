@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::{Consumer, Event, Failure, Handler, Policy, Receipt};
+use messaging::{Consumer, Event, Handler, HandlerError, Policy, Receipt};
 use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,9 +19,9 @@ struct Broken {
 
 #[async_trait]
 impl Handler for Broken {
-    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), Failure> {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
         if event.key == "poison" && !self.repaired.load(Ordering::SeqCst) {
-            return Err(Failure::permanent(anyhow::anyhow!("the price is missing")));
+            return Err(HandlerError::permanent(anyhow::anyhow!("the price is missing")));
         }
         self.applied.fetch_add(1, Ordering::SeqCst);
         Ok(())
