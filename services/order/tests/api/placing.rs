@@ -260,7 +260,7 @@ async fn trace_and_canary_reach_payment() {
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = app.order(&customer, "k", &mug, 1);
-    let request = request.header("x-canary", "true").header("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"));
+    let request = request.header("x-canary", "true").header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
     assert_eq!(request.send().await.status, StatusCode::CREATED);
     let metadata = app.payments.metadata("authorize").unwrap();
     assert_eq!(metadata.get("x-canary").unwrap(), "true");

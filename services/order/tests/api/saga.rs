@@ -121,7 +121,7 @@ async fn the_sweeper_goes_on_under_the_trace_of_the_placing() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     app.payments.fail("authorize", 100);
     let request = app.order(&app.customer(), "k", &mug, 1).header("x-canary", "true");
-    request.header("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01")).send().await;
+    request.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01")).send().await;
     app.payments.fail("authorize", 0);
     let calls = app.payments.calls("authorize");
     app.sweep_after(SOON).await;

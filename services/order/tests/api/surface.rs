@@ -94,7 +94,7 @@ async fn head_is_get_without_a_body() {
 async fn a_problem_names_the_callers_trace() {
     let app = TestApp::start().await;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let request = app.get("/v1/nothing").header("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"));
+    let request = app.get("/v1/nothing").header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
     assert_eq!(request.send().await.problem(404).text("instance"), format!("urn:trace:{trace}"));
     let response = app.get("/v1/nothing").header("traceparent", "nonsense").send().await;
     assert_eq!(response.problem(404).text("instance").len(), "urn:trace:".len() + 32);
