@@ -44,6 +44,9 @@ async fn is_brought_back(url: &str) {
     let event = |key| Event::new("thing.sold.v1", "test", key, clock::system().now(), json!({"total": 5})).unwrap();
     let poison = event("poison");
     bus.publish(&[poison.clone(), event("poison"), event("good")]).await.unwrap();
+    // Until the consumer has joined, nothing waits for its group.
+    let given_up = async || bus.dead_letters(Some("shop"), 9).await.unwrap().len();
+    testkit::eventually!(within Duration::from_secs(30), given_up().await == 2);
     testkit::eventually!(within Duration::from_secs(30), bus.depth("shop").await.unwrap() == 0);
     assert_eq!(handler.applied.load(Ordering::SeqCst), 1, "the others flow");
 
