@@ -40,7 +40,7 @@ use crate::{Bus, Delivery, Effects, Event, Outbox, Recorded, Subscription, Track
 /// A lease that no case waits for.
 pub const LONG: Duration = Duration::from_secs(30);
 /// A lease that a case waits for.
-pub const SHORT: Duration = Duration::from_millis(400);
+pub const SHORT: Duration = Duration::from_secs(1);
 /// Whatever takes longer than this has gone wrong.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long nothing has to happen before a case believes it.

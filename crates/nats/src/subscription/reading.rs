@@ -149,12 +149,11 @@ impl NatsSubscription {
             }
             Err(_) => return Check::Unknown,
         };
-        // Only the pinned reader can count: somebody else may be given more at any time.
-        let pinned = info.priority_groups.iter().any(|group| group.pinned_client_id == reading.pin);
         // What we had before the server counted, and have not settled since: all of that is in its count. Whatever we
         // have been given meanwhile, or have settled, makes the difference larger, never smaller.
+        // Whoever is pinned by now holds back what it is given until ours is settled.
         let ours = lanes.unsettled(partition).intersection(&before).count();
-        if !pinned || info.num_ack_pending > ours {
+        if info.num_ack_pending > ours {
             return Check::Unknown;
         }
         reading.check_at = None;
