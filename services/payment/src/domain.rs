@@ -5,6 +5,6 @@ pub mod ids;
 pub mod ledger;
 pub mod payment;
 
-pub use event::DomainEvent;
+pub use event::{DeclineReason, DomainEvent};
 pub use ids::{ChargeReference, OrderId, PaymentId, PaymentToken, UserId};
-pub use payment::{ChargeState, DeclineReason, NextStep, Operation, Outcome, Payment, Refusal, Status};
+pub use payment::{ChargeState, NextStep, Operation, Outcome, Payment, Refusal, Status};

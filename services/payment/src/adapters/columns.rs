@@ -9,7 +9,7 @@ use crate::{
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let retryable = ::sqlite::is_unavailable(&error) || ::postgres::is_unavailable(&error);
+        let retryable = super::sqlite::is_unavailable(&error) || super::postgres::is_unavailable(&error);
         if retryable { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
     }
 }

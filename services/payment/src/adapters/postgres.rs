@@ -298,3 +298,8 @@ async fn book(tx: &mut PgConnection, payment: &Payment, transaction: &Transactio
         .await?;
     Ok(())
 }
+
+/// Whether a later try may succeed, as `PostgreSQL` says it.
+pub(super) fn is_unavailable(error: &sqlx::Error) -> bool {
+    ::postgres::is_unavailable(error)
+}

@@ -314,3 +314,8 @@ async fn book(tx: &mut SqliteConnection, payment: &Payment, transaction: &Transa
 fn blob(id: uuid::Uuid) -> Vec<u8> {
     id.as_bytes().to_vec()
 }
+
+/// Whether a later try may succeed, as `SQLite` says it.
+pub(super) fn is_unavailable(error: &sqlx::Error) -> bool {
+    ::sqlite::is_unavailable(error)
+}

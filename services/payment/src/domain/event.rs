@@ -1,6 +1,23 @@
 //! What happened to a payment that the ledger and other services have to know.
 
-use super::payment::DeclineReason;
+/// Why the provider declined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeclineReason {
+    /// The card's issuer said no.
+    Declined,
+    /// There is not enough money.
+    InsufficientFunds,
+}
+
+impl DeclineReason {
+    /// Stable name, as stored and as published in events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Declined => "declined",
+            Self::InsufficientFunds => "insufficient_funds",
+        }
+    }
+}
 
 /// A change of a payment's status: published as an event, and booked in the ledger where money is held or moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use money::Money;
 use time::OffsetDateTime;
 
 use super::{
-    event::DomainEvent,
+    event::{DeclineReason, DomainEvent},
     ids::{ChargeReference, OrderId, PaymentId, PaymentToken, UserId},
 };
 
@@ -43,25 +43,6 @@ impl Operation {
             Self::Capture => "capture",
             Self::Void => "void",
             Self::Refund => "refund",
-        }
-    }
-}
-
-/// Why the provider declined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DeclineReason {
-    /// The card's issuer said no.
-    Declined,
-    /// There is not enough money.
-    InsufficientFunds,
-}
-
-impl DeclineReason {
-    /// Stable name, as stored and as published in events.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Declined => "declined",
-            Self::InsufficientFunds => "insufficient_funds",
         }
     }
 }

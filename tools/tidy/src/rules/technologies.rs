@@ -54,7 +54,7 @@ const OWN: [(&str, &[&str]); 15] = [
     ("nats", &["async-nats"]),
     ("postgres", &["sqlx"]),
     ("proto", &["prost", "prost-types", "protox", "tonic", "tonic-prost", "tonic-prost-build"]),
-    ("redis", &["deadpool", "deadpool-redis", "redis-rs"]),
+    ("redis", &["deadpool", "deadpool-redis", "moka", "redis-rs"]),
     ("sqlite", &["sqlx"]),
     (
         "telemetry",
