@@ -70,7 +70,7 @@ fn a_use_of_an_inner_layer_is_accepted() {
         ("api/http.rs", "use crate::app::register;\nuse crate::domain::User;"),
         ("adapters/sqlite.rs", "use crate::app::ports::Users;\nuse super::sqlite;"),
         ("wiring.rs", "use crate::{adapters, api, app, config, domain};"),
-        ("main.rs", "use user::{cli::Cli, wiring};"),
+        ("main.rs", "use user::cli::Cli;"),
     ]);
 }
 
@@ -146,7 +146,7 @@ fn what_is_not_on_the_list_is_refused_further_out() {
             ("wiring.rs", "use async_nats::Client;"),
             ("wiring.rs", "use sqlx::PgPool;"),
             ("cli.rs", "use tonic::Request;"),
-            ("main.rs", "use user::wiring; use tokio::runtime;"),
+            ("main.rs", "use user::cli; use tokio::runtime;"),
             ("lib.rs", "use std::fmt;"),
         ],
     );
