@@ -9,9 +9,6 @@ use crate::modules::{ModulePath, Modules};
 use crate::source::Source;
 use crate::workspace::Workspace;
 
-/// Uses that lead back and are still there: the package, the module that contains both, who uses, what is used.
-const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[];
-
 /// A use of one module by its sibling: the module around both, the user and the used.
 type Edge = (ModulePath, String, String);
 
@@ -20,13 +17,12 @@ pub(super) fn no_module_uses_back(workspace: &Workspace) -> Vec<Breach> {
     let files: HashMap<&Path, &Source> =
         workspace.sources.iter().map(|source| (source.file.as_path(), source)).collect();
     let folders = workspace.manifests.iter().filter_map(|manifest| manifest.file.parent());
-    let roots = folders.flat_map(|folder| ["src/lib.rs", "src/main.rs"].map(|root| (folder, folder.join(root))));
-    roots.flat_map(|(folder, root)| in_crate(folder, &Modules::read(&root, &files))).collect()
+    let roots = folders.flat_map(|folder| ["src/lib.rs", "src/main.rs"].map(|root| folder.join(root)));
+    roots.flat_map(|root| in_crate(&Modules::read(&root, &files))).collect()
 }
 
-fn in_crate(folder: &Path, modules: &Modules<'_>) -> Vec<Breach> {
-    let mut edges = edges(modules);
-    edges.retain(|edge, _| !is_excepted(folder, edge));
+fn in_crate(modules: &Modules<'_>) -> Vec<Breach> {
+    let edges = edges(modules);
     let mut breaches = Vec::new();
     for ((parent, user, used), (source, at)) in &edges {
         let Some(back) = way_back(&edges, parent, used, user) else { continue };
@@ -35,12 +31,6 @@ fn in_crate(folder: &Path, modules: &Modules<'_>) -> Vec<Breach> {
         breaches.push(in_source(source, source.line(*at), "module-cycle", detail));
     }
     breaches
-}
-
-fn is_excepted(folder: &Path, (parent, from, to): &Edge) -> bool {
-    EXCEPTIONS.iter().any(|(package, around, excepted_from, excepted_to)| {
-        folder.ends_with(package) && parent.join("::") == *around && from == excepted_from && to == excepted_to
-    })
 }
 
 /// Every use of a sibling, with the first place of it. What is compiled for tests only does not count.
@@ -101,7 +91,7 @@ mod tests {
         let sources: Vec<Source> = files.iter().map(|(file, text)| Source::new(*file, *text)).collect();
         let by_path = sources.iter().map(|source| (source.file.as_path(), source)).collect();
         let modules = Modules::read(Path::new("src/lib.rs"), &by_path);
-        let found = in_crate(Path::new(""), &modules);
+        let found = in_crate(&modules);
         found.into_iter().map(|breach| (breach.file.display().to_string(), breach.line)).collect()
     }
 

@@ -10,13 +10,9 @@ use crate::workspace::Workspace;
 /// How a crate takes its README into its documentation, and with it into its doc tests.
 const INCLUDE: &str = "include_str!(\"../README.md\")";
 
-/// Crates whose README is not written or not compiled yet.
-const EXCEPTIONS: [&str; 2] = ["messaging", "testkit"];
-
 /// Every library crate shows its README as its documentation, so that `cargo test` compiles what stands in it.
 pub(super) fn readmes_are_doc_tests(workspace: &Workspace) -> Vec<Breach> {
     let crates = workspace.manifests.iter().filter(|manifest| manifest.package().0 == "crates");
-    let crates = crates.filter(|manifest| !EXCEPTIONS.contains(&manifest.package().1));
     crates.flat_map(|manifest| check(manifest, workspace)).collect()
 }
 
