@@ -1,4 +1,4 @@
-//! Stored columns to values and back, the same in every database, and what databases' errors mean to the store.
+//! Stored columns to values and back, the same in every database.
 
 use money::{Currency, Money};
 
@@ -6,13 +6,6 @@ use crate::{
     app::ports::{Cause, StoreError},
     domain::{DeclineReason, Operation, Payment, Status},
 };
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        let retryable = super::sqlite::is_unavailable(&error) || super::postgres::is_unavailable(&error);
-        if retryable { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
-    }
-}
 
 /// Reads an amount in a currency.
 pub(super) fn parse_money(amount: i64, currency: &str) -> Result<Money, StoreError> {

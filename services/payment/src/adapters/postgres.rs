@@ -299,7 +299,10 @@ async fn book(tx: &mut PgConnection, payment: &Payment, transaction: &Transactio
     Ok(())
 }
 
-/// Whether a later try may succeed, as `PostgreSQL` says it.
-pub(super) fn is_unavailable(error: &sqlx::Error) -> bool {
-    ::postgres::is_unavailable(error)
+/// What an error of either database means to the store: both have the same type.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let retryable = ::postgres::is_unavailable(&error) || super::sqlite::is_unavailable(&error);
+        if retryable { Self::Unavailable(error.into()) } else { Self::Failed(error.into()) }
+    }
 }
