@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -14,6 +15,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::names::{KEYS, PARTITIONS};
+
+/// Leases that are believed: anything else is a mistake of whoever says it, and would stop all others or stay for ever.
+const LEASES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+/// Members that are remembered at most: far more than there are partitions to read.
+const MAX_MEMBERS: usize = 256;
 
 /// What a member says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +60,14 @@ impl Members {
     /// Takes note of a heartbeat; says whether it changes who is there.
     pub(crate) fn hear(&mut self, payload: &[u8], now: Instant) -> bool {
         let Ok(heartbeat) = serde_json::from_slice::<Heartbeat>(payload) else { return false };
-        if heartbeat.id == self.own.id {
+        if heartbeat.id == self.own.id || !LEASES.contains(&heartbeat.lease()) {
             return false;
         }
         if heartbeat.leaving {
             return self.others.remove(&heartbeat.id).is_some();
+        }
+        if self.others.len() >= MAX_MEMBERS && !self.others.contains_key(&heartbeat.id) {
+            return false;
         }
         self.others.insert(heartbeat.id.clone(), (heartbeat, now)).is_none()
     }
@@ -200,6 +209,23 @@ mod tests {
         let mut members = [member("one", Track::Stable, &["a", "b"]), member("other", Track::Stable, &["b", "c"])];
         let read = assignments(&mut members, Instant::now());
         assert_eq!((read[0].len(), read[1].len()), (16, 16), "where nobody handles all, all work");
+    }
+
+    #[test]
+    fn a_heartbeat_that_nobody_should_send_changes_nothing() {
+        let now = Instant::now();
+        let mut member = member("a", Track::Stable, &["a"]);
+        for lease in [0, 1, u64::MAX] {
+            let own = Heartbeat { id: format!("of {lease} ms"), lease, ..member.own.clone() };
+            assert!(!member.hear(&serde_json::to_vec(&own).unwrap(), now), "{lease}");
+        }
+        assert!(!member.hear(b"{", now));
+        for n in 0..2 * MAX_MEMBERS {
+            let own = Heartbeat { id: format!("stranger {n}"), ..member.own.clone() };
+            member.hear(&serde_json::to_vec(&own).unwrap(), now);
+        }
+        assert_eq!((member.others.len(), member.lease()), (MAX_MEMBERS, LEASE));
+        assert_eq!(member.assignment(now + LEASE), (0..PARTITIONS).collect());
     }
 
     #[test]

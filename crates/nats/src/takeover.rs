@@ -36,9 +36,20 @@ impl Offsets {
     }
 }
 
-/// The old bucket, where there is one.
+/// The old bucket, where there is one. An account that may not look at it has none.
 pub(crate) async fn bucket(context: &Context, names: &Names) -> Option<Store> {
-    context.get_key_value(names.offsets()).await.ok()
+    match context.get_key_value(names.offsets()).await {
+        Ok(bucket) => Some(bucket),
+        Err(error) => {
+            // Mostly there was no earlier release.
+            tracing::info!(
+                bucket = names.offsets(),
+                error = &error as &dyn std::error::Error,
+                "no offsets of an earlier release: a new group begins with the oldest event"
+            );
+            None
+        }
+    }
 }
 
 /// The sequence at which a partition of a group was left, where it was.

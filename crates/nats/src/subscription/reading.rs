@@ -131,7 +131,6 @@ impl NatsSubscription {
             Ok(Ok(info)) => self.culprit(info, &before).await,
             _ => None,
         };
-
         let mut state = self.state();
         let State { lease, lanes, partitions, .. } = &mut *state;
         let Some(reading) = partitions.get_mut(&partition) else { return Check::Unknown };
@@ -164,6 +163,7 @@ impl NatsSubscription {
     /// What the last reader of a partition was trying alone when it was last heard of, where we have been given that.
     async fn culprit(&self, info: &consumer::Info, given: &BTreeSet<u64>) -> Option<u64> {
         let tried = Tried::of(info).filter(|tried| given.contains(&tried.sequence))?;
+        // Where the server does not say, nobody is blamed: it is tried alone once more.
         let streams = self.group.connection.streams.get().await.ok()?;
         tried.is_last(&streams.events).await.is_ok_and(|last| last).then_some(tried.sequence)
     }
