@@ -138,11 +138,11 @@ impl NatsSubscription {
         let (record, _) = self.held(tag)?;
         self.state().lanes.settle(tag);
         let settled = settlement.confirmed(&self.group.connection, record.handle).await;
-        let (mut state, now) = (self.state(), Instant::now());
+        let mut state = self.state();
         match settled {
             Ok(()) if stays => state.lanes.wait(tag),
             Ok(()) => state.lanes.remove(tag),
-            Err(_) => state.lanes.extend(tag, now),
+            Err(_) => state.lanes.unsettle(tag),
         }
         drop(state);
         self.wake.notify_one();
@@ -186,7 +186,7 @@ impl Subscription for NatsSubscription {
         if !ours {
             return self.settle(delivery.tag, Settlement::Nak(Duration::ZERO), false).await;
         }
-        self.state().lanes.release(delivery.tag, Instant::now());
+        self.state().lanes.release(delivery.tag);
         self.wake.notify_one();
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Subscription for NatsSubscription {
         if !ours {
             return self.release(delivery).await;
         }
-        self.state().lanes.isolate(delivery.tag, Instant::now());
+        self.state().lanes.isolate(delivery.tag);
         self.wake.notify_one();
         Ok(())
     }

@@ -95,15 +95,16 @@ impl<H: Clone> Lanes<H> {
     /// Takes a record that was read; one that is here already was given to us again.
     pub fn push(&mut self, record: Record<H>, now: Instant) {
         if let Some(entry) = self.find(&record) {
+            let in_hand = entry.is_in_hand(now);
             (entry.record.deliveries, entry.record.handle, entry.renewed) = (record.deliveries, record.handle, now);
-            match entry.state {
+            if let State::Settling { again, .. } = &mut entry.state {
                 // The log was quicker than its answer to us.
-                State::Settling { fence, .. } => entry.state = State::Settling { fence, again: true },
-                State::Held { until, .. } if until > now => {}
-                _ => {
-                    entry.state = State::Ready;
-                    self.announce(&record.event.key);
-                }
+                *again = true;
+            }
+            if !in_hand {
+                let forgotten = std::mem::replace(&mut entry.state, State::Ready).fence();
+                forgotten.map(|fence| self.held.remove(&fence));
+                self.announce(&record.event.key);
             }
             return;
         }
@@ -208,7 +209,7 @@ impl<H: Clone> Lanes<H> {
         lane.iter_mut().find(|entry| entry.state.fence() == Some(tag.fence))
     }
 
-    /// Renews the lease on a delivery, also on one whose settlement the log did not take.
+    /// Renews the lease on a delivery; the log has to be told.
     pub fn extend(&mut self, tag: Tag, now: Instant) {
         let until = now + self.lease;
         if let Some(entry) = self.entry(tag) {
@@ -219,8 +220,17 @@ impl<H: Clone> Lanes<H> {
 
     /// Notes that the log is being told that a delivery is settled: from now on we do not count it.
     pub fn settle(&mut self, tag: Tag) {
+        let lease = self.lease;
         if let Some(entry) = self.entry(tag) {
-            entry.state = State::Settling { fence: tag.fence, again: false };
+            entry.state = State::Settling { fence: tag.fence, until: entry.renewed + lease, again: false };
+        }
+    }
+
+    /// Notes that the log did not take a settlement: the delivery is in the same hands, for what is left of its lease.
+    pub fn unsettle(&mut self, tag: Tag) {
+        let lease = self.lease;
+        if let Some(entry) = self.entry(tag) {
+            entry.state = State::Held { fence: tag.fence, until: entry.renewed + lease };
         }
     }
 
@@ -251,9 +261,9 @@ impl<H: Clone> Lanes<H> {
     }
 
     /// Takes a delivery back, as if it had not been handed out.
-    pub fn release(&mut self, tag: Tag, now: Instant) {
+    pub fn release(&mut self, tag: Tag) {
         let Some(entry) = self.entry(tag) else { return };
-        (entry.state, entry.renewed) = (State::Ready, now);
+        entry.state = State::Ready;
         if let Some(key) = self.held.remove(&tag.fence) {
             self.announce(&key);
         }
@@ -273,6 +283,16 @@ impl<H: Clone> Lanes<H> {
         self.backlogs.insert(partition, backlog);
     }
 
+    /// Partitions with a delivery whose lease ended before that time and that the log has not given to us again. Perhaps it
+    /// is settled and we were not told: hold the partition back and compare.
+    pub fn overdue(&self, before: Instant) -> BTreeSet<u16> {
+        let is_overdue = |entry: &&Entry<H>| match entry.state {
+            State::Held { until, .. } | State::Settling { until, .. } => until <= before,
+            State::Ready | State::Awaited | State::Isolated => false,
+        };
+        self.by_key.values().flatten().filter(is_overdue).map(|entry| entry.record.partition).collect()
+    }
+
     /// Lets through what was held back: what the other member had in hand has come again. `tried` is what it was trying
     /// alone when it was last heard of.
     pub fn let_through(&mut self, partition: u16, tried: Option<u64>, now: Instant) {
@@ -285,9 +305,9 @@ impl<H: Clone> Lanes<H> {
     }
 
     /// Sets a delivery aside until it is tried alone; its key waits.
-    pub fn isolate(&mut self, tag: Tag, now: Instant) {
+    pub fn isolate(&mut self, tag: Tag) {
         if let Some(entry) = self.entry(tag) {
-            (entry.state, entry.renewed) = (State::Isolated, now);
+            entry.state = State::Isolated;
             self.held.remove(&tag.fence);
         }
     }

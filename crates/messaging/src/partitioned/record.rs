@@ -46,10 +46,11 @@ pub(super) enum State {
         fence: i64,
         until: Instant,
     },
-    /// A handler has settled it, and the log has not confirmed that yet.
+    /// A handler has settled it, and the log has not confirmed that yet. Whoever waited for that may be gone.
     Settling {
         /// Which delivery that was.
         fence: i64,
+        until: Instant,
         /// Whether the log has given it to us again meanwhile.
         again: bool,
     },
@@ -73,8 +74,7 @@ impl<H> Entry<H> {
     /// Whether a handler has it.
     pub(super) fn is_in_hand(&self, now: Instant) -> bool {
         match self.state {
-            State::Held { until, .. } => until > now,
-            State::Settling { .. } => true,
+            State::Held { until, .. } | State::Settling { until, .. } => until > now,
             State::Ready | State::Awaited | State::Isolated => false,
         }
     }

@@ -92,6 +92,52 @@ fn a_lease_counts_from_when_the_log_gave_or_renewed() {
 }
 
 #[test]
+fn nothing_but_the_log_makes_a_lease_longer() {
+    let now = Instant::now();
+    let mut lanes = lanes(&[(1, "a"), (1, "b"), (1, "c")], now);
+    let tags = take(&mut lanes, now);
+    let (late, over) = (now + LEASE - Duration::from_millis(1), now + LEASE);
+    lanes.settle(tags[0]);
+    lanes.unsettle(tags[0]);
+    assert!(lanes.held(tags[0], late).is_some() && lanes.held(tags[0], over).is_none());
+    lanes.release(tags[1]);
+    lanes.isolate(tags[2]);
+    lanes.try_alone(1, 3);
+    assert!(lanes.take(9, over).is_empty(), "somebody else may have been given them");
+}
+
+#[test]
+fn a_settlement_that_nobody_waited_for_comes_again() {
+    let now = Instant::now();
+    let mut lanes = lanes(&[(1, "a"), (1, "a")], now);
+    let first = take(&mut lanes, now)[0];
+    lanes.settle(first);
+    lanes.push(record(1, 1, "a", 2), now + LEASE);
+    assert_eq!(positions(&lanes.take(9, now + LEASE)), [1]);
+    lanes.remove(first);
+    assert_eq!(lanes.len(), 2, "the old delivery is nobody's");
+}
+
+#[test]
+fn what_the_log_does_not_give_again_is_found_out_by_comparing() {
+    let now = Instant::now();
+    let mut lanes = lanes(&[(1, "a"), (1, "a"), (2, "b")], now);
+    let mut tags = take(&mut lanes, now);
+    tags.sort_by_key(|tag| tag.position);
+    lanes.settle(tags[0]);
+    lanes.unsettle(tags[0]);
+    lanes.settle(tags[1]);
+    lanes.wait(tags[1]);
+    let (later, over) = (now + LEASE / 2, now + LEASE);
+    lanes.renew(now, later);
+    assert!(lanes.overdue(later).is_empty());
+    assert_eq!(lanes.overdue(over).into_iter().collect::<Vec<_>>(), [1], "not what the log is to give again");
+    lanes.hold_back(1, over);
+    lanes.let_through(1, None, over);
+    assert_eq!(positions(&lanes.take(9, over)), [2]);
+}
+
+#[test]
 fn what_was_not_renewed_in_time_is_not_handed_out() {
     let now = Instant::now();
     let mut lanes = lanes(&[(1, "a"), (1, "b")], now);
@@ -153,7 +199,7 @@ fn what_is_set_aside_is_tried_alone_and_only_what_was_tried_is_the_culprit() {
     let now = Instant::now();
     let mut lanes = lanes(&[(1, "a"), (2, "b"), (1, "c"), (1, "a")], now);
     for tag in take(&mut lanes, now) {
-        lanes.isolate(tag, now);
+        lanes.isolate(tag);
     }
     assert!(lanes.take(9, now).is_empty());
     let mut tried = Vec::new();
@@ -232,7 +278,7 @@ proptest! {
                     lanes.wait(tag);
                     failed.push(tag.position.cast_unsigned());
                 }
-                Step::Release(n) if n < hand.len() => lanes.release(hand.swap_remove(n), now),
+                Step::Release(n) if n < hand.len() => lanes.release(hand.swap_remove(n)),
                 Step::Redeliver => failed.drain(..).for_each(|position| lanes.push(again(position), now)),
                 Step::HandOver => {
                     lanes.hold_back(1, now);

@@ -47,6 +47,7 @@ impl NatsSubscription {
         if driver.next_heartbeat <= Instant::now() {
             self.heartbeat(driver, false).await?;
             self.renew().await;
+            self.compare_overdue();
         }
         let from = *driver.assign_from.get_or_insert_with(|| Instant::now() + (self.lease() / 20).min(SETTLING));
         if from <= Instant::now() {
@@ -57,6 +58,21 @@ impl NatsSubscription {
         let state = self.state();
         let pulls = state.partitions.values().map(Reading::due).chain(Some(from).filter(|from| *from > Instant::now()));
         Ok(pulls.chain(checks).chain([driver.next_heartbeat]).min().unwrap_or(driver.next_heartbeat))
+    }
+
+    /// Compares partitions anew in which something should have come again by now: an acknowledgement may have counted
+    /// whose answer was lost, and then nothing comes.
+    fn compare_overdue(&self) {
+        let (mut state, now) = (self.state(), Instant::now());
+        let State { lease, lanes, partitions, .. } = &mut *state;
+        // The server waits half a lease longer than the holder.
+        let Some(before) = now.checked_sub(*lease) else { return };
+        for partition in lanes.overdue(before) {
+            lanes.hold_back(partition, now);
+            if let Some(reading) = partitions.get_mut(&partition) {
+                reading.check_at = Some(now);
+            }
+        }
     }
 
     async fn pull(&self) -> Result<(), Error> {

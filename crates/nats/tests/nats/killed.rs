@@ -1,12 +1,13 @@
-//! The server is killed under a publisher and two consumers.
+//! The server is killed under a publisher and two consumers, and answers of it are lost.
 
 use std::{sync::Arc, time::Duration};
 
-use messaging::Event;
-use testkit::servers::Nats;
-use tokio::time::sleep;
+use futures::FutureExt as _;
+use messaging::{Error, Event};
+use testkit::{Proxy, servers::Nats};
+use tokio::time::{sleep, timeout};
 
-use super::support::{Inbox, Member, event, insist, open, settled};
+use super::support::{Inbox, KIND, Member, event, insist, open, settled};
 
 const KEYS: u64 = 5;
 const EVENTS: u64 = 80;
@@ -40,4 +41,31 @@ async fn nothing_is_lost_or_out_of_order_when_the_server_is_killed() {
     let seen = inbox.applied();
     assert_eq!(seen.len() as u64, KEYS);
     assert!(seen.values().all(|numbers| *numbers == expected), "{seen:?}");
+}
+
+/// Whoever acknowledged does not know that it counted, and its lease runs out: the server has nothing to deliver again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledgement_whose_answer_is_lost_holds_up_nobody() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let proxy = Proxy::to(server.url().trim_start_matches("nats://")).await;
+    let prefix = url.split_once('?').unwrap().1;
+    let member = open(&format!("nats://{}?{prefix}", proxy.address())).await.subscribe("group", &[KIND]).await.unwrap();
+    let bus = open(&url).await;
+    insist(&bus, &[event("key", 1), event("key", 2)]).await;
+    let first = member.fetch(1).await.unwrap().remove(0);
+    proxy.lose_answer_to(b"+ACK", 1);
+    let acknowledge = async {
+        assert!(matches!(member.ack(&first).await, Err(Error::Unavailable { .. })));
+        assert_eq!(proxy.lost(), 1);
+        assert!(matches!(member.ack(&first).await, Err(Error::Lost)));
+    };
+    // Meanwhile it reads on, so that it stays the reader of the partition.
+    let read_on = async {
+        let second = member.fetch(1).await.unwrap().remove(0);
+        assert_eq!(second.event.decode::<u64>().unwrap(), 2);
+        member.ack(&second).await.unwrap();
+    };
+    tokio::join!(timeout(Duration::from_secs(20), read_on).map(|read| read.expect("in time")), acknowledge);
+    settled(&bus).await;
 }
