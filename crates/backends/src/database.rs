@@ -67,6 +67,8 @@ impl Database {
 
     /// Closes its connections, for the end of a process.
     pub async fn close(self) {
+        // It may have a connection of its own, which the end would wait for.
+        drop(self.outbox);
         self.close.await;
     }
 }

@@ -144,8 +144,10 @@ pub async fn serve_until(
     if let Some(failure) = failure {
         bail!(failure);
     }
-    if !(answered && finished && drained) {
-        bail!("work was left when the shutdown's deadline of {:?} passed", config.shutdown.deadline);
+    let left = [(answered, "requests"), (finished, "background tasks"), (drained, "closing connections")];
+    let left: Vec<_> = left.into_iter().filter(|(ended, _)| !ended).map(|(_, what)| what).collect();
+    if !left.is_empty() {
+        bail!("cut off at the end (`shutdown.deadline` is {:?}): {}", config.shutdown.deadline, left.join(", "));
     }
     tracing::info!("stopped");
     Ok(())

@@ -199,6 +199,11 @@ impl Fleet {
         Ok(tokio::time::timeout(TIMEOUT, child.wait()).await.context("it does not end")??.code())
     }
 
+    /// What a replica has logged.
+    pub(crate) fn log(&self, n: usize) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.replicas[n].log)?)
+    }
+
     /// Waits until no event is under way on the bus; returns how many still are when that takes too long.
     pub(crate) async fn open_events(&self) -> Result<u64> {
         let bus = backends::bus(&messaging::Config::new(&self.stores.bus), clock::system()).await?;

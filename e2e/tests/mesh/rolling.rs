@@ -76,7 +76,7 @@ async fn a_rolling_restart_under_load_fails_nobody_and_loses_nothing() -> Result
     tokio::time::sleep(STEADY).await;
     for n in 0..fleet.replicas.len() {
         let code = fleet.end(n, Signal::SIGTERM).await?;
-        ensure!(code == Some(0), "{} ended with {code:?}", fleet.replicas[n].service);
+        ensure!(code == Some(0), "{} ended with {code:?}: {}", fleet.replicas[n].service, fleet.log(n)?);
         fleet.run(n).await?;
         tokio::time::sleep(STEADY).await;
     }
