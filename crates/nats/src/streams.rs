@@ -17,6 +17,10 @@ pub(crate) const MAX_AGE: Duration = Duration::from_hours(7 * 24);
 /// How long the server recognises a repetition: a relay repeats a batch within its time limit and pauses, 15 s.
 const DUPLICATES: Duration = Duration::from_mins(5);
 
+/// The server forgets a stream before it moves the stream's folder away (2.15: `fileStore.Delete`): one declared in between
+/// loses its folder, and takes nothing until the server is restarted.
+const REMOVAL: Duration = Duration::from_secs(2);
+
 /// What a stream is declared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -99,6 +103,7 @@ impl Streams {
                         stream = name,
                         "the stream is gone, and with it what no group has read; it is declared again"
                     );
+                    tokio::time::sleep(REMOVAL).await;
                 }
                 self.context.create_stream(config).await.map_err(|error| refused(&name, error))
             }
