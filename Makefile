@@ -60,7 +60,7 @@ bench: ## Measure the release binaries: size, memory, time to ready, orders per 
 	$(CARGO) run --locked --release -p trireme-e2e --example bench
 
 bench-messaging: ## Measure events from outbox to applied, beside raw JetStream (PostgreSQL and NATS installed)
-	$(CARGO) run --locked --release -p trireme-backends --example bench
+	$(CARGO) run --locked --release -p trireme-backends --example bench_messaging
 
 bench-cache: ## Measure the cache beside moka and a raw pooled GET (Redis installed)
 	$(CARGO) run --locked --release -p trireme-redis --example bench_cache

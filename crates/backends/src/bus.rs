@@ -17,7 +17,7 @@ type Open = for<'a> fn(&'a Config, SharedClock) -> Opened<'a>;
 /// One line an adapter.
 const BUSES: &[Adapter<Open>] = &[
     adapter!("sqlite", ["sqlite"], |config, clock| Box::pin(sqlite::open_bus(config, clock))),
-    adapter!("nats", ["nats", "tls"], nats),
+    adapter!("nats", ["nats", "tls"], |config, clock| Box::pin(nats::open_bus(config, clock))),
 ];
 
 /// Opens the bus that the section `bus` of a service's configuration names.
@@ -27,12 +27,4 @@ const BUSES: &[Adapter<Open>] = &[
 /// The scheme of its URL is unknown or was left out of the build, or the bus cannot be reached.
 pub async fn open(config: &Config, clock: SharedClock) -> Result<Arc<dyn Bus>, Error> {
     choose(BUSES, &config.url)?(config, clock).await.map_err(Error::open)
-}
-
-#[cfg(feature = "nats")]
-fn nats(config: &Config, clock: SharedClock) -> Opened<'_> {
-    Box::pin(async move {
-        let bus = nats::NatsBus::open(&config.url, config.declare, clock).await?.on_track(config.track());
-        Ok(Arc::new(bus) as Arc<dyn Bus>)
-    })
 }

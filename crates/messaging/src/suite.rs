@@ -1,12 +1,12 @@
 //! The contracts of the ports, as tests that every adapter has to pass.
 //!
-//! An adapter's tests implement [`Broker`] or [`Stores`] and call the macros:
+//! An adapter's tests implement [`Broker`] or [`Stores`] and hand the lists of cases to `testkit::suite!`, each in a module
+//! of its own:
 //!
 //! ```text
-//! messaging::bus_suite!(MyBroker::start().await);
-//! messaging::consumer_suite!(MyBroker::start().await);
-//! messaging::outbox_suite!(MyStores::start().await);
-//! messaging::inbox_suite!(MyStores::start().await);
+//! mod bus {
+//!     testkit::suite! { messaging::bus_suite, &super::MyBroker::start().await }
+//! }
 //! ```
 //!
 //! Each case gets a broker or store of its own, empty. Nothing here knows how an adapter works: cases see only what a
@@ -174,93 +174,95 @@ fn ids(deliveries: &[Delivery]) -> Vec<Uuid> {
     deliveries.iter().map(|delivery| delivery.event.id).collect()
 }
 
-/// Makes a test of each case; used by the suites' own macros.
-#[doc(hidden)]
+/// The contract of [`Bus`](crate::Bus) and its subscriptions, on a [`Broker`](crate::suite::Broker).
 #[macro_export]
-macro_rules! suite_cases {
-    ($module:ident, $given:expr, $($case:ident)+) => {
-        mod $module {
-            #[allow(unused_imports, reason = "the expression may need what stands around the macro")]
-            use super::*;
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    let given = $given;
-                    $crate::suite::$module::$case(&given).await;
-                }
-            )+
+macro_rules! bus_suite {
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            bus {
+                events_arrive_as_they_were_published, a_new_group_begins_with_the_oldest,
+                each_group_gets_every_event, a_group_gets_its_kinds_only, a_kind_may_be_added_later,
+                members_share_the_work, publishing_again_adds_nothing, publishers_at_once_lose_nothing,
+                fetch_takes_no_more_than_asked, a_waiting_member_wakes_at_once, a_dropped_fetch_loses_nothing,
+                close_ends_a_waiting_fetch, what_is_done_stays_done, depth_counts_what_is_not_done,
+                a_long_backlog_is_worked_off,
+            }
+            order {
+                a_key_is_in_one_pair_of_hands, a_retry_holds_back_its_key_only, a_retry_waits_as_long_as_asked,
+                attempts_are_counted, a_release_does_not_count, the_deliveries_of_the_dead_come_back,
+                a_lost_delivery_cannot_be_settled, an_extended_lease_lasts, order_per_key_survives_everything,
+            }
+            dead_letters {
+                a_dead_letter_has_its_reason_and_frees_its_key, a_replay_comes_once_and_to_its_group,
+                a_replay_comes_after_what_waits, two_replays_at_once_are_one,
+                a_replayed_event_may_be_dead_lettered_again,
+            }
+            canary {
+                marked_events_are_the_canarys, without_a_canary_the_stable_version_has_all,
+                without_a_canary_members_share_keys_not_marks, unmarked_events_wait_for_the_stable_version,
+                a_canary_that_leaves_hands_over, a_canary_that_drains_holds_nobody_up, a_dead_canary_is_replaced,
+                a_marked_dead_letter_is_replayed_to_the_canary, canaries_come_and_go,
+            }
         }
     };
 }
 
-/// Runs the contract of [`Bus`](crate::Bus) and its subscriptions on the [`Broker`](crate::suite::Broker) that the
-/// expression makes.
-#[macro_export]
-macro_rules! bus_suite {
-    ($broker:expr) => {
-        $crate::suite_cases!(bus, $broker,
-            events_arrive_as_they_were_published a_new_group_begins_with_the_oldest each_group_gets_every_event
-            a_group_gets_its_kinds_only a_kind_may_be_added_later members_share_the_work publishing_again_adds_nothing
-            publishers_at_once_lose_nothing fetch_takes_no_more_than_asked a_waiting_member_wakes_at_once
-            a_dropped_fetch_loses_nothing close_ends_a_waiting_fetch what_is_done_stays_done
-            depth_counts_what_is_not_done a_long_backlog_is_worked_off);
-        $crate::suite_cases!(order, $broker,
-            a_key_is_in_one_pair_of_hands a_retry_holds_back_its_key_only a_retry_waits_as_long_as_asked
-            attempts_are_counted a_release_does_not_count the_deliveries_of_the_dead_come_back
-            a_lost_delivery_cannot_be_settled an_extended_lease_lasts order_per_key_survives_everything);
-        $crate::suite_cases!(dead_letters, $broker,
-            a_dead_letter_has_its_reason_and_frees_its_key a_replay_comes_once_and_to_its_group
-            a_replay_comes_after_what_waits two_replays_at_once_are_one a_replayed_event_may_be_dead_lettered_again);
-        $crate::suite_cases!(canary, $broker,
-            marked_events_are_the_canarys without_a_canary_the_stable_version_has_all
-            without_a_canary_members_share_keys_not_marks unmarked_events_wait_for_the_stable_version
-            a_canary_that_leaves_hands_over a_canary_that_drains_holds_nobody_up a_dead_canary_is_replaced
-            a_marked_dead_letter_is_replayed_to_the_canary canaries_come_and_go);
-    };
-}
-
-/// Runs the contract of the consumer runtime on a [`Broker`](crate::suite::Broker).
+/// The contract of the consumer runtime, on a [`Broker`](crate::suite::Broker).
 #[macro_export]
 macro_rules! consumer_suite {
-    ($broker:expr) => {
-        $crate::suite_cases!(consumer, $broker,
-            failures_are_retried_in_order a_permanent_failure_is_a_dead_letter_at_once
-            poison_is_given_up_and_can_be_replayed_once a_panic_is_caught a_handler_runs_out_of_time
-            a_slow_handler_keeps_its_event handlers_are_bounded newcomers_share_peacefully keys_are_in_order_under_random_failures a_drain_finishes_and_gives_back
-            a_drain_ends_by_force the_trace_and_the_canary_mark_arrive);
-        $crate::suite_cases!(kinds, $broker,
-            an_unknown_kind_is_left_to_others a_kind_that_is_rolled_back_ends_in_the_dead_letters);
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            consumer {
+                failures_are_retried_in_order, a_permanent_failure_is_a_dead_letter_at_once,
+                poison_is_given_up_and_can_be_replayed_once, a_panic_is_caught, a_handler_runs_out_of_time,
+                a_slow_handler_keeps_its_event, handlers_are_bounded, newcomers_share_peacefully,
+                keys_are_in_order_under_random_failures, a_drain_finishes_and_gives_back, a_drain_ends_by_force,
+                the_trace_and_the_canary_mark_arrive,
+            }
+            kinds {
+                an_unknown_kind_is_left_to_others, a_kind_that_is_rolled_back_ends_in_the_dead_letters,
+            }
+        }
     };
 }
 
-/// Runs what becomes of consumers that die on a [`Broker`](crate::suite::Broker) that outlives a process.
+/// What becomes of consumers that die, on a [`Broker`](crate::suite::Broker) that outlives a process.
 #[macro_export]
 macro_rules! death_suite {
-    ($broker:expr) => {
-        $crate::suite_cases!(death, $broker,
-            what_kills_its_consumer_is_given_up what_kills_its_consumers_takes_nobody_along);
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            death {
+                what_kills_its_consumer_is_given_up, what_kills_its_consumers_takes_nobody_along,
+            }
+        }
     };
 }
 
-/// Runs the contract of [`Outbox`](crate::Outbox) and relay on [`Stores`](crate::suite::Stores).
+/// The contract of [`Outbox`](crate::Outbox) and relay, on [`Stores`](crate::suite::Stores).
 #[macro_export]
 macro_rules! outbox_suite {
-    ($stores:expr) => {
-        $crate::suite_cases!(outbox, $stores,
-            events_are_stored_with_their_transaction rows_come_in_order_and_whole confirmed_rows_are_gone
-            one_relay_at_a_time a_stale_relay_is_refused a_released_lease_is_free_at_once
-            a_refused_row_holds_back_its_key_only a_dead_row_frees_its_key_and_can_be_revived depth_tells_count_and_age
-            the_relay_publishes_in_order the_relay_outlives_a_broken_bus
-            the_relay_gets_round_a_refused_event two_relays_publish_everything_once);
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            outbox {
+                events_are_stored_with_their_transaction, rows_come_in_order_and_whole, confirmed_rows_are_gone,
+                one_relay_at_a_time, a_stale_relay_is_refused, a_released_lease_is_free_at_once,
+                a_refused_row_holds_back_its_key_only, a_dead_row_frees_its_key_and_can_be_revived,
+                depth_tells_count_and_age, the_relay_publishes_in_order, the_relay_outlives_a_broken_bus,
+                the_relay_gets_round_a_refused_event, two_relays_publish_everything_once,
+            }
+        }
     };
 }
 
-/// Runs the contract of the inbox on [`Stores`](crate::suite::Stores) with transactions.
+/// The contract of the inbox, on [`Stores`](crate::suite::Stores) with transactions.
 #[macro_export]
 macro_rules! inbox_suite {
-    ($stores:expr) => {
-        $crate::suite_cases!(inbox, $stores,
-            a_receipt_counts_once duplicates_at_once_count_once a_rolled_back_receipt_did_not_count
-            a_duplicate_stores_nothing);
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            inbox {
+                a_receipt_counts_once, duplicates_at_once_count_once, a_rolled_back_receipt_did_not_count,
+                a_duplicate_stores_nothing,
+            }
+        }
     };
 }

@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use async_trait::async_trait;
 use clock::SharedClock;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use messaging::{Bus, DeadLetter, Error, Event, Subscription, Track};
+use messaging::{Config, DeadLetter, Error, Event, Subscription, Track};
 use uuid::Uuid;
 
 use super::{
@@ -29,10 +29,18 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to NATS with `JetStream`.
 #[derive(Clone)]
-pub struct NatsBus {
+pub struct Bus {
     connection: Arc<Connection>,
     lease: Duration,
     track: Track,
+}
+
+/// Opens the bus that a service's configuration names; connects in the background.
+///
+/// # Errors
+/// As [`Bus::open`].
+pub async fn open_bus(config: &Config, clock: SharedClock) -> Result<Arc<dyn messaging::Bus>, Error> {
+    Ok(Arc::new(Bus::open(&config.url, config.declare, clock).await?.on_track(config.track())))
 }
 
 /// Stores one event.
@@ -44,7 +52,7 @@ async fn publish(connection: &Connection, event: &Event) -> Result<(), Error> {
     connection.store(connection.names().event(partition(event), &event.kind), event, headers).await
 }
 
-impl NatsBus {
+impl Bus {
     /// Opens the bus of a URL; connects in the background, and looks for its streams when they are first needed.
     ///
     /// `declare` says whether streams that are there already are brought to the limits in the URL; those that are
@@ -81,7 +89,7 @@ impl NatsBus {
 }
 
 #[async_trait]
-impl Bus for NatsBus {
+impl messaging::Bus for Bus {
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {
         self.connection.streams.get().await?;
         let mut keys: HashMap<&str, Vec<&Event>> = HashMap::new();

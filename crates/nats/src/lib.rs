@@ -15,4 +15,4 @@ mod streams;
 mod subscription;
 mod takeover;
 
-pub use bus::NatsBus;
+pub use bus::{Bus, open_bus};

@@ -1,6 +1,6 @@
 //! Starting telemetry and flushing it at the end.
 
-use std::{env, io::IsTerminal as _, time::Duration};
+use std::{env, fmt::Display, io::IsTerminal as _, time::Duration};
 
 use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
@@ -17,6 +17,30 @@ const PLUMBING: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "open
 pub struct Guard {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
+}
+
+/// How long the last spans, metrics and logs of [`observed`] may take to leave.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Does a process' work with telemetry: what it fails with is logged, and the last spans, metrics and logs leave before
+/// this returns.
+///
+/// # Errors
+///
+/// Those of [`init`], and of the work.
+pub async fn observed<T, E: From<Error> + Display>(
+    config: &Config,
+    service: &'static str,
+    version: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let guard = init(config, service, version)?;
+    let outcome = work.await;
+    if let Err(error) = &outcome {
+        tracing::error!(error = format!("{error:#}"), "the service failed");
+    }
+    guard.shutdown(FLUSH).await;
+    outcome
 }
 
 /// Starts logs, traces and metrics of this process. Call it inside a multi-threaded runtime.

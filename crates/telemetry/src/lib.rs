@@ -15,7 +15,7 @@ pub use self::{
     carrier::Carrier,
     config::{Config, Format},
     error::Error,
-    guard::{Guard, init},
+    guard::{Guard, init, observed},
     metrics::{meter, prometheus_text},
     scope::{canary, deadline, link, remaining, scope, trace_id},
 };

@@ -4,16 +4,12 @@ use std::{
     fs,
     io::{IsTerminal as _, stdout},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::{config::Config, wiring};
-
-/// How long the last spans, metrics and logs may take to leave.
-const FLUSH: Duration = Duration::from_secs(3);
 
 /// Products, stock and orders.
 #[derive(Debug, Parser)]
@@ -89,13 +85,7 @@ async fn seed(config: &Config, file: Option<&Path>) -> Result<()> {
     .await
 }
 
-/// Does it with telemetry, whose last spans, metrics and logs leave before this returns.
+/// Does it with telemetry.
 async fn observed(config: &Config, work: impl Future<Output = Result<()>>) -> Result<()> {
-    let telemetry = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
-    let outcome = work.await;
-    if let Err(error) = &outcome {
-        tracing::error!(error = format!("{error:#}"), "the service failed");
-    }
-    telemetry.shutdown(FLUSH).await;
-    outcome
+    telemetry::observed(&config.telemetry, wiring::NAME, wiring::VERSION, work).await
 }

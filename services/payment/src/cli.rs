@@ -3,16 +3,12 @@
 use std::{
     io::{IsTerminal as _, stdout},
     path::PathBuf,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::{config::Config, wiring};
-
-/// How long the last spans, metrics and logs may take to leave.
-const FLUSH: Duration = Duration::from_secs(3);
 
 /// Payments for orders, and the ledger that accounts for them.
 #[derive(Debug, Parser)]
@@ -68,11 +64,6 @@ async fn execute(command: Command, config: &Config) -> Result<()> {
 }
 
 async fn serve(config: &Config) -> Result<()> {
-    let telemetry = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
-    let served = chassis::run(config.chassis(), async || wiring::app(config, clock::system()).await).await;
-    if let Err(error) = &served {
-        tracing::error!(error = format!("{error:#}"), "the service failed");
-    }
-    telemetry.shutdown(FLUSH).await;
-    served
+    let serving = chassis::run(config.chassis(), async || wiring::app(config, clock::system()).await);
+    telemetry::observed(&config.telemetry, wiring::NAME, wiring::VERSION, serving).await
 }

@@ -3,7 +3,6 @@
 use std::{
     io::{IsTerminal as _, stdout},
     path::PathBuf,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -14,9 +13,6 @@ use crate::{
     domain::{Email, Role},
     wiring,
 };
-
-/// How long the last spans, metrics and logs may take to leave.
-const FLUSH: Duration = Duration::from_secs(3);
 
 /// Accounts, sessions and signing keys.
 #[derive(Debug, Parser)]
@@ -83,11 +79,6 @@ async fn execute(command: Command, config: &Config) -> Result<()> {
 }
 
 async fn serve(config: &Config) -> Result<()> {
-    let telemetry = telemetry::init(&config.telemetry, wiring::NAME, wiring::VERSION)?;
-    let served = chassis::run(config.chassis(), async || wiring::app(config, clock::system()).await).await;
-    if let Err(error) = &served {
-        tracing::error!(error = format!("{error:#}"), "the service failed");
-    }
-    telemetry.shutdown(FLUSH).await;
-    served
+    let serving = chassis::run(config.chassis(), async || wiring::app(config, clock::system()).await);
+    telemetry::observed(&config.telemetry, wiring::NAME, wiring::VERSION, serving).await
 }

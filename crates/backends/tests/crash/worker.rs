@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::{Bus, Consumer, Event, Handler, HandlerError, Outbox, Policy, Receipt, Relay, Track, Wake};
-use nats::NatsBus;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,7 +35,7 @@ impl Handler for Scribe {
 /// Opens the bus of a URL with a lease that a test can wait for.
 pub(crate) async fn bus(url: &str, track: Track) -> Arc<dyn Bus> {
     if url.starts_with("nats:") {
-        return Arc::new(NatsBus::open(url, false, clock::system()).await.unwrap().on_track(track).with_lease(LEASE));
+        return Arc::new(nats::Bus::open(url, false, clock::system()).await.unwrap().on_track(track).with_lease(LEASE));
     }
     Arc::new(sqlite::Bus::open(url, clock::system()).await.unwrap().on_track(track).with_lease(LEASE))
 }

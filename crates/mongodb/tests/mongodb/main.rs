@@ -65,7 +65,9 @@ impl Open for Updating {
     async fn roll_back(self: Box<Self>) {}
 }
 
-messaging::outbox_suite!(match testkit::servers::MongoDb::shared().await {
-    Some(server) => Databases(server.database()),
-    None => return,
-});
+mod outbox {
+    testkit::suite! { messaging::outbox_suite, &match testkit::servers::MongoDb::shared().await {
+        Some(server) => super::Databases(server.database()),
+        None => return,
+    } }
+}

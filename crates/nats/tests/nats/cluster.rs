@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use messaging::{Bus, Event};
-use nats::NatsBus;
 use testkit::servers::NatsCluster;
 use tokio::time::sleep;
 
@@ -13,7 +12,7 @@ const KEYS: u64 = 40;
 
 /// With the lease that ships.
 async fn open(url: &str) -> Arc<dyn Bus> {
-    Arc::new(NatsBus::open(url, false, clock::system()).await.unwrap())
+    Arc::new(nats::Bus::open(url, false, clock::system()).await.unwrap())
 }
 
 fn assert_all(inbox: &Inbox, rounds: u64) {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messaging::suite::{Broker, Differences};
 use messaging::{Bus, Track};
-use nats::NatsBus;
 
 /// Names of their own on the server; each opening has a connection of its own, as another process has.
 struct Prefix(String);
@@ -14,7 +13,7 @@ struct Prefix(String);
 #[async_trait]
 impl Broker for Prefix {
     async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
-        Arc::new(NatsBus::open(&self.0, false, clock::system()).await.unwrap().with_lease(lease).on_track(track))
+        Arc::new(nats::Bus::open(&self.0, false, clock::system()).await.unwrap().with_lease(lease).on_track(track))
     }
 
     fn differences(&self) -> Differences {
@@ -22,17 +21,23 @@ impl Broker for Prefix {
     }
 }
 
-messaging::bus_suite!(match testkit::servers::Nats::shared().await {
-    Some(server) => Prefix(server.fresh()),
-    None => return,
-});
+mod bus {
+    testkit::suite! { messaging::bus_suite, &match testkit::servers::Nats::shared().await {
+        Some(server) => super::Prefix(server.fresh()),
+        None => return,
+    } }
+}
 
-messaging::consumer_suite!(match testkit::servers::Nats::shared().await {
-    Some(server) => Prefix(server.fresh()),
-    None => return,
-});
+mod consumer {
+    testkit::suite! { messaging::consumer_suite, &match testkit::servers::Nats::shared().await {
+        Some(server) => super::Prefix(server.fresh()),
+        None => return,
+    } }
+}
 
-messaging::death_suite!(match testkit::servers::Nats::shared().await {
-    Some(server) => Prefix(server.fresh()),
-    None => return,
-});
+mod death {
+    testkit::suite! { messaging::death_suite, &match testkit::servers::Nats::shared().await {
+        Some(server) => super::Prefix(server.fresh()),
+        None => return,
+    } }
+}

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::stream::Config;
 use futures::TryStreamExt as _;
 use messaging::Bus as _;
-use nats::NatsBus;
 use testkit::servers::Nats;
 
 use super::support::{Inbox, Member, event, events, insist, open, operator, settled, stream_name};
@@ -22,7 +21,7 @@ async fn streams_that_are_there_stay_as_the_operator_has_them() {
     operator(&url).await.update_stream(edited).await.unwrap();
     open(&format!("{url}&max_age=3h")).await.ping().await.unwrap();
     assert_eq!(config().await.max_age, Duration::from_hours(9));
-    let declaring = NatsBus::open(&format!("{url}&max_age=3h"), true, clock::system()).await.unwrap();
+    let declaring = nats::Bus::open(&format!("{url}&max_age=3h"), true, clock::system()).await.unwrap();
     declaring.ping().await.unwrap();
     assert_eq!(config().await.max_age, Duration::from_hours(3));
 }

@@ -9,7 +9,6 @@ use std::{
 use async_nats::jetstream::{self, stream::Stream};
 use async_trait::async_trait;
 use messaging::{Bus, Consumer, Event, Handler, HandlerError, Policy, Receipt};
-use nats::NatsBus;
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,7 +20,7 @@ pub(crate) fn event(key: impl ToString, number: u64) -> Event {
 }
 
 pub(crate) async fn open(url: &str) -> Arc<dyn Bus> {
-    Arc::new(NatsBus::open(url, false, clock::system()).await.unwrap().with_lease(Duration::from_secs(1)))
+    Arc::new(nats::Bus::open(url, false, clock::system()).await.unwrap().with_lease(Duration::from_secs(1)))
 }
 
 /// The name of the stream of events, or of dead letters.

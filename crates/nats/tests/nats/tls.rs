@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use messaging::Bus as _;
-use nats::NatsBus;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use servers::{Installed, Server};
@@ -52,7 +51,7 @@ async fn events_go_over_tls_with_a_certificate_and_not_without() {
             .replace("CA", &file("ca.pem"))
             .replace("CERT", &file("client.pem"))
             .replace("KEY", &file("client.key"));
-        let bus = NatsBus::open(&url, false, clock::system()).await.map_err(|error| error.to_string())?;
+        let bus = nats::Bus::open(&url, false, clock::system()).await.map_err(|error| error.to_string())?;
         let published = timeout(Duration::from_secs(4), bus.publish(&[event()])).await;
         published.map_err(|_| "no connection".to_owned())?.map_err(|error| error.to_string())
     };

@@ -61,12 +61,16 @@ impl Open for Transacting {
     }
 }
 
-messaging::outbox_suite!(match testkit::servers::Postgres::shared().await {
-    Some(server) => Databases::new(server).await,
-    None => return,
-});
+mod outbox {
+    testkit::suite! { messaging::outbox_suite, &match testkit::servers::Postgres::shared().await {
+        Some(server) => super::Databases::new(server).await,
+        None => return,
+    } }
+}
 
-messaging::inbox_suite!(match testkit::servers::Postgres::shared().await {
-    Some(server) => Databases::new(server).await,
-    None => return,
-});
+mod inbox {
+    testkit::suite! { messaging::inbox_suite, &match testkit::servers::Postgres::shared().await {
+        Some(server) => super::Databases::new(server).await,
+        None => return,
+    } }
+}

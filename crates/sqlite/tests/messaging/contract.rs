@@ -91,18 +91,37 @@ impl Broker for Memory {
 }
 
 mod file {
-    use super::*;
+    use super::Files;
 
-    messaging::bus_suite!(Files::new());
-    messaging::consumer_suite!(Files::new());
-    messaging::death_suite!(Files::new());
-    messaging::outbox_suite!(Files::new());
-    messaging::inbox_suite!(Files::new());
+    mod bus {
+        testkit::suite! { messaging::bus_suite, &super::Files::new() }
+    }
+
+    mod consumer {
+        testkit::suite! { messaging::consumer_suite, &super::Files::new() }
+    }
+
+    mod death {
+        testkit::suite! { messaging::death_suite, &super::Files::new() }
+    }
+
+    mod outbox {
+        testkit::suite! { messaging::outbox_suite, &super::Files::new() }
+    }
+
+    mod inbox {
+        testkit::suite! { messaging::inbox_suite, &super::Files::new() }
+    }
 }
 
 mod memory {
-    use super::*;
+    use super::Memory;
 
-    messaging::bus_suite!(Memory::new().await);
-    messaging::consumer_suite!(Memory::new().await);
+    mod bus {
+        testkit::suite! { messaging::bus_suite, &super::Memory::new().await }
+    }
+
+    mod consumer {
+        testkit::suite! { messaging::consumer_suite, &super::Memory::new().await }
+    }
 }

@@ -19,10 +19,10 @@ use order::adapters::{
 use fixture::Stores;
 
 /// The stores on an empty `SQLite` database.
-async fn sqlite() -> Option<Stores> {
+async fn sqlite() -> Stores {
     let database = open("sqlite::memory:").await.unwrap();
     let outbox = ::sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap();
-    Some(Stores::of(SqliteStore::new(database, Wake::default()), outbox))
+    Stores::of(SqliteStore::new(database, Wake::default()), outbox)
 }
 
 /// The stores on an empty database of a server that speaks MongoDB's protocol.
@@ -39,77 +39,71 @@ async fn on_mongodb(url: &str, stage_timeout: Duration) -> Stores {
     Stores::of(store, mongodb::outbox(&database, clock::system()))
 }
 
-/// Runs each case of each suite over each adapter, as a test of its own.
-macro_rules! suites {
-    ($($suite:ident { $($case:ident)* })*) => {
-        $(mod $suite {
-            suites!(@over sqlite, $suite: $($case)*);
-            suites!(@over mongodb, $suite: $($case)*);
-        })*
-    };
-    (@over $adapter:ident, $suite:ident: $($case:ident)*) => {
-        mod $adapter {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                if let Some(stores) = crate::$adapter().await {
-                    crate::$suite::$case(stores).await;
-                }
-            })*
+macro_rules! stores {
+    ($run:path, $how:tt) => {
+        $run! { $how [crate]
+            orders {
+                placing_stores_reserves_and_emits,
+                placing_again_finds_it,
+                of_many_at_once_one_places,
+                too_little_stock_reserves_nothing,
+                every_short_line_is_named,
+                stock_never_goes_below_zero,
+                orders_are_listed_newest_first,
+                pages_have_no_gap_and_no_double,
+                a_users_orders_are_found_by_status,
+                a_change_is_stored_with_its_event,
+                stock_comes_back_when_it_is_released,
+                a_stale_version_changes_nothing,
+                of_many_changes_at_once_one_is_stored,
+                an_event_is_applied_once,
+                an_event_with_a_recorded_receipt_is_not_applied,
+                due_orders_come_longest_waiting_first,
+                every_state_comes_back_as_it_went,
+                the_last_pieces_go_to_somebody,
+                released_stock_is_sold_once,
+                many_orders_of_one_product_add_up,
+            }
+            products {
+                what_is_added_is_found,
+                a_sku_is_taken_once,
+                an_update_needs_the_version,
+                an_update_leaves_the_stock_alone,
+                pages_go_by_sku,
+                words_are_found_by_their_prefixes,
+                all_words_must_match,
+                a_query_is_no_language,
+                the_text_follows_changes,
+                the_same_key_adds_once,
+                a_key_with_another_body_is_refused,
+                a_key_belongs_to_user_and_command,
+                a_refusal_leaves_the_key_unused,
+                of_many_at_once_one_is_added,
+                restocking_counts_once_a_key,
+                too_much_stock_is_refused,
+                a_key_is_kept_a_day,
+            }
+            accounts {
+                a_closing_account_takes_no_order,
+                an_order_wins_or_the_closing_does,
+            }
+            audit {
+                nothing_adds_up_to_nothing,
+                orders_and_stock_add_up,
+                money_is_summed_by_currency,
+            }
         }
     };
 }
+pub(crate) use stores;
 
-mod over {
-    suites! {
-        orders {
-            placing_stores_reserves_and_emits
-            placing_again_finds_it
-            of_many_at_once_one_places
-            too_little_stock_reserves_nothing
-            every_short_line_is_named
-            stock_never_goes_below_zero
-            orders_are_listed_newest_first
-            pages_have_no_gap_and_no_double
-            a_users_orders_are_found_by_status
-            a_change_is_stored_with_its_event
-            stock_comes_back_when_it_is_released
-            a_stale_version_changes_nothing
-            of_many_changes_at_once_one_is_stored
-            an_event_is_applied_once
-            an_event_with_a_recorded_receipt_is_not_applied
-            due_orders_come_longest_waiting_first
-            every_state_comes_back_as_it_went
-            the_last_pieces_go_to_somebody
-            released_stock_is_sold_once
-            many_orders_of_one_product_add_up
-        }
-        products {
-            what_is_added_is_found
-            a_sku_is_taken_once
-            an_update_needs_the_version
-            an_update_leaves_the_stock_alone
-            pages_go_by_sku
-            words_are_found_by_their_prefixes
-            all_words_must_match
-            a_query_is_no_language
-            the_text_follows_changes
-            the_same_key_adds_once
-            a_key_with_another_body_is_refused
-            a_key_belongs_to_user_and_command
-            a_refusal_leaves_the_key_unused
-            of_many_at_once_one_is_added
-            restocking_counts_once_a_key
-            too_much_stock_is_refused
-            a_key_is_kept_a_day
-        }
-        accounts {
-            a_closing_account_takes_no_order
-            an_order_wins_or_the_closing_does
-        }
-        audit {
-            nothing_adds_up_to_nothing
-            orders_and_stock_add_up
-            money_is_summed_by_currency
-        }
-    }
+mod over_sqlite {
+    testkit::suite! { crate::stores, crate::sqlite().await }
+}
+
+mod over_mongodb {
+    testkit::suite! { crate::stores, match crate::mongodb().await {
+        Some(stores) => stores,
+        None => return,
+    } }
 }

@@ -25,8 +25,8 @@ pub(crate) struct Fixture {
 }
 
 macro_rules! suite {
-    ($factory:expr) => {
-        $crate::payments::suite!(@ $factory;
+    ($run:path, $how:tt) => {
+        $run! { $how [crate] payments {
             an_unknown_order_has_nothing,
             a_payment_reads_back_as_it_was_written,
             a_second_payment_of_an_order_is_refused,
@@ -41,15 +41,7 @@ macro_rules! suite {
             clearing_with_a_lower_fence_is_ignored,
             the_totals_follow_the_payments,
             old_webhooks_are_deleted,
-        );
-    };
-    (@ $factory:expr; $($case:ident,)*) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            if let Some(fixture) = $factory.await {
-                $crate::payments::$case(fixture).await;
-            }
-        })*
+        } }
     };
 }
 pub(crate) use suite;

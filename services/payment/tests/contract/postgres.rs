@@ -19,7 +19,10 @@ async fn fixture() -> Option<(Fixture, PgPool)> {
 }
 
 mod database {
-    crate::payments::suite!(async { super::fixture().await.map(|(fixture, _)| fixture) });
+    testkit::suite! { crate::payments::suite, match super::fixture().await {
+        Some((fixture, _)) => fixture,
+        None => return,
+    } }
 }
 
 const PAYMENT: &str = "INSERT INTO payments (order_id, id, user_id, amount, currency, status, reference, version, fence, \

@@ -15,8 +15,8 @@ use testkit::TempDir;
 use crate::{euros, new_id};
 
 macro_rules! suite {
-    ($factory:expr) => {
-        $crate::provider::suite!(@ $factory;
+    ($run:path, $how:tt) => {
+        $run! { $how [crate] provider {
             it_knows_its_tokens,
             nothing_is_found_before_it_is_done,
             a_key_is_carried_out_once,
@@ -31,14 +31,7 @@ macro_rules! suite {
             a_process_knows_what_another_did,
             the_same_calls_in_two_processes_have_one_effect,
             of_two_changes_at_once_one_happens,
-        );
-    };
-    (@ $factory:expr; $($case:ident,)*) => {
-        $(#[tokio::test]
-        async fn $case() {
-            let Some(fixture) = $factory.await else { return };
-            $crate::provider::$case(fixture).await;
-        })*
+        } }
     };
 }
 pub(crate) use suite;

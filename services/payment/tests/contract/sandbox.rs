@@ -21,32 +21,32 @@ mod memory {
     use super::*;
 
     // What is in memory has no other process: the same handle stands for it.
-    crate::provider::suite!(async {
+    testkit::suite! { crate::provider::suite, {
         let provider = Arc::new(Sandbox::on_sqlite("sqlite::memory:").await.unwrap());
-        Some(Fixture { provider: provider.clone(), another: provider, _folder: None })
-    });
+        Fixture { provider: provider.clone(), another: provider, _folder: None }
+    } }
 }
 
 mod file {
     use super::*;
 
-    crate::provider::suite!(async {
+    testkit::suite! { crate::provider::suite, {
         let folder = testkit::temp_dir();
         let url = testkit::sqlite_url(&folder, "provider");
         let open = async || Arc::new(Sandbox::on_sqlite(&url).await.unwrap());
         let (provider, another) = (open().await, open().await);
-        Some(Fixture { provider, another, _folder: Some(folder) })
-    });
+        Fixture { provider, another, _folder: Some(folder) }
+    } }
 }
 
 mod server {
     use super::*;
 
-    crate::provider::suite!(async {
-        let url = database().await?;
+    testkit::suite! { crate::provider::suite, {
+        let Some(url) = database().await else { return };
         let open = async || Arc::new(Sandbox::on_postgres(&url, true).await.unwrap());
-        Some(Fixture { provider: open().await, another: open().await, _folder: None })
-    });
+        Fixture { provider: open().await, another: open().await, _folder: None }
+    } }
 }
 
 /// An empty database on PostgreSQL; `None` where there is no server.

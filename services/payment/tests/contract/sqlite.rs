@@ -15,15 +15,15 @@ async fn fixture(url: &str) -> (Fixture, sqlite::Database) {
 }
 
 mod memory {
-    crate::payments::suite!(async { Some(super::fixture("sqlite::memory:").await.0) });
+    testkit::suite! { crate::payments::suite, super::fixture("sqlite::memory:").await.0 }
 }
 
 mod file {
-    crate::payments::suite!(async {
+    testkit::suite! { crate::payments::suite, {
         let folder = testkit::temp_dir();
         let (fixture, _) = super::fixture(&testkit::sqlite_url(&folder, "payment")).await;
-        Some(crate::payments::Fixture { _folder: Some(folder), ..fixture })
-    });
+        crate::payments::Fixture { _folder: Some(folder), ..fixture }
+    } }
 }
 
 const PAYMENT: &str = "INSERT INTO payments (order_id, id, user_id, amount, currency, status, reference, version, fence, \

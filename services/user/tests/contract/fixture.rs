@@ -30,19 +30,19 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    pub(crate) async fn sqlite_in_memory() -> Option<Self> {
+    pub(crate) async fn sqlite_in_memory() -> Self {
         Self::sqlite("sqlite::memory:", None).await
     }
 
-    pub(crate) async fn sqlite_in_a_file() -> Option<Self> {
+    pub(crate) async fn sqlite_in_a_file() -> Self {
         let folder = testkit::temp_dir();
         Self::sqlite(&testkit::sqlite_url(&folder, "user.db"), Some(folder)).await
     }
 
-    async fn sqlite(url: &str, folder: Option<testkit::TempDir>) -> Option<Self> {
+    async fn sqlite(url: &str, folder: Option<testkit::TempDir>) -> Self {
         let db = sqlite::open(url, &MIGRATIONS).await.unwrap();
         let outbox = ::sqlite::Outbox::open(db.clone(), clock::system()).await.unwrap();
-        Some(Self::of(SqliteStore::new(db, Wake::default()), outbox, folder))
+        Self::of(SqliteStore::new(db, Wake::default()), outbox, folder)
     }
 
     /// `None` where there is no server.

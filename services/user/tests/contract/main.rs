@@ -11,10 +11,10 @@ mod signing_keys;
 
 use fixture::Stores;
 
-macro_rules! suite {
-    ($adapter:ident, $open:path) => {
-        mod $adapter {
-            suite!(@cases $open, accounts:
+macro_rules! stores {
+    ($run:path, $how:tt) => {
+        $run! { $how [crate]
+            accounts {
                 an_account_is_found_as_it_was_stored,
                 an_address_is_taken_whatever_its_letter_case,
                 an_account_of_another_version_is_not_overwritten,
@@ -27,8 +27,8 @@ macro_rules! suite {
                 a_role_is_given,
                 several_accounts_are_found_at_once,
                 everything_is_summed_up,
-            );
-            suite!(@cases $open, closings:
+            }
+            closings {
                 closing_revokes_the_sessions_and_is_due_later,
                 a_claimed_closing_is_hidden_for_a_while,
                 closings_are_claimed_longest_due_first_and_no_more_than_asked_for,
@@ -38,8 +38,8 @@ macro_rules! suite {
                 a_closed_account_is_forgotten_and_its_address_free,
                 an_account_closes_once,
                 a_change_and_a_closing_of_one_version_exclude_each_other,
-            );
-            suite!(@cases $open, sessions:
+            }
+            sessions {
                 a_token_is_good_for_one_use,
                 a_second_use_revokes_the_family,
                 of_several_uses_at_once_one_wins,
@@ -48,23 +48,27 @@ macro_rules! suite {
                 a_new_role_counts_from_the_next_token,
                 only_an_active_account_begins_a_session,
                 what_ended_is_pruned,
-            );
-            suite!(@cases $open, signing_keys:
+            }
+            signing_keys {
                 keys_come_oldest_first_and_go,
                 a_key_has_one_successor,
-            );
+            }
         }
     };
-    (@cases $open:path, $module:ident: $($case:ident),* $(,)?) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            if let Some(stores) = $open().await {
-                crate::$module::$case(stores).await;
-            }
-        })*
-    };
+}
+pub(crate) use stores;
+
+mod sqlite_in_memory {
+    testkit::suite! { crate::stores, crate::Stores::sqlite_in_memory().await }
 }
 
-suite!(sqlite_in_memory, crate::Stores::sqlite_in_memory);
-suite!(sqlite_in_a_file, crate::Stores::sqlite_in_a_file);
-suite!(postgres, crate::Stores::postgres);
+mod sqlite_in_a_file {
+    testkit::suite! { crate::stores, crate::Stores::sqlite_in_a_file().await }
+}
+
+mod postgres {
+    testkit::suite! { crate::stores, match crate::Stores::postgres().await {
+        Some(stores) => stores,
+        None => return,
+    } }
+}

@@ -11,7 +11,6 @@ use async_nats::jetstream::{self, stream::Config};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use messaging::{Bus, Consumer, Effects, Event, Handler, HandlerError, Outbox, Policy, Receipt, Recorded, Relay, Wake};
-use nats::NatsBus;
 use sqlx::migrate::Migrator;
 use testkit::servers::{Nats, Postgres};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -281,9 +280,9 @@ async fn main() {
     println!(
         "raw JetStream: {one:.0} events/s one after the other, {many:.0} with {WINDOW} acknowledgements under way"
     );
-    let bus = Arc::new(NatsBus::open(&nats.fresh(), false, clock::system()).await.unwrap());
+    let bus = Arc::new(nats::Bus::open(&nats.fresh(), false, clock::system()).await.unwrap());
     published("PostgreSQL and NATS", store().await, bus, Some(many)).await;
-    let bus = Arc::new(NatsBus::open(&nats.fresh(), false, clock::system()).await.unwrap());
+    let bus = Arc::new(nats::Bus::open(&nats.fresh(), false, clock::system()).await.unwrap());
     through("PostgreSQL and NATS", store().await, bus, Some(many)).await;
     deep("PostgreSQL", store().await).await;
 }
