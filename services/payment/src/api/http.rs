@@ -41,7 +41,7 @@ async fn sandbox(State(webhooks): State<Webhooks>, headers: HeaderMap, body: Pay
     let signature = webhooks.key.read(&headers, webhooks.clock.now())?;
     // Only then the body: a request without a plausible signature is refused before anything of it is kept.
     let body = body.bytes().await?;
-    webhooks.key.verify(&signature, &body)?;
+    webhooks.key.verify(&signature, &body).await?;
     let Webhook { id, order } = parse(&headers, &body)?;
     match order {
         Some(order) => webhooks.app.reconcile(order, id).await?,

@@ -1,6 +1,10 @@
 //! `Webhook-Signature: t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<raw body>">`.
 
-use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use aws_lc_rs::{
+    constant_time::verify_slices_are_equal,
+    digest::SHA256_OUTPUT_LEN,
+    hmac::{self, HMAC_SHA256},
+};
 use error::{Error, Kind};
 use http::HeaderMap;
 use time::OffsetDateTime;
@@ -11,6 +15,15 @@ pub const HEADER: &str = "webhook-signature";
 /// How far a signature's time may be off, past or future: a recorded request cannot be replayed for longer.
 const TOLERANCE_SECONDS: u64 = 300;
 
+/// Codes that a signature may have: one for each secret that the provider signs with, which are two while it rotates them.
+const MAX_CODES: usize = 5;
+
+/// Bytes of a body that are hashed before other tasks have their turn, about 0.1 ms.
+const TURN: usize = 64 * 1024;
+
+/// HMAC-SHA-256 of a message.
+type Code = [u8; SHA256_OUTPUT_LEN];
+
 /// The key of the webhooks' signatures.
 #[derive(Debug, Clone)]
 pub struct SigningKey(hmac::Key);
@@ -20,8 +33,8 @@ pub struct SigningKey(hmac::Key);
 pub struct Signature {
     /// As it was sent: the code covers these bytes.
     time: String,
-    /// One for each secret that the provider signs with, which are two while it rotates them.
-    codes: Vec<Vec<u8>>,
+    /// At most [`MAX_CODES`].
+    codes: Vec<Code>,
 }
 
 impl SigningKey {
@@ -47,13 +60,21 @@ impl SigningKey {
         Ok(signature)
     }
 
-    /// Verifies the signature of the raw body, in constant time.
+    /// Verifies the signature of the raw body, in constant time. Whoever calls is a stranger until then: the body is hashed
+    /// once, and other tasks have their turn meanwhile.
     ///
     /// # Errors
     /// [`Kind::Unauthenticated`]: no code was made with this key.
-    pub fn verify(&self, signature: &Signature, body: &[u8]) -> Result<(), Error> {
-        let message = [signature.time.as_bytes(), b".", body].concat();
-        let valid = |code: &Vec<u8>| hmac::verify(&self.0, &message, code).is_ok();
+    pub async fn verify(&self, signature: &Signature, body: &[u8]) -> Result<(), Error> {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(signature.time.as_bytes());
+        context.update(b".");
+        for turn in body.chunks(TURN) {
+            context.update(turn);
+            tokio::task::yield_now().await;
+        }
+        let made = context.sign();
+        let valid = |code: &Code| verify_slices_are_equal(code, made.as_ref()).is_ok();
         signature.codes.iter().any(valid).then_some(()).ok_or_else(refused)
     }
 
@@ -65,7 +86,7 @@ impl SigningKey {
     }
 }
 
-/// Takes one `t`, and each `v1`; other elements are of other versions of the scheme.
+/// Takes one `t`, and each `v1` of at most [`MAX_CODES`]; other elements are of other versions of the scheme.
 fn parse(header: &str) -> Option<Signature> {
     let (mut time, mut codes) = (None, Vec::new());
     for element in header.split(',') {
@@ -74,7 +95,12 @@ fn parse(header: &str) -> Option<Signature> {
                 time = Some(text.to_owned());
             }
             ("t", _) => return None,
-            ("v1", code) => codes.push(hex::decode(code).ok()?),
+            ("v1", text) if codes.len() < MAX_CODES => {
+                let mut code = Code::default();
+                hex::decode_to_slice(text, &mut code).ok()?;
+                codes.push(code);
+            }
+            ("v1", _) => return None,
             _ => {}
         }
     }
@@ -87,6 +113,7 @@ fn refused() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use http::HeaderValue;
 
     use super::*;
@@ -97,12 +124,20 @@ mod tests {
         OffsetDateTime::from_unix_timestamp(seconds).unwrap()
     }
 
+    /// What a task comes to, and in how many turns.
+    fn in_turns<T>(task: impl Future<Output = T>) -> (T, usize) {
+        let mut task = std::pin::pin!(task);
+        let turns = std::iter::repeat_with(|| task.as_mut().now_or_never()).enumerate();
+        let (before, result) = turns.filter_map(|(before, result)| Some((before, result?))).next().unwrap();
+        (result, before + 1)
+    }
+
     fn verify(header: &str, body: &[u8]) -> Result<(), Error> {
         let key = SigningKey::new("secret");
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_str(header).unwrap());
         let signature = key.read(&headers, at(NOW))?;
-        key.verify(&signature, body)
+        in_turns(key.verify(&signature, body)).0
     }
 
     #[test]
@@ -133,6 +168,25 @@ mod tests {
         for (seconds, accepted) in [(NOW - 300, true), (NOW + 300, true), (NOW - 301, false), (NOW + 301, false)] {
             assert_eq!(verify(&signed(seconds), b"{}").is_ok(), accepted, "{seconds}");
         }
+    }
+
+    #[test]
+    fn a_stranger_makes_us_compare_five_codes_and_no_more() {
+        let valid = SigningKey::new("secret").sign(at(NOW), b"{}");
+        let (time, code) = valid.split_once(',').unwrap();
+        let others = |count| format!(",v1={}", "00".repeat(SHA256_OUTPUT_LEN)).repeat(count);
+        assert!(verify(&format!("{time}{},{code}", others(4)), b"{}").is_ok());
+        assert!(verify(&format!("{time}{},{code}", others(5)), b"{}").is_err());
+        assert!(verify(&format!("{time},{code}{}", others(5)), b"{}").is_err());
+    }
+
+    #[test]
+    fn a_long_body_is_hashed_in_turns() {
+        let (key, body) = (SigningKey::new("secret"), vec![b' '; 1024 * 1024]);
+        let signature = parse(&key.sign(at(NOW), &body)).unwrap();
+        let (verified, turns) = in_turns(key.verify(&signature, &body));
+        assert!(verified.is_ok());
+        assert!(turns >= body.len() / TURN, "{turns}");
     }
 
     #[test]
