@@ -1,15 +1,18 @@
 //! Password hashing with Argon2id, off the async threads, few at a time.
 
+mod memory;
+
 use std::sync::Arc;
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _, phc},
+    password_hash::{self, phc},
 };
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::memory::{Memories, Memory};
 use crate::{
     app::ports::{PasswordError, Passwords},
     domain::{Password, PasswordHash},
@@ -37,6 +40,7 @@ pub struct Cost {
 /// are bounded by `parallel`, and the time that anybody waits by `queue`.
 pub struct Argon2id {
     argon2: Argon2<'static>,
+    memories: Arc<Memories>,
     /// A permit for each password that is hashed or waits.
     admission: Arc<Semaphore>,
     /// A permit for each password that is hashed.
@@ -65,10 +69,11 @@ impl Argon2id {
     /// # Errors
     /// Argon2 does not take the parameters.
     pub fn new(cost: Cost) -> Result<Self, Error> {
-        let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| Error::Argon2(e.to_string()))?;
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(argon2_error)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let dummy = dummy_hash(cost)?;
+        let dummy = dummy_hash(argon2.params())?;
         Ok(Self {
+            memories: Arc::new(Memories::new(argon2.params().block_count())),
             argon2,
             admission: Arc::new(Semaphore::new(cost.parallel + cost.queue)),
             workers: Arc::new(Semaphore::new(cost.parallel)),
@@ -83,18 +88,18 @@ impl Argon2id {
     async fn run<T, F>(&self, work: F) -> Result<T, PasswordError>
     where
         T: Send + 'static,
-        F: FnOnce(&Argon2<'static>) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&Argon2<'static>, &mut Memory) -> Result<T, Error> + Send + 'static,
     {
         // Not waited for: a full queue is refused at once, instead of growing without end.
         let admitted = Arc::clone(&self.admission).try_acquire_owned().map_err(|_| PasswordError::QueueFull)?;
         // Waited for here and not on the blocking thread: the pool's threads are shared, and one that only waits would
         // be missing elsewhere. The semaphore is fair, so those who wait are served in their order.
         let working = Arc::clone(&self.workers).acquire_owned().await.map_err(|e| PasswordError::Failed(e.into()))?;
-        let argon2 = self.argon2.clone();
+        let (argon2, memories) = (self.argon2.clone(), Arc::clone(&self.memories));
         let done = tokio::task::spawn_blocking(move || {
             // Moved in: a blocking thread cannot be cancelled, so the permits must outlive a caller that is.
             let _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (admitted, working);
-            work(&argon2)
+            memories.with(|memory| work(&argon2, memory))
         });
         let done = done.await.map_err(|_| PasswordError::Failed(Error::Aborted.into()))?;
         done.map_err(|e| PasswordError::Failed(e.into()))
@@ -104,46 +109,62 @@ impl Argon2id {
 #[async_trait]
 impl Passwords for Argon2id {
     async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
-        self.run(move |argon2| hash(argon2, password.expose())).await
+        self.run(move |argon2, memory| hash(argon2, memory, password.expose())).await
     }
 
     async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<bool, PasswordError> {
         let known = stored.is_some();
         // Without a hash the same work is done on the dummy, so that the time does not tell who has an account.
         let against = stored.unwrap_or_else(|| self.dummy.clone());
-        let right = self.run(move |argon2| verify(argon2, password.expose(), &against)).await?;
+        let right = self.run(move |_, memory| verify(memory, password.expose(), &against)).await?;
         // Not `right` alone: should a password ever match the dummy, it still opens no account.
         Ok(known && right)
     }
 }
 
-fn hash(argon2: &Argon2<'static>, password: &str) -> Result<PasswordHash, Error> {
+fn hash(argon2: &Argon2<'_>, memory: &mut Memory, password: &str) -> Result<PasswordHash, Error> {
     let mut salt = [0_u8; SALT_LEN];
     getrandom::fill(&mut salt).map_err(|_| Error::Randomness)?;
-    let hash: phc::PasswordHash =
-        argon2.hash_password_with_salt(password.as_bytes(), &salt).map_err(|e| Error::Argon2(e.to_string()))?;
-    Ok(PasswordHash::new(hash.to_string()))
+    let mut output = [0_u8; Params::DEFAULT_OUTPUT_LEN];
+    memory.hash(argon2, password.as_bytes(), &salt, &mut output).map_err(argon2_error)?;
+    Ok(phc_string(argon2.params(), &salt, &output))
+}
+
+/// A hash as it is stored, in the format of PHC strings.
+fn phc_string(params: &Params, salt: &[u8], output: &[u8]) -> PasswordHash {
+    let (memory_kib, passes) = (params.m_cost(), params.t_cost());
+    let (salt, output) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output));
+    PasswordHash::new(format!("$argon2id$v=19$m={memory_kib},t={passes},p=1${salt}${output}"))
+}
+
+fn argon2_error(error: impl std::fmt::Display) -> Error {
+    Error::Argon2(error.to_string())
 }
 
 /// A hash of this cost with random output, which no password is known to have. It is not made from a password: that
 /// would delay the start by as long as hashing takes.
-fn dummy_hash(cost: Cost) -> Result<PasswordHash, Error> {
+fn dummy_hash(params: &Params) -> Result<PasswordHash, Error> {
     let mut bytes = [0_u8; SALT_LEN + Params::DEFAULT_OUTPUT_LEN];
     getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
     let (salt, output) = bytes.split_at(SALT_LEN);
-    let (salt, output) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output));
-    let Cost { memory_kib, passes, .. } = cost;
-    Ok(PasswordHash::new(format!("$argon2id$v=19$m={memory_kib},t={passes},p=1${salt}${output}")))
+    Ok(phc_string(params, salt, output))
 }
 
-fn verify(argon2: &Argon2<'static>, password: &str, stored: &PasswordHash) -> Result<bool, Error> {
+fn verify(memory: &mut Memory, password: &str, stored: &PasswordHash) -> Result<bool, Error> {
+    let stored = phc::PasswordHash::new(stored.expose()).map_err(argon2_error)?;
+    let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else {
+        return Err(argon2_error(password_hash::Error::OutputSize));
+    };
     // Verified at the cost that the hash itself names: a hash from before the configuration changed stays valid.
-    let stored = phc::PasswordHash::new(stored.expose()).map_err(|e| Error::Argon2(e.to_string()))?;
-    match argon2.verify_password(password.as_bytes(), &stored) {
-        Ok(()) => Ok(true),
-        Err(HashError::PasswordInvalid) => Ok(false),
-        Err(error) => Err(Error::Argon2(error.to_string())),
-    }
+    let argon2 = Argon2::new(
+        Algorithm::try_from(stored.algorithm.as_str()).map_err(argon2_error)?,
+        stored.version.unwrap_or(Version::V0x13.into()).try_into().map_err(argon2_error)?,
+        Params::try_from(&stored).map_err(argon2_error)?,
+    );
+    let mut output = vec![0_u8; expected.len()];
+    memory.hash(&argon2, password.as_bytes(), salt, &mut output).map_err(argon2_error)?;
+    // `Output` compares in constant time.
+    Ok(phc::Output::new(&output).map_err(argon2_error)? == *expected)
 }
 
 #[cfg(test)]
