@@ -136,7 +136,7 @@ impl NatsSubscription {
     /// Tells the server what became of a delivery, and keeps it in the same hands where the server did not take it.
     async fn settle(&self, tag: Tag, settlement: Settlement, stays: bool) -> Result<(), Error> {
         let (record, _) = self.held(tag)?;
-        self.state().lanes.settle(tag);
+        let until = self.state().lanes.settle(tag).ok_or(Error::Lost)?;
         let settled = settlement.confirmed(&self.group.connection, record.handle).await;
         let mut state = self.state();
         match settled {
@@ -146,7 +146,7 @@ impl NatsSubscription {
         }
         drop(state);
         self.wake.notify_one();
-        settled
+        settled.and_then(|()| if Instant::now() < until { Ok(()) } else { Err(Error::Lost) })
     }
 }
 

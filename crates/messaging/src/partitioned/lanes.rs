@@ -220,12 +220,14 @@ impl<H: Clone> Lanes<H> {
         }
     }
 
-    /// Notes that the log is being told that a delivery is settled: from now on we do not count it.
-    pub fn settle(&mut self, tag: Tag) {
+    /// Notes that the log is being told that a delivery is settled: from now on we do not count it. Returns the end of the
+    /// lease: an answer that comes later does not say that nobody else was given it meanwhile.
+    pub fn settle(&mut self, tag: Tag) -> Option<Instant> {
         let lease = self.lease;
-        if let Some(entry) = self.entry(tag) {
-            entry.state = State::Settling { fence: tag.fence, until: entry.renewed + lease, again: false };
-        }
+        let entry = self.entry(tag)?;
+        let until = entry.renewed + lease;
+        entry.state = State::Settling { fence: tag.fence, until, again: false };
+        Some(until)
     }
 
     /// Notes that the log did not take a settlement: the delivery is in the same hands, for what is left of its lease.

@@ -97,7 +97,7 @@ fn nothing_but_the_log_makes_a_lease_longer() {
     let mut lanes = lanes(&[(1, "a"), (1, "b"), (1, "c")], now);
     let tags = take(&mut lanes, now);
     let (late, over) = (now + LEASE - Duration::from_millis(1), now + LEASE);
-    lanes.settle(tags[0]);
+    assert_eq!(lanes.settle(tags[0]), Some(over));
     lanes.unsettle(tags[0]);
     assert!(lanes.held(tags[0], late).is_some() && lanes.held(tags[0], over).is_none());
     lanes.release(tags[1]);

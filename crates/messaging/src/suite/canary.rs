@@ -1,7 +1,10 @@
 //! Two versions side by side: who is given the events that are marked for the canary.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -192,13 +195,17 @@ pub async fn a_marked_dead_letter_is_replayed_to_the_canary(broker: &dyn Broker)
     assert_eq!(pair.collect(1).await, [(Track::Canary, 7)]);
 }
 
-/// Who has settled what, in order.
+/// Who has settled what.
 #[derive(Default)]
-struct Settled(Mutex<Vec<(Track, Event)>>);
+struct Settled {
+    turns: AtomicU64,
+    /// By turn: when it was worked on, not when the broker's answer came.
+    settled: Mutex<BTreeMap<u64, (Track, Event)>>,
+}
 
 impl Settled {
     fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.settled.lock().unwrap().len()
     }
 
     /// Works until it is told to end; then leaves, or dies with what it holds.
@@ -212,8 +219,9 @@ impl Settled {
                 return;
             }
             for delivery in fetched {
+                let turn = self.turns.fetch_add(1, Ordering::SeqCst);
                 if member.ack(&delivery).await.is_ok() {
-                    self.0.lock().unwrap().push((track, delivery.event));
+                    self.settled.lock().unwrap().insert(turn, (track, delivery.event));
                 }
             }
         }
@@ -226,7 +234,6 @@ impl Settled {
 /// Canaries come, leave and die; every event is settled once, marked or not, and those of a key and mark in order.
 pub async fn canaries_come_and_go(broker: &dyn Broker) {
     const EVENTS: u64 = 400;
-    // A stall of half of it and an event may be settled twice.
     let lease = LEASE / 2;
     let mut random = StdRng::seed_from_u64(7);
     let (settled, done) = (Settled::default(), CancellationToken::new());
@@ -255,13 +262,13 @@ pub async fn canaries_come_and_go(broker: &dyn Broker) {
     };
     let stable = |member| settled.work(Track::Stable, member, &done, false);
     tokio::join!(stable(a), stable(b), publisher, canaries);
-    assert_settled_once(&settled.0.lock().unwrap(), EVENTS);
+    assert_settled_once(settled.settled.lock().unwrap().values(), EVENTS);
 }
 
-fn assert_settled_once(settled: &[(Track, Event)], events: u64) {
+fn assert_settled_once<'a>(settled: impl Iterator<Item = &'a (Track, Event)> + Clone, events: u64) {
     let mut times: HashMap<u64, u32> = HashMap::new();
     let mut last: HashMap<(&str, bool), u64> = HashMap::new();
-    for (track, event) in settled {
+    for (track, event) in settled.clone() {
         let (n, canary) = (number(event), event.carrier.canary);
         *times.entry(n).or_default() += 1;
         assert!(canary || *track == Track::Stable, "{n} is not for the canary");
@@ -269,5 +276,5 @@ fn assert_settled_once(settled: &[(Track, Event)], events: u64) {
         assert!(before.is_none_or(|before| before < n), "{n} after {before:?}");
     }
     assert!((0..events).all(|n| times.get(&n) == Some(&1)), "{times:?}");
-    assert!(settled.iter().any(|(track, _)| *track == Track::Canary), "the canary had none");
+    assert!(settled.clone().any(|(track, _)| *track == Track::Canary), "the canary had none");
 }

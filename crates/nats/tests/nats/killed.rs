@@ -69,3 +69,20 @@ async fn an_acknowledgement_whose_answer_is_lost_holds_up_nobody() {
     tokio::join!(timeout(Duration::from_secs(20), read_on).map(|read| read.expect("in time")), acknowledge);
     settled(&bus).await;
 }
+
+/// Meanwhile somebody else may have been given it, and have settled it too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_comes_after_the_lease_is_a_lost_delivery() {
+    let Some(server) = Nats::alone().await else { return };
+    let url = server.fresh();
+    let (bus, member) = (open(&url).await, open(&url).await.subscribe("group", &[KIND]).await.unwrap());
+    insist(&bus, &[event("key", 1)]).await;
+    let delivery = member.fetch(1).await.unwrap().remove(0);
+    server.pause();
+    let lease = async {
+        sleep(Duration::from_millis(1_500)).await;
+        server.resume();
+    };
+    let (acknowledged, ()) = tokio::join!(member.ack(&delivery), lease);
+    assert!(matches!(acknowledged, Err(Error::Lost)), "{acknowledged:?}");
+}
