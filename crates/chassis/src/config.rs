@@ -54,11 +54,14 @@ pub struct Limits {
     /// Longest handling of a request; less where its caller waits less.
     #[serde(with = "config::duration")]
     pub request_timeout: Duration,
+    /// Proxies of our own that every request comes through, each of which appends to `X-Forwarded-For`. Of what stands
+    /// before their entries nothing is believed.
+    pub trusted_proxies: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections: 1024, max_in_flight: 256, request_timeout: Duration::from_secs(10) }
+        Self { max_connections: 1024, max_in_flight: 256, request_timeout: Duration::from_secs(10), trusted_proxies: 0 }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::{
     convert::Infallible,
     io,
+    net::IpAddr,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -49,13 +50,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const H1_BUFFER: usize = 32 * 1024;
 const H2_STREAMS: u32 = 256;
 
+/// Who is at the other end, as an extension of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// Serves requests until the client or the process ends.
 pub(crate) async fn serve(stream: TcpStream, router: Router, phases: Phases) {
     let _ = stream.set_nodelay(true); // without it answers are only slower
     let Some(h2) = speaks_h2(&stream, &phases).await else { return };
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
     let activity = Arc::new(Activity::new());
     let io = Watched { inner: TokioIo::new(stream), activity: Arc::clone(&activity) };
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        peer.and_then(|peer| request.extensions_mut().insert(peer));
         let (mut router, activity, lame_duck) = (router.clone(), Arc::clone(&activity), phases.lame_duck.clone());
         async move {
             let _busy = Busy::new(&activity);

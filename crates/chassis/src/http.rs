@@ -1,6 +1,7 @@
 //! What handlers share: reading requests strictly and responding uniformly, as the public interface demands.
 
 mod body;
+mod client_address;
 mod conditional;
 mod id;
 mod idempotency;
@@ -9,6 +10,7 @@ mod reply;
 
 pub use self::{
     body::{BODY_LIMIT, Payload},
+    client_address::ClientAddress,
     conditional::{Condition, IfMatch, IfNoneMatch, etag},
     id::Id,
     idempotency::{IdempotencyKey, REPLAYED},

@@ -9,6 +9,7 @@
 //!
 //! and then the routes.
 
+mod client;
 mod limit;
 mod panic;
 mod problem;
@@ -38,7 +39,8 @@ pub fn layers(router: Router, limits: &Limits, cors: &Cors) -> Router {
 pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Semaphore>) -> Router {
     let router = router
         .layer(from_fn_with_state(Protocol::Http, limit::deadline))
-        .layer(from_fn_with_state((Protocol::Http, permits), limit::overload));
+        .layer(from_fn_with_state((Protocol::Http, permits), limit::overload))
+        .layer(from_fn_with_state(limits.trusted_proxies, client::address));
     let router = match allowed(cors) {
         Some(cors) => router.layer(cors),
         None => router,
@@ -53,6 +55,7 @@ pub(crate) fn grpc(router: Router, limits: &Limits, permits: Arc<Semaphore>) -> 
     router
         .layer(from_fn_with_state(Protocol::Grpc, limit::deadline))
         .layer(from_fn_with_state((Protocol::Grpc, permits), limit::overload))
+        .layer(from_fn_with_state(limits.trusted_proxies, client::address))
         .layer(CatchPanicLayer::custom(panic::grpc))
         .layer(from_fn_with_state((Protocol::Grpc, limits.request_timeout), trace::trace))
 }

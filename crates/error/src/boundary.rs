@@ -31,6 +31,11 @@ pub trait HasKind {
     fn violations(&self) -> Vec<Violation> {
         Vec::new()
     }
+
+    /// Returns when to come back, where that is known.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<E> From<E> for Error
@@ -41,8 +46,8 @@ where
         let kind = error.kind();
         let detail: Cow<'static, str> =
             if kind.is_client_fault() { error.to_string().into() } else { generic(kind).into() };
-        let violations = error.violations();
-        Self { violations, ..Self::new(kind, detail).with_source(error) }
+        let (violations, retry_after) = (error.violations(), error.retry_after());
+        Self { violations, retry_after, ..Self::new(kind, detail).with_source(error) }
     }
 }
 

@@ -4,6 +4,7 @@
 mod cache;
 mod config;
 mod feed;
+mod limit;
 mod lock;
 mod pool;
 mod script;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub use self::{
     cache::CacheStore,
+    limit::Limiter,
     lock::{LockBackend, fenced::FencedValues},
 };
 pub use feed::{Disconnected, Feed, Subscriber};
@@ -86,6 +88,17 @@ impl Client {
     /// Returns why Redis did not answer.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         let mut command = redis_rs::cmd("GET");
+        command.arg(key);
+        self.0.pool.run(&command, None).await
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    ///
+    /// Returns why Redis did not answer.
+    pub async fn delete(&self, key: &str) -> Result<(), Error> {
+        let mut command = redis_rs::cmd("DEL");
         command.arg(key);
         self.0.pool.run(&command, None).await
     }

@@ -1,5 +1,6 @@
 //! The use cases, one a file, and the ports they need.
 
+mod attempts;
 mod audit;
 pub mod cached_account;
 mod close_account;
@@ -24,6 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use cache::Cache;
 use clock::SharedClock;
+use limit::Limiter;
 use messaging::Outbox;
 use tokio::sync::Notify;
 
@@ -51,6 +53,8 @@ pub struct App {
     pub sessions: Arc<dyn Sessions>,
     /// Events that wait to be published.
     pub outbox: Arc<dyn Outbox>,
+    /// What counts attempts to log in.
+    pub attempts: Arc<dyn Limiter>,
     /// What hashes passwords.
     pub passwords: Arc<dyn Passwords>,
     /// The service that owns orders.

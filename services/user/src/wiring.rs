@@ -149,6 +149,7 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
         closings: Arc::clone(&store.closings),
         sessions: Arc::clone(&store.sessions),
         outbox: Arc::clone(&store.database.outbox),
+        attempts: backends::limiter(&config.cache.url).context("cache.url")?,
         passwords: Arc::new(Argon2id::new((&config.passwords).into()).context("passwords")?),
         orders: Arc::new(OrderClient::new(order)),
         keys: Arc::new(keys),

@@ -23,7 +23,12 @@ pub(crate) fn config() -> Config {
         grpc: listen(),
         admin: listen(),
         shutdown: Shutdown { lame_duck: Duration::ZERO, deadline: Duration::from_secs(10) },
-        limits: Limits { max_connections: 100, max_in_flight: 100, request_timeout: Duration::from_secs(5) },
+        limits: Limits {
+            max_connections: 100,
+            max_in_flight: 100,
+            request_timeout: Duration::from_secs(5),
+            trusted_proxies: 0,
+        },
         cors: Cors::default(),
     }
 }

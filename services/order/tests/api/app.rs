@@ -108,8 +108,7 @@ impl TestApp {
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
         let verifier = Verifier::new(Arc::new(keys), clock.shared());
         let router = api::http::router(use_cases.clone(), verifier, SECRET);
-        let limits =
-            chassis::Limits { max_connections: 1024, max_in_flight: 1024, request_timeout: Duration::from_secs(10) };
+        let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
         let router = chassis::layers(router, &limits, &chassis::Cors::default());
         Self { router, use_cases, payments, clock, outbox, signer, tracker, stop }
     }

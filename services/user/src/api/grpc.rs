@@ -1,6 +1,7 @@
 //! The gRPC service `user.v1.UserService`.
 
 use auth::{CREDENTIAL_HEADER, Identity, bearer};
+use chassis::http::ClientAddress;
 use error::{Error, Kind, Violation};
 use proto::user::v1::{
     self as messages, AuthenticateRequest, AuthenticateResponse, BatchGetUsersRequest, BatchGetUsersResponse,
@@ -165,9 +166,10 @@ impl UserService for Users {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
+        let client = request.extensions().get().copied().map(ClientAddress::ip);
         let request = request.into_inner();
-        let password = Password::attempt(&request.password);
-        let tokens = self.api.app.log_in(Email::parse(&request.email).ok(), password).await.map_err(Error::from)?;
+        let (email, password) = (Email::parse(&request.email).ok(), Password::attempt(&request.password));
+        let tokens = self.api.app.log_in(email, password, client).await.map_err(Error::from)?;
         Ok(Response::new(AuthenticateResponse {
             access_token: tokens.access_token,
             expires_in: u32::try_from(tokens.expires_in.as_secs()).unwrap_or(u32::MAX),

@@ -1,6 +1,6 @@
 //! Why a use case did not do what it was asked to.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use error::{HasKind, Kind, Violation};
 
@@ -19,6 +19,12 @@ pub enum Error {
     /// Wrong password, unknown, closing or closed account: all with the same text, so that nobody learns which.
     #[error("the e-mail address or the password is wrong")]
     WrongCredentials,
+    /// The password of this account was tried too often, or too many were tried from this address.
+    #[error("too many attempts to log in")]
+    TooManyAttempts {
+        /// When one more may be made.
+        retry_after: Duration,
+    },
     /// The refresh token is unknown, expired, used or revoked, or its account is closing.
     #[error("the refresh token is not valid")]
     WrongRefreshToken,
@@ -55,11 +61,19 @@ impl HasKind for Error {
             Self::NotFound => Kind::NotFound,
             Self::EmailTaken => Kind::AlreadyExists,
             Self::WrongCredentials | Self::WrongRefreshToken | Self::NoAccount => Kind::Unauthenticated,
+            Self::TooManyAttempts { .. } => Kind::RateLimited,
             Self::Stale => Kind::Precondition,
             Self::NotActive(_) => Kind::Forbidden,
             Self::Store(error) => error.kind(),
             Self::Password(error) => error.kind(),
             Self::Internal(_) => Kind::Internal,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyAttempts { retry_after } => Some(*retry_after),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Logging in.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use tracing::instrument;
 use uuid::Uuid;
@@ -19,11 +19,18 @@ pub struct SessionPolicy {
 
 impl App {
     /// Begins a session. Wrong passwords, unknown and closed accounts take the same time: each verifies one hash.
+    /// `client` is the address that the request came from, where that is known.
     ///
     /// # Errors
-    /// The credentials are wrong; too many passwords wait to be verified; the store fails.
+    /// The credentials are wrong, or were too often; too many passwords wait to be verified; the store fails.
     #[instrument(name = "service.log_in", skip_all, fields(user.id))]
-    pub async fn log_in(&self, email: Option<Email>, password: Password) -> Result<TokenPair, Error> {
+    pub async fn log_in(
+        &self,
+        email: Option<Email>,
+        password: Password,
+        client: Option<IpAddr>,
+    ) -> Result<TokenPair, Error> {
+        let attempt = self.attempt(email.as_ref(), client).await?;
         // What cannot be an address is an unknown one: an answer of its own would be given without a hash, faster.
         let login = match email {
             Some(email) => self.accounts.login(&email).await?,
@@ -33,6 +40,7 @@ impl App {
         // Before the status is looked at, so that a closing account is not told from an open one by its time.
         let right = self.passwords.verify(password, hash).await?;
         let login = login.filter(|login| right && login.status == Status::Active).ok_or(Error::WrongCredentials)?;
+        self.attempt_was_right(&attempt).await;
         tracing::Span::current().record("user.id", tracing::field::display(login.user));
         let session = Session { id: SessionId(Uuid::now_v7()), user: login.user, role: login.role };
         let token = RefreshToken::generate()?;

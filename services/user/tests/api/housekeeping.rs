@@ -13,7 +13,7 @@ async fn keys_are_rotated_and_expired_sessions_deleted() {
         use_cases.register("ada@example.com").await;
         use_cases
     };
-    app.log_in(email("ada@example.com"), Password::attempt(PASSWORD)).await.unwrap();
+    app.log_in(email("ada@example.com"), Password::attempt(PASSWORD), None).await.unwrap();
     clock.advance(Duration::from_hours(24 * 29));
     assert_eq!(app.keys.published().keys.len(), 1);
     app.keep_house().await;

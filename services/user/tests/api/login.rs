@@ -22,12 +22,12 @@ async fn every_login_verifies_one_hash() {
     let account = app.register(ada.clone().unwrap(), name, password.clone()).await.unwrap();
     assert_eq!(account.created_at, clock::Clock::now(clock));
 
-    assert!(app.log_in(ada.clone(), password.clone()).await.is_ok());
-    refused(&app.log_in(ada.clone(), Password::attempt("wrong")).await);
-    refused(&app.log_in(email("eve@example.com"), password.clone()).await);
-    refused(&app.log_in(email("no address"), password.clone()).await);
+    assert!(app.log_in(ada.clone(), password.clone(), None).await.is_ok());
+    refused(&app.log_in(ada.clone(), Password::attempt("wrong"), None).await);
+    refused(&app.log_in(email("eve@example.com"), password.clone(), None).await);
+    refused(&app.log_in(email("no address"), password.clone(), None).await);
     app.close_account(account.id, Expected::any()).await.unwrap();
-    refused(&app.log_in(ada, password).await);
+    refused(&app.log_in(ada, password, None).await);
     assert_eq!(*passwords.with_hash.lock().unwrap(), [true, true, false, false, true]);
 }
 
@@ -43,5 +43,5 @@ async fn an_account_that_closes_during_its_login_gets_no_session() {
         let app = Arc::clone(&closing);
         Box::pin(async move { app.close_account(id, Expected::any()).await.map(drop).unwrap() })
     });
-    refused(&app.log_in(ada, Password::attempt(PASSWORD)).await);
+    refused(&app.log_in(ada, Password::attempt(PASSWORD), None).await);
 }

@@ -49,6 +49,7 @@ impl UseCases {
             closings: store.clone(),
             sessions: store.clone(),
             outbox,
+            attempts: Arc::new(limit::Memory::default()),
             passwords: passwords.clone(),
             orders: orders.clone(),
             keys: Arc::new(KeyRing::open(store, clock.shared(), rotation).await.unwrap()),

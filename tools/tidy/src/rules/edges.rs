@@ -5,15 +5,16 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 21] = [
+const EDGES: [(&str, &[&str]); 22] = [
     ("auth", &["clock", "error"]),
-    ("backends", &["cache", "clock", "lock", "messaging", "mongodb", "nats", "postgres", "redis", "sqlite"]),
+    ("backends", &["cache", "clock", "limit", "lock", "messaging", "mongodb", "nats", "postgres", "redis", "sqlite"]),
     ("cache", &["clock"]),
     ("chassis", &["config", "error", "telemetry"]),
     ("client", &["auth", "config", "error", "resilience", "telemetry"]),
     ("clock", &[]),
     ("config", &[]),
     ("error", &[]),
+    ("limit", &[]),
     ("lock", &["clock"]),
     ("messaging", &["clock", "telemetry"]),
     ("mongodb", &["clock", "messaging"]),
@@ -21,7 +22,7 @@ const EDGES: [(&str, &[&str]); 21] = [
     ("nats", &["clock", "messaging"]),
     ("postgres", &["clock", "lock", "messaging"]),
     ("proto", &[]),
-    ("redis", &["cache", "lock", "resilience"]),
+    ("redis", &["cache", "limit", "lock", "resilience"]),
     ("resilience", &[]),
     ("servers", &[]),
     ("sqlite", &["clock", "messaging"]),

@@ -7,7 +7,10 @@ use axum::{
     http::{StatusCode, header::CACHE_CONTROL},
     response::{IntoResponse as _, Response},
 };
-use chassis::{http::Payload, json::text};
+use chassis::{
+    http::{ClientAddress, Payload},
+    json::text,
+};
 use error::Error;
 use serde::Serialize;
 
@@ -36,14 +39,18 @@ fn response(tokens: &TokenPair) -> Response {
 }
 
 /// `POST /v1/sessions`
-pub(super) async fn log_in(State(api): State<Api>, payload: Payload) -> Result<Response, Error> {
+pub(super) async fn log_in(
+    State(api): State<Api>,
+    client: Option<ClientAddress>,
+    payload: Payload,
+) -> Result<Response, Error> {
     // Any text will do, because it is only compared: an address that nobody can have is an unknown one.
     let (email, password) = payload.json().await?.read(|login| {
         let email = login.required("email", text(|address| Ok::<_, Invalid>(Email::parse(address).ok())));
         let password = login.required("password", text(|password| Ok::<_, Invalid>(Password::attempt(password))));
         Some((email?, password?))
     })?;
-    Ok(response(&api.app.log_in(email, password).await?))
+    Ok(response(&api.app.log_in(email, password, client.map(ClientAddress::ip)).await?))
 }
 
 /// `POST /v1/sessions/refresh`

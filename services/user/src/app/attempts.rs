@@ -1,0 +1,119 @@
+//! How often somebody may try a password, before it costs anything to look whether it is right.
+//!
+//! Of an account, of an address, and of an account from one address, so that whoever guesses from one place keeps nobody
+//! out who is somewhere else, and guessing from many places ends too.
+
+use std::{net::IpAddr, time::Duration};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use futures::future::join_all;
+use limit::{Decision, Quota};
+
+use super::{App, Error};
+use crate::domain::Email;
+
+/// Of one account from one address.
+const PAIR: Quota = Quota { burst: 10, refill: Duration::from_mins(1) };
+/// From one address, whatever the account: fewer than may wait to be verified.
+const ADDRESS: Quota = Quota { burst: 30, refill: Duration::from_secs(5) };
+/// Of one account: a hundred in an hour (OWASP ASVS 4.0.3, 2.2.1).
+const ACCOUNT: Quota = Quota { burst: 20, refill: Duration::from_secs(45) };
+
+/// An attempt that may be made, and counts until it is known to be right.
+pub(super) struct Attempt {
+    pair: Option<String>,
+    address: Option<String>,
+    account: String,
+}
+
+impl App {
+    /// Counts an attempt. `email` is what was typed, `None` where that cannot be an address of an account.
+    pub(super) async fn attempt(&self, email: Option<&Email>, client: Option<IpAddr>) -> Result<Attempt, Error> {
+        let attempt = Attempt::new(email, client);
+        for (key, quota) in attempt.keys() {
+            match self.attempts.take(key, quota).await {
+                Ok(Decision::Allowed) => {}
+                Ok(Decision::Refused { retry_after }) => return Err(Error::TooManyAttempts { retry_after }),
+                // Honest people are not kept out because nobody counts.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "attempts to log in are not counted");
+                    break;
+                }
+            }
+        }
+        Ok(attempt)
+    }
+
+    /// Takes back what an attempt with the right password counted, and forgets the wrong ones of its account.
+    pub(super) async fn attempt_was_right(&self, attempt: &Attempt) {
+        let forgotten = join_all(attempt.pair.iter().chain([&attempt.account]).map(|key| self.attempts.reset(key)));
+        let given_back = join_all(attempt.address.iter().map(|key| self.attempts.give_back(key, ADDRESS)));
+        let (forgotten, given_back) = futures::join!(forgotten, given_back);
+        for error in forgotten.into_iter().chain(given_back).filter_map(Result::err) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "an attempt to log in still counts");
+        }
+    }
+}
+
+impl Attempt {
+    fn new(email: Option<&Email>, client: Option<IpAddr>) -> Self {
+        // Nobody reads addresses of accounts in a cache, or in its backup.
+        let typed = email.map_or_else(String::new, |email| email.as_str().to_lowercase());
+        let account = hex(&digest(&SHA256, typed.as_bytes()).as_ref()[..16]);
+        let address = client.map(network);
+        Self {
+            pair: address.as_ref().map(|address| format!("login/pair/{account}/{address}")),
+            address: address.map(|address| format!("login/address/{address}")),
+            account: format!("login/account/{account}"),
+        }
+    }
+
+    /// In this order: what one place guesses about one account counts against nothing else.
+    fn keys(&self) -> impl Iterator<Item = (&str, Quota)> {
+        let pair = self.pair.iter().map(|key| (key.as_str(), PAIR));
+        let address = self.address.iter().map(|key| (key.as_str(), ADDRESS));
+        pair.chain(address).chain([(self.account.as_str(), ACCOUNT)])
+    }
+}
+
+/// What one customer of a provider is given: an address, or 64 bits of one (RFC 6177).
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => hex(&address.octets()[..8]),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(email: &str, client: &str) -> Vec<String> {
+        let attempt = Attempt::new(Email::parse(email).ok().as_ref(), client.parse().ok());
+        attempt.keys().map(|(key, _)| key.to_owned()).collect()
+    }
+
+    #[test]
+    fn letter_case_and_the_rest_of_a_network_do_not_make_another() {
+        assert_eq!(keys("Ada@example.com", "2001:db8:1:2::3"), keys("ada@EXAMPLE.com", "2001:db8:1:2:ffff::4"));
+        assert_eq!(keys("ada@example.com", "::ffff:192.0.2.1"), keys("ada@example.com", "192.0.2.1"));
+        assert_ne!(keys("ada@example.com", "192.0.2.1"), keys("ada@example.com", "192.0.2.2"));
+        assert_ne!(keys("ada@example.com", "192.0.2.1"), keys("eve@example.com", "192.0.2.1"));
+    }
+
+    #[test]
+    fn no_key_shows_an_address_of_an_account() {
+        assert!(keys("ada@example.com", "192.0.2.1").iter().all(|key| !key.contains("ada")));
+        assert_eq!(keys("ada@example.com", "").len(), 1, "without an address it counts for the account");
+    }
+
+    #[test]
+    fn an_account_is_tried_a_hundred_times_in_an_hour_at_most() {
+        let refilled = 3_600 / ACCOUNT.refill.as_secs();
+        assert!(u64::from(ACCOUNT.burst) + refilled <= 100);
+    }
+}
