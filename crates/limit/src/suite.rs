@@ -2,7 +2,7 @@
 //!
 //! The cases use keys of their own, so that they may share one server, and times short enough to be real.
 // This is test code that other crates' tests call; a failed expectation has to panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod permits;
 

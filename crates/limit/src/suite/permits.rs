@@ -29,6 +29,7 @@ async fn use_up(limiter: &dyn Limiter, key: &str, quota: Quota) {
     }
 }
 
+/// As many as the quota says, and the answer says when there is one more.
 pub async fn a_burst_is_allowed_and_no_more(limiter: &dyn Limiter) {
     let key = fresh_key();
     use_up(limiter, &key, SLOW).await;
@@ -40,18 +41,21 @@ pub async fn a_burst_is_allowed_and_no_more(limiter: &dyn Limiter) {
     }
 }
 
+/// Those who ask at the same time are counted one by one.
 pub async fn at_once_no_more_than_the_burst(limiter: &dyn Limiter) {
     let key = fresh_key();
     let take = || allowed(limiter, &key, SLOW);
-    let (a, b, c, d, e) = tokio::join!(take(), take(), take(), take(), take());
-    assert_eq!([a, b, c, d, e].into_iter().filter(|allowed| *allowed).count(), 3);
+    let taken: [bool; 5] = tokio::join!(take(), take(), take(), take(), take()).into();
+    assert_eq!(taken.into_iter().filter(|allowed| *allowed).count(), 3);
 }
 
+/// What one key has used up is there for another.
 pub async fn keys_are_counted_apart(limiter: &dyn Limiter) {
     use_up(limiter, &fresh_key(), SLOW).await;
     assert!(allowed(limiter, &fresh_key(), SLOW).await);
 }
 
+/// When the answer said so, there is one.
 pub async fn permits_come_back_one_by_one(limiter: &dyn Limiter) {
     let quota = Quota { burst: 2, refill: Duration::from_secs(1) };
     let key = fresh_key();
@@ -63,6 +67,7 @@ pub async fn permits_come_back_one_by_one(limiter: &dyn Limiter) {
     assert!(allowed(limiter, &key, quota).await);
 }
 
+/// A permit that was given back can be taken, and there are never more than all.
 pub async fn what_is_given_back_is_there(limiter: &dyn Limiter) {
     let key = fresh_key();
     use_up(limiter, &key, SLOW).await;
@@ -77,6 +82,7 @@ pub async fn what_is_given_back_is_there(limiter: &dyn Limiter) {
     assert!(!allowed(limiter, &key, SLOW).await);
 }
 
+/// All permits are there.
 pub async fn a_reset_key_is_as_new(limiter: &dyn Limiter) {
     let key = fresh_key();
     use_up(limiter, &key, SLOW).await;

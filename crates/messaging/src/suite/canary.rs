@@ -179,7 +179,10 @@ pub async fn a_dead_canary_is_replaced(broker: &dyn Broker) {
     assert_eq!(number(&one(&canary).await.event), 1);
     drop(canary);
     let again = one(&stable).await;
-    assert_eq!((number(&again.event), again.attempt), (1, 2));
+    assert_eq!(number(&again.event), 1);
+    // What a broker counts itself comes again once more where the newcomer is slow to renew what it holds back.
+    let counted = again.attempt == 2 || (broker.differences().read_ahead_counts && again.attempt > 2);
+    assert!(counted, "{}", again.attempt);
     stable.ack(&again).await.unwrap();
     assert_eq!(numbers(&finish(&stable, 1).await), [2]);
 }

@@ -75,6 +75,9 @@ impl Own {
             let mut pids = children(child.id());
             pids.push(child.id().to_string());
             send(name, &pids);
+            if name == "STOP" {
+                reach(&pids, &['T', 'Z']);
+            }
         }
     }
 }
@@ -105,17 +108,22 @@ fn children(parent: u32) -> Vec<String> {
 }
 
 /// Waits until killed processes have let go of what they held; one whose parent has not asked for its end yet has.
+fn gone(pids: &[String]) {
+    reach(pids, &['Z']);
+}
+
+/// Waits until processes are gone or in one of these states of proc(5).
 #[expect(
     clippy::disallowed_methods,
     reason = "it waits for the system, a moment, and is called where a test blocks anyway"
 )]
-fn gone(pids: &[String]) {
-    let holds = |pid: &String| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+fn reach(pids: &[String], states: &[char]) {
+    let elsewhere = |pid: &String| {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        text.lines().any(|line| line.starts_with("State:") && !line.contains(states))
     };
     for _ in 0..500 {
-        if !pids.iter().any(holds) {
+        if !pids.iter().any(elsewhere) {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -87,6 +87,8 @@ pub(super) const LAYERS: [Layer; 9] = [
             VALUES,
             &["async_trait", "clock", "error", "hex", "messaging", "serde", "serde_json", "telemetry", "tracing"],
             &["std::sync", "anyhow", "auth", "aws_lc_rs", "axum", "bytes", "chassis", "http", "proto", "tonic"],
+            // Strangers must not hold a thread.
+            &["futures", "tokio::task::yield_now"],
         ],
         instead: "the interface translates and nothing else: let a use case do it",
     },
