@@ -1,8 +1,10 @@
 //! Dead letters: a stream with one message for each, and what brings it back.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use async_nats::jetstream::{
-    consumer::{DeliverPolicy, pull::OrderedConfig},
+    consumer::{AckPolicy, Consumer, pull},
     stream::LastRawMessageErrorKind,
 };
 use bytes::Bytes;
@@ -20,6 +22,8 @@ const CAUSE: &str = "dead-cause";
 /// A JSON string: one line, whatever the error said.
 const DETAIL: &str = "dead-detail";
 const AT: &str = "dead-at";
+/// When the server forgets the consumer of somebody who has gone away while listing.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 /// An error that says more than this says too much.
 const LONGEST: usize = 4_000;
 
@@ -45,18 +49,27 @@ pub(crate) async fn store(
 /// The dead letters of a group or of all, oldest first.
 pub(crate) async fn list(connection: &Connection, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
     let streams = connection.streams.get().await?;
-    let config = OrderedConfig {
+    let config = pull::Config {
         filter_subject: connection.names().group_dead_letters(group),
-        deliver_policy: DeliverPolicy::All,
-        ..OrderedConfig::default()
+        ack_policy: AckPolicy::None,
+        inactive_threshold: FORGOTTEN,
+        ..pull::Config::default()
     };
     let consumer = streams.dead_letters.create_consumer(config).await.map_err(Error::bus)?;
-    let count = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX).min(limit);
-    let messages = consumer.messages().await.map_err(Error::bus)?;
+    let dead_letters = read(&consumer, limit).await;
+    // A server takes no more than a thousand consumers of a stream where nothing else is said (2.15).
+    if let Err(error) = streams.dead_letters.delete_consumer(&consumer.cached_info().name).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the server forgets the consumer by itself");
+    }
+    dead_letters
+}
+
+/// What is there now.
+async fn read(consumer: &Consumer<pull::Config>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+    let mut messages = consumer.fetch().max_messages(limit).messages().await.map_err(Error::bus)?;
     let mut dead_letters = Vec::new();
-    let mut messages = messages.take(count);
     while let Some(message) = messages.next().await {
-        let message = message.map_err(Error::bus)?.message;
+        let message = message.map_err(|error| Error::bus(error.to_string()))?.message;
         dead_letters.push(dead_letter(message.headers.as_ref(), message.payload)?);
     }
     Ok(dead_letters)

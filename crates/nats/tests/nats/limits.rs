@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::stream::Config;
 use futures::TryStreamExt as _;
-use messaging::Bus as _;
+use messaging::{Bus as _, Cause, Reason};
 use testkit::servers::Nats;
 
-use super::support::{Inbox, Member, event, events, insist, open, operator, settled, stream_name};
+use super::support::{Inbox, KIND, Member, event, events, insist, open, operator, settled, stream_name};
 
 #[tokio::test]
 async fn streams_that_are_there_stay_as_the_operator_has_them() {
@@ -78,7 +78,7 @@ async fn the_servers_own_report_shows_groups_and_partitions() {
     let Some(server) = Nats::shared().await else { return };
     let url = server.fresh();
     let bus = open(&url).await;
-    let subscription = bus.subscribe("group", &[super::support::KIND]).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
     insist(&bus, &(0..40).map(|n| event(n, n)).collect::<Vec<_>>()).await;
     let stream = events(&url).await;
     let report = || async {
@@ -107,4 +107,26 @@ async fn the_servers_own_report_shows_groups_and_partitions() {
     member.stop().await;
     assert_eq!(report().await, (32, 0, 0));
     assert!(stream_name(&url, "events").ends_with("-events"));
+}
+
+/// A server refuses the next one where a thousand consumers of a stream are left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listing_dead_letters_leaves_nothing_behind() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url).await;
+    let member = bus.subscribe("group", &[KIND]).await.unwrap();
+    insist(&bus, &[event("a", 1), event("b", 2)]).await;
+    for _ in 0..2 {
+        let delivery = member.fetch(1).await.unwrap().remove(0);
+        let reason = Reason { cause: Cause::Permanent, detail: String::new() };
+        member.dead_letter(&delivery, reason).await.unwrap();
+    }
+    for _ in 0..3 {
+        assert_eq!(bus.dead_letters(None, 100).await.unwrap().len(), 2);
+        assert_eq!(bus.dead_letters(Some("group"), 1).await.unwrap().len(), 1);
+        assert!(bus.dead_letters(Some("nobody"), 100).await.unwrap().is_empty());
+    }
+    let stream = operator(&url).await.get_stream(stream_name(&url, "dead")).await.unwrap();
+    assert_eq!(stream.cached_info().state.consumer_count, 0);
 }
