@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use messaging::Event;
 use testkit::servers::Nats;
+use tokio::time::sleep;
 
 use super::support::{Inbox, Member, event, events, insist, open, operator, settled, stream_name};
 
@@ -39,6 +40,8 @@ async fn a_stream_that_was_made_again_while_nobody_looked_is_read_from_its_start
     let operator = operator(&url).await;
     let config = events(&url).await.get_info().await.unwrap().config;
     operator.delete_stream(stream_name(&url, "events")).await.unwrap();
+    // The server moves the old one's folder away after it has answered (2.15).
+    sleep(Duration::from_secs(2)).await;
     operator.create_stream(config).await.unwrap();
     insist(&bus, &round(50, 20)).await;
     let member = Member::start(open(&url).await, &inbox);
