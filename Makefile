@@ -3,6 +3,9 @@
 CARGO  ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DATA   ?= .trireme
+# Where `make servers lint-tools deploy-tools` install.
+export SERVERS_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/trireme/servers
+DENY   := $(firstword $(wildcard $(SERVERS_DIR)/cargo-deny) $(shell command -v cargo-deny))
 # Images and containers: TAG names the images, WITH the profiles (WITH="mesh canary").
 TAG      ?= dev
 WITH     ?=
@@ -11,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools delivery bench bench-messaging bench-cache bench-lock lint fmt deny doc ci clean
+	deploy-tools lint-tools delivery bench bench-messaging bench-cache bench-lock lint fmt deny advisories doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,10 +76,14 @@ lint: ## Formatting, clippy and the dependency rules
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@$(MAKE) --no-print-directory deny
 
-deny: ## Licences, sources and bans (where cargo-deny is installed)
-	@if $(CARGO) deny --version >/dev/null 2>&1; \
-	then $(CARGO) deny --offline check bans licenses sources; \
-	else echo 'NOT CHECKED: licences, sources and bans. Install cargo-deny to check them.'; fi
+deny: ## Licences, sources and bans of what we depend on (make lint-tools)
+	@if [ -n "$(DENY)" ]; then "$(DENY)" --locked check bans licenses sources; \
+	elif [ -n "$$TEST_ALL$$CI" ]; then echo 'cargo-deny is missing: make lint-tools' >&2; exit 1; \
+	else echo 'NOT CHECKED: licences, sources and bans. `make lint-tools` installs what checks them.' >&2; fi
+
+advisories: ## Known faults of what we depend on, whose list it fetches (make lint-tools)
+	@[ -n "$(DENY)" ] || { echo 'cargo-deny is missing: make lint-tools' >&2; exit 1; }
+	@"$(DENY)" --locked check advisories
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
@@ -99,6 +106,9 @@ test-platform: build images ## What takes long or needs Docker: images, the stac
 servers: ## Install the real servers that tests can use
 	@.ci/servers
 
+lint-tools: ## Install what checks the dependencies
+	@.ci/lint-tools
+
 deploy-tools: ## Install what checks the deployment
 	@.ci/deploy-tools
 
@@ -106,6 +116,7 @@ delivery: ## Check the workflows and what makes a release
 	deploy/checks/workflows.py
 	deploy/checks/release_test.sh
 
+ci: export TEST_ALL = 1
 ci: lint doc test-all delivery ## What runs before a change lands
 
 clean: ## Remove build output and the demo's data

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks .github/workflows: pinned actions, least permissions, nothing of others in a script, and that what they run
 exists. Then breaks a copy in each way that it looks for, to see that it would be found; and runs actionlint.
+And whether what we depend on is checked wherever everything is asked for.
 """
 
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
@@ -94,6 +96,26 @@ BREAKS = [
 ]
 
 
+def dependencies() -> list[str]:
+    """How what we depend on is checked: a tool that is missing is no success, and advisories are asked for by time."""
+    found = []
+    flow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    asked = [
+        job for job in flow["jobs"].values() if any(step.get("run") == "make advisories" for step in job["steps"])
+    ]
+    if not {"push", "schedule"} <= set(flow[True]) or not asked or any("if" in job for job in asked):
+        found.append("ci.yml does not ask for advisories with each push and every night")
+    path = [each for each in os.environ["PATH"].split(os.pathsep) if not (pathlib.Path(each) / "cargo-deny").exists()]
+    clean = {name: value for name, value in os.environ.items() if name not in ("CI", "TEST_ALL", "MAKEFLAGS")}
+    with tempfile.TemporaryDirectory() as empty:
+        clean |= {"PATH": os.pathsep.join(path), "SERVERS_DIR": empty}
+        for where, fails in ({}, False), ({"TEST_ALL": "1"}, True), ({"CI": "true"}, True):
+            done = subprocess.run(["make", "deny"], cwd=ROOT, env=clean | where, capture_output=True, timeout=120)
+            if bool(done.returncode) != fails or not done.stderr:
+                found.append(f"make deny without cargo-deny ends with {done.returncode} where the environment has {where}")
+    return found
+
+
 def main() -> int:
     files = sorted((ROOT / ".github/workflows").glob("*.y*ml"))
     found = [f"{file.name}: {fault}" for file in files for fault in faults(file.read_text())]
@@ -102,6 +124,7 @@ def main() -> int:
         broken, times = re.subn(pattern, lambda _: instead, sample, count=1, flags=re.M)
         if not times or not any(wanted in fault for fault in faults(broken)):
             found.append(f"this check does not find what it has to: {wanted}")
+    found += dependencies()
     linter = shutil.which("actionlint", path=f"{SERVERS}{os.pathsep}{os.environ.get('PATH', '')}")
     if linter:
         done = subprocess.run([linter, *map(str, files)], capture_output=True, text=True, timeout=120)

@@ -8,6 +8,7 @@ use clock::SharedClock;
 use error::{Error, Kind};
 use jsonwebtoken::{Algorithm, Validation};
 use moka::sync::Cache;
+use serde::Deserialize;
 use time::OffsetDateTime;
 
 use crate::keys::KeyRing;
@@ -19,6 +20,14 @@ const CACHE_CAPACITY: u64 = 4096;
 const CACHE_TTL: Duration = Duration::from_mins(15);
 /// The longest token that is read, in bytes.
 const MAX_LENGTH: usize = 4096;
+
+/// What is read of a token. Ours have no `nbf`, but whoever sets one means it.
+#[derive(Deserialize)]
+struct Presented {
+    #[serde(flatten)]
+    claims: Claims,
+    nbf: Option<i64>,
+}
 
 /// Checks access tokens: Ed25519 only, by issuer, audience, key and time.
 ///
@@ -79,12 +88,19 @@ impl Inner {
         if header.alg != Algorithm::EdDSA {
             return Err(refused("is not signed the right way"));
         }
+        // Tokens of other kinds, signed with the same key, are not for us.
+        if header.typ.as_deref() != Some("JWT") {
+            return Err(refused("is of another type"));
+        }
         let kid = header.kid.ok_or_else(|| refused("names no key"))?;
         let key = self.ring.find(&kid).await?;
         let key = key.ok_or_else(|| refused("is signed with an unknown key"))?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation)
+        let Presented { claims, nbf } = jsonwebtoken::decode(token, &key, &self.validation)
             .map_err(|cause| refused("is not valid").with_source(cause))?
             .claims;
+        if nbf.is_some_and(|nbf| self.clock.now().unix_timestamp() < nbf) {
+            return Err(refused("does not count yet"));
+        }
         let expires_at =
             OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused("has no usable expiry"))?;
         Ok(Identity { user_id: claims.sub, role: claims.role, session: claims.sid, expires_at })

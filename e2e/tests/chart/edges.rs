@@ -1,16 +1,28 @@
 //! Who may reach whom: the policies of both ends agree, and of the network and the mesh.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use e2e::binary;
 use serde_json::{Value, json};
 
 use crate::render::{ALL, SERVICES, manifests, named, of_kind, pods, shop, some_of_kind, yaml};
 
-type Edge = (String, String, u64);
+/// From whom to whom, on the port of that name.
+type Edge = (String, String, String);
 
-fn ports(rule: &Value) -> impl Iterator<Item = u64> + '_ {
-    rule["ports"].as_array().unwrap().iter().map(|port| port["port"].as_u64().unwrap())
+fn ports(rule: &Value) -> impl Iterator<Item = &Value> + '_ {
+    rule["ports"].as_array().unwrap().iter().map(|port| &port["port"])
+}
+
+/// The names of a pod's ports by their numbers.
+fn containers(manifests: &[Value]) -> BTreeMap<String, String> {
+    let ports = some_of_kind(manifests, "Deployment")
+        .into_iter()
+        .flat_map(|deployment| deployment["spec"]["template"]["spec"]["containers"][0]["ports"].as_array().unwrap());
+    ports.map(|port| (port["containerPort"].to_string(), port["name"].as_str().unwrap().to_owned())).collect()
 }
 
 fn app(peer: &Value) -> Option<String> {
@@ -28,7 +40,8 @@ fn network(direction: &str, peers: &str) -> BTreeSet<Edge> {
             for rule in policy["spec"][direction].as_array().unwrap() {
                 for other in rule[peers].as_array().unwrap().iter().filter_map(app) {
                     let (from, to) = if direction == "egress" { (service, &*other) } else { (&*other, service) };
-                    edges.extend(ports(rule).map(|port| (from.to_owned(), to.to_owned(), port)));
+                    let name = |port: &Value| port.as_str().unwrap().to_owned();
+                    edges.extend(ports(rule).map(|port| (from.to_owned(), to.to_owned(), name(port))));
                 }
             }
         }
@@ -37,8 +50,8 @@ fn network(direction: &str, peers: &str) -> BTreeSet<Edge> {
 }
 
 fn picture() -> BTreeSet<Edge> {
-    let edges = [("user", "order", 8080), ("order", "user", 8080), ("order", "payment", 9090)];
-    edges.map(|(from, to, port)| (from.to_owned(), to.to_owned(), port)).into()
+    let edges = [("user", "order", "http"), ("order", "user", "http"), ("order", "payment", "grpc")];
+    edges.map(|(from, to, port)| (from.to_owned(), to.to_owned(), port.to_owned())).into()
 }
 
 #[test]
@@ -48,7 +61,7 @@ fn both_ends_of_the_network_agree_with_the_picture() {
     }
     let mut edges = picture();
     // `helm test` of each.
-    edges.extend(SERVICES.map(|service| (service.to_owned(), service.to_owned(), 9464)));
+    edges.extend(SERVICES.map(|service| (service.to_owned(), service.to_owned(), "http-admin".to_owned())));
     assert_eq!(network("egress", "to"), edges);
     assert_eq!(network("ingress", "from"), edges);
 }
@@ -58,14 +71,14 @@ fn only_order_may_call_payment_and_nobody_without_a_name_anything_but_health() {
     let mut edges = BTreeSet::new();
     for service in SERVICES {
         let manifests = manifests(service, &ALL);
+        let names = containers(&manifests);
         for policy in some_of_kind(&manifests, "AuthorizationPolicy") {
             assert_eq!(policy["spec"]["action"], "ALLOW");
             for rule in policy["spec"]["rules"].as_array().unwrap() {
                 let to = &rule["to"][0]["operation"];
-                let allowed =
-                    to["ports"].as_array().unwrap().iter().map(|port| port.as_str().unwrap().parse().unwrap());
+                let allowed = to["ports"].as_array().unwrap().iter().map(|port| names[port.as_str().unwrap()].clone());
                 let Some(from) = rule["from"][0]["source"]["principals"][0].as_str() else {
-                    assert_eq!(allowed.collect::<Vec<u64>>(), [9464], "{service}");
+                    assert_eq!(allowed.collect::<Vec<_>>(), ["http-admin"], "{service}");
                     continue;
                 };
                 let account = from.rsplit('/').next().unwrap();
@@ -133,7 +146,7 @@ fn a_migration_reaches_its_database_in_a_namespace_that_denies_all() {
         let pod = &job["spec"]["template"];
         assert!(selects(policy, &pod["metadata"]["labels"]), "{service}");
         let egress = policy["spec"]["egress"].as_array().unwrap();
-        assert!(egress.iter().any(|rule| ports(rule).any(|one| one == port)), "{service}");
+        assert!(egress.iter().any(|rule| ports(rule).any(|one| *one == port)), "{service}");
         assert_eq!(pod["spec"]["serviceAccountName"], Value::Null, "the release's own is not there yet");
         for variable in pod["spec"]["containers"][0]["env"].as_array().unwrap() {
             assert!(variable["valueFrom"]["configMapKeyRef"].is_null(), "{service}: nor is its ConfigMap");
@@ -187,7 +200,8 @@ fn the_smoke_test_gets_to_the_gateway_and_the_gateway_to_the_services() {
     );
     for service in ["user", "order"] {
         let ingress = named(&manifests, "NetworkPolicy", service)["spec"]["ingress"].as_array().unwrap();
-        let from = |rule: &&Value| rule["from"][0]["namespaceSelector"] == gateway && rule["ports"][0]["port"] == 8080;
+        let from =
+            |rule: &&Value| rule["from"][0]["namespaceSelector"] == gateway && rule["ports"][0]["port"] == "http";
         assert!(ingress.iter().any(|rule| from(&rule)), "{service}");
     }
     assert!(

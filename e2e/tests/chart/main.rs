@@ -8,6 +8,7 @@ mod edges;
 mod mesh;
 mod metrics;
 mod pods;
+mod ports;
 mod render;
 mod settings;
 mod values;

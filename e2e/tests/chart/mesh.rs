@@ -41,10 +41,11 @@ fn the_header_leads_to_version_2_and_its_absence_to_version_1() {
 fn a_rule_keeps_the_limits_of_the_design() {
     for rule in some_of_kind(&manifests("order", &[MESH]), "DestinationRule") {
         let policy = &rule["spec"]["trafficPolicy"];
-        assert_eq!(policy["connectionPool"]["tcp"], json!({"maxConnections": 100}));
+        assert_eq!(policy["connectionPool"]["tcp"], json!({"maxConnections": 100, "connectTimeout": "1s"}));
         let http = json!({"http1MaxPendingRequests": 50, "http2MaxRequests": 100});
         assert_eq!(policy["connectionPool"]["http"], http);
-        let outlier = json!({"consecutive5xxErrors": 5, "interval": "30s", "baseEjectionTime": "30s"});
+        let outlier = json!({"consecutive5xxErrors": 5, "interval": "30s", "baseEjectionTime": "30s",
+            "maxEjectionPercent": 100, "minHealthPercent": 1});
         assert_eq!(policy["outlierDetection"], outlier);
         let version = |name: &str| json!({"name": name, "labels": {"version": name}});
         assert_eq!(rule["spec"]["subsets"], json!([version("v1"), version("v2")]));
@@ -122,12 +123,14 @@ fn a_route_leads_to_what_is_there() {
 }
 
 #[test]
-fn a_proxy_waits_longer_than_its_service_and_repeats_nothing() {
+fn a_proxy_waits_longer_than_its_service_and_repeats_what_reached_nobody() {
+    let retries = json!({"attempts": 2, "retryOn": "connect-failure,refused-stream"});
+
     for (set, expected) in [("", "11s"), ("config.limits.request_timeout=30s", "31s")] {
         let manifests = manifests("order", &[MESH, CANARY, set]);
         for service in some_of_kind(&manifests, "VirtualService") {
             for route in service["spec"]["http"].as_array().unwrap() {
-                assert_eq!((&route["timeout"], &route["retries"]), (&json!(expected), &json!({"attempts": 0})));
+                assert_eq!((&route["timeout"], &route["retries"]), (&json!(expected), &retries));
             }
         }
     }

@@ -4,9 +4,9 @@ use std::{fs, process::Command};
 
 use e2e::binary;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::render::{SERVICES, all, manifests, named, of_kind, shop, some_of_kind};
+use crate::render::{SERVICES, all, documents, helm, manifests, named, of_kind, shop, some_of_kind};
 
 #[test]
 fn each_binary_takes_what_the_embedded_shop_gives() {
@@ -22,6 +22,51 @@ fn each_binary_takes_what_its_release_gives() {
     for (service, manifests) in all() {
         takes(service, &manifests);
     }
+}
+
+/// Helm has numbers as floats and lists as Go's: a setting has them as they were written.
+#[test]
+fn a_setting_arrives_as_it_was_written() {
+    let origins = ["https://a.example.org", "https://b.example.org/?x=1&y=<2>"];
+    let config = json!({
+        "limits": {"max_connections": 1_000_000, "max_in_flight": 512},
+        "cors": {"origins": origins},
+        "orders": {"patience": "20m"},
+        "payment": {"client": {"retry_budget": 0.25, "breaker": {"window": 2_000_000, "failure_rate": 0.125}}},
+        "bus": {"declare": false},
+    });
+    let values = tempfile::NamedTempFile::new().unwrap();
+    fs::write(values.path(), json!({"config": config}).to_string()).unwrap();
+    let file = values.path().to_str().unwrap();
+    let arguments =
+        ["template", "order", "trireme", "-f", "values/order.yaml", "-f", file, "--set", "config.x.y=3000000"];
+    let Some(output) = helm(&arguments) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut manifests = documents(&String::from_utf8(output.stdout).unwrap());
+    let list = json!(origins).to_string();
+    let expected = [
+        ("TRIREME_LIMITS__MAX_CONNECTIONS", "1000000"),
+        ("TRIREME_LIMITS__MAX_IN_FLIGHT", "512"),
+        ("TRIREME_CORS__ORIGINS", list.as_str()),
+        ("TRIREME_ORDERS__PATIENCE", "20m"),
+        ("TRIREME_PAYMENT__CLIENT__RETRY_BUDGET", "0.25"),
+        ("TRIREME_PAYMENT__CLIENT__BREAKER__WINDOW", "2000000"),
+        ("TRIREME_PAYMENT__CLIENT__BREAKER__FAILURE_RATE", "0.125"),
+        ("TRIREME_BUS__DECLARE", "false"),
+        ("TRIREME_X__Y", "3000000"),
+    ];
+    let job = &named(&manifests, "Job", "order-migration")["spec"]["template"]["spec"]["containers"][0]["env"];
+    let data = &named(&manifests, "ConfigMap", "order")["data"];
+    for (name, value) in expected {
+        assert_eq!(data[name], value, "{name}");
+        let variable = json!({"name": name, "value": value});
+        assert!(job.as_array().unwrap().contains(&variable), "the migration has {variable}");
+    }
+    // One that no service has.
+    let config = manifests.iter_mut().find(|manifest| manifest["kind"] == "ConfigMap").unwrap();
+    config["data"].as_object_mut().unwrap().remove("TRIREME_X__Y");
+    let printed = takes("order", &manifests);
+    assert!(printed.contains(&format!("origins = {}", list.replace(',', ", "))), "{printed}");
 }
 
 /// A bus with a password: its URL comes from a Secret, and the values' own is taken out.
@@ -41,13 +86,13 @@ fn what_is_null_is_left_to_a_secret() {
     takes("order", &manifests);
 }
 
-fn takes(service: &str, manifests: &[Value]) {
-    for deployment in some_of_kind(manifests, "Deployment") {
-        takes_in(service, manifests, deployment);
-    }
+/// Returns the whole configuration, as the binary prints it.
+fn takes(service: &str, manifests: &[Value]) -> String {
+    let deployments = some_of_kind(manifests, "Deployment").into_iter();
+    deployments.map(|deployment| takes_in(service, manifests, deployment)).collect()
 }
 
-fn takes_in(service: &str, manifests: &[Value], deployment: &Value) {
+fn takes_in(service: &str, manifests: &[Value], deployment: &Value) -> String {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     fs::write(&secret, "0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
@@ -79,4 +124,5 @@ fn takes_in(service: &str, manifests: &[Value], deployment: &Value) {
     let from_release = printed.lines().filter(|line| line.contains("# TRIREME_")).count();
     let given = of_kind(manifests, "ConfigMap")[0]["data"].as_object().unwrap().len();
     assert!(from_release >= given - 2, "{service}: {from_release} of {given} took effect:\n{printed}");
+    printed.into_owned()
 }

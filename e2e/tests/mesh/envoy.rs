@@ -1,4 +1,5 @@
-//! A real Envoy with the configuration that compose has, its addresses replaced by those of the test's processes.
+//! A real Envoy with the configuration that compose has, its addresses replaced by those of the test's processes, and what
+//! Istio would tell it taken from the chart.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use trireme::http::Http;
 
-const TEMPLATE: &str = include_str!("../../../deploy/envoy/envoy.yaml");
+use crate::chart::Chart;
+
+pub(crate) const TEMPLATE: &str = include_str!("../../../deploy/envoy/envoy.yaml");
 /// Envoy is ready long before that.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -51,15 +54,10 @@ pub(crate) struct Envoy {
 }
 
 impl Envoy {
-    /// Starts it for processes by the names that the configuration has for them: `user`, `user-v2`, ….
-    pub(crate) async fn start(
-        program: &Path,
-        folder: &Path,
-        listeners: &Listeners,
-        hosts: &BTreeMap<String, Vec<Ports>>,
-    ) -> Result<Self> {
+    /// Starts it with a configuration for these listeners.
+    pub(crate) async fn start(program: &Path, folder: &Path, listeners: &Listeners, rendered: &Value) -> Result<Self> {
         let config = folder.join("envoy.json");
-        std::fs::write(&config, render(listeners, hosts)?.to_string())?;
+        std::fs::write(&config, rendered.to_string())?;
         let log = std::fs::File::create(folder.join("envoy.log"))?;
         let child = Command::new(program)
             .args(["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn", "-c"])
@@ -92,8 +90,10 @@ impl Drop for Envoy {
     }
 }
 
-fn render(listeners: &Listeners, hosts: &BTreeMap<String, Vec<Ports>>) -> Result<Value> {
+/// The configuration for processes by the names that it has for them: `user`, `user-v2`, ….
+pub(crate) fn render(chart: &Chart, listeners: &Listeners, hosts: &BTreeMap<String, Vec<Ports>>) -> Result<Value> {
     let mut config: Value = serde_norway::from_str(TEMPLATE)?;
+    chart.apply(&mut config)?;
     config["admin"]["address"]["socket_address"]["port_value"] = listeners.admin.into();
     let resources = &mut config["static_resources"];
     for listener in resources["listeners"].as_array_mut().context("listeners")? {
@@ -109,8 +109,7 @@ fn render(listeners: &Listeners, hosts: &BTreeMap<String, Vec<Ports>>) -> Result
     Ok(config)
 }
 
-/// Puts the processes into a cluster; where there are several, with the health that an orchestrator would take from
-/// their readiness. Where there is one, only what becomes of requests can tell: outlier detection.
+/// Puts the processes into a cluster.
 fn place(cluster: &mut Value, hosts: &BTreeMap<String, Vec<Ports>>) -> Result<()> {
     let endpoints = cluster.pointer_mut("/load_assignment/endpoints/0/lb_endpoints").context("endpoints")?;
     let one = endpoints[0].clone();
@@ -123,20 +122,29 @@ fn place(cluster: &mut Value, hosts: &BTreeMap<String, Vec<Ports>>) -> Result<()
         endpoint["endpoint"]["health_check_config"] = json!({"port_value": ports.admin});
         endpoint
     });
-    let placed: Vec<Value> = placed.collect();
-    let several = placed.len() > 1;
-    *endpoints = placed.into();
-    if several {
+    *endpoints = placed.collect();
+    Ok(())
+}
+
+/// Where there are several processes, the health that an orchestrator would take from their readiness. Where there is one,
+/// only what becomes of requests can tell: outlier detection, as quick as a test can wait.
+pub(crate) fn orchestrate(config: &mut Value) -> Result<()> {
+    let clusters = config["static_resources"]["clusters"].as_array_mut().context("clusters")?;
+    for cluster in clusters.iter_mut().filter(|cluster| cluster["load_assignment"].is_object()) {
+        let endpoints = cluster.pointer("/load_assignment/endpoints/0/lb_endpoints").and_then(Value::as_array);
+        let several = endpoints.is_some_and(|endpoints| endpoints.len() > 1);
+        cluster["outlier_detection"]["interval"] = "1s".into();
+        cluster["outlier_detection"]["base_ejection_time"] = "2s".into();
+        if !several {
+            continue;
+        }
         cluster["health_checks"] = json!([{
             "timeout": "1s", "interval": "0.25s", "unhealthy_threshold": 2, "healthy_threshold": 1,
             "no_traffic_interval": "0.25s",
             "http_health_check": {"path": "/healthz/ready"},
         }]);
         // Envoy would gather what it learns of its hosts for a second, which is all the time that they give here.
-        cluster["common_lb_config"] = json!({"update_merge_window": "0s"});
+        cluster["common_lb_config"]["update_merge_window"] = "0s".into();
     }
-    // As short as a test can wait; the chart's test has the real ones.
-    cluster["outlier_detection"]["interval"] = "1s".into();
-    cluster["outlier_detection"]["base_ejection_time"] = "2s".into();
     Ok(())
 }

@@ -20,7 +20,10 @@ use tokio::{
 };
 use trireme::{Addresses, Service, ServiceState, State, http::Http};
 
-use crate::envoy::{Envoy, Listeners, Ports};
+use crate::{
+    chart::Chart,
+    envoy::{self, Envoy, Listeners, Ports},
+};
 
 /// A process is ready, or has ended, long before that.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,9 +72,10 @@ impl Stores {
 
 impl Fleet {
     /// Starts so many processes of version 1 and of version 2 of each service; spans go to a collector where there is
-    /// one. `None` where a server or Envoy is not installed.
+    /// one. `None` where a server, Envoy or helm is not installed.
     pub(crate) async fn start(v1: usize, v2: usize, collector: Option<String>) -> Result<Option<Self>> {
-        let Some(envoy) = servers::program("envoy") else { return Ok(None) };
+        let Some(program) = servers::program("envoy") else { return Ok(None) };
+        let Some(chart) = Chart::render()? else { return Ok(None) };
         let Some(stores) = Stores::find().await else { return Ok(None) };
         let folder = testkit::temp_dir();
         std::fs::write(folder.path().join("credential"), "a credential of this test alone, 32 bytes")?;
@@ -85,7 +89,9 @@ impl Fleet {
                 fleet.replicas.push(Replica { service, version, ports, log, child: None });
             }
         }
-        fleet.envoy = Some(Envoy::start(&envoy, fleet.folder.path(), &fleet.listeners, &fleet.hosts()).await?);
+        let mut config = envoy::render(&chart, &fleet.listeners, &fleet.hosts())?;
+        envoy::orchestrate(&mut config)?;
+        fleet.envoy = Some(Envoy::start(&program, fleet.folder.path(), &fleet.listeners, &config).await?);
         // One product, of which there is more than any test orders.
         let seed = fleet.folder().join("products.json");
         let price = serde_json::json!({"amount": 990, "currency": "EUR"});

@@ -14,6 +14,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: trireme-{{ .Chart.Version }}
 {{- end }}
 
+{{- /* Text as it stands; numbers, booleans and lists as a variable has them, not as Go prints them: [a b], 1e+06. */ -}}
+{{- define "trireme.text" -}}
+{{ ternary . (toRawJson .) (kindIs "string" .) }}
+{{- end }}
+
+{{- /* The ports of a pod by name, as a JSON object: what the process is told is what everybody else is told. */ -}}
+{{- define "trireme.ports" -}}
+{{- with .Values.config -}}
+{{ dict "http" (int .http.port) "grpc" (int .grpc.port) "http-admin" (int .admin.port) | toJson }}
+{{- end }}
+{{- end }}
+
 {{- /* NAME: "value" for each setting of a nested map. */ -}}
 {{- define "trireme.settings" -}}
 {{- $path := .path -}}
@@ -23,10 +35,11 @@ helm.sh/chart: trireme-{{ .Chart.Version }}
 {{- if kindIs "map" $value }}
 {{- include "trireme.settings" (dict "path" $name "map" $value) }}
 {{- else }}
-{{- if regexMatch "://[^/@]*:[^/@]+@" ($value | toString) }}
+{{- $text := include "trireme.text" $value }}
+{{- if regexMatch "://[^/@]*:[^/@]+@" $text }}
 {{- fail (printf "config %s holds a password: name a Secret in secretConfig" ($name | replace "__" "." | lower)) }}
 {{- end }}
-TRIREME_{{ $name }}: {{ $value | toString | quote }}
+TRIREME_{{ $name }}: {{ quote $text }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -113,6 +126,11 @@ capabilities: { drop: [ALL] }
 {{- /* Longer than the service's own limit, so that it is the service that answers. */ -}}
 {{- define "trireme.timeout" -}}
 {{ dig "limits" "request_timeout" "10s" .Values.config | trimSuffix "s" | int | add 1 }}s
+{{- end }}
+
+{{- /* Only what never reached a process. The rest the services retry, within a budget and the caller's deadline. */ -}}
+{{- define "trireme.retries" -}}
+{ attempts: 2, retryOn: "connect-failure,refused-stream" }
 {{- end }}
 
 {{- /* Where requests without the header go: version 1, and as much to version 2 as it is given. */ -}}

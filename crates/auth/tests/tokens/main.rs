@@ -3,6 +3,7 @@
 
 mod handlers;
 mod keys;
+mod shapes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
