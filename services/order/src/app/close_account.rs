@@ -30,7 +30,7 @@ impl App {
             for id in ids {
                 let order = self.reload(id).await?;
                 match self.cancel_because(order, Reason::AccountClosed).await {
-                    // Rejected meanwhile: it has ended.
+                    // Rejected or fulfilled meanwhile: it stays as it is.
                     Ok(_) | Err(Error::InvalidTransition(_)) => {}
                     Err(error) => return Err(error),
                 }

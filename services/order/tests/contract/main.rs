@@ -63,6 +63,7 @@ macro_rules! stores {
                 the_last_pieces_go_to_somebody,
                 released_stock_is_sold_once,
                 many_orders_of_one_product_add_up,
+                a_closing_decides_over_the_stored_order,
             }
             products {
                 what_is_added_is_found,
