@@ -43,6 +43,22 @@ async fn open_orders_are_cancelled_and_fulfilled_ones_stay() {
     assert_eq!(app.available(&mug).await, 7);
 }
 
+/// The account stays open for the order that cannot be read; the others are cancelled.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_holds_up_no_other() {
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 1450, 9).await);
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        orders.push(app.confirmed(&customer, &mug).await);
+    }
+    app.spoil(&orders[1]).await;
+    close(&app, &customer).await.problem(500);
+    for order in [&orders[0], &orders[2]] {
+        eventually!(app.status(order).await == "cancelled");
+    }
+}
+
 #[tokio::test]
 async fn a_closing_account_may_only_read() {
     let app = TestApp::start().await;
