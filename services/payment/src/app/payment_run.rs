@@ -49,7 +49,7 @@ impl<'a> PaymentRun<'a> {
     pub(super) async fn begin(app: &'a App, order_id: OrderId, processed: ProcessedMessages) -> Result<Self, Error> {
         let name = format!("payment:{order_id}");
         let guard = app.locks.lock(&name, telemetry::remaining(LOCK_TIMEOUT)).await;
-        let guard = guard.map_err(|error| Error::Busy(Some(error)))?;
+        let guard = guard.map_err(|error| if error.is_busy() { Error::Busy } else { Error::Lock(error) })?;
         Ok(Self { app, order_id, guard, processed })
     }
 
@@ -229,7 +229,7 @@ impl<'a> PaymentRun<'a> {
         let payment = self.load_payment().await?;
         match payment.next_step(operation)? {
             NextStep::Done => Ok(payment),
-            NextStep::ResolveIntent(_) | NextStep::Start => Err(Error::Busy(None)),
+            NextStep::ResolveIntent(_) | NextStep::Start => Err(Error::Busy),
         }
     }
 
