@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     lease::Lease,
     metrics::Metrics,
+    outage::Outage,
     policy::Policy,
 };
 
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) tracker: TaskTracker,
     pub(crate) policy: Policy,
     pub(crate) metrics: Metrics,
+    pub(crate) outage: Arc<Outage>,
 }
 
 impl Context {

@@ -14,6 +14,7 @@ mod lease;
 mod locks;
 mod memory;
 mod metrics;
+mod outage;
 mod policy;
 #[cfg(feature = "suite")]
 pub mod suite;

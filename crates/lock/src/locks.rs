@@ -25,7 +25,7 @@ pub struct Locks(Arc<Context>);
 impl Locks {
     /// Takes locks on `backend`; renewals and late releases run on `tracker`.
     pub fn new(backend: Arc<dyn Backend>, tracker: TaskTracker, policy: Policy) -> Self {
-        Self(Arc::new(Context { backend, tracker, policy, metrics: Metrics::new() }))
+        Self(Arc::new(Context { backend, tracker, policy, metrics: Metrics::new(), outage: Arc::default() }))
     }
 
     /// Takes the lock, waiting for at most `wait`; whoever asks first after a release gets it.
@@ -63,6 +63,18 @@ impl Locks {
         }
     }
 
+    /// Whether locks can be taken: takes the one of that name if it is free, and releases it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the backend's errors.
+    pub async fn check(&self, name: &str) -> Result<(), Error> {
+        match self.try_lock(name).await? {
+            Some(guard) => guard.release().await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Runs `work` under the lock, and drops it if the lock is lost before it ends.
     ///
     /// # Errors
@@ -95,6 +107,10 @@ impl Locks {
                 Err(_) => (false, "error"),
             };
             self.0.metrics.acquired(start.elapsed(), outcome);
+            match &answer {
+                Ok(_) | Err(Error::Busy { .. }) => self.0.outage.ended(),
+                Err(error) => self.0.outage.failed(error),
+            }
             Span::current().record("lock.acquired", acquired);
             if let Ok(guard) = &answer {
                 Span::current().record("lock.fence", guard.fence());

@@ -38,6 +38,13 @@ pub enum Error {
     Failed(#[from] redis_rs::RedisError),
 }
 
+impl Error {
+    /// Whether the server answers, and only refuses what needs more memory than it may use.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.code() == Some("OOM"))
+    }
+}
+
 /// A client of one server or of a cluster. Cheap to clone; connects when it is first used.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);

@@ -1,6 +1,6 @@
 //! The format of a log line: for people on a terminal, JSON otherwise; always with the ids of its trace.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use anstyle::{AnsiColor, Style};
 use opentelemetry::{Context, trace::TraceContextExt as _};
@@ -43,6 +43,22 @@ impl Fields {
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.keep(field, format!("{value:?}").into());
+    }
+
+    /// With its causes: each error says its own layer only.
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut text = value.to_string();
+        let mut cause = value.source();
+        while let Some(error) = cause {
+            let own = error.to_string();
+            // Some say their cause themselves.
+            if !text.ends_with(&own) {
+                text.push_str(": ");
+                text.push_str(&own);
+            }
+            cause = error.source();
+        }
+        self.keep(field, text.into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -138,4 +154,64 @@ fn pretty(to: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::Resul
 /// Text without control characters, so that nothing logged can move the cursor or forge a line.
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt as _};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            io::Write::write(&mut *self.0.lock().expect("nobody panics"), bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the bus is unavailable")]
+    struct Unavailable(#[source] Refused);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write: {0}")]
+    struct Refused(#[source] io::Error);
+
+    /// Each cause once, also where an error has said its own.
+    #[test]
+    fn an_error_is_written_with_its_causes() {
+        let error = Unavailable(Refused(io::Error::other("disk full")));
+        for json in [false, true] {
+            let lines = Lines::default();
+            let layer = tracing_subscriber::fmt::layer()
+                .event_format(Line { service: "test", json })
+                .with_ansi(false)
+                .with_writer(lines.clone());
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+                tracing::warn!(error = &error as &dyn Error, "cannot publish");
+            });
+            let text = String::from_utf8(lines.0.lock().expect("nobody panics").clone()).expect("text");
+            assert!(text.contains("the bus is unavailable: cannot write: disk full"), "{text}");
+            assert_eq!(text.matches("disk full").count(), 1, "{text}");
+        }
+    }
 }

@@ -261,8 +261,20 @@ impl Redis {
     /// # Panics
     /// The server is not [`Self::alone`].
     pub fn flush(&self) {
+        self.cli(&["FLUSHALL"]);
+    }
+
+    /// Lets it have used all the memory that it may use: it evicts nothing, and refuses what needs more.
+    ///
+    /// # Panics
+    /// The server is not [`Self::alone`].
+    pub fn fill_up(&self) {
+        self.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"]);
+    }
+
+    fn cli(&self, command: &[&str]) {
         let port = self.0.own().port.to_string();
-        cluster::cli(&["-p", &port, "FLUSHALL"]);
+        cluster::cli(&[&["-p", &port], command].concat());
     }
 }
 

@@ -21,6 +21,7 @@ pub mod product_cache;
 pub mod published;
 pub mod restock_product;
 pub mod seed;
+pub mod set_aside;
 pub mod sweep;
 pub mod token_cache;
 
@@ -28,6 +29,7 @@ pub use error::Error;
 use follow_up::FollowUps;
 use ports::{Accounts, Audit, Orders, Payments, Products};
 use product_cache::ProductCache;
+use set_aside::SetAside;
 use token_cache::TokenCache;
 
 /// How long the use cases wait for payment.
@@ -47,6 +49,8 @@ pub struct App {
     pub products: Arc<dyn Products>,
     /// Products that were read lately.
     pub product_cache: ProductCache,
+    /// Orders that cannot be read.
+    pub set_aside: SetAside,
     /// Accounts that are closing.
     pub accounts: Arc<dyn Accounts>,
     /// Sums over everything stored.

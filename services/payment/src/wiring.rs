@@ -34,6 +34,9 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
     None => "unknown",
 };
 
+/// The lock that readiness takes: no payment can be worked on without locks.
+const READY_LOCK: &str = "payment/ready";
+
 /// Opens everything and puts the service together; background work starts at once.
 ///
 /// # Errors
@@ -53,6 +56,13 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let outbox = Arc::clone(&database.outbox);
     let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), Arc::clone(&clock)).woken_by(wake);
     let provider = Arc::new(sandbox.clone());
+    let check_locks = {
+        let locks = locks.clone();
+        move || {
+            let locks = locks.clone();
+            async move { locks.check(READY_LOCK).await.map_err(|error| format!("{:#}", anyhow::Error::new(error))) }
+        }
+    };
     let app = Arc::new(App { payments: store.payments, provider, outbox, locks, clock: Arc::clone(&clock) });
     start(&tasks, relay, Arc::clone(&bus), &app);
 
@@ -63,7 +73,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         http: http::router(Arc::clone(&app), config.webhook.secret_file.expose(), clock),
         grpc: Routes::new(grpc::service(app, config.service.credential_file.expose())),
         descriptors: &[proto::DESCRIPTORS],
-        health: Health::new().check("database", database.ping()),
+        health: Health::new().check("database", database.ping()).check("lock", check_locks),
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;

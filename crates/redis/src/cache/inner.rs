@@ -160,7 +160,8 @@ impl Inner {
     async fn through_breaker<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, BoxError> {
         let permit = self.breaker.permit()?;
         let result = call.await;
-        if result.is_ok() {
+        // A server that is full still takes invalidations.
+        if result.as_ref().err().is_none_or(Error::is_out_of_memory) {
             permit.succeed();
         } else {
             permit.fail();

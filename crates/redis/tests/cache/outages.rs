@@ -51,6 +51,28 @@ async fn the_last_known_value_serves_when_nobody_answers() {
     assert_eq!(read(&cache, 3).await, 3, "the loader is asked first");
 }
 
+/// Redis is full and evicts nothing: what is written is still removed there, and nobody reads the old value.
+#[tokio::test]
+async fn writes_remove_the_value_while_memory_is_full() {
+    let Some(server) = RedisServer::alone().await else { return };
+    let url = server.fresh();
+    let (here, there) = (cache(&url), cache(&url));
+    for key in [1, 2] {
+        here.put(&key, Some(&1), 1).await;
+    }
+    testkit::eventually!(there.get(&1).await == Some(1) && there.get(&2).await == Some(1));
+    server.fill_up();
+    for key in 10..30 {
+        let loaded = here.get_or_load(&key, |version| *version, || async { Ok::<_, std::io::Error>(Some(7)) }).await;
+        assert_eq!(loaded.unwrap(), Some(7), "no lease, but a value");
+    }
+    here.invalidate(&1).await;
+    assert_eq!(cache(&url).get(&1).await, None, "at once");
+    here.put(&2, Some(&2), 2).await;
+    testkit::eventually!(there.get(&1).await.is_none() && there.get(&2).await.is_none());
+    assert_eq!((read(&there, 2).await, cache(&url).get(&2).await), (2, None));
+}
+
 /// One row with its version, and the version that was current a while ago.
 #[derive(Default)]
 struct Row {

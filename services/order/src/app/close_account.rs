@@ -4,7 +4,7 @@ use tracing::instrument;
 
 use super::{App, Error};
 use crate::domain::{
-    ids::UserId,
+    ids::{OrderId, UserId},
     status::{Reason, Status},
 };
 
@@ -27,17 +27,24 @@ impl App {
             if ids.is_empty() {
                 break;
             }
+            // All of them are tried before the first error counts: one bad order holds up no other.
+            let mut result = Ok(());
             for id in ids {
-                let order = self.reload(id).await?;
-                match self.cancel_because(order, Reason::AccountClosed).await {
-                    // Rejected meanwhile: it has ended.
-                    Ok(_) | Err(Error::InvalidTransition(_)) => {}
-                    Err(error) => return Err(error),
-                }
+                result = result.and(self.cancel_for_closing(id).await);
             }
+            result?;
         }
         let open = statuses(Status::blocks_account_closing);
         Ok(self.orders.count_of_user_in(user, &open).await?)
+    }
+
+    async fn cancel_for_closing(&self, id: OrderId) -> Result<(), Error> {
+        let order = self.reload(id).await?;
+        match self.cancel_because(order, Reason::AccountClosed).await {
+            // Rejected or fulfilled meanwhile: it stays as it is.
+            Ok(_) | Err(Error::InvalidTransition(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -81,6 +81,18 @@ pub struct After {
     pub id: OrderId,
 }
 
+/// An order that is stored and cannot be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Its place in the list of orders, where at least that can be read.
+    pub key: Option<After>,
+    /// Why.
+    pub cause: StoreError,
+}
+
+/// One of several orders that were read.
+pub type Row = Result<Order, Unreadable>;
+
 /// Orders, with the stock they hold and the events they cause.
 #[async_trait]
 pub trait Orders: Send + Sync {
@@ -92,7 +104,7 @@ pub trait Orders: Send + Sync {
     async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
     /// At most `limit` orders, newest first, beginning after the cursor.
-    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, StoreError>;
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row>, StoreError>;
 
     /// Replaces the order if its stored version is `expected`, releases its stock
     /// if `release_stock`, and records the effects: all or nothing.
@@ -107,9 +119,12 @@ pub trait Orders: Send + Sync {
     /// Stores the order's schedule, if its version is still the stored one.
     async fn postpone(&self, order: &Order) -> Result<(), StoreError>;
 
+    /// Lets an order that cannot be read, and is due now, be due `until` then.
+    async fn set_aside(&self, id: OrderId, now: OffsetDateTime, until: OffsetDateTime) -> Result<(), StoreError>;
+
     /// At most `limit` orders that are due, the longest waiting first. They stay
-    /// due until they are saved or postponed.
-    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError>;
+    /// due until they are saved, postponed or set aside.
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError>;
 
     /// At most `limit` orders of a user with one of these statuses, in no order.
     async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError>;

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use lock::Locks;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error, origin};
+use super::{App, Error, origin, ports::Unreadable};
 use crate::domain::order::Order;
 
 /// How often due orders are looked for.
@@ -15,6 +15,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 const BATCH: u32 = 100;
 /// Orders advanced at the same time.
 const CONCURRENCY: usize = 8;
+
+/// How long an order that cannot be read is set aside: another version of this service may be able to.
+const ASIDE: Duration = Duration::from_mins(1);
 
 /// Held by whoever sweeps. It only saves work: two sweepers at once do no harm, because advancing is idempotent.
 const LOCK: &str = "order/sweep";
@@ -83,14 +86,35 @@ impl App {
     /// or it was postponed, so nothing is lost when this process dies meanwhile.
     ///
     /// # Errors
-    /// The due orders cannot be read. An order that cannot be advanced holds up no other.
+    /// The store failed. An order that cannot be read or advanced holds up no other.
     pub async fn sweep(&self, token: &CancellationToken) -> Result<usize, Error> {
-        let due = self.orders.due(self.clock.now(), BATCH).await?;
-        let count = due.len();
+        let (mut due, mut unreadable) = (Vec::new(), Vec::new());
+        for row in self.orders.due(self.clock.now(), BATCH).await? {
+            match row {
+                Ok(order) => due.push(order),
+                Err(row) => unreadable.push(row),
+            }
+        }
+        // First, so that they do not take the places of others in the next batch.
+        let set_aside = self.put_aside(unreadable).await;
+        let count = due.len() + set_aside.as_ref().copied().unwrap_or_default();
         stream::iter(due)
             .take_until(token.cancelled())
             .for_each_concurrent(CONCURRENCY, |order| self.sweep_one(order))
             .await;
+        set_aside.map(|_| count)
+    }
+
+    /// Sets aside what cannot be read, and says how many that were.
+    async fn put_aside(&self, unreadable: Vec<Unreadable>) -> Result<usize, Error> {
+        let (now, mut count) = (self.clock.now(), 0);
+        for row in unreadable {
+            self.set_aside.note(&row);
+            if let Some(key) = row.key {
+                self.orders.set_aside(key.id, now, now + ASIDE).await?;
+                count += 1;
+            }
+        }
         Ok(count)
     }
 

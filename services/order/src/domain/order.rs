@@ -249,10 +249,14 @@ impl Order {
         Ok(emit_and_release(DomainEvent::Cancelled))
     }
 
-    /// Accepts a cancel: the payment is voided before the goods leave, refunded after.
+    /// Accepts a cancel: the payment is voided before the goods leave, refunded after. Closing an account takes nothing
+    /// back that is leaving or has left.
     pub fn cancel(&mut self, reason: Reason, now: OffsetDateTime) -> Result<CommandOutcome, InvalidTransition> {
         let to = match self.status {
             Status::Pending | Status::Abandoning | Status::Confirmed => Status::Cancelling,
+            Status::Fulfilling | Status::Fulfilled if reason == Reason::AccountClosed => {
+                return Err(self.invalid("cancelled"));
+            }
             Status::Fulfilling | Status::Fulfilled => Status::Refunding,
             Status::Cancelling | Status::Refunding => return Ok(CommandOutcome::InProgress),
             Status::Cancelled | Status::Refunded => return Ok(CommandOutcome::Done),

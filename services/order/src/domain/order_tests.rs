@@ -138,8 +138,17 @@ fn the_table_is_all_there_is() {
 #[test]
 fn only_a_rejected_order_cannot_be_cancelled() {
     for from in Status::ALL {
-        let refused = in_status(from).cancel(Reason::AccountClosed, NOW).is_err();
+        let refused = in_status(from).cancel(Reason::CancelledByOperator, NOW).is_err();
         assert_eq!(refused, from == Status::Rejected, "{from:?}");
+    }
+}
+
+#[test]
+fn closing_the_account_leaves_what_is_fulfilled() {
+    for from in Status::ALL {
+        let refused = in_status(from).cancel(Reason::AccountClosed, NOW).is_err();
+        let stays = matches!(from, Status::Rejected | Status::Fulfilling | Status::Fulfilled);
+        assert_eq!(refused, stays, "{from:?}");
     }
 }
 

@@ -12,7 +12,7 @@ use order::{
         sqlite::{SqliteStore, open},
     },
     api,
-    app::{App, Timeouts, follow_up, product_cache::ProductCache, token_cache::TokenCache},
+    app::{App, Timeouts, follow_up, product_cache::ProductCache, set_aside::SetAside, token_cache::TokenCache},
 };
 use serde_json::json;
 use testkit::{ManualClock, http::TestRequest};
@@ -30,6 +30,7 @@ pub struct TestApp {
     pub payments: FakePayments,
     pub clock: ManualClock,
     pub outbox: sqlite::Outbox,
+    database: sqlite::Database,
     signer: Signer,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -88,7 +89,7 @@ impl TestApp {
         let grpc = client::Grpc::new(&format!("http://{address}"), config, Some(credential), "payment").unwrap();
         let database = open("sqlite::memory:").await.unwrap();
         let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
-        let store = Arc::new(SqliteStore::new(database, Wake::default()));
+        let store = Arc::new(SqliteStore::new(database.clone(), Wake::default()));
         let (follow_ups, worker) = follow_up::queue();
         let cache: Arc<dyn cache::Store> = Arc::new(cache::Memory::new(clock::system()));
         let use_cases = Arc::new(App {
@@ -96,6 +97,7 @@ impl TestApp {
             products: store.clone(),
             accounts: store.clone(),
             audit: store,
+            set_aside: SetAside::default(),
             payments: Arc::new(PaymentClient::new(grpc)),
             token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
             product_cache: ProductCache::new(cache::Cache::new("product", cache, ProductCache::policy())),
@@ -110,7 +112,7 @@ impl TestApp {
         let router = api::http::router(use_cases.clone(), verifier, SECRET);
         let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
         let router = chassis::layers(router, &limits, &chassis::Cors::default());
-        Self { router, use_cases, payments, clock, outbox, signer, tracker, stop }
+        Self { router, use_cases, payments, clock, outbox, database, signer, tracker, stop }
     }
 
     /// A customer.
@@ -196,6 +198,13 @@ impl TestApp {
     pub async fn status(&self, order: &str) -> String {
         let response = self.get(&format!("/v1/orders/{order}")).by(&self.operator()).send().await;
         response.text("status").to_owned()
+    }
+
+    /// Makes an order unreadable.
+    pub async fn spoil(&self, order: &str) {
+        let id = Uuid::try_parse(order).unwrap().as_bytes().to_vec();
+        let spoil = sqlx::query("UPDATE orders SET items = 'nonsense' WHERE id = ?1").bind(id);
+        spoil.execute(&self.database.write).await.unwrap();
     }
 
     /// The kinds of all events so far.

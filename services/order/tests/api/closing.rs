@@ -43,6 +43,22 @@ async fn open_orders_are_cancelled_and_fulfilled_ones_stay() {
     assert_eq!(app.available(&mug).await, 7);
 }
 
+/// The account stays open for the order that cannot be read; the others are cancelled.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_holds_up_no_other() {
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 1450, 9).await);
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        orders.push(app.confirmed(&customer, &mug).await);
+    }
+    app.spoil(&orders[1]).await;
+    close(&app, &customer).await.problem(500);
+    for order in [&orders[0], &orders[2]] {
+        eventually!(app.status(order).await == "cancelled");
+    }
+}
+
 #[tokio::test]
 async fn a_closing_account_may_only_read() {
     let app = TestApp::start().await;
@@ -78,6 +94,47 @@ async fn an_order_placed_at_the_same_time_is_refused_or_cancelled() {
     };
     futures::future::join_all((0..16).map(race)).await;
     assert_eq!(app.available(&mug).await, 99);
+}
+
+/// The operator fulfils while the account is closed: what leaves is paid for, whatever does not leave costs nothing.
+#[tokio::test]
+async fn what_is_fulfilled_meanwhile_is_not_refunded() {
+    let app = TestApp::start().await;
+    let (operator, mug) = (app.operator(), app.product("mug", 1450, 99).await);
+    let race = async |_| {
+        let customer = app.customer();
+        let order = app.confirmed(&customer, &mug).await;
+        let path = format!("/v1/orders/{order}/fulfil");
+        let (sent, closed) = tokio::join!(app.post(&path).by(&operator).send(), close(&app, &customer));
+        assert_eq!(closed.status, StatusCode::OK);
+        assert!(matches!(sent.status.as_u16(), 200 | 409), "{sent:?}");
+        let wanted = if sent.status == StatusCode::OK { "fulfilled" } else { "cancelled" };
+        eventually!(close(&app, &customer).await.body == json!({ "open_orders": 0 }));
+        assert_eq!(app.status(&order).await, wanted);
+        wanted == "fulfilled"
+    };
+    let outcomes = futures::future::join_all((0..24).map(race)).await;
+    let fulfilled = outcomes.iter().filter(|fulfilled| **fulfilled).count();
+    assert_eq!(app.payments.captures_and_refunds(), (fulfilled, 0));
+}
+
+/// The fulfilment is stored, and payment has not answered: the account waits for it.
+#[tokio::test]
+async fn an_order_on_its_way_is_waited_for() {
+    let app = TestApp::start().await;
+    let (customer, operator, mug) = (app.customer(), app.operator(), app.product("mug", 1450, 9).await);
+    let order = app.confirmed(&customer, &mug).await;
+    app.payments.hold("capture");
+    let path = format!("/v1/orders/{order}/fulfil");
+    let closing = async {
+        eventually!(app.payments.calls("capture") == 1);
+        assert_eq!(close(&app, &customer).await.body, json!({ "open_orders": 1 }));
+        app.payments.resume("capture");
+    };
+    let (sent, ()) = tokio::join!(app.post(&path).by(&operator).send(), closing);
+    assert_eq!((sent.status, sent.text("status")), (StatusCode::OK, "fulfilled"));
+    assert_eq!(close(&app, &customer).await.body, json!({ "open_orders": 0 }));
+    assert_eq!(app.payments.captures_and_refunds(), (1, 0));
 }
 
 #[tokio::test]

@@ -54,6 +54,26 @@ async fn a_page_that_is_just_full_has_no_next() {
     assert_eq!(app.get("/v1/products?query=nothing").send().await.body["items"], serde_json::json!([]));
 }
 
+/// What cannot be read is left out, and the pages are as full as without it.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_is_left_out() {
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 1450, 9).await);
+    let mut orders = Vec::new();
+    for _ in 0..6 {
+        orders.push(app.confirmed(&customer, &mug).await);
+        app.clock.advance(Duration::from_secs(1));
+    }
+    for spoiled in [0, 2, 3] {
+        app.spoil(&orders[spoiled]).await;
+    }
+    let wanted = [5, 4, 1].map(|n: usize| orders[n].clone());
+    for limit in 1..4 {
+        let path = format!("/v1/orders?limit={limit}");
+        assert_eq!(all(&app, &path, Some(&customer), async |_| ()).await, wanted, "{limit}");
+    }
+}
+
 #[tokio::test]
 async fn products_are_found_by_words() {
     let app = TestApp::start().await;

@@ -28,6 +28,17 @@ async fn the_sweeper_carries_on() {
 }
 
 #[tokio::test]
+async fn an_order_that_cannot_be_read_holds_up_no_other() {
+    let app = TestApp::with_short_wait().await;
+    let mug = app.product("mug", 1450, 5).await;
+    let spoiled = pending(&app, "a", &mug).await;
+    let order = pending(&app, "b", &mug).await;
+    app.spoil(&spoiled).await;
+    app.sweep_after(SOON).await;
+    assert_eq!(app.status(&order).await, "confirmed");
+}
+
+#[tokio::test]
 async fn an_order_whose_request_still_waits_is_left_to_it() {
     let app = TestApp::with_short_wait().await;
     let mug = app.product("mug", 1450, 5).await;

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use messaging::{Effects, Event, Outbox, Receipt};
 use money::{Currency, Money};
 use order::{
-    app::ports::{Accounts, Audit, CommandKey, Idempotent, Orders, Placed, Products},
+    app::ports::{Accounts, Audit, CommandKey, Idempotent, Orders, Placed, Products, Row},
     domain::{
         basket::Item,
         ids::{OrderId, ProductId, UserId},
@@ -26,6 +27,15 @@ pub struct Stores {
     pub accounts: Arc<dyn Accounts>,
     pub audit: Arc<dyn Audit>,
     pub outbox: Arc<dyn Outbox>,
+    /// Makes an order unreadable.
+    pub spoil: Spoil,
+}
+
+pub type Spoil = Arc<dyn Fn(OrderId) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The orders of which each can be read.
+pub fn readable(rows: Vec<Row>) -> Vec<Order> {
+    rows.into_iter().map(|row| row.unwrap()).collect()
 }
 
 pub const START: OffsetDateTime = time::macros::datetime!(2026-01-01 12:00 UTC);
@@ -119,7 +129,11 @@ pub fn receipt(event: u128) -> Receipt {
 
 impl Stores {
     /// All the ports of one store.
-    pub fn of(store: impl Orders + Products + Accounts + Audit + 'static, outbox: impl Outbox + 'static) -> Self {
+    pub fn of(
+        store: impl Orders + Products + Accounts + Audit + 'static,
+        outbox: impl Outbox + 'static,
+        spoil: Spoil,
+    ) -> Self {
         let store = Arc::new(store);
         Self {
             orders: store.clone(),
@@ -127,6 +141,7 @@ impl Stores {
             accounts: store.clone(),
             audit: store,
             outbox: Arc::new(outbox),
+            spoil,
         }
     }
 

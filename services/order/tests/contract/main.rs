@@ -8,21 +8,33 @@ mod mongodb_interrupted;
 mod orders;
 mod products;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use ::mongodb::bson::{self, Document, doc};
 use messaging::Wake;
-use order::adapters::{
-    mongodb::{self, MongoStore},
-    sqlite::{SqliteStore, open},
+use order::{
+    adapters::{
+        mongodb::{self, MongoStore},
+        sqlite::{SqliteStore, open},
+    },
+    domain::ids::OrderId,
 };
 
-use fixture::Stores;
+use fixture::{Spoil, Stores};
 
 /// The stores on an empty `SQLite` database.
 async fn sqlite() -> Stores {
     let database = open("sqlite::memory:").await.unwrap();
     let outbox = ::sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap();
-    Stores::of(SqliteStore::new(database, Wake::default()), outbox)
+    let spoiled = database.clone();
+    let spoil: Spoil = Arc::new(move |id: OrderId| {
+        let write = spoiled.write.clone();
+        Box::pin(async move {
+            let spoil = sqlx::query("UPDATE orders SET status = 'nonsense' WHERE id = ?1");
+            spoil.bind(id.0.as_bytes().to_vec()).execute(&write).await.unwrap();
+        })
+    });
+    Stores::of(SqliteStore::new(database, Wake::default()), outbox, spoil)
 }
 
 /// The stores on an empty database of a server that speaks MongoDB's protocol.
@@ -36,7 +48,15 @@ async fn on_mongodb(url: &str, stage_timeout: Duration) -> Stores {
     let database = ::mongodb::connect(url, "contract").await.unwrap();
     mongodb::prepare(&database).await.unwrap();
     let store = MongoStore::new(&database, Wake::default(), clock::system()).with_stage_timeout(stage_timeout);
-    Stores::of(store, mongodb::outbox(&database, clock::system()))
+    let orders = database.collection::<Document>("orders");
+    let spoil: Spoil = Arc::new(move |id: OrderId| {
+        let orders = orders.clone();
+        Box::pin(async move {
+            let id = bson::Uuid::from_bytes(id.0.into_bytes());
+            orders.update_one(doc! { "_id": id }, doc! { "$unset": { "status": "" } }).await.unwrap();
+        })
+    });
+    Stores::of(store, mongodb::outbox(&database, clock::system()), spoil)
 }
 
 macro_rules! stores {
@@ -59,10 +79,12 @@ macro_rules! stores {
                 an_event_is_applied_once,
                 an_event_with_a_recorded_receipt_is_not_applied,
                 due_orders_come_longest_waiting_first,
+                one_that_cannot_be_read_holds_up_no_other,
                 every_state_comes_back_as_it_went,
                 the_last_pieces_go_to_somebody,
                 released_stock_is_sold_once,
                 many_orders_of_one_product_add_up,
+                a_closing_decides_over_the_stored_order,
             }
             products {
                 what_is_added_is_found,

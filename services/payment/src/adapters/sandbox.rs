@@ -60,6 +60,8 @@ enum ProviderEffect<'a> {
     Charge(Money),
     /// Makes none.
     Decline(DeclineReason),
+    /// Makes none, nor does anything later under the key.
+    Revoke,
     /// Changes a charge from the first state to the second.
     Change(&'a ChargeReference, ChargeState, ChargeState),
 }
@@ -164,6 +166,10 @@ impl Provider for Sandbox {
         self.storage.find_answer(key).await
     }
 
+    async fn revoke(&self, key: IdempotencyKey) -> Result<Outcome, ProviderError> {
+        self.storage.apply_once(key, ProviderEffect::Revoke).await
+    }
+
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
         self.storage.charges(order).await
     }
@@ -173,12 +179,16 @@ impl Provider for Sandbox {
     }
 }
 
+/// The reason why there is no charge under a key that was revoked.
+const REVOKED: &str = "revoked";
+
 /// A stored answer: the reference of a charge, or why there is none.
 type Answer = (Option<String>, Option<String>);
 
 fn read_answer((reference, reason): Answer) -> Result<Outcome, ProviderError> {
     match (reference, reason) {
         (Some(reference), _) => Ok(Outcome::Approved(ChargeReference::new(reference))),
+        (None, Some(reason)) if reason == REVOKED => Ok(Outcome::Revoked),
         (None, Some(reason)) => Ok(Outcome::Declined(columns::parse_decline_reason(&reason)?)),
         (None, None) => Err(columns::unreadable("answer").into()),
     }
@@ -189,6 +199,7 @@ fn answer_columns(outcome: &Outcome) -> Option<Answer> {
     match outcome {
         Outcome::Approved(reference) => Some((Some(reference.as_str().to_owned()), None)),
         Outcome::Declined(reason) => Some((None, Some(reason.name().to_owned()))),
+        Outcome::Revoked => Some((None, Some(REVOKED.to_owned()))),
         Outcome::Conflict => None,
     }
 }

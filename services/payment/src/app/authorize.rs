@@ -59,7 +59,7 @@ impl App {
                 run.carry_out(Operation::Authorize, payment).await
             }
             Some(Record::Closed) => Err(Refusal::Closed.into()),
-            None => Err(Error::Busy(None)),
+            None => Err(Error::Busy),
         }
     }
 }

@@ -25,7 +25,10 @@ pub enum Error {
     Provider(#[from] ProviderError),
     /// Another request holds the payment's lock, or has written meanwhile.
     #[error("another request works on this payment")]
-    Busy(#[source] Option<lock::Error>),
+    Busy,
+    /// The payment's lock cannot be taken, whoever holds it.
+    #[error("the lock of this payment cannot be taken")]
+    Lock(#[source] lock::Error),
     /// The store gives no result.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,7 +44,9 @@ impl HasKind for Error {
             Self::Differs(_) => Kind::AlreadyExists,
             Self::UnknownToken => Kind::Invalid,
             Self::NotFound => Kind::NotFound,
-            Self::Provider(_) | Self::Busy(_) | Self::Store(StoreError::Unavailable(_)) => Kind::Unavailable,
+            Self::Provider(_) | Self::Busy | Self::Lock(_) | Self::Store(StoreError::Unavailable(_)) => {
+                Kind::Unavailable
+            }
             Self::Store(StoreError::Failed(_)) | Self::Event(_) => Kind::Internal,
         }
     }

@@ -17,9 +17,7 @@ use super::{
     ports::{IdempotencyKey, Instruction, ProcessedMessages, ProviderError, Record, Saved, Target, Write},
     published,
 };
-use crate::domain::{
-    DomainEvent, NextStep, Operation, OrderId, Outcome, Payment, Refusal, Status, ledger::Transaction,
-};
+use crate::domain::{DomainEvent, NextStep, Operation, OrderId, Outcome, Payment, Refusal, ledger::Transaction};
 
 /// An intent without an outcome is the sweeper's after this long.
 pub(super) const INTENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,7 +49,7 @@ impl<'a> PaymentRun<'a> {
     pub(super) async fn begin(app: &'a App, order_id: OrderId, processed: ProcessedMessages) -> Result<Self, Error> {
         let name = format!("payment:{order_id}");
         let guard = app.locks.lock(&name, telemetry::remaining(LOCK_TIMEOUT)).await;
-        let guard = guard.map_err(|error| Error::Busy(Some(error)))?;
+        let guard = guard.map_err(|error| if error.is_busy() { Error::Busy } else { Error::Lock(error) })?;
         Ok(Self { app, order_id, guard, processed })
     }
 
@@ -142,20 +140,16 @@ impl<'a> PaymentRun<'a> {
     ) -> Result<Saved, Error> {
         let Some(open) = payment.intent else { return Ok(Saved::Stored) };
         let expected = payment.version;
-        let events = match found {
-            // To void an authorization that never arrived, it is given up: making it now would hold the customer's
-            // money only to release it.
+        let outcome = match found {
+            Some(outcome) => outcome,
+            // To void an authorization that has not arrived, it is revoked: making it now would hold the customer's
+            // money only to release it, and without either it might be made long after this.
             None if open == Operation::Authorize && wanted == Operation::Void => {
-                payment.abandon(self.app.now()).into_iter().collect()
+                self.app.revoke(self.order_id, open).await?
             }
-            found => {
-                let outcome = match found {
-                    Some(outcome) => outcome,
-                    None => self.call_provider(payment, open).await?,
-                };
-                self.apply_outcome(payment, &outcome).await?
-            }
+            None => self.call_provider(payment, open).await?,
         };
+        let events = self.apply_outcome(payment, &outcome).await?;
         // Messages are recorded with the write after which nothing is left to do for them. With an earlier one, a
         // crash in between would leave them processed and their operation undone.
         let last = wanted == open || payment.next_step(wanted) == Ok(NextStep::Done);
@@ -233,14 +227,9 @@ impl<'a> PaymentRun<'a> {
             "stale payment write rejected"
         );
         let payment = self.load_payment().await?;
-        // Our call may have authorized a charge after the other request had looked for one and found none. That
-        // request is gone, so it is for us to void it; if we die, for the sweeper.
-        if payment.status == Status::Voided {
-            self.app.void_orphaned_charges(self.order_id).await?;
-        }
         match payment.next_step(operation)? {
             NextStep::Done => Ok(payment),
-            NextStep::ResolveIntent(_) | NextStep::Start => Err(Error::Busy(None)),
+            NextStep::ResolveIntent(_) | NextStep::Start => Err(Error::Busy),
         }
     }
 
@@ -255,9 +244,6 @@ impl<'a> PaymentRun<'a> {
         let now = self.app.now();
         let published = events.iter().map(|event| published::encode(*event, payment, now));
         let processed = if last { self.processed.clone() } else { ProcessedMessages::default() };
-        // The sweeper comes back for an intent, and once more for an authorization that was given up: its call may
-        // still arrive at the provider and hold money.
-        let unresolved = payment.intent.is_some() || events.contains(&DomainEvent::Voided { held: false });
         let write = Write {
             payment,
             expected,
@@ -265,7 +251,8 @@ impl<'a> PaymentRun<'a> {
             transactions: events.iter().filter_map(|event| Transaction::of(*event, payment.amount)).collect(),
             effects: Effects { events: published.collect::<Result<_, _>>()?, receipt: processed.receipt },
             webhook: processed.webhook,
-            due_at: unresolved.then(|| now + INTENT_TIMEOUT),
+            // The sweeper comes back for an intent.
+            due_at: payment.intent.map(|_| now + INTENT_TIMEOUT),
             carrier: Carrier::current(),
         };
         let saved = self.app.payments.save(write).await?;

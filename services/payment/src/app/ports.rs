@@ -229,6 +229,12 @@ pub trait Provider: Send + Sync {
     /// The outcome that was given under a key; `None` when nothing was done under it.
     async fn find_outcome(&self, key: IdempotencyKey) -> Result<Option<Outcome>, ProviderError>;
 
+    /// Sees to it that nothing is done under a key any more. [`Outcome::Revoked`] when nothing was, and otherwise the
+    /// outcome that was given before. What has not arrived yet is refused when it does.
+    ///
+    /// Providers call it a technical cancel, or the cancellation of a payment intent.
+    async fn revoke(&self, key: IdempotencyKey) -> Result<Outcome, ProviderError>;
+
     /// Every charge it has for an order.
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError>;
 

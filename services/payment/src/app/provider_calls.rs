@@ -26,6 +26,11 @@ impl App {
         with_timeout(self.provider.execute(instruction), DEADLINE_RESERVE).await
     }
 
+    /// Has the provider refuse an operation that it may not have done yet; the outcome, where it has.
+    pub(super) async fn revoke(&self, order_id: OrderId, operation: Operation) -> Result<Outcome, ProviderError> {
+        with_timeout(self.provider.revoke(IdempotencyKey { order_id, operation }), DEADLINE_RESERVE).await
+    }
+
     /// Every charge that the provider has for an order.
     pub(super) async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, Error> {
         Ok(with_timeout(self.provider.charges(order), Duration::ZERO).await?)
@@ -33,7 +38,7 @@ impl App {
 
     /// Voids what the provider still holds for an order that must not hold anything.
     ///
-    /// Such a charge comes of an authorization that was on its way when the order was voided.
+    /// Such a charge was not made under a key of ours: what was not done under one was revoked before the void.
     pub(super) async fn void_orphaned_charges(&self, order_id: OrderId) -> Result<(), Error> {
         for charge in self.charges(order_id).await? {
             if charge.state != ChargeState::Authorized {

@@ -59,7 +59,7 @@ impl App {
         }
         match run.save(&payment, Some(stored), &events, true).await? {
             Saved::Stored | Saved::Duplicate => Ok(()),
-            Saved::Stale => Err(Error::Busy(None)),
+            Saved::Stale => Err(Error::Busy),
         }
     }
 

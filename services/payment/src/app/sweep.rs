@@ -12,7 +12,7 @@ use super::{
     payment_run::{INTENT_TIMEOUT, PaymentRun},
     ports::{DuePayment, ProcessedMessages, Record},
 };
-use crate::domain::{OrderId, Status};
+use crate::domain::OrderId;
 
 /// Pause between two sweeps.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -81,27 +81,22 @@ impl App {
         telemetry::scope(&due.carrier, Some(deadline), span, work.in_current_span()).await;
     }
 
-    /// Resolves one payment: its open intent, or what the provider may hold though it is voided.
+    /// Resolves the open intent of one payment.
     ///
     /// # Errors
     /// The provider gives no answer, or another request works on the payment.
     pub async fn resolve(&self, order: OrderId) -> Result<(), Error> {
         let mut run = PaymentRun::begin(self, order, ProcessedMessages::default()).await?;
-        let result = self.resolve_locked(&mut run, order).await;
+        let result = resolve_locked(&mut run).await;
         run.end().await;
         result
     }
+}
 
-    async fn resolve_locked(&self, run: &mut PaymentRun<'_>, order: OrderId) -> Result<(), Error> {
-        match run.load().await? {
-            // The write that ends the intent also says whether the sweeper has to come back.
-            Some(Record::Payment(payment)) if payment.intent.is_some() => return run.resolve(payment).await,
-            // Its authorization was given up without an outcome, and may have been carried out since.
-            Some(Record::Payment(payment)) if payment.status == Status::Voided => {
-                self.void_orphaned_charges(order).await?;
-            }
-            _ => {}
-        }
-        run.clear_due().await
+async fn resolve_locked(run: &mut PaymentRun<'_>) -> Result<(), Error> {
+    match run.load().await? {
+        // The write that ends the intent also says that the sweeper need not come back.
+        Some(Record::Payment(payment)) if payment.intent.is_some() => run.resolve(payment).await,
+        _ => run.clear_due().await,
     }
 }

@@ -43,6 +43,6 @@ async fn void_locked(run: &mut PaymentRun<'_>) -> Result<Option<Payment>, Error>
             run.record_receipt().await?;
             Ok(None)
         }
-        None => Err(Error::Busy(None)),
+        None => Err(Error::Busy),
     }
 }

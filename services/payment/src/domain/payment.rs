@@ -4,7 +4,7 @@
 //! pending -> authorized -> captured -> refunded
 //!    |  \         |
 //!    |   \        +-> voided
-//!    |    +-> voided (the provider has no trace of the authorization)
+//!    |    +-> voided (the authorization was revoked)
 //!    +-> declined
 //! ```
 //!
@@ -89,6 +89,8 @@ pub enum Outcome {
     Declined(DeclineReason),
     /// The state of the charge at the provider does not allow it; nothing was done.
     Conflict,
+    /// Nothing was done, and nothing ever will be.
+    Revoked,
 }
 
 /// The state of a charge at the provider.
@@ -236,30 +238,18 @@ impl Payment {
                 Some(self.enter(Status::Declined(*reason), DomainEvent::Declined(*reason)))
             }
             // Nothing was authorized and nothing can be: a pending payment without an intent would have no way out.
-            (Authorize, Outcome::Conflict) => Some(self.enter(Status::Voided, DomainEvent::Voided { held: false })),
+            (Authorize, Outcome::Conflict | Outcome::Revoked) => {
+                Some(self.enter(Status::Voided, DomainEvent::Voided { held: false }))
+            }
             (Capture, Outcome::Approved(_)) => Some(self.enter(Status::Captured, DomainEvent::Captured)),
             (Void, Outcome::Approved(_)) => Some(self.enter(Status::Voided, DomainEvent::Voided { held: true })),
             (Refund, Outcome::Approved(_)) => Some(self.enter(Status::Refunded, DomainEvent::Refunded)),
             // The provider did nothing, so the status is as true as before; where the charge is in another state than
             // we thought, `follow_charge` brings us in line.
-            (_, Outcome::Declined(_) | Outcome::Conflict) => None,
+            (_, Outcome::Declined(_) | Outcome::Conflict | Outcome::Revoked) => None,
         };
         self.bump_version(now);
         event
-    }
-
-    /// Gives up an authorization that the provider has no trace of; `None` in any other state.
-    ///
-    /// `held: false`, because nothing was booked: the ledger has no authorization to reverse.
-    /// The call may still be on its way; a charge that it makes is voided once it is seen.
-    pub fn abandon(&mut self, now: OffsetDateTime) -> Option<DomainEvent> {
-        if (self.status, self.intent) != (Status::Pending, Some(Operation::Authorize)) {
-            return None;
-        }
-        self.intent = None;
-        let event = self.enter(Status::Voided, DomainEvent::Voided { held: false });
-        self.bump_version(now);
-        Some(event)
     }
 
     /// Follows the charge one transition where the provider is ahead of us; `None` when it is not.

@@ -3,11 +3,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use payment::{
-    app::{
-        Error,
-        ports::{IdempotencyKey, Instruction, Provider as _, Target},
-    },
-    domain::{ChargeState, Operation, OrderId, Status},
+    app::Error,
+    domain::{ChargeState, OrderId, Status},
 };
 use telemetry::Carrier;
 use tokio::time::Instant;
@@ -133,7 +130,7 @@ async fn a_void_of_an_authorization_that_never_arrived_asks_for_none() {
 }
 
 #[tokio::test]
-async fn a_charge_that_is_made_after_the_void_is_voided() {
+async fn a_call_that_arrives_after_the_void_does_nothing() {
     let app = TestApp::start().await;
     let order = OrderId::from(Uuid::now_v7());
     app.provider.fail_next(Fault::Delayed);
@@ -145,32 +142,52 @@ async fn a_charge_that_is_made_after_the_void_is_voided() {
         app.provider.resume.notify_one();
     });
     assert_eq!(late.unwrap().status, Status::Voided);
-    assert_eq!(app.charges(order.uuid()).await, [ChargeState::Voided]);
+    assert!(app.charges(order.uuid()).await.is_empty());
     let audit = app.audit().await;
     assert!(audit.held.is_empty());
     assert_eq!((audit.unbalanced, audit.unresolved), (0, 0));
     assert_eq!(app.kinds().await, ["payment.voided.v1"]);
 }
 
+/// The provider works an authorization off when the order was cancelled long ago.
 #[tokio::test]
-async fn such_a_charge_is_found_by_the_sweeper_when_nobody_waits_for_it() {
+async fn what_is_worked_off_long_after_the_void_holds_nothing() {
     let app = TestApp::start().await;
-    let order = crash_in_authorize(&app, Fault::RequestLost).await;
-    app.use_cases.void(order, None).await.unwrap();
-    // The call was only slow: it arrives when payment has given it up.
-    let command = authorize_payment(order, "tok_ok");
-    let instruction = Instruction {
-        key: IdempotencyKey { order_id: order, operation: Operation::Authorize },
-        amount: command.amount,
-        target: Target::Token(command.token),
-    };
-    app.provider.execute(&instruction).await.unwrap();
-    assert_eq!(app.charges(order.uuid()).await, [ChargeState::Authorized]);
+    let order = Uuid::now_v7();
+    app.provider.fail_next(Fault::Late);
+    app.authorize(authorize_request(order, "tok_ok")).await.unwrap_err();
+    assert_eq!(app.void(order).await.unwrap().unwrap().status(), proto::payment::v1::Status::Voided);
+    for _ in 0..3 {
+        app.clock.advance(INTENT_TIMEOUT);
+        app.use_cases.sweep().await.unwrap();
+    }
+    assert_eq!(app.audit().await.unresolved, 0);
+    app.provider.work_off().await;
     app.clock.advance(INTENT_TIMEOUT);
-    assert_eq!(app.use_cases.sweep().await.unwrap(), 1);
-    assert_eq!(app.charges(order.uuid()).await, [ChargeState::Voided]);
-    app.clock.advance(INTENT_TIMEOUT * 2);
-    assert_eq!(app.use_cases.sweep().await.unwrap(), 0);
+    app.use_cases.sweep().await.unwrap();
+    assert!(!app.charges(order).await.contains(&ChargeState::Authorized));
+    assert!(app.audit().await.held.is_empty());
+}
+
+/// The provider answers no question: what it may hold is open, and asked for until it says so.
+#[tokio::test]
+async fn what_may_be_held_is_open_until_the_provider_says() {
+    let app = TestApp::start().await;
+    let order = Uuid::now_v7();
+    app.provider.fail_next(Fault::Late);
+    app.authorize(authorize_request(order, "tok_ok")).await.unwrap_err();
+    app.provider.fail_queries(true);
+    for _ in 0..3 {
+        assert_eq!(app.void(order).await.unwrap_err().code(), tonic::Code::Unavailable);
+        app.clock.advance(INTENT_TIMEOUT);
+        assert_eq!(app.use_cases.sweep().await.unwrap(), 1);
+        assert_eq!(app.audit().await.unresolved, 1);
+    }
+    app.provider.work_off().await;
+    app.provider.fail_queries(false);
+    assert_eq!(app.void(order).await.unwrap().unwrap().status(), proto::payment::v1::Status::Voided);
+    assert_eq!(app.charges(order).await, [ChargeState::Voided]);
+    assert_eq!(app.audit().await.unresolved, 0);
 }
 
 #[tokio::test]

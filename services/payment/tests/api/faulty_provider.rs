@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     AnswerLost,
     /// It reaches the provider only when the test lets it.
     Delayed,
+    /// The provider works it off only when the test has it do so, long after payment has stopped waiting.
+    Late,
     /// The provider does not take it.
     Unavailable,
 }
@@ -30,6 +32,7 @@ pub(crate) struct FaultyProvider {
     inner: Sandbox,
     next: Mutex<Option<Fault>>,
     queries_fail: Mutex<bool>,
+    late: Mutex<Option<Instruction>>,
     /// Lets a delayed call go on.
     pub(crate) resume: Notify,
     /// A call has gone as far as its fault lets it.
@@ -44,6 +47,7 @@ impl FaultyProvider {
             inner,
             next: Mutex::default(),
             queries_fail: Mutex::default(),
+            late: Mutex::default(),
             resume: Notify::new(),
             reached: Notify::new(),
             calls: AtomicU64::new(0),
@@ -58,6 +62,12 @@ impl FaultyProvider {
     /// Whether questions about what was done get no answer.
     pub(crate) fn fail_queries(&self, fail: bool) {
         *self.queries_fail.lock().unwrap() = fail;
+    }
+
+    /// Works off the call that was late.
+    pub(crate) async fn work_off(&self) -> Outcome {
+        let instruction = self.late.lock().unwrap().take().expect("a late call");
+        self.inner.execute(&instruction).await.unwrap()
     }
 
     fn check_queries(&self) -> Result<(), ProviderError> {
@@ -76,6 +86,10 @@ impl Provider for FaultyProvider {
         let fault = self.next.lock().unwrap().take();
         match fault {
             None => self.inner.execute(instruction).await,
+            Some(Fault::Late) => {
+                *self.late.lock().unwrap() = Some(instruction.clone());
+                Err(ProviderError::OutcomeUnknown(None))
+            }
             Some(Fault::Unavailable) => Err(ProviderError::Unavailable(None)),
             Some(Fault::RequestLost) => {
                 self.reached.notify_one();
@@ -97,6 +111,11 @@ impl Provider for FaultyProvider {
     async fn find_outcome(&self, key: IdempotencyKey) -> Result<Option<Outcome>, ProviderError> {
         self.check_queries()?;
         self.inner.find_outcome(key).await
+    }
+
+    async fn revoke(&self, key: IdempotencyKey) -> Result<Outcome, ProviderError> {
+        self.check_queries()?;
+        self.inner.revoke(key).await
     }
 
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {

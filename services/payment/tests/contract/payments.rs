@@ -261,9 +261,9 @@ pub(crate) async fn what_is_due_is_claimed_once(fixture: Fixture) {
 pub(crate) async fn clearing_with_a_lower_fence_is_ignored(fixture: Fixture) {
     let mut payment = opened();
     fixture.payments.save(write(&payment, None, 5)).await.unwrap();
-    payment.abandon(at(1)).unwrap();
-    let abandoned = Write { due_at: Some(at(10)), ..write(&payment, Some(1), 5) };
-    fixture.payments.save(abandoned).await.unwrap();
+    payment.resolve_intent(&Outcome::Revoked, at(1)).unwrap();
+    let revoked = Write { due_at: Some(at(10)), ..write(&payment, Some(1), 5) };
+    fixture.payments.save(revoked).await.unwrap();
     let store = &fixture.payments;
     store.clear_due(payment.order_id, 4).await.unwrap();
     assert_eq!(store.claim_due(at(10), at(10), 10).await.unwrap().len(), 1);

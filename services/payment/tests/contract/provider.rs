@@ -31,6 +31,9 @@ macro_rules! suite {
             a_process_knows_what_another_did,
             the_same_calls_in_two_processes_have_one_effect,
             of_two_changes_at_once_one_happens,
+            a_revoked_key_does_nothing_any_more,
+            what_was_done_cannot_be_revoked,
+            a_call_arrives_or_is_revoked,
         } }
     };
 }
@@ -252,5 +255,40 @@ pub(crate) async fn of_two_changes_at_once_one_happens(Fixture { provider, anoth
             both => panic!("{both:?}"),
         };
         assert_eq!(only_charge(&*provider, order).await.state, state);
+    }
+}
+
+pub(crate) async fn a_revoked_key_does_nothing_any_more(Fixture { provider, another, .. }: Fixture) {
+    let order = new_id();
+    let key = authorization(order, "tok_ok").key;
+    for _ in 0..2 {
+        assert_eq!(provider.revoke(key).await.unwrap(), Outcome::Revoked);
+    }
+    assert_eq!(another.find_outcome(key).await.unwrap(), Some(Outcome::Revoked));
+    for token in ["tok_ok", "tok_declined", "tok_unknown"] {
+        assert_eq!(another.execute(&authorization(order, token)).await.unwrap(), Outcome::Revoked, "{token}");
+    }
+    assert!(provider.charges(order).await.unwrap().is_empty());
+}
+
+pub(crate) async fn what_was_done_cannot_be_revoked(Fixture { provider, .. }: Fixture) {
+    let (order, declined) = (new_id(), new_id());
+    let reference = charge(&*provider, order).await;
+    let key = authorization(order, "tok_ok").key;
+    assert_eq!(provider.revoke(key).await.unwrap(), Outcome::Approved(reference));
+    assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Authorized);
+    let no = provider.execute(&authorization(declined, "tok_declined")).await.unwrap();
+    assert_eq!(provider.revoke(authorization(declined, "tok_ok").key).await.unwrap(), no);
+}
+
+pub(crate) async fn a_call_arrives_or_is_revoked(Fixture { provider, another, .. }: Fixture) {
+    for _ in 0..16 {
+        let order = new_id();
+        let call = authorization(order, "tok_ok");
+        let (done, revoked) = tokio::join!(provider.execute(&call), another.revoke(call.key));
+        assert_eq!(done.unwrap(), revoked.unwrap());
+        let found = provider.find_outcome(call.key).await.unwrap().unwrap();
+        let charges = provider.charges(order).await.unwrap();
+        assert_eq!(charges.len(), usize::from(found != Outcome::Revoked));
     }
 }

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::{corrupt, id, uuid};
 use crate::{
-    app::ports::StoreError,
+    app::ports::{After, Row, StoreError, Unreadable},
     domain::{
         basket::Item,
         ids::{OrderId, ProductId, UserId},
@@ -182,6 +182,19 @@ impl OrderDocument {
             updated_at: from_micros(self.updated_at),
         }))
     }
+}
+
+/// An order by itself: one that cannot be read leaves the others as they are.
+pub(super) fn row(stored: Document) -> Row {
+    let key = key(&stored);
+    let document = bson::deserialize_from_document(stored).map_err(|error| StoreError::Failed(error.into()));
+    document.and_then(OrderDocument::order).map_err(|cause| Unreadable { key, cause })
+}
+
+/// An order's place in the list.
+fn key(stored: &Document) -> Option<After> {
+    let id: bson::Uuid = bson::deserialize_from_bson(stored.get("_id")?.clone()).ok()?;
+    Some(After { created_at: from_micros(stored.get_i64("created_at").ok()?), id: OrderId(uuid(id)) })
 }
 
 /// `$set` and `$unset` of the fields that may change.

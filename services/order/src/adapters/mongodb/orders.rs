@@ -12,13 +12,13 @@ use time::OffsetDateTime;
 
 use super::{
     MongoStore,
-    documents::{OrderDocument, StageName, changes, not_hidden, number},
+    documents::{self, OrderDocument, StageName, changes, not_hidden, number},
     id,
     stock::{Operation, StockLevels},
     uuid,
 };
 use crate::{
-    app::ports::{After, Orders, Owner, Placed, Saved, StoreError},
+    app::ports::{After, Orders, Owner, Placed, Row, Saved, StoreError},
     domain::{
         ids::{OrderId, UserId},
         order::Order,
@@ -37,7 +37,7 @@ impl Orders for MongoStore {
         found.filter(OrderDocument::is_placed).map(OrderDocument::order).transpose()
     }
 
-    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, StoreError> {
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row>, StoreError> {
         let mut filter = doc! { "stage.name": not_hidden() };
         if let Owner::User(user) = owner {
             filter.insert("user", id(user.0));
@@ -94,7 +94,14 @@ impl Orders for MongoStore {
         Ok(())
     }
 
-    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError> {
+    async fn set_aside(&self, id: OrderId, now: OffsetDateTime, until: OffsetDateTime) -> Result<(), StoreError> {
+        let due = doc! { "_id": super::id(id.0), "due_at": { "$lte": micros(now) } };
+        let later = doc! { "$set": { "due_at": micros(until) } };
+        mongodb::within(self.orders.update_one(due, later)).await?;
+        Ok(())
+    }
+
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError> {
         // Orders in a stage are the sweeper's as well. What cannot be recovered now must not hold up those that are due.
         if let Err(error) = self.recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot recover operations in progress now");
@@ -168,11 +175,12 @@ impl MongoStore {
         Ok(if found.is_some() { Saved::Duplicate } else { Saved::Stale })
     }
 
-    async fn find(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Order>, StoreError> {
+    async fn find(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Row>, StoreError> {
+        let orders = self.orders.clone_with_type::<Document>();
         let found = async {
-            self.orders.find(filter).sort(sort).limit(i64::from(limit)).await?.try_collect::<Vec<OrderDocument>>().await
+            orders.find(filter).sort(sort).limit(i64::from(limit)).await?.try_collect::<Vec<Document>>().await
         };
-        mongodb::within(found).await?.into_iter().map(OrderDocument::order).collect()
+        Ok(mongodb::within(found).await?.into_iter().map(documents::row).collect())
     }
 }
 

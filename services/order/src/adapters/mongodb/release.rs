@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clock::micros;
 use futures::TryStreamExt as _;
-use mongodb::bson::{self, doc};
+use mongodb::bson::{self, Document, doc};
 
 use super::{
     MongoStore, contention,
@@ -52,12 +52,18 @@ impl MongoStore {
         let releasing = doc! { "stage.at": { "$lte": before(release_timeout) }, "stage.name": returning };
         let placing = doc! { "stage.at": { "$lte": before(self.stage_timeout) }, "stage.name": { "$ne": returning } };
         let old = doc! { "$or": [releasing, placing] };
-        let found = async { self.orders.find(old).limit(BATCH).await?.try_collect::<Vec<OrderDocument>>().await };
-        for order in mongodb::within(found).await? {
-            // One that cannot be recovered holds up no other.
-            if let Err(error) = self.recover_order(&order).await {
+        let orders = self.orders.clone_with_type::<Document>();
+        let found = async { orders.find(old).limit(BATCH).await?.try_collect::<Vec<Document>>().await };
+        for stored in mongodb::within(found).await? {
+            let id = stored.get("_id").map(ToString::to_string).unwrap_or_default();
+            // One that cannot be read or recovered holds up no other.
+            let recovered = match bson::deserialize_from_document(stored) {
+                Ok(order) => self.recover_order(&order).await,
+                Err(error) => Err(StoreError::Failed(error.into())),
+            };
+            if let Err(error) = recovered {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(order.id = %order.id, error, "cannot complete or abort an operation in progress");
+                tracing::warn!(order.id = id, error, "cannot complete or abort an operation in progress");
             }
         }
         Ok(())

@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use clock::micros;
 use messaging::{Effects, Receipt, Recorded};
 use sqlite::record;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{FromRow as _, Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
 use super::{
     SqliteStore,
-    rows::{Columns, OrderRow, blob, count, items_json, number, uuid},
+    rows::{Columns, OrderRow, blob, count, items_json, key, number, uuid},
 };
 use crate::{
-    app::ports::{After, Orders, Owner, Placed, Saved, Shortage, StoreError},
+    app::ports::{After, Orders, Owner, Placed, Row, Saved, Shortage, StoreError, Unreadable},
     domain::{
         ids::{OrderId, UserId},
         order::Order,
@@ -71,13 +71,13 @@ impl Orders for SqliteStore {
         row.map(OrderRow::order).transpose()
     }
 
-    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, StoreError> {
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row>, StoreError> {
         let (time, id) = after.map_or((i64::MAX, Vec::new()), |after| (micros(after.created_at), blob(after.id.0)));
         let query = match owner {
-            Owner::All => sqlx::query_as(
+            Owner::All => sqlx::query(
                 "SELECT * FROM orders WHERE (created_at, id) < (?1, ?2) ORDER BY created_at DESC, id DESC LIMIT ?3",
             ),
-            Owner::User(_) => sqlx::query_as(
+            Owner::User(_) => sqlx::query(
                 "SELECT * FROM orders WHERE user_id = ?4 AND (created_at, id) < (?1, ?2)
                  ORDER BY created_at DESC, id DESC LIMIT ?3",
             ),
@@ -87,7 +87,7 @@ impl Orders for SqliteStore {
             Owner::All => query,
             Owner::User(user) => query.bind(blob(user.0)),
         };
-        orders(query.fetch_all(&self.database.read).await?)
+        Ok(orders(&query.fetch_all(&self.database.read).await?))
     }
 
     async fn save(
@@ -124,13 +124,23 @@ impl Orders for SqliteStore {
         Ok(())
     }
 
-    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError> {
-        let rows = sqlx::query_as("SELECT * FROM orders WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")
+    async fn set_aside(&self, id: OrderId, now: OffsetDateTime, until: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query("UPDATE orders SET due_at = ?3 WHERE id = ?1 AND due_at <= ?2")
+            .bind(blob(id.0))
+            .bind(micros(now))
+            .bind(micros(until))
+            .execute(&self.database.write)
+            .await?;
+        Ok(())
+    }
+
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM orders WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")
             .bind(micros(now))
             .bind(limit)
             .fetch_all(&self.database.read)
             .await?;
-        orders(rows)
+        Ok(orders(&rows))
     }
 
     async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
@@ -240,8 +250,13 @@ async fn update(tx: &mut SqliteConnection, order: &Order, expected: u64) -> Resu
     Ok(done.rows_affected() == 1)
 }
 
-fn orders(rows: Vec<OrderRow>) -> Result<Vec<Order>, StoreError> {
-    rows.into_iter().map(OrderRow::order).collect()
+/// Each by itself: one that cannot be read leaves the others as they are.
+fn orders(rows: &[SqliteRow]) -> Vec<Row> {
+    rows.iter().map(|row| order(row).map_err(|cause| Unreadable { key: key(row), cause })).collect()
+}
+
+fn order(row: &SqliteRow) -> Result<Order, StoreError> {
+    OrderRow::from_row(row)?.order()
 }
 
 /// The names of the statuses as a JSON array.

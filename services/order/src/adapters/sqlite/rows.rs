@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::corrupt;
 use crate::{
-    app::ports::StoreError,
+    app::ports::{After, StoreError},
     domain::{
         basket::Item,
         ids::{OrderId, ProductId, UserId},
@@ -75,6 +75,12 @@ fn items(json: &str, currency: Currency) -> Result<Vec<Item>, StoreError> {
         })
     };
     stored.into_iter().map(item).collect()
+}
+
+/// An order's place in the list, of a row that cannot be read as a whole.
+pub(super) fn key(row: &SqliteRow) -> Option<After> {
+    let id = OrderId(Uuid::from_slice(row.try_get("id").ok()?).ok()?);
+    Some(After { created_at: from_micros(row.try_get("created_at").ok()?), id })
 }
 
 #[derive(FromRow)]

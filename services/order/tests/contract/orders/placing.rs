@@ -6,7 +6,7 @@ use order::{
     domain::{ids::OrderId, order::Order, status::Status},
 };
 
-use crate::fixture::{OrderSpec, START, Stores, at, of_user_1, order, user};
+use crate::fixture::{OrderSpec, START, Stores, at, of_user_1, order, readable, user};
 
 pub async fn placing_stores_reserves_and_emits(stores: Stores) {
     let (a, b) = (stores.stocked("a", 5).await, stores.stocked("b", 5).await);
@@ -76,7 +76,7 @@ pub async fn orders_are_listed_newest_first(stores: Stores) {
         stores.placed(&order(&OrderSpec { user: user(n), key: &key, lines: &[(a, 1)], at: at(second) })).await;
     }
     let times = |orders: Vec<Order>| orders.iter().map(|o| (o.created_at - START).whole_seconds()).collect::<Vec<_>>();
-    let list = async |owner| times(stores.orders.list(owner, None, 10).await.unwrap());
+    let list = async |owner| times(readable(stores.orders.list(owner, None, 10).await.unwrap()));
     assert_eq!(list(Owner::All).await, [3, 2, 1]);
     assert_eq!(list(Owner::User(user(1))).await, [2, 1]);
     assert_eq!(list(Owner::User(user(9))).await, [0; 0]);
@@ -96,7 +96,7 @@ pub async fn pages_have_no_gap_and_no_double(stores: Stores) {
     }
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = stores.orders.list(Owner::User(user(1)), after, 3).await.unwrap();
+        let page = readable(stores.orders.list(Owner::User(user(1)), after, 3).await.unwrap());
         let Some(last) = page.last() else { break };
         after = Some(After { created_at: last.created_at, id: last.id });
         seen.extend(page.iter().map(|order| order.id));

@@ -4,10 +4,13 @@ use futures::{future::join, future::join_all};
 use messaging::Effects;
 use order::{
     app::ports::{Placed, Saved},
-    domain::{order::Order, status::Reason},
+    domain::{
+        order::Order,
+        status::{PaymentStatus, Reason, Status},
+    },
 };
 
-use crate::fixture::{OrderSpec, START, Stores, at, of_user_1, order, user};
+use crate::fixture::{OrderSpec, START, Stores, at, of_user_1, order, payment, user};
 
 fn of(n: u128, lines: &[(order::domain::ids::ProductId, i64)]) -> Order {
     order(&OrderSpec { user: user(n), key: "k", lines, at: START })
@@ -69,4 +72,33 @@ pub async fn many_orders_of_one_product_add_up(stores: Stores) {
     assert_eq!(stores.available(a).await, 1000 - 8 * 10 * 2);
     assert_eq!(stores.audit.totals().await.unwrap().violations, []);
     stores.placed(&of_user_1("later", &[(a, 1)])).await;
+}
+
+/// A closing that has read the order as confirmed decides again over what a fulfilment has stored: the goods leave, and
+/// their money is not given back.
+pub async fn a_closing_decides_over_the_stored_order(stores: Stores) {
+    let a = stores.stocked("a", 9).await;
+    let store = async |order: &Order, expected: u64| {
+        stores.orders.save(order, expected, false, Effects::default()).await.unwrap()
+    };
+    for fulfilled in [false, true] {
+        let mut confirmed = of(u128::from(fulfilled), &[(a, 1)]);
+        stores.placed(&confirmed).await;
+        let _ = confirmed.authorized(payment(PaymentStatus::Authorized), at(1)).unwrap();
+        assert_eq!(store(&confirmed, 1).await, Saved::Stored);
+        let mut closing = confirmed.clone();
+        let mut leaving = confirmed;
+        let _ = leaving.fulfil(at(2)).unwrap();
+        assert_eq!(store(&leaving, 2).await, Saved::Stored);
+        if fulfilled {
+            let _ = leaving.captured(payment(PaymentStatus::Captured), at(3)).unwrap();
+            assert_eq!(store(&leaving, 3).await, Saved::Stored);
+        }
+        let _ = closing.cancel(Reason::AccountClosed, at(4)).unwrap();
+        assert_eq!(store(&closing, 2).await, Saved::Stale);
+        let mut again = stores.stored(&closing).await.unwrap();
+        let refused = again.cancel(Reason::AccountClosed, at(4)).unwrap_err();
+        assert_eq!(refused.from, if fulfilled { Status::Fulfilled } else { Status::Fulfilling });
+        assert_eq!(again, leaving);
+    }
 }

@@ -3,14 +3,14 @@
 use futures::future::join_all;
 use messaging::Effects;
 use order::{
-    app::ports::{Orders, Saved},
+    app::ports::{After, Orders, Owner, Row, Saved},
     domain::{
         order::{InvalidTransition, Order},
         status::{PaymentStatus, Reason, Status},
     },
 };
 
-use crate::fixture::{START, Stores, at, emits, of_user_1, payment, receipt};
+use crate::fixture::{OrderSpec, START, Stores, at, emits, of_user_1, order, payment, readable, receipt, user};
 
 fn confirmed(order: &Order) -> Order {
     let mut order = order.clone();
@@ -118,7 +118,7 @@ pub async fn due_orders_come_longest_waiting_first(stores: Stores) {
         orders.push(order);
     }
     let due = async |seconds, limit| {
-        let due = stores.orders.due(at(seconds), limit).await.unwrap();
+        let due = readable(stores.orders.due(at(seconds), limit).await.unwrap());
         due.iter().map(|order| order.id).collect::<Vec<_>>()
     };
     // Due two seconds after they were placed.
@@ -136,6 +136,37 @@ pub async fn due_orders_come_longest_waiting_first(stores: Stores) {
     orders[1].postpone(at(12)).unwrap();
     stores.orders.postpone(&orders[1]).await.unwrap();
     assert_eq!(due(9999, 9).await, [orders[0].id, orders[2].id]);
+}
+
+/// It is said which one it is, and it makes way for the others until it may be read again.
+pub async fn one_that_cannot_be_read_holds_up_no_other(stores: Stores) {
+    let a = stores.stocked("a", 9).await;
+    let mut orders = Vec::new();
+    for n in 0..3 {
+        let placed = order(&OrderSpec { user: user(1), key: &n.to_string(), lines: &[(a, 1)], at: at(n) });
+        stores.placed(&placed).await;
+        orders.push(placed);
+    }
+    let [first, spoiled, last] = &orders[..] else { unreachable!() };
+    (stores.spoil)(spoiled.id).await;
+    stores.orders.get(spoiled.id).await.unwrap_err();
+    let place = |order: &Order| After { created_at: order.created_at, id: order.id };
+    let places = |rows: Vec<Row>| -> Vec<Result<After, Option<After>>> {
+        rows.into_iter().map(|row| row.map(|order| place(&order)).map_err(|spoiled| spoiled.key)).collect()
+    };
+    for owner in [Owner::All, Owner::User(user(1))] {
+        let listed = places(stores.orders.list(owner, None, 9).await.unwrap());
+        assert_eq!(listed, [Ok(place(last)), Err(Some(place(spoiled))), Ok(place(first))]);
+        let next = places(stores.orders.list(owner, Some(place(spoiled)), 9).await.unwrap());
+        assert_eq!(next, [Ok(place(first))]);
+    }
+    let due = async |seconds| places(stores.orders.due(at(seconds), 9).await.unwrap());
+    assert_eq!(due(99).await, [Ok(place(first)), Err(Some(place(spoiled))), Ok(place(last))]);
+    stores.orders.set_aside(spoiled.id, at(0), at(200)).await.unwrap();
+    assert_eq!(due(99).await.len(), 3, "it was not due then");
+    stores.orders.set_aside(spoiled.id, at(99), at(200)).await.unwrap();
+    assert_eq!(due(199).await, [Ok(place(first)), Ok(place(last))]);
+    assert_eq!(due(200).await, [Ok(place(first)), Ok(place(last)), Err(Some(place(spoiled)))]);
 }
 
 pub async fn every_state_comes_back_as_it_went(stores: Stores) {

@@ -41,6 +41,7 @@ impl Storage for Sqlite {
         let outcome = match effect {
             ProviderEffect::Charge(amount) => charge(&mut tx, key.order_id, amount).await?,
             ProviderEffect::Decline(reason) => Outcome::Declined(reason),
+            ProviderEffect::Revoke => Outcome::Revoked,
             ProviderEffect::Change(charge, from, to) => change(&mut tx, key.order_id, charge, from, to).await?,
         };
         if insert_answer(&mut tx, key, &outcome).await? {

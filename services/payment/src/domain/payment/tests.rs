@@ -133,15 +133,10 @@ fn a_conflict_ends_the_intent_and_changes_nothing_else() {
 }
 
 #[test]
-fn only_an_unanswered_authorization_can_be_abandoned() {
+fn an_authorization_that_was_revoked_holds_nothing() {
     let mut payment = opened();
-    assert_eq!(payment.abandon(NOW), Some(DomainEvent::Voided { held: false }));
-    assert_eq!(payment.status, Status::Voided);
-    for mut other in [after(AUTHORIZED), after(CAPTURED), declined()] {
-        let before = other.clone();
-        assert_eq!(other.abandon(NOW), None);
-        assert_eq!(other, before);
-    }
+    assert_eq!(payment.resolve_intent(&Outcome::Revoked, NOW), Some(DomainEvent::Voided { held: false }));
+    assert_eq!((payment.status, payment.intent), (Status::Voided, None));
 }
 
 #[test]
@@ -159,7 +154,6 @@ fn it_follows_the_provider_step_by_step_and_never_back() {
 enum Action {
     SetIntent(Operation),
     ResolveIntent(Outcome),
-    Abandon,
     FollowCharge(ChargeState),
 }
 
@@ -170,8 +164,8 @@ fn actions() -> impl Strategy<Value = Action> {
             4 => Just(approved()),
             1 => Just(Outcome::Declined(DeclineReason::Declined)),
             1 => Just(Outcome::Conflict),
+            1 => Just(Outcome::Revoked),
         ].prop_map(Action::ResolveIntent),
-        1 => Just(Action::Abandon),
         1 => prop::sample::select(vec![
             ChargeState::Authorized,
             ChargeState::Captured,
@@ -197,7 +191,6 @@ proptest! {
             let event = match &action {
                 Action::SetIntent(operation) => { let _ = payment.set_intent(*operation, NOW); None }
                 Action::ResolveIntent(outcome) => payment.resolve_intent(outcome, NOW),
-                Action::Abandon => payment.abandon(NOW),
                 Action::FollowCharge(charge) => payment.follow_charge(*charge, NOW),
             };
             if let Some(event) = event {
