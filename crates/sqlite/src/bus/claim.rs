@@ -228,7 +228,9 @@ fn deliveries(mut leased: Vec<Leased>, mut events: HashMap<i64, Result<Event, Er
         let missing = || Error::Malformed(format!("the log has no event at {}", row.offset));
         let event = events.remove(&row.offset).ok_or_else(missing)??;
         let tag = Tag { position: row.seq, fence: row.fence };
-        Ok(Delivery { event, attempt: columns::small(row.attempts), suspicion: Suspicion::Culprit, tag })
+        let attempt = columns::small(row.attempts);
+        // Each delivery was a try; who died of one has failed as well.
+        Ok(Delivery { event, attempt, failures: attempt.saturating_sub(1), suspicion: Suspicion::Culprit, tag })
     };
     leased.into_iter().map(delivery).collect()
 }

@@ -29,6 +29,7 @@ pub struct TestApp {
     pub use_cases: Arc<App>,
     pub payments: FakePayments,
     pub clock: ManualClock,
+    pub database: sqlite::Database,
     pub outbox: sqlite::Outbox,
     signer: Signer,
     tracker: TaskTracker,
@@ -88,7 +89,7 @@ impl TestApp {
         let grpc = client::Grpc::new(&format!("http://{address}"), config, Some(credential), "payment").unwrap();
         let database = open("sqlite::memory:").await.unwrap();
         let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
-        let store = Arc::new(SqliteStore::new(database, Wake::default()));
+        let store = Arc::new(SqliteStore::new(database.clone(), Wake::default()));
         let (follow_ups, worker) = follow_up::queue();
         let cache: Arc<dyn cache::Store> = Arc::new(cache::Memory::new(clock::system()));
         let use_cases = Arc::new(App {
@@ -110,7 +111,7 @@ impl TestApp {
         let router = api::http::router(use_cases.clone(), verifier, SECRET);
         let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
         let router = chassis::layers(router, &limits, &chassis::Cors::default());
-        Self { router, use_cases, payments, clock, outbox, signer, tracker, stop }
+        Self { router, use_cases, payments, clock, database, outbox, signer, tracker, stop }
     }
 
     /// A customer.

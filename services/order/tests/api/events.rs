@@ -89,6 +89,18 @@ async fn what_cannot_be_read_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_away_is_not_the_events_failure() {
+    let app = TestApp::start().await;
+    app.database.close().await;
+    for event in [
+        event("payment.captured.v1", &json!({ "order_id": Uuid::new_v4() })),
+        event("user.closed.v1", &json!({ "user_id": Uuid::new_v4() })),
+    ] {
+        assert!(matches!(handle(&app, &event).await, Err(HandlerError::Unavailable(_))), "{event:?}");
+    }
+}
+
+#[tokio::test]
 async fn our_events_fit_their_schemas() {
     let app = TestApp::start().await;
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);

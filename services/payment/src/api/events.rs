@@ -8,7 +8,7 @@ use messaging::{Event, Handler, HandlerError, Receipt};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Error},
+    app::{App, Error, ports::StoreError},
     domain::OrderId,
 };
 
@@ -42,12 +42,18 @@ impl Handler for CancelledOrders {
     }
 }
 
-/// Whether another attempt may help.
+/// Whether another attempt may help, and whether any event can be handled at all.
 ///
 /// A cancelled order whose money was captured is against the rules: the event becomes a dead letter, for a person.
 fn handler_error(error: Error) -> HandlerError {
-    match error.kind() {
-        Kind::Unavailable | Kind::Timeout | Kind::Internal => HandlerError::Transient(error.into()),
-        _ => HandlerError::Permanent(error.into()),
+    use lock::Error::{TimedOut, Unavailable};
+    match error {
+        Error::Store(StoreError::Unavailable(_)) | Error::Busy(Some(Unavailable(_) | TimedOut(_))) => {
+            HandlerError::unavailable(error)
+        }
+        _ => match error.kind() {
+            Kind::Unavailable | Kind::Timeout | Kind::Internal => HandlerError::transient(error),
+            _ => HandlerError::permanent(error),
+        },
     }
 }

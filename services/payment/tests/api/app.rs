@@ -53,7 +53,7 @@ pub(crate) struct TestApp {
     pub(crate) provider: Arc<FaultyProvider>,
     pub(crate) clock: ManualClock,
     pub(crate) router: axum::Router,
-    database: sqlite::Database,
+    pub(crate) database: sqlite::Database,
     outbox: sqlite::Outbox,
     channel: Channel,
     _stop: DropGuard,
