@@ -150,7 +150,7 @@ fn use_cases(
     clock: SharedClock,
 ) -> Arc<App> {
     let payments = SqlitePayments::new(database.clone(), Wake::default());
-    let memory = Arc::new(Memory::new(clock::system()));
+    let memory = Arc::new(Memory::new(clock.clone()));
     let locks = Locks::new(memory, TaskTracker::new(), Policy::default());
     Arc::new(App {
         payments: Arc::new(payments),

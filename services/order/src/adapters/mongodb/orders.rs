@@ -99,7 +99,8 @@ impl Orders for MongoStore {
         if let Err(error) = self.recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot recover operations in progress now");
         }
-        let due = doc! { "due_at": { "$lte": micros(now) }, "stage.name": not_hidden() };
+        let (past, astray) = (doc! { "$lte": micros(now) }, doc! { "$gt": micros(now + clock::HORIZON) });
+        let due = doc! { "$or": [{ "due_at": past }, { "due_at": astray }], "stage.name": not_hidden() };
         self.find(due, doc! { "due_at": 1 }, limit).await
     }
 

@@ -125,9 +125,10 @@ impl Orders for SqliteStore {
     }
 
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Order>, StoreError> {
-        let rows = sqlx::query_as("SELECT * FROM orders WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")
+        let rows = sqlx::query_as("SELECT * FROM orders WHERE due_at <= ?1 OR due_at > ?3 ORDER BY due_at LIMIT ?2")
             .bind(micros(now))
             .bind(limit)
+            .bind(micros(now + clock::HORIZON))
             .fetch_all(&self.database.read)
             .await?;
         orders(rows)
