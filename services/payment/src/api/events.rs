@@ -8,7 +8,7 @@ use messaging::{Event, Handler, HandlerError, Receipt};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Error, ports::StoreError},
+    app::{App, Error},
     domain::OrderId,
 };
 
@@ -46,14 +46,9 @@ impl Handler for CancelledOrders {
 ///
 /// A cancelled order whose money was captured is against the rules: the event becomes a dead letter, for a person.
 fn handler_error(error: Error) -> HandlerError {
-    use lock::Error::{TimedOut, Unavailable};
-    match error {
-        Error::Store(StoreError::Unavailable(_)) | Error::Busy(Some(Unavailable(_) | TimedOut(_))) => {
-            HandlerError::unavailable(error)
-        }
-        _ => match error.kind() {
-            Kind::Unavailable | Kind::Timeout | Kind::Internal => HandlerError::transient(error),
-            _ => HandlerError::permanent(error),
-        },
+    match error.kind() {
+        _ if error.is_outage() => HandlerError::unavailable(error),
+        Kind::Unavailable | Kind::Timeout | Kind::Internal => HandlerError::transient(error),
+        _ => HandlerError::permanent(error),
     }
 }
