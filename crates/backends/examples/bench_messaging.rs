@@ -97,7 +97,7 @@ struct Running {
 
 fn start(store: &Arc<dyn Store>, bus: &Arc<dyn Bus>) -> Running {
     let inbox = Arc::new(Inbox { store: Arc::clone(store), applied: AtomicUsize::new(0), delays: Mutex::default() });
-    let relay = Relay::new(store.outbox(), Arc::clone(bus), clock::system());
+    let relay = Relay::new(store.outbox(), Arc::clone(bus));
     let (token, tasks, wake) = (CancellationToken::new(), TaskTracker::new(), relay.wake());
     let consumer = Consumer::new(Arc::clone(bus), "bench", &["order.placed.v1"], inbox.clone(), Policy::default());
     tasks.spawn(relay.run(token.clone()));
@@ -162,7 +162,7 @@ async fn fill(store: &Arc<dyn Store>) {
 async fn published(name: &str, store: Arc<dyn Store>, bus: Arc<dyn Bus>, raw: Option<f64>) {
     fill(&store).await;
     let (token, outbox) = (CancellationToken::new(), store.outbox());
-    let relay = Relay::new(store.outbox(), bus, clock::system());
+    let relay = Relay::new(store.outbox(), bus);
     let started = Instant::now();
     let relaying = TaskTracker::new().spawn(relay.run(token.clone()));
     while outbox.depth().await.unwrap().count > 0 {

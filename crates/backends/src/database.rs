@@ -30,8 +30,8 @@ impl Database {
 
     /// A PostgreSQL database that `postgres::open` has opened.
     #[cfg(feature = "postgres")]
-    pub fn postgres(pool: postgres::PgPool, clock: clock::SharedClock) -> Self {
-        let outbox = postgres::Outbox::new(pool.clone(), clock);
+    pub fn postgres(pool: postgres::PgPool) -> Self {
+        let outbox = postgres::Outbox::new(pool.clone());
         let ping = |pool| async move { postgres::ping(&pool).await };
         Self::new(outbox, pool, ping, |pool| async move { pool.close().await })
     }

@@ -3,8 +3,15 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::{OffsetDateTime, UtcOffset};
+
+/// How far ahead a stored instant may lie until which something is leased, postponed or held back.
+///
+/// None of these lasts that long, so one that lies further ahead was stored under a clock that was wrong, and counts as
+/// over: a clock that was an hour ahead costs a minute, not an hour.
+pub const HORIZON: Duration = Duration::from_mins(1);
 
 /// Says what time it is.
 pub trait Clock: Send + Sync + Debug {

@@ -97,6 +97,8 @@ pub struct Delivery {
     pub event: Event,
     /// How often it has been delivered to the group, this time included: at least as often as it was tried.
     pub attempt: u32,
+    /// How often handling it has failed for certain, as far as the bus knows: never oftener than it was tried.
+    pub failures: u32,
     /// Whether members may have died of it.
     pub suspicion: Suspicion,
     /// What the bus knows this delivery by.

@@ -4,6 +4,7 @@
 //! key are under way is the bus' promise ([`Subscription::fetch`]).
 
 mod attempt;
+mod outage;
 mod policy;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::metrics::ConsumerMetrics;
 use crate::relay::backoff;
 use crate::{Bus, Delivery, Error, Event, Receipt, Subscription};
 use attempt::Worker;
+use outage::Outage;
 pub use policy::Policy;
 
 /// The first and the longest pause when the bus fails.
@@ -42,6 +44,9 @@ pub trait Handler: Send + Sync {
 /// Why a handler did not apply an event.
 #[derive(Debug)]
 pub enum HandlerError {
+    /// What every event needs is away, such as the handler's store: all of them wait, none of their attempts is used up,
+    /// and one at a time asks whether it is back.
+    Unavailable(anyhow::Error),
     /// It may work later: the event is retried, and later events of its key wait.
     Transient(anyhow::Error),
     /// It never will: the event goes to the dead letters at once.
@@ -49,6 +54,11 @@ pub enum HandlerError {
 }
 
 impl HandlerError {
+    /// A failure of what every event needs.
+    pub fn unavailable(error: impl Into<anyhow::Error>) -> Self {
+        Self::Unavailable(error.into())
+    }
+
     /// A failure that may pass.
     pub fn transient(error: impl Into<anyhow::Error>) -> Self {
         Self::Transient(error.into())
@@ -84,7 +94,7 @@ impl Consumer {
     /// Works until the token is cancelled, then takes no more, finishes what is under way within the policy's `drain`,
     /// and gives back what it could not finish.
     ///
-    /// A failing bus is waited for, with growing pauses.
+    /// A failing bus is waited for, with growing pauses, and so is what handlers say is unavailable.
     ///
     /// # Errors
     /// None today; the type leaves room for an adapter whose failure should stop the process.
@@ -99,6 +109,8 @@ impl Consumer {
             group: self.group,
             kinds: self.kinds,
             policy: self.policy.clone(),
+            outage: Outage::default(),
+            ending: token.clone(),
             stop: stop.clone(),
             metrics,
         });

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
 
 use crate::{Error, Event};
 
@@ -11,6 +10,8 @@ use crate::{Error, Event};
 ///
 /// Keys are spread over partitions, and of several relays each leases some of them: a store with one writer has one
 /// partition.
+/// Leases and pauses are measured by the store's clock where several machines share the store. One that ends beyond
+/// [`clock::HORIZON`] was made under a clock that was wrong, and is over.
 /// Its contract is [`crate::suite::outbox`].
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -26,11 +27,12 @@ pub trait Outbox: Send + Sync {
     /// [`Error::Stale`] when a lease has passed to another relay; the rows of that lease are not removed.
     async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error>;
 
-    /// Notes that a row was refused: it and its key wait until `next`, or it is dead and its key goes on.
+    /// Notes that a row was refused: it and its key wait for `pause`, or it is dead and its key
+    /// goes on.
     ///
     /// # Errors
     /// [`Error::Stale`] as above.
-    async fn fail(&self, row: &OutboxRow, reason: &str, next: Option<OffsetDateTime>) -> Result<(), Error>;
+    async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error>;
 
     /// Gives the owner's leases up, so that the next relay need not wait for their end.
     async fn release(&self, owner: &str) -> Result<(), Error>;

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::SharedClock;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +44,6 @@ impl Wake {
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     bus: Arc<dyn Bus>,
-    clock: SharedClock,
     wake: Wake,
     owner: String,
     metrics: RelayMetrics,
@@ -53,9 +51,9 @@ pub struct Relay {
 
 impl Relay {
     /// Makes a relay; [`Self::run`] starts it.
-    pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>, clock: SharedClock) -> Self {
+    pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>) -> Self {
         let owner = Uuid::new_v4().to_string();
-        Self { outbox, bus, clock, wake: Wake::default(), owner, metrics: RelayMetrics::new() }
+        Self { outbox, bus, wake: Wake::default(), owner, metrics: RelayMetrics::new() }
     }
 
     /// The same relay, woken by what stores have been given already.
@@ -196,11 +194,11 @@ impl Relay {
 
     async fn refused(&self, row: &OutboxRow, error: &Error) -> Result<(), Error> {
         let attempts = row.attempts + 1;
-        let next = (attempts < REFUSALS).then(|| self.clock.now() + backoff(attempts, PAUSE.0, PAUSE.1));
-        if next.is_none() {
+        let pause = (attempts < REFUSALS).then(|| backoff(attempts, PAUSE.0, PAUSE.1));
+        if pause.is_none() {
             tracing::error!(event.id = %row.event.id, event.kind = %row.event.kind, %error, "outbox row is dead: the bus refuses the event for good");
         }
-        self.outbox.fail(row, &error.to_string(), next).await
+        self.outbox.fail(row, &error.to_string(), pause).await
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {

@@ -26,6 +26,7 @@ pub mod death;
 pub mod inbox;
 pub mod kinds;
 pub mod order;
+pub mod outage;
 pub mod outbox;
 
 use std::sync::Arc;
@@ -218,6 +219,9 @@ macro_rules! consumer_suite {
                 a_slow_handler_keeps_its_event, handlers_are_bounded, newcomers_share_peacefully,
                 keys_are_in_order_under_random_failures, a_drain_finishes_and_gives_back, a_drain_ends_by_force,
                 the_trace_and_the_canary_mark_arrive,
+            }
+            outage {
+                an_outage_uses_up_no_attempt,
             }
             kinds {
                 an_unknown_kind_is_left_to_others, a_kind_that_is_rolled_back_ends_in_the_dead_letters,

@@ -108,7 +108,7 @@ impl Outbox {
         if !held.as_ref().is_some_and(fresh) {
             // Taken before the question: the time that the answer needs counts against the lease, not for it.
             let renewed = Instant::now();
-            let fence = self.lease.renew(owner, self.clock.now(), self.lease_time).await.map_err(Error::outbox)?;
+            let fence = self.lease.renew(owner, self.lease_time).await.map_err(Error::outbox)?;
             *held = Some(Held { owner: owner.to_owned(), fence, renewed });
         }
         Ok(held.as_ref().and_then(|held| held.fence))
@@ -164,7 +164,9 @@ impl messaging::Outbox for Outbox {
         // `waiting` is in a sparse index, so documents with nothing to publish cost nothing. `$not $gt` matches those
         // without `retry_at` too, which `$lte` does not. A document whose first event was refused is left out as a
         // whole: what comes later in it has the same key and must wait.
-        let due = doc! { "waiting": { "$gt": 0_i64 }, "retry_at": { "$not": { "$gt": micros(self.clock.now()) } } };
+        let now = self.clock.now();
+        let later = doc! { "$gt": micros(now), "$lte": micros(now + clock::HORIZON) };
+        let due = doc! { "waiting": { "$gt": 0_i64 }, "retry_at": { "$not": later } };
         let found: Vec<Waiting> = self.find(due, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
         // A mark without events is left by the last event that is refused for good, or by `some` of `removals`: it would
         // be found again and again.
@@ -192,14 +194,14 @@ impl messaging::Outbox for Outbox {
         self.update(updates).await
     }
 
-    async fn fail(&self, row: &OutboxRow, reason: &str, due_at: Option<OffsetDateTime>) -> Result<(), Error> {
+    async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
         self.ensure_current(row.fence).await?;
         let (document, event) = ((self.id_of)(&row.event.key), id(row.event.id));
-        let changed = if let Some(due_at) = due_at {
+        let changed = if let Some(pause) = pause {
             // By position 0 and by id in the filter: only the head may be refused, and only if it still is this event.
             let update = doc! {
                 "$inc": { "outbox.0.attempts": 1_i64 },
-                "$set": { "outbox.0.reason": reason, "retry_at": micros(due_at) },
+                "$set": { "outbox.0.reason": reason, "retry_at": micros(self.clock.now() + pause) },
             };
             self.changes(doc! { "_id": document, "outbox.0.id": event }, update).await?
         } else {

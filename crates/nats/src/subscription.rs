@@ -64,8 +64,8 @@ struct Driver {
     connection: Option<u64>,
     left: bool,
     id: String,
-    /// How often something was tried alone.
-    tried: u64,
+    /// How often something was tried alone, and where last.
+    tried: (u64, Option<u16>),
 }
 
 impl Driver {
@@ -78,10 +78,10 @@ impl Driver {
         }
     }
 
-    /// Notes that something is about to be tried alone.
-    fn tries(&mut self, sequence: u64) -> Tried {
-        self.tried += 1;
-        Tried { member: self.id.clone(), count: self.tried, sequence }
+    /// Notes that something of a partition is about to be tried alone.
+    fn tries(&mut self, partition: u16, sequence: u64) -> Tried {
+        self.tried = (self.tried.0 + 1, Some(partition));
+        Tried { member: self.id.clone(), count: self.tried.0, sequence }
     }
 }
 
@@ -105,7 +105,7 @@ impl NatsSubscription {
             connection: Some(connection),
             left: false,
             id,
-            tried: 0,
+            tried: (0, None),
         };
         let state = State {
             lease,

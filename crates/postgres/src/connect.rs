@@ -21,6 +21,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")];
 
+/// Also false on a server that follows another.
+const WRITABLE: &str = "SELECT current_setting('transaction_read_only') = 'off'";
+
 /// PostgreSQL's code for a database that is there already.
 const DUPLICATE_DATABASE: &str = "42P04";
 
@@ -53,6 +56,12 @@ pub async fn connect(url: &str, name: &str) -> Result<PgPool, Error> {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // Instead of a ping, which costs the same and does not notice that a server takes no writes any more: its address
+        // may be another's by now, so the connection goes, and the next one asks for the address again.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async move { sqlx::query_scalar(WRITABLE).fetch_one(connection).await })
+        })
         .connect_with(options.application_name(name).options(LIMITS))
         .await
         .map_err(Error::Connect)

@@ -19,16 +19,17 @@ pub fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
-/// Says whether the same call may work later: the server is away or ending, a limit was reached, or two transactions
-/// were in each other's way.
+/// Says whether the same call may work later: the server is away, ending, takes no writes or lets nobody in, a limit was
+/// reached, or two transactions were in each other's way.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
-        // Classes and codes of PostgreSQL's appendix A: 08 connection, 40 rollback, 53 resources, 57 operator,
-        // 55P03 lock not available, 25P03 idle in transaction.
+        // Classes and codes of PostgreSQL's appendix A: 08 connection, 28 authorization, 40 rollback, 53 resources,
+        // 57 operator, 55P03 lock not available, 25P03 idle in transaction, 25006 read only, 3D000 no such database.
         sqlx::Error::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
             let code = error.code();
-            matches!(code.get(..2), Some("08" | "40" | "53" | "57")) || matches!(code, "55P03" | "25P03")
+            matches!(code.get(..2), Some("08" | "28" | "40" | "53" | "57"))
+                || matches!(code, "55P03" | "25P03" | "25006" | "3D000")
         }),
         _ => false,
     }

@@ -8,10 +8,8 @@ mod record;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use clock::SharedClock;
 use messaging::{Depth, Error, OutboxRow};
 use sqlx::{PgPool, Row as _};
-use time::OffsetDateTime;
 use tokio::{sync::Mutex, time::Instant};
 
 pub use record::{open, record};
@@ -27,29 +25,28 @@ const RETENTION: Duration = Duration::from_hours(9 * 24);
 const BATCH: i64 = 1_000;
 
 /// By the index of each partition, so that it costs the same however much waits.
-const ROWS: &str = "SELECT * FROM outbox_due($1, $2, $3, $4)";
+const ROWS: &str = "SELECT * FROM outbox_due($1, now(), $2, $3)";
 
 const CONFIRM: &str =
     "DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS done (seq, fence), outbox_lease AS lease
     WHERE outbox.seq = done.seq AND lease.part = outbox.part AND lease.fence = done.fence";
 
-const FAIL: &str =
-    "UPDATE outbox SET attempts = attempts + 1, reason = $3, next_at = coalesce($4, next_at), dead_at = $5
+const FAIL: &str = "UPDATE outbox SET attempts = attempts + 1, reason = $3,
+        next_at = coalesce(now() + make_interval(secs => $4), next_at), dead_at = CASE WHEN $4 IS NULL THEN now() END
     FROM outbox_lease AS lease
     WHERE seq = $2 AND lease.part = outbox.part AND lease.fence = $1";
 
 const DEPTH: &str = "SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting,
-    min(time) FILTER (WHERE dead_at IS NULL) AS oldest,
+    extract(epoch FROM now() - min(time) FILTER (WHERE dead_at IS NULL))::float8 AS oldest,
     count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead FROM outbox";
 
 const PRUNE: &str = "DELETE FROM inbox WHERE (consumer, event) IN (
-    SELECT consumer, event FROM inbox WHERE at < $1 ORDER BY at LIMIT $2)";
+    SELECT consumer, event FROM inbox WHERE at < now() - make_interval(secs => $1) ORDER BY at LIMIT $2)";
 
 /// The outbox in a service's own database.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     pool: PgPool,
-    clock: SharedClock,
     lease: Duration,
     relay: Arc<Mutex<Option<Leased>>>,
     listener: Arc<Listener>,
@@ -65,9 +62,9 @@ struct Leased {
 
 impl Outbox {
     /// The outbox of a database that [`open`] has opened.
-    pub fn new(pool: PgPool, clock: SharedClock) -> Self {
+    pub fn new(pool: PgPool) -> Self {
         let listener = Arc::new(Listener::new(pool.clone()));
-        Self { pool, clock, lease: LEASE, relay: Arc::default(), listener }
+        Self { pool, lease: LEASE, relay: Arc::default(), listener }
     }
 
     /// Sets how long a relay holds the outbox without renewing; 2 s where this is not called.
@@ -83,8 +80,7 @@ impl Outbox {
         if !relay.as_ref().is_some_and(fresh) {
             // Taken before the question: the time that the server's answer needs counts against the lease, not for it.
             let renewed = Instant::now();
-            let assignment =
-                lease::renew(&self.pool, owner, self.clock.now(), self.lease).await.map_err(Error::outbox)?;
+            let assignment = lease::renew(&self.pool, owner, self.lease).await.map_err(Error::outbox)?;
             *relay = Some(Leased { owner: owner.to_owned(), assignment, renewed });
         }
         Ok(relay
@@ -110,7 +106,7 @@ impl messaging::Outbox for Outbox {
         }
         let partitions: Vec<i16> = fences.iter().map(|(partition, _)| *partition).collect();
         let (most, of_each) = (number(limit), number(per_partition(limit, partitions.len())));
-        let query = sqlx::query(ROWS).bind(partitions).bind(self.clock.now()).bind(most).bind(of_each);
+        let query = sqlx::query(ROWS).bind(partitions).bind(most).bind(of_each);
         let found = query.fetch_all(&self.pool).await;
         found.map_err(Error::outbox)?.iter().map(|row| columns::outbox(row, &fences)).collect()
     }
@@ -125,9 +121,9 @@ impl messaging::Outbox for Outbox {
         if done.rows_affected() == rows.len() as u64 { Ok(()) } else { Err(self.stale().await) }
     }
 
-    async fn fail(&self, row: &OutboxRow, reason: &str, due_at: Option<OffsetDateTime>) -> Result<(), Error> {
-        let dead_at = due_at.is_none().then(|| self.clock.now());
-        let query = sqlx::query(FAIL).bind(row.fence).bind(row.seq).bind(reason).bind(due_at).bind(dead_at);
+    async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
+        let seconds = pause.map(|pause| pause.as_secs_f64());
+        let query = sqlx::query(FAIL).bind(row.fence).bind(row.seq).bind(reason).bind(seconds);
         let done = query.execute(&self.pool).await.map_err(Error::outbox)?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(self.stale().await) }
     }
@@ -152,8 +148,8 @@ impl messaging::Outbox for Outbox {
     async fn depth(&self) -> Result<Depth, Error> {
         let row = sqlx::query(DEPTH).fetch_one(&self.pool).await.map_err(Error::outbox)?;
         let count = |name| row.try_get::<i64, _>(name).map(|n| u64::try_from(n).unwrap_or_default());
-        let oldest: Option<OffsetDateTime> = row.try_get("oldest").map_err(Error::outbox)?;
-        let age = |at: OffsetDateTime| Duration::try_from(self.clock.now() - at).unwrap_or_default();
+        let oldest: Option<f64> = row.try_get("oldest").map_err(Error::outbox)?;
+        let age = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
         Ok(Depth {
             count: count("waiting").map_err(Error::outbox)?,
             oldest: oldest.map(age),
@@ -171,7 +167,7 @@ impl messaging::Outbox for Outbox {
 
     async fn prune(&self) -> Result<u64, Error> {
         sqlx::query(PRUNE)
-            .bind(self.clock.now() - RETENTION)
+            .bind(RETENTION.as_secs_f64())
             .bind(BATCH)
             .execute(&self.pool)
             .await

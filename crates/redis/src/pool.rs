@@ -128,9 +128,10 @@ impl Pool {
             answer = connection.query(&with_source()).await;
         }
         if let (Err(error), Connection::Single(_)) = (&answer, &*connection)
-            && error.is_unrecoverable_error()
+            && (error.is_unrecoverable_error() || is_demoted(error))
         {
-            // The server closed this connection; the other ones to it are broken as well.
+            // The server closed this connection, or is not the one to write to any more and its address may be
+            // another's; the other ones to it are no better.
             drop(Object::take(connection));
             self.connections.retain(|_, _| false);
         }
@@ -147,18 +148,19 @@ impl Connection {
     }
 }
 
+/// Whether the server follows another.
+fn is_demoted(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
+}
+
 /// Whether the same command may succeed when it is sent again.
 fn is_transient(error: &Error) -> bool {
     match error {
         Error::Failed(error) => {
             error.is_unrecoverable_error()
                 || error.is_cluster_error()
-                || matches!(
-                    error.kind(),
-                    ErrorKind::Server(
-                        ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::ReadOnly
-                    )
-                )
+                || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain))
+                || is_demoted(error)
         }
         Error::NoConnection(_) | Error::InvalidUrl(_) => false,
     }

@@ -81,3 +81,8 @@ pub(crate) fn limit(number: usize) -> i64 {
 pub(crate) fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
+
+/// The furthest that an instant may lie ahead of this one, in the database's unit: see [`clock::HORIZON`].
+pub(crate) fn horizon(now: i64) -> i64 {
+    now.saturating_add(micros(clock::HORIZON))
+}

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
 
 use crate::Database;
 use crate::location::Location;
@@ -115,6 +115,22 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
 }
 
+/// The pool of the one connection that writes.
+///
+/// A transaction that SQLite has ended by itself, because the disk was full, cannot be rolled back, and sqlx takes it for
+/// open ever after: such a connection goes, and the next write opens another.
+fn writer() -> SqlitePoolOptions {
+    pool(1).after_release(|connection, _| {
+        Box::pin(async move {
+            if connection.is_in_transaction() {
+                // A rollback may be on its way: what is asked comes behind it.
+                connection.ping().await?;
+            }
+            Ok(!connection.is_in_transaction())
+        })
+    })
+}
+
 /// Opens the writing connection.
 ///
 /// Switching a new file to the write-ahead log needs the file for a moment alone, and SQLite does not wait for that:
@@ -122,7 +138,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 async fn first(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     let started = tokio::time::Instant::now();
     loop {
-        match pool(1).connect_with(options.clone()).await {
+        match writer().connect_with(options.clone()).await {
             Err(error) if is_busy(&error) && started.elapsed() < WAIT => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

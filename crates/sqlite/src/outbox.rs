@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use clock::SharedClock;
 use messaging::{Depth, Error, OutboxRow};
 use sqlx::Row;
-use time::OffsetDateTime;
 
 use crate::{Database, columns};
 pub use record::{SCHEMA, prepare, record};
@@ -23,14 +22,15 @@ const NEWEST: i64 = 10_000;
 const BATCH: i64 = 1_000;
 
 const ROWS: &str = "SELECT * FROM outbox AS o
-    WHERE dead_at IS NULL AND next_at <= ?1
+    WHERE dead_at IS NULL AND (next_at <= ?1 OR next_at > ?3)
       AND NOT EXISTS (SELECT 1 FROM outbox AS b
-                      WHERE b.key = o.key AND b.seq < o.seq AND b.next_at > 0 AND b.next_at > ?1 AND b.dead_at IS NULL)
+                      WHERE b.key = o.key AND b.seq < o.seq AND b.next_at > 0 AND b.next_at > ?1 AND b.next_at <= ?3
+                        AND b.dead_at IS NULL)
     ORDER BY seq LIMIT ?2";
 
 const ACQUIRE: &str = "UPDATE outbox_lease
     SET fence = fence + (owner <> ?1), owner = ?1, until = ?3
-    WHERE owner = ?1 OR until <= ?2 RETURNING fence";
+    WHERE owner = ?1 OR until <= ?2 OR until > ?4 RETURNING fence";
 
 const CONFIRM: &str = "DELETE FROM outbox
     WHERE seq IN (SELECT value FROM json_each(?2)) AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = ?1)";
@@ -76,19 +76,23 @@ impl Outbox {
 
     /// The fence where the lease is the owner's for half its length yet, without writing.
     async fn held(&self, owner: &str, now: i64) -> Result<Option<i64>, sqlx::Error> {
-        sqlx::query_scalar("SELECT fence FROM outbox_lease WHERE owner = ?1 AND until > ?2")
+        sqlx::query_scalar("SELECT fence FROM outbox_lease WHERE owner = ?1 AND until > ?2 AND until <= ?3")
             .bind(owner)
             .bind(now.saturating_add(columns::micros(self.lease / 2)))
+            .bind(columns::horizon(now))
             .fetch_optional(&self.database.read)
             .await
     }
 
-    async fn acquire(&self, owner: &str, now: i64) -> Result<Option<i64>, sqlx::Error> {
+    async fn acquire(&self, owner: &str) -> Result<Option<i64>, sqlx::Error> {
         let mut tx = self.database.begin().await?;
+        // Not before: whoever had the write lock may have renewed the lease meanwhile.
+        let now = self.now();
         let fence = sqlx::query_scalar(ACQUIRE)
             .bind(owner)
             .bind(now)
             .bind(now.saturating_add(columns::micros(self.lease)))
+            .bind(columns::horizon(now))
             .fetch_optional(&mut *tx)
             .await?;
         tx.commit().await?;
@@ -99,6 +103,7 @@ impl Outbox {
         let found = sqlx::query(ROWS)
             .bind(now)
             .bind(columns::limit(limit))
+            .bind(columns::horizon(now))
             .fetch_all(&self.database.read)
             .await
             .map_err(Error::outbox)?;
@@ -123,7 +128,7 @@ impl messaging::Outbox for Outbox {
         if due.is_empty() || held.is_some() {
             return Ok(due);
         }
-        match self.acquire(owner, now).await.map_err(Error::outbox)? {
+        match self.acquire(owner).await.map_err(Error::outbox)? {
             // Read again: the last owner may have worked on what was due before it lost the lease.
             Some(fence) => self.due(now, fence, limit).await,
             None => Ok(Vec::new()),
@@ -141,13 +146,14 @@ impl messaging::Outbox for Outbox {
         if done.rows_affected() == 0 { Err(Error::Stale) } else { Ok(()) }
     }
 
-    async fn fail(&self, row: &OutboxRow, reason: &str, due_at: Option<OffsetDateTime>) -> Result<(), Error> {
+    async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
+        let now = self.now();
         let done = sqlx::query(FAIL)
             .bind(row.fence)
             .bind(row.seq)
             .bind(reason)
-            .bind(due_at.map(clock::micros))
-            .bind(if due_at.is_none() { Some(self.now()) } else { None })
+            .bind(pause.map(|pause| now.saturating_add(columns::micros(pause))))
+            .bind(pause.is_none().then_some(now))
             .execute(&self.database.write)
             .await
             .map_err(Error::outbox)?;

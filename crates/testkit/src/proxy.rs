@@ -26,9 +26,10 @@ pub struct Proxy {
     _stop: DropGuard,
 }
 
-/// Whether connections are let through.
-#[derive(Debug, Default)]
+/// Whether connections are let through, and where to.
+#[derive(Debug)]
 struct Link {
+    server: String,
     cut: bool,
     /// Ends those that were made before the last cut.
     connected: CancellationToken,
@@ -51,15 +52,16 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (fault, stop, tasks) = (Arc::<Mutex<Fault>>::default(), CancellationToken::new(), TaskTracker::new());
-        let (server, shared, connections) = (server.to_owned(), Arc::clone(&fault), tasks.clone());
-        let link = Arc::<Mutex<Link>>::default();
+        let (shared, connections) = (Arc::clone(&fault), tasks.clone());
+        let connected = CancellationToken::new();
+        let link = Arc::new(Mutex::new(Link { server: server.to_owned(), cut: false, connected }));
         let (state, every) = (Arc::clone(&link), stop.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, fault) = (server.clone(), Arc::clone(&shared));
-                let (cut, token) = {
+                let fault = Arc::clone(&shared);
+                let (server, cut, token) = {
                     let link = locked(&state);
-                    (link.cut, link.connected.clone())
+                    (link.server.clone(), link.cut, link.connected.clone())
                 };
                 if cut {
                     continue; // and hangs up
@@ -91,6 +93,11 @@ impl Proxy {
         let mut link = locked(&self.link);
         link.cut = true;
         std::mem::take(&mut link.connected).cancel();
+    }
+
+    /// Leads new connections to another server; those that are there stay.
+    pub fn lead_to(&self, server: &str) {
+        server.clone_into(&mut locked(&self.link).server);
     }
 
     /// Lets connections pass again.

@@ -256,6 +256,15 @@ impl Redis {
         format!("{}?prefix={}", self.url(), fresh_name())
     }
 
+    /// Makes it a replica of another one: it takes no writes any more.
+    ///
+    /// # Panics
+    /// One of the two is not [`Self::alone`].
+    pub fn follow(&self, other: &Self) {
+        let (port, other) = (self.0.own().port.to_string(), other.0.own().port.to_string());
+        cluster::cli(&["-p", &port, "REPLICAOF", "127.0.0.1", &other]);
+    }
+
     /// Makes it forget everything.
     ///
     /// # Panics

@@ -54,7 +54,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
 
     let database = store.database;
     let outbox = Arc::clone(&database.outbox);
-    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), Arc::clone(&clock)).woken_by(wake);
+    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus)).woken_by(wake);
     let provider = Arc::new(sandbox.clone());
     let check_locks = {
         let locks = locks.clone();
@@ -134,7 +134,7 @@ async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) 
         "postgres" | "postgresql" => {
             let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
             let payments = Arc::new(PostgresPayments::new(pool.clone(), wake.clone()));
-            Ok(Store { payments, database: Database::postgres(pool, clock.clone()) })
+            Ok(Store { payments, database: Database::postgres(pool) })
         }
         _ => Err(backends::Error::unknown_scheme(url, ["sqlite", "postgres"]).into()),
     }

@@ -52,7 +52,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let (tasks, wake) = (Tasks::new(), Wake::default());
     let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
-    let relay = Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus), clock.clone()).woken_by(wake);
+    let relay = Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake);
     let app = Arc::new(use_cases(config, clock.clone(), &store, &tasks).await?);
     start(&tasks, relay, consumers(&app, &bus), &app);
     let api = Api {
@@ -120,7 +120,7 @@ async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) 
         "postgres" | "postgresql" => {
             let pool = ::postgres::open(url, NAME, &postgres::MIGRATIONS, migrate).await?;
             let store = PostgresStore::new(pool.clone(), wake.clone());
-            Ok(Store::new(store, Database::postgres(pool, clock.clone())))
+            Ok(Store::new(store, Database::postgres(pool)))
         }
         _ => Err(backends::Error::unknown_scheme(url, ["sqlite", "postgres"]).into()),
     }

@@ -49,7 +49,7 @@ pub(crate) async fn open(url: &str, track: Option<Track>) -> Arc<dyn Store> {
             INSERT INTO counter VALUES (1, 0) ON CONFLICT DO NOTHING;";
         sqlx::raw_sql(schema).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
-        let outbox = postgres::Outbox::new(pool.clone(), clock::system()).with_lease(LEASE);
+        let outbox = postgres::Outbox::new(pool.clone()).with_lease(LEASE);
         return Arc::new(Postgres { pool, outbox, track });
     }
     let database = sqlite::open(url, &NOTHING).await.unwrap();

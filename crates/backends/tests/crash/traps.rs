@@ -120,8 +120,8 @@ impl Outbox for Trapped<Arc<dyn Outbox>> {
         done
     }
 
-    async fn fail(&self, row: &OutboxRow, reason: &str, next: Option<time::OffsetDateTime>) -> Result<(), Error> {
-        self.0.fail(row, reason, next).await
+    async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
+        self.0.fail(row, reason, pause).await
     }
 
     async fn release(&self, owner: &str) -> Result<(), Error> {

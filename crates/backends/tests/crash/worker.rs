@@ -47,7 +47,7 @@ async fn live(urls: (&str, &str), track: Option<Track>, total: i64, trap: Trap) 
     let bus = bus(urls.1, track.unwrap_or_default()).await;
     let bus: Arc<dyn Bus> = Arc::new(Trapped(bus, Arc::clone(&trap)));
     let outbox: Arc<dyn Outbox> = Arc::new(Trapped(store.outbox(), Arc::clone(&trap)));
-    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus), clock::system());
+    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus));
     let (token, tracker, wake) = (CancellationToken::new(), TaskTracker::new(), relay.wake());
     let scribe = Arc::new(Scribe { store: Arc::clone(&store), wake: wake.clone(), trap });
     let policy = Policy { max_backoff: Duration::from_millis(100), ..Policy::default() };

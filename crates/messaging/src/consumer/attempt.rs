@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::outage::{Outage, Turn};
 use super::{Handler, HandlerError, Policy};
 use crate::metrics::ConsumerMetrics;
 use crate::relay::backoff;
@@ -24,6 +26,9 @@ pub(super) struct Worker {
     pub(super) group: &'static str,
     pub(super) kinds: &'static [&'static str],
     pub(super) policy: Policy,
+    pub(super) outage: Outage,
+    /// Cancelled when the process begins to end.
+    pub(super) ending: CancellationToken,
     /// Cancelled when handlers have to stop where they are.
     pub(super) stop: CancellationToken,
     pub(super) metrics: ConsumerMetrics,
@@ -33,6 +38,8 @@ pub(super) struct Worker {
 enum Outcome {
     Done,
     Failed(Reason),
+    /// What the handler needs is away: it did not count.
+    Unavailable(String),
     /// Somebody else has the delivery.
     Lost,
     /// The process ends.
@@ -44,6 +51,7 @@ impl Outcome {
         match self {
             Self::Done => "done",
             Self::Failed(reason) => reason.cause.as_str(),
+            Self::Unavailable(_) => "unavailable",
             Self::Lost => "lost",
             Self::Stopped => "stopped",
         }
@@ -51,10 +59,31 @@ impl Outcome {
 }
 
 impl Worker {
-    /// Handles and settles a delivery.
+    /// Handles and settles a delivery. While what its handler needs is away it stays in hand, and nothing is counted.
     pub(super) async fn attempt(&self, delivery: Delivery) {
+        if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::None {
+            return self.insist(|| self.subscription.isolate(&delivery)).await;
+        }
+        let keep = self.keep(&delivery);
+        tokio::pin!(keep);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                turn = self.outage.turn(&self.policy) => turn,
+                () = &mut keep => return self.settle(&delivery, Outcome::Lost).await,
+                () = self.ending.cancelled() => return self.settle(&delivery, Outcome::Stopped).await,
+            };
+            let deadline = Some(Instant::now() + self.policy.timeout);
+            let process = self.process(&delivery, turn, keep.as_mut());
+            if telemetry::scope(&delivery.event.carrier, deadline, self.span(&delivery), process).await {
+                return;
+            }
+        }
+    }
+
+    fn span(&self, delivery: &Delivery) -> tracing::Span {
         let event = &delivery.event;
-        let span = tracing::info_span!(
+        tracing::info_span!(
             "process",
             otel.name = format!("process {}", event.kind),
             otel.kind = "consumer",
@@ -64,22 +93,22 @@ impl Worker {
             messaging.message.id = %event.id,
             messaging.message.key = event.key,
             messaging.message.attempt = delivery.attempt,
-        );
-        let deadline = Instant::now() + self.policy.timeout;
-        telemetry::scope(&event.carrier, Some(deadline), span, self.process(&delivery, deadline)).await;
+        )
     }
 
-    async fn process(&self, delivery: &Delivery, deadline: Instant) {
+    /// One try; says whether the delivery is settled.
+    async fn process(&self, delivery: &Delivery, turn: Turn<'_>, keep: Pin<&mut impl Future<Output = ()>>) -> bool {
         let started = Instant::now();
-        if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::None {
-            return self.insist(|| self.subscription.isolate(delivery)).await;
-        }
         let outcome = match self.unfit(delivery) {
             Some(reason) => Outcome::Failed(reason),
-            None => self.supervise(delivery, deadline).await,
+            None => self.supervise(&delivery.event, turn, keep).await,
         };
         self.metrics.processed(&delivery.event.kind, outcome.name(), started.elapsed());
+        if matches!(outcome, Outcome::Unavailable(_)) {
+            return false;
+        }
         self.settle(delivery, outcome).await;
+        true
     }
 
     /// Why the delivery is not even handed to the handler.
@@ -93,17 +122,31 @@ impl Worker {
         (!self.kinds.contains(&kind)).then(|| Reason { cause: Cause::Unhandled, detail: detail() })
     }
 
-    async fn supervise(&self, delivery: &Delivery, deadline: Instant) -> Outcome {
-        tokio::select! {
+    async fn supervise(&self, event: &Event, mut turn: Turn<'_>, keep: Pin<&mut impl Future<Output = ()>>) -> Outcome {
+        let outcome = tokio::select! {
             biased;
-            outcome = self.handle(&delivery.event) => outcome,
-            () = tokio::time::sleep_until(deadline) => {
+            outcome = self.handle(event) => outcome,
+            () = sleep(self.policy.timeout) => {
                 let detail = format!("no end after {:?}", self.policy.timeout);
-                Outcome::Failed(Reason { cause: Cause::TimedOut, detail })
+                // The try that goes on in an outage: what does not answer is away like what refuses.
+                if turn.is_alone() {
+                    Outcome::Unavailable(detail)
+                } else {
+                    return Outcome::Failed(Reason { cause: Cause::TimedOut, detail });
+                }
             }
-            () = self.keep(delivery) => Outcome::Lost,
-            () = self.stop.cancelled() => Outcome::Stopped,
+            () = keep => return Outcome::Lost,
+            () = self.stop.cancelled() => return Outcome::Stopped,
+        };
+        let group = self.group;
+        if let Outcome::Unavailable(error) = &outcome {
+            if turn.found_away() {
+                tracing::warn!(group, error, "what handlers need is away: events wait, and one of them asks");
+            }
+        } else if turn.found_all_there() {
+            tracing::info!(group, "what handlers need is there again");
         }
+        outcome
     }
 
     async fn handle(&self, event: &Event) -> Outcome {
@@ -112,6 +155,7 @@ impl Worker {
         let guarded = AssertUnwindSafe(async { self.handler.handle(event, receipt).await }).catch_unwind();
         let (cause, detail) = match guarded.await {
             Ok(Ok(())) => return Outcome::Done,
+            Ok(Err(HandlerError::Unavailable(error))) => return Outcome::Unavailable(format!("{error:#}")),
             Ok(Err(HandlerError::Permanent(error))) => (Cause::Permanent, format!("{error:#}")),
             Ok(Err(HandlerError::Transient(error))) => (Cause::Exhausted, format!("{error:#}")),
             Err(panic) => (Cause::Panicked, panic_message(&*panic)),
@@ -138,7 +182,7 @@ impl Worker {
                 tracing::info!(group = self.group, event.id = %delivery.event.id, "{} applied", delivery.event.kind);
                 self.insist(|| subscription.ack(delivery)).await;
             }
-            Outcome::Stopped => self.insist(|| subscription.release(delivery)).await,
+            Outcome::Stopped | Outcome::Unavailable(_) => self.insist(|| subscription.release(delivery)).await,
             Outcome::Lost => tracing::info!("lease lost while handling: another consumer has the event"),
             Outcome::Failed(reason) if self.is_last(delivery, &reason) => {
                 tracing::error!(cause = %reason.cause, error = reason.detail, "dead-lettering an event");
@@ -157,12 +201,12 @@ impl Worker {
     fn pause(&self, delivery: &Delivery, reason: &Reason) -> Duration {
         match reason.cause {
             Cause::Unhandled => self.policy.max_backoff,
-            _ => backoff(delivery.attempt, self.policy.first_backoff, self.policy.max_backoff),
+            _ => backoff(delivery.failures + 1, self.policy.first_backoff, self.policy.max_backoff),
         }
     }
 
     fn is_last(&self, delivery: &Delivery, reason: &Reason) -> bool {
-        matches!(reason.cause, Cause::Permanent | Cause::Deadly) || delivery.attempt >= self.policy.max_attempts
+        matches!(reason.cause, Cause::Permanent | Cause::Deadly) || delivery.failures + 1 >= self.policy.max_attempts
     }
 
     /// Tries for a while: what cannot be settled is delivered again when its lease ends.

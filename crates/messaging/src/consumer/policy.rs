@@ -9,7 +9,7 @@ pub struct Policy {
     pub max_in_flight: usize,
     /// How long a handler may take.
     pub timeout: Duration,
-    /// Deliveries of an event before it goes to the dead letters.
+    /// Failures of an event before it goes to the dead letters, and deliveries before it is suspected of killing members.
     pub max_attempts: u32,
     /// The pause after the first failure; doubles with each.
     pub first_backoff: Duration,

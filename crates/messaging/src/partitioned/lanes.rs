@@ -190,6 +190,7 @@ impl<H: Clone> Lanes<H> {
         let delivery = Delivery {
             event: first.record.event.clone(),
             attempt: first.record.deliveries,
+            failures: first.failures,
             suspicion: first.suspicion,
             tag,
         };
@@ -254,9 +255,10 @@ impl<H: Clone> Lanes<H> {
         }
     }
 
-    /// Notes that the log gives the record of a delivery again, later: its key waits until then.
+    /// Notes that handling a delivery failed and that the log gives its record again, later: its key waits until then.
     pub fn wait(&mut self, tag: Tag) {
         let Some(entry) = self.entry(tag) else { return };
+        entry.failures += 1;
         let again = matches!(entry.state, State::Settling { again: true, .. });
         entry.state = if again { State::Ready } else { State::Awaited };
         if let Some(key) = self.held.remove(&tag.fence).filter(|_| again) {

@@ -28,6 +28,8 @@ pub(super) struct Entry<H> {
     /// Since when the log has counted it as ours: at most a lease later it may be given to somebody else.
     pub(super) renewed: Instant,
     pub(super) suspicion: Suspicion,
+    /// How often its handler has failed here. The log counts what was read, and cannot take that back.
+    pub(super) failures: u32,
     pub(super) state: State,
 }
 
@@ -68,7 +70,7 @@ impl State {
 
 impl<H> Entry<H> {
     pub(super) fn new(record: Record<H>, renewed: Instant) -> Self {
-        Self { record, renewed, suspicion: Suspicion::None, state: State::Ready }
+        Self { record, renewed, suspicion: Suspicion::None, failures: 0, state: State::Ready }
     }
 
     /// Whether a handler has it.

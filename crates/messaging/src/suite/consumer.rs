@@ -30,6 +30,7 @@ pub(super) enum Act {
     Apply,
     Fail,
     Refuse,
+    Away,
     Panic,
     Sleep(Duration),
 }
@@ -49,6 +50,7 @@ impl<F: Fn(&Event, u32) -> Act + Send + Sync> Handler for Script<F> {
             Act::Apply => {}
             Act::Fail => return Err(HandlerError::transient(anyhow::anyhow!("not now").context("applying"))),
             Act::Refuse => return Err(HandlerError::permanent(anyhow::anyhow!("never"))),
+            Act::Away => return Err(HandlerError::unavailable(anyhow::anyhow!("no store"))),
             Act::Panic => panic!("at the disco"),
             Act::Sleep(pause) => sleep(pause).await,
         }
@@ -72,6 +74,11 @@ impl<F> Script<F> {
     /// How many events have been tried.
     fn tried(&self) -> usize {
         self.tries.lock().unwrap().len()
+    }
+
+    /// How often anything has been tried.
+    pub(super) fn all_tries(&self) -> u32 {
+        self.tries.lock().unwrap().values().sum()
     }
 
     fn tries(&self, number: u64) -> u32 {

@@ -115,7 +115,7 @@ pub async fn a_refused_row_holds_back_its_key_only(stores: &dyn Stores) {
     record(&store, vec![event("bad", 1), event("bad", 2), event("good", 3)]).await;
     let claimed = claim(&store, "relay").await;
     let pause = Duration::from_secs(2);
-    store.outbox().fail(&claimed[0], "too long", Some(in_(pause))).await.unwrap();
+    store.outbox().fail(&claimed[0], "too long", Some(pause)).await.unwrap();
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [3]);
     let later = testkit::eventually!(within DEADLINE, {
         let claimed = claim(&store, "relay").await;
@@ -206,7 +206,7 @@ struct Relaying {
 }
 
 fn relay(outbox: Arc<dyn Outbox>, bus: &Arc<Fake>) -> Relaying {
-    let relay = Relay::new(outbox, Arc::clone(bus) as Arc<dyn Bus>, clock::system());
+    let relay = Relay::new(outbox, Arc::clone(bus) as Arc<dyn Bus>);
     let (token, wake) = (CancellationToken::new(), relay.wake());
     let work = relay.run(token.clone());
     let run = TaskTracker::new().spawn(async move { work.await.unwrap() });

@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
-use clock::micros;
 use mongodb_driver::{
     Collection, Database,
-    bson::{Document, doc},
+    bson::{DateTime, doc},
     options::ReturnDocument,
 };
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use serde::Deserialize;
 
 use crate::{Error, within};
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Held {
-    _id: String,
     owner: String,
     until: i64,
     fence: i64,
+    /// The server's time when this was read.
+    now: DateTime,
 }
 
 /// The lease of one collection's outbox.
@@ -34,29 +33,31 @@ impl Lease {
     }
 
     /// Renews the owner's lease, or claims one that has run out; returns its fence, or nothing where somebody else has
-    /// it. Times are those of the callers' clocks, which may differ by much less than the lease.
-    pub(super) async fn renew(&self, owner: &str, now: OffsetDateTime, lease: Duration) -> Result<Option<i64>, Error> {
-        let until = micros(now + lease);
-        // Three steps, each one atomic update or insert of one document, so that of several relays one wins each.
-        // First: the lease is the owner's, even if it has run out and nobody has claimed it: the fence stays.
-        let mine = doc! { "_id": &self.name, "owner": owner };
-        if let Some(fence) = self.change(mine, doc! { "$set": { "until": until } }).await? {
-            return Ok(Some(fence));
+    /// it. All times are the server's: relays on several machines trust them.
+    pub(super) async fn renew(&self, owner: &str, lease: Duration) -> Result<Option<i64>, Error> {
+        let nobody = doc! { "owner": "", "until": 0_i64, "fence": 0_i64 };
+        let read = doc! { "$currentDate": { "now": true }, "$setOnInsert": nobody };
+        let read = self.leases.find_one_and_update(doc! { "_id": &self.name }, read).upsert(true);
+        let held = match within(read.return_document(ReturnDocument::After)).await {
+            Ok(Some(held)) => held,
+            // Another relay has made the document at the same moment.
+            Err(error) if error.is_duplicate() => return Ok(None),
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let now = held.now.timestamp_millis().saturating_mul(1_000);
+        let ahead = |time: Duration| now.saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+        // The lease is the owner's also when it has run out and nobody has claimed it: then the fence stays. Beyond the
+        // horizon it was stored while the server's clock was wrong.
+        let mine = held.owner == owner;
+        if !mine && (now + 1..=ahead(clock::HORIZON)).contains(&held.until) {
+            return Ok(None);
         }
-        // Second: it has run out. The server compares in the same step, so two who come at once cannot both match; the
-        // fence goes up with the owner.
-        let over = doc! { "_id": &self.name, "until": { "$lte": micros(now) } };
-        let claimed = doc! { "$set": { "owner": owner, "until": until }, "$inc": { "fence": 1_i64 } };
-        if let Some(fence) = self.change(over, claimed).await? {
-            return Ok(Some(fence));
-        }
-        // Third: there is none yet, or somebody else holds it. The unique `_id` tells which.
-        let first = Held { _id: self.name.clone(), owner: owner.to_owned(), until, fence: 1 };
-        match within(self.leases.insert_one(first)).await {
-            Ok(_) => Ok(Some(1)),
-            Err(error) if error.is_duplicate() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let fence = held.fence + i64::from(!mine);
+        // Only what was read: of two who come at once one writes.
+        let same = doc! { "_id": &self.name, "owner": held.owner, "until": held.until, "fence": held.fence };
+        let renewed = doc! { "$set": { "owner": owner, "until": ahead(lease), "fence": fence } };
+        Ok((within(self.leases.update_one(same, renewed)).await?.matched_count == 1).then_some(fence))
     }
 
     /// Whether the lease has that fence still. Somebody may take it right after.
@@ -69,10 +70,5 @@ impl Lease {
         let free = doc! { "$set": { "owner": "", "until": 0_i64 } };
         within(self.leases.update_one(doc! { "_id": &self.name, "owner": owner }, free)).await?;
         Ok(())
-    }
-
-    async fn change(&self, filter: Document, update: Document) -> Result<Option<i64>, Error> {
-        let changed = self.leases.find_one_and_update(filter, update).return_document(ReturnDocument::After);
-        Ok(within(changed).await?.map(|held| held.fence))
     }
 }

@@ -71,3 +71,21 @@ mod outbox {
         None => return,
     } }
 }
+
+/// What was stored under a clock that was an hour ahead is over once it is right.
+#[tokio::test]
+async fn what_lies_too_far_ahead_is_over() {
+    let Some(server) = testkit::servers::MongoDb::shared().await else { return };
+    let databases = Databases(server.database());
+    let (store, database) =
+        (databases.open(Duration::from_secs(2)).await, connect(&databases.0, "test").await.unwrap());
+    let event = messaging::Event::new("thing.happened.v1", "test", "key", clock::system().now(), 1).unwrap();
+    store.begin(&Effects::of(vec![event])).await.1.commit().await;
+    assert_eq!(store.outbox().claim("killed", 9).await.unwrap().len(), 1);
+    let ahead = clock::micros(clock::system().now() + Duration::from_hours(1));
+    for (collection, field) in [("relay", "until"), ("things", "retry_at")] {
+        let set = doc! { "$set": { field: ahead } };
+        database.collection::<Document>(collection).update_many(doc! {}, set).await.unwrap();
+    }
+    assert_eq!(store.outbox().claim("next", 9).await.unwrap().len(), 1);
+}

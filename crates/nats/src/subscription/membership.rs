@@ -15,6 +15,9 @@ use crate::{
     settle::Settlement,
 };
 
+/// No record has this sequence.
+const NOTHING: u64 = 0;
+
 impl NatsSubscription {
     pub(super) async fn heartbeat(&self, driver: &mut Driver, leaving: bool) -> Result<(), Error> {
         let payload = driver.members.heartbeat(leaving)?;
@@ -105,6 +108,14 @@ impl NatsSubscription {
     pub(super) async fn leave(&self, driver: &mut Driver) -> Result<(), Error> {
         if std::mem::replace(&mut driver.left, true) {
             return Ok(());
+        }
+        // Who leaves has not died of what it tried last. Noted before that is given back.
+        if let Some(partition) = driver.tried.1 {
+            let nothing = driver.tries(partition, NOTHING);
+            if let Err(error) = self.group.note_tried(partition, &nothing).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(partition, error, "an event that was tried may be taken for what this member died of");
+            }
         }
         let all = self.state().partitions.keys().copied().collect();
         self.revoke(all).await;

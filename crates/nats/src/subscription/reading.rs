@@ -117,7 +117,7 @@ impl NatsSubscription {
         }
         let alone = self.state().lanes.next_alone(Instant::now());
         if let Some((partition, position)) = alone {
-            let tried = driver.tries(position);
+            let tried = driver.tries(partition, position);
             match self.group.note_tried(partition, &tried).await {
                 Ok(()) => self.state().lanes.try_alone(partition, position),
                 Err(error) => {

@@ -3,25 +3,28 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::{PgConnection, PgPool};
-use time::OffsetDateTime;
 
 /// Keys are spread over this many partitions, so at most as many relays work at the same time. Each row has the number of
 /// its partition (column `part`): to change how many there are, let the outbox run empty first.
 pub(super) const PARTITIONS: i16 = 64;
 
-const HEARTBEAT: &str = "INSERT INTO outbox_relay (owner, until) VALUES ($1, $2)
+/// All times are the server's: relays on several machines trust them.
+const HEARTBEAT: &str = "INSERT INTO outbox_relay (owner, until) VALUES ($1, now() + make_interval(secs => $2))
     ON CONFLICT (owner) DO UPDATE SET until = excluded.until";
 
-const EXPIRE: &str = "DELETE FROM outbox_relay WHERE until <= $1";
+/// Also what ends beyond the horizon: it was stored while the server's clock was wrong.
+const EXPIRE: &str = "DELETE FROM outbox_relay WHERE until <= now() OR until > now() + make_interval(secs => $1)";
 
 /// No condition on `until`: a lease that has run out and that nobody else has claimed is still the owner's, with the
 /// same fence, so what it published under it may be confirmed.
-const RENEW: &str = "UPDATE outbox_lease SET until = $2 WHERE owner = $1 RETURNING part, fence";
+const RENEW: &str = "UPDATE outbox_lease SET until = now() + make_interval(secs => $2)
+    WHERE owner = $1 RETURNING part, fence";
 
 /// `SKIP LOCKED`: two relays that claim at the same time take different partitions and do not wait for each other.
 /// The fence goes up here and nowhere else, so it differs between any two owners of a partition.
-const CLAIM: &str = "UPDATE outbox_lease SET owner = $1, until = $3, fence = fence + 1
-    WHERE part IN (SELECT part FROM outbox_lease WHERE owner <> $1 AND until <= $2
+const CLAIM: &str = "UPDATE outbox_lease SET owner = $1, until = now() + make_interval(secs => $2), fence = fence + 1
+    WHERE part IN (SELECT part FROM outbox_lease
+                   WHERE owner <> $1 AND (until <= now() OR until > now() + make_interval(secs => $3))
                    ORDER BY part LIMIT $4 FOR UPDATE SKIP LOCKED)
     RETURNING part, fence";
 
@@ -44,27 +47,22 @@ pub(super) struct Assignment {
 ///
 /// The caller is the owner's only relay and has nothing on its way to the bus meanwhile: a partition that is revoked
 /// here is claimed by another relay at once, and the events of its keys must not pass each other.
-pub(super) async fn renew(
-    pool: &PgPool,
-    owner: &str,
-    now: OffsetDateTime,
-    lease: Duration,
-) -> Result<Assignment, sqlx::Error> {
-    let until = now + lease;
+pub(super) async fn renew(pool: &PgPool, owner: &str, lease: Duration) -> Result<Assignment, sqlx::Error> {
     let mut tx = pool.begin().await?;
     // The dead are dropped before anybody is counted: their partitions are part of everybody's quota from now on.
-    sqlx::query(EXPIRE).bind(now).execute(&mut *tx).await?;
-    sqlx::query(HEARTBEAT).bind(owner).bind(until).execute(&mut *tx).await?;
+    sqlx::query(EXPIRE).bind(clock::HORIZON.as_secs_f64()).execute(&mut *tx).await?;
+    sqlx::query(HEARTBEAT).bind(owner).bind(lease.as_secs_f64()).execute(&mut *tx).await?;
     // Relays that count at the same time may not see each other yet. Then the quotas are too large for one round, and
     // leases are unevenly divided, but never held twice: that is decided by CLAIM alone.
     let relays: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_relay").fetch_one(&mut *tx).await?;
     // Rounded up, so that every partition has an owner whatever the number of relays.
     let quota =
         usize::try_from(i64::from(PARTITIONS).unsigned_abs().div_ceil(relays.unsigned_abs().max(1))).unwrap_or(1);
-    let renewed: Vec<(i16, i64)> = sqlx::query_as(RENEW).bind(owner).bind(until).fetch_all(&mut *tx).await?;
+    let renewed: Vec<(i16, i64)> =
+        sqlx::query_as(RENEW).bind(owner).bind(lease.as_secs_f64()).fetch_all(&mut *tx).await?;
     let mut fences: BTreeMap<i16, i64> = renewed.into_iter().collect();
     if let Some(free) = quota.checked_sub(fences.len()).filter(|free| *free > 0) {
-        fences.extend(claim(&mut tx, owner, now, until, free).await?);
+        fences.extend(claim(&mut tx, owner, lease, free).await?);
     }
     // The partitions with the highest numbers go, always the same ones: relays that come and go move as few as possible.
     let excess: Vec<i16> = fences.keys().skip(quota).copied().collect();
@@ -79,12 +77,12 @@ pub(super) async fn renew(
 async fn claim(
     tx: &mut PgConnection,
     owner: &str,
-    now: OffsetDateTime,
-    until: OffsetDateTime,
+    lease: Duration,
     limit: usize,
 ) -> Result<Vec<(i16, i64)>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    sqlx::query_as(CLAIM).bind(owner).bind(now).bind(until).bind(limit).fetch_all(tx).await
+    let (lease, horizon) = (lease.as_secs_f64(), clock::HORIZON.as_secs_f64());
+    sqlx::query_as(CLAIM).bind(owner).bind(lease).bind(horizon).bind(limit).fetch_all(tx).await
 }
 
 /// Releases everything that the owner holds.

@@ -25,7 +25,7 @@ impl Databases {
 impl Stores for Databases {
     async fn open(&self, lease: Duration) -> Arc<dyn Store> {
         let pool = open(&self.0, "suite", &NOTHING, true).await.unwrap();
-        let outbox = postgres::Outbox::new(pool.clone(), clock::system()).with_lease(lease);
+        let outbox = postgres::Outbox::new(pool.clone()).with_lease(lease);
         Arc::new(Service { pool, outbox })
     }
 }

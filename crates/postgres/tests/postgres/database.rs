@@ -154,3 +154,17 @@ async fn an_address_that_cannot_be_used_keeps_its_password() {
     let Err(error) = connect("postgres://me:secret@127.0.0.1:1/none", "test").await else { panic!("connected") };
     assert!(!format!("{error:?}{error}").contains("secret"));
 }
+
+/// A server that takes no writes any more, as one that was demoted: the connection goes and does not come back.
+#[tokio::test]
+async fn a_connection_that_cannot_write_is_not_kept() {
+    let Some(pool) = pool().await else { return };
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    let demote = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::query(demote).execute(&mut *connection).await.unwrap();
+    let refused = sqlx::query("INSERT INTO things (id, name) VALUES (1, 'thing')").execute(&mut *connection).await;
+    assert!(is_unavailable(&refused.unwrap_err()));
+    drop(connection);
+    add(&pool, 1).await.unwrap();
+}

@@ -54,9 +54,9 @@ async fn read(bus: &sqlite::Bus) -> HashMap<String, Vec<u64>> {
 async fn nothing_is_lost_or_out_of_order_when_the_server_is_killed() {
     let Some(server) = Postgres::alone().await else { return };
     let pool = open(&server.database().await, "test", &NOTHING, true).await.unwrap();
-    let outbox = postgres::Outbox::new(pool.clone(), clock::system());
+    let outbox = postgres::Outbox::new(pool.clone());
     let bus = sqlite::Bus::open("sqlite::memory:", clock::system()).await.unwrap();
-    let relay = Relay::new(Arc::new(outbox), Arc::new(bus.clone()), clock::system());
+    let relay = Relay::new(Arc::new(outbox), Arc::new(bus.clone()));
     let (wake, token, tasks) = (relay.wake(), CancellationToken::new(), TaskTracker::new());
     tasks.spawn(relay.run(token.clone()));
     let killing = async {

@@ -40,6 +40,6 @@ async fn a_database_from_before_there_was_a_history_is_taken_over() {
     sqlx::query("DROP TABLE _messaging_migrations").execute(&pool).await.unwrap();
     assert!(matches!(open(&url, "test", &NOTHING, false).await, Err(postgres::Error::Outdated)));
     let pool = open(&url, "test", &NOTHING, true).await.unwrap();
-    assert_eq!(postgres::Outbox::new(pool, clock::system()).depth().await.unwrap().count, 1);
+    assert_eq!(postgres::Outbox::new(pool).depth().await.unwrap().count, 1);
     open(&url, "test", &NOTHING, false).await.unwrap();
 }

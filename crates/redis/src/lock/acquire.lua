@@ -1,16 +1,17 @@
 -- Takes the lock, or stores who waits for it.
--- KEYS  lock (hash: o owner, u lease's end in ms, f last fence), queue (zset), unfair waiters (zset),
+-- KEYS  lock (hash: o owner, u lease's end in ms, t its length in ms, f last fence), queue (zset), unfair waiters (zset),
 --       waiters (hash: end in ms and channel), released owners (zset)
 -- ARGV  owner, lease in ms, time to live of a waiter in ms, no|unfair|fair, channel on which the owner is woken
 local time = redis.call('TIME')
 local us = time[1] * 1000000 + time[2]
 local ms = math.floor(us / 1000)
-local lock = redis.call('HMGET', KEYS[1], 'o', 'u', 'f')
+local lock = redis.call('HMGET', KEYS[1], 'o', 'u', 'f', 't')
 local expires_in = lock[1] and lock[2] - ms or 0
-local held = expires_in > 0
+-- One that ends further ahead than it is long was taken while this clock was ahead.
+local held = expires_in > 0 and expires_in <= (tonumber(lock[4]) or expires_in)
 
 if held and lock[1] == ARGV[1] then
-    redis.call('HSET', KEYS[1], 'u', string.format('%.0f', ms + ARGV[2]))
+    redis.call('HSET', KEYS[1], 'u', string.format('%.0f', ms + ARGV[2]), 't', ARGV[2])
     return { 1, lock[3] }
 end
 
@@ -20,12 +21,13 @@ if redis.call('EXISTS', KEYS[5]) == 1 and redis.call('ZSCORE', KEYS[5], ARGV[1])
 end
 
 local has_waiters = redis.call('EXISTS', KEYS[4]) == 1
--- The first in the queue who is alive; those before it are removed.
+-- The first in the queue who is alive; those before it are removed. Nobody waits for ten minutes without asking again: a
+-- longer wait was stored while this clock was ahead.
 local first, until_ms
 while has_waiters do
     first = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
     until_ms = first and tonumber(string.match(redis.call('HGET', KEYS[4], first) or '0', '^%d+')) or 0
-    if not first or until_ms > ms then
+    if not first or until_ms > ms and until_ms <= ms + 600000 then
         break
     end
     redis.call('ZREM', KEYS[2], first)
@@ -41,7 +43,7 @@ if not held and (not first or first == ARGV[1]) then
     end
     -- Below 2^53, so exact.
     local fence = string.format('%.0f', math.max(us, (lock[3] or 0) + 1))
-    redis.call('HSET', KEYS[1], 'o', ARGV[1], 'u', string.format('%.0f', ms + ARGV[2]), 'f', fence)
+    redis.call('HSET', KEYS[1], 'o', ARGV[1], 'u', string.format('%.0f', ms + ARGV[2]), 't', ARGV[2], 'f', fence)
     -- A fence that has expired does no harm while the clock goes forward.
     redis.call('PEXPIRE', KEYS[1], math.max(ARGV[2] * 2, 3600000))
     return { 1, fence }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use lock::Error;
-use testkit::servers::{Redis as RedisServer, RedisCluster};
+use testkit::{
+    Proxy,
+    servers::{Redis as RedisServer, RedisCluster},
+};
 
 use crate::locks;
 
@@ -49,4 +52,17 @@ async fn fences_rise_over_the_death_of_a_master() {
     let again = || locks.lock("one", Duration::from_secs(1));
     let second = testkit::eventually!(within Duration::from_secs(20), again().await);
     assert!(second.fence() > fence);
+}
+
+/// Connections to a server that follows another by now are not kept: its address leads to the one to write to.
+#[tokio::test]
+async fn a_demoted_server_is_left_at_once() {
+    let (Some(old), Some(new)) = (RedisServer::alone().await, RedisServer::alone().await) else { return };
+    let address = |server: &RedisServer| server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
+    let proxy = Proxy::to(&address(&old)).await;
+    let locks = locks(&format!("redis://{}", proxy.address()));
+    locks.lock("one", Duration::ZERO).await.unwrap().release().await.unwrap();
+    old.follow(&new);
+    proxy.lead_to(&address(&new));
+    locks.lock("two", Duration::ZERO).await.unwrap();
 }

@@ -16,7 +16,8 @@ const WINDOW: i64 = 256;
 
 /// The two statements that differ by the track of the member.
 struct Statements {
-    /// When the next head is due, and whether the log has something new; each is looked up in an index.
+    /// When the next head is due, whether one lies too far ahead, and whether the log has something new; each is looked up
+    /// in an index.
     ready: &'static str,
     lease: &'static str,
 }
@@ -28,7 +29,9 @@ macro_rules! statements {
             ready: concat!(
                 "SELECT (",
                 $due,
-                ") AS due, EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.grp = ?1 AND EXISTS ",
+                ") AS due, EXISTS (SELECT 1 FROM pending WHERE grp = ?1 AND head = 1 AND visible_at > ?2) ",
+                "OR EXISTS (SELECT 1 FROM pending WHERE grp = ?1 AND head = 2 AND visible_at > ?2) AS astray, ",
+                "EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.grp = ?1 AND EXISTS ",
                 "(SELECT 1 FROM log AS l WHERE l.kind = s.kind AND l.place > s.cursor",
                 $new,
                 ")) AS fresh"
@@ -50,7 +53,7 @@ const STABLE: Statements = statements!(
     due: "SELECT min(at) FROM (
             SELECT min(visible_at) AS at FROM pending WHERE grp = ?1 AND head = 1
             UNION ALL
-            SELECT max(min(visible_at), coalesce((SELECT max(until) FROM canaries WHERE grp = ?1), 0))
+            SELECT max(min(visible_at), coalesce((SELECT max(until) FROM canaries WHERE grp = ?1 AND until <= ?2), 0))
             FROM pending WHERE grp = ?1 AND head = 2)",
     new: "",
     heads: "SELECT seq, visible_at FROM (SELECT seq, visible_at FROM pending
@@ -58,7 +61,8 @@ const STABLE: Statements = statements!(
             UNION ALL
             SELECT seq, visible_at FROM (SELECT seq, visible_at FROM pending
                 WHERE grp = ?1 AND head = 2 AND visible_at <= ?2 ORDER BY visible_at, seq
-                LIMIT CASE WHEN EXISTS (SELECT 1 FROM canaries WHERE grp = ?1 AND until > ?2) THEN 0 ELSE ?3 END)"
+                LIMIT CASE WHEN EXISTS (SELECT 1 FROM canaries WHERE grp = ?1 AND until > ?2 AND until <= ?5)
+                           THEN 0 ELSE ?3 END)"
 );
 
 /// A canary moves rows of the log only to get at marked ones.
@@ -94,6 +98,9 @@ const ENQUEUE: &str = "INSERT INTO pending (grp, place, key, head, visible_at)
           WHERE l.place BETWEEN ?2 AND ?3) AS n
     ORDER BY n.place";
 
+/// Heads that were leased or postponed under a clock that was wrong.
+const STRAYED: &str = "UPDATE pending SET visible_at = ?2 WHERE grp = ?1 AND head > 0 AND visible_at > ?3";
+
 const EVENTS: &str = "SELECT * FROM log WHERE place IN (SELECT value FROM json_each(?1))";
 
 /// What the group has to do.
@@ -101,13 +108,15 @@ const EVENTS: &str = "SELECT * FROM log WHERE place IN (SELECT value FROM json_e
 pub(super) struct Ready {
     /// When the next head may be delivered.
     pub(super) due: Option<i64>,
+    /// Whether a head is not to be delivered for longer than anything is leased or postponed.
+    pub(super) astray: bool,
     /// Whether the log has rows for this track that the group has not moved into `pending`.
     pub(super) fresh: bool,
 }
 
 impl Ready {
     pub(super) fn at(&self, now: i64) -> bool {
-        self.fresh || self.due.is_some_and(|due| due <= now)
+        self.fresh || self.astray || self.due.is_some_and(|due| due <= now)
     }
 }
 
@@ -123,7 +132,8 @@ struct Leased {
 
 /// Reads without writing, so that a member with nothing to do takes no lock.
 pub(super) async fn ready(shared: &Shared, group: i64, track: Track) -> Result<Ready, Error> {
-    sqlx::query_as(Statements::of(track).ready).bind(group).fetch_one(&shared.database.read).await.map_err(Error::bus)
+    let ready = sqlx::query_as(Statements::of(track).ready).bind(group).bind(columns::horizon(shared.now()));
+    ready.fetch_one(&shared.database.read).await.map_err(Error::bus)
 }
 
 /// What a member asks for.
@@ -159,9 +169,12 @@ impl Claim<'_> {
         let done = if acks.is_empty() { HashSet::new() } else { acks::write(acks, &mut *tx).await? };
         let round =
             Round { group: self.group, track: self.track, now, until: now.saturating_add(columns::micros(self.lease)) };
+        if found.astray {
+            round.recall(&mut tx).await?;
+        }
         let mut leased = Vec::new();
         // An acknowledgement makes the next event of its key a head, which `found` could not know of.
-        if !acks.is_empty() || found.due.is_some_and(|due| due <= now) {
+        if !acks.is_empty() || found.astray || found.due.is_some_and(|due| due <= now) {
             leased = round.lease(&mut tx, self.max).await?;
         }
         // Only when what is here does not fill the hands: `pending` stays small however long the log is.
@@ -192,8 +205,15 @@ impl Round {
             .bind(self.now)
             .bind(columns::limit(max))
             .bind(self.until)
+            .bind(columns::horizon(self.now))
             .fetch_all(tx)
             .await
+    }
+
+    /// Makes due what lies too far ahead.
+    async fn recall(&self, tx: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let recalled = sqlx::query(STRAYED).bind(self.group).bind(self.now).bind(columns::horizon(self.now));
+        recalled.execute(tx).await.map(drop)
     }
 
     /// Moves a window of the log into `pending`; false when there was nothing.
@@ -228,7 +248,9 @@ fn deliveries(mut leased: Vec<Leased>, mut events: HashMap<i64, Result<Event, Er
         let missing = || Error::Malformed(format!("the log has no event at {}", row.offset));
         let event = events.remove(&row.offset).ok_or_else(missing)??;
         let tag = Tag { position: row.seq, fence: row.fence };
-        Ok(Delivery { event, attempt: columns::small(row.attempts), suspicion: Suspicion::Culprit, tag })
+        let attempt = columns::small(row.attempts);
+        // Each delivery was a try; who died of one has failed as well.
+        Ok(Delivery { event, attempt, failures: attempt.saturating_sub(1), suspicion: Suspicion::Culprit, tag })
     };
     leased.into_iter().map(delivery).collect()
 }

@@ -38,7 +38,10 @@ impl Presence {
     pub(super) async fn renew(&self, shared: &Shared) -> Result<(), Error> {
         let (now, due) = (shared.now(), self.due());
         let next = now.saturating_add(columns::micros(self.lease / 3));
-        if now < due || self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        // Further ahead than a third of the lease: the clock was, when that was written.
+        if (now + 1..=next).contains(&due)
+            || self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
             return Ok(());
         }
         let renewed = self.write(shared, now).await;
@@ -56,7 +59,11 @@ impl Presence {
         }
         let until = now.saturating_add(columns::micros(self.lease));
         let member = self.member.as_bytes().as_slice();
-        sqlx::query("DELETE FROM canaries WHERE until < ?1").bind(now).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM canaries WHERE until < ?1 OR until > ?2")
+            .bind(now)
+            .bind(columns::horizon(now))
+            .execute(&mut *tx)
+            .await?;
         sqlx::query(RENEW).bind(self.group).bind(member).bind(until).execute(&mut *tx).await?;
         tx.commit().await
     }

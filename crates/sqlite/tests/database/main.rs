@@ -145,3 +145,19 @@ async fn what_cannot_be_opened_says_why() {
     std::fs::write(folder.path().join("no.db"), "this is no database, but long enough to be one").unwrap();
     assert!(refusal(sqlite_url(&folder, "no.db")).await.contains("cannot open the database"));
 }
+
+/// SQLite ends a transaction by itself when the disk is full. The first write after there is space again works.
+#[tokio::test]
+async fn a_full_disk_is_over_when_there_is_space_again() {
+    let folder = temp_dir();
+    let database = sqlite::open(&sqlite_url(&folder, "a.db"), &MIGRATIONS).await.unwrap();
+    add(&database, "a").await.unwrap();
+    // A limit of the connection, which another one has not.
+    sqlx::query("PRAGMA max_page_count = 1").execute(&database.write).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let full = sqlx::query("INSERT INTO counters VALUES (hex(randomblob(100000)), 1)").execute(&mut *tx).await;
+    assert!(sqlite::is_unavailable(&full.unwrap_err()));
+    drop(tx);
+    add(&database, "a").await.unwrap();
+    assert_eq!(value(&database, "a").await, Some(2));
+}

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use messaging::{Bus as _, Event, Outbox as _, Track};
+use messaging::{Bus as _, Effects, Event, Outbox as _, Track};
 use sqlx::migrate::Migrator;
 use testkit::ManualClock;
+use tokio::time::timeout;
 
 static NOTHING: Migrator = Migrator::DEFAULT;
+const HOUR: Duration = Duration::from_hours(1);
 const KIND: &str = "thing.happened.v1";
 
 fn event(key: u64, number: u64) -> Event {
@@ -59,6 +61,52 @@ async fn a_lease_follows_the_clock_that_is_passed_in() {
     assert_eq!(subscription.fetch(1).await.unwrap()[0].attempt, 1);
     let (again, ()) = tokio::join!(subscription.fetch(1), async { clock.advance(Duration::from_secs(6)) });
     assert_eq!(again.unwrap()[0].attempt, 2);
+}
+
+/// Leases and pauses that were stored under a clock that was an hour ahead are over once it is right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_ahead_silences_no_outbox() {
+    let database = sqlite::open("sqlite::memory:", &NOTHING).await.unwrap();
+    let (clock, now) = (ManualClock::at_now(), clock::system().now());
+    let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let _ = sqlite::record(&mut tx, &Effects::of(vec![event(1, 1), event(1, 2)])).await.unwrap();
+    tx.commit().await.unwrap();
+    clock.set(now + HOUR);
+    let claimed = outbox.claim("killed", 9).await.unwrap();
+    outbox.fail(&claimed[0], "not now", Some(Duration::from_secs(5))).await.unwrap();
+    assert!(outbox.claim("killed", 9).await.unwrap().is_empty(), "it waits, and its key with it");
+    clock.set(now);
+    let claimed = outbox.claim("next", 9).await.unwrap();
+    assert_eq!(claimed.len(), 2);
+    outbox.confirm(&claimed).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_ahead_silences_no_consumer() {
+    let (clock, now) = (ManualClock::at_now(), clock::system().now());
+    let bus = sqlite::Bus::open("sqlite::memory:", clock.shared()).await.unwrap();
+    let canary = bus.clone().on_track(Track::Canary);
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    clock.set(now + HOUR);
+    drop(canary.subscribe("group", &[KIND]).await.unwrap());
+    let marked = |key| {
+        let mut event = event(key, key);
+        event.carrier.canary = true;
+        event
+    };
+    bus.publish(&[event(1, 1), event(2, 2), marked(3)]).await.unwrap();
+    let taken = subscription.fetch(9).await.unwrap();
+    assert_eq!(taken.len(), 2, "the canary's is the canary's");
+    subscription.retry(&taken[0], Duration::from_secs(5)).await.unwrap();
+    clock.set(now);
+    let mut left = 3;
+    while left > 0 {
+        for delivery in timeout(Duration::from_secs(20), subscription.fetch(9)).await.unwrap().unwrap() {
+            subscription.ack(&delivery).await.unwrap();
+            left -= 1;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

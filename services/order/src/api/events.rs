@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use async_trait::async_trait;
 use messaging::{Event, Handler, HandlerError, Receipt};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Error},
+    app::{App, Error, ports::StoreError},
     domain::ids::{OrderId, UserId},
 };
 
@@ -65,7 +64,7 @@ impl Handler for Events {
         let data: PaymentEvent = event.decode().map_err(unreadable)?;
         let id = OrderId(data.order_id);
         // Where payment does not answer, the sweeper repeats the step: the event is done with either way.
-        let advanced = self.app.advance(id, Some(receipt)).await.map_err(transient)?;
+        let advanced = self.app.advance(id, Some(receipt)).await.map_err(passing)?;
         if advanced.is_none() {
             tracing::warn!(order.id = %id, event = event.kind, "event for an unknown order");
         }
@@ -76,13 +75,8 @@ impl Handler for Events {
 impl Events {
     async fn close(&self, user: UserId, receipt: Receipt) -> Result<(), HandlerError> {
         // Closing may be repeated, so its receipt need not be stored in the same write.
-        self.app.close_account(user).await.map_err(transient)?;
-        self.app
-            .orders
-            .record_receipt(receipt)
-            .await
-            .context("cannot record the receipt")
-            .map_err(HandlerError::Transient)
+        self.app.close_account(user).await.map_err(passing)?;
+        self.app.orders.record_receipt(receipt).await.map_err(|error| passing(error.into()))
     }
 }
 
@@ -90,6 +84,9 @@ fn unreadable(error: serde_json::Error) -> HandlerError {
     HandlerError::Permanent(anyhow::Error::new(error).context("the event's data does not fit its schema"))
 }
 
-fn transient(error: Error) -> HandlerError {
-    HandlerError::Transient(error.into())
+fn passing(error: Error) -> HandlerError {
+    match error {
+        Error::Store(StoreError::Unavailable(_)) => HandlerError::unavailable(error),
+        error => HandlerError::transient(error),
+    }
 }

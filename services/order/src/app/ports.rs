@@ -124,6 +124,8 @@ pub trait Orders: Send + Sync {
 
     /// At most `limit` orders that are due, the longest waiting first. They stay
     /// due until they are saved, postponed or set aside.
+    ///
+    /// Also those whose time lies beyond [`clock::HORIZON`].
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError>;
 
     /// At most `limit` orders of a user with one of these statuses, in no order.

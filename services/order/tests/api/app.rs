@@ -29,8 +29,8 @@ pub struct TestApp {
     pub use_cases: Arc<App>,
     pub payments: FakePayments,
     pub clock: ManualClock,
+    pub database: sqlite::Database,
     pub outbox: sqlite::Outbox,
-    database: sqlite::Database,
     signer: Signer,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -112,7 +112,7 @@ impl TestApp {
         let router = api::http::router(use_cases.clone(), verifier, SECRET);
         let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
         let router = chassis::layers(router, &limits, &chassis::Cors::default());
-        Self { router, use_cases, payments, clock, outbox, database, signer, tracker, stop }
+        Self { router, use_cases, payments, clock, database, outbox, signer, tracker, stop }
     }
 
     /// A customer.

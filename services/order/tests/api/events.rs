@@ -51,6 +51,19 @@ async fn an_event_is_done_when_payment_does_not_answer() {
     assert_eq!(app.status(&order).await, "confirmed");
 }
 
+/// What became due under a clock that was an hour ahead is due once it is right.
+#[tokio::test]
+async fn a_clock_that_was_ahead_stops_no_order() {
+    let app = TestApp::with_short_wait().await;
+    let now = clock::Clock::now(&app.clock);
+    app.clock.advance(Duration::from_hours(1));
+    let mug = app.product("mug", 1450, 5).await;
+    let order = pending(&app, &mug).await;
+    app.clock.set(now);
+    app.sweep_after(Duration::ZERO).await;
+    assert_eq!(app.status(&order).await, "confirmed");
+}
+
 #[tokio::test]
 async fn an_event_of_an_order_without_a_next_step_changes_nothing() {
     let app = TestApp::start().await;
@@ -85,6 +98,18 @@ async fn what_cannot_be_read_is_not_tried_again() {
         event("payment.invented.v1", &json!({ "order_id": Uuid::new_v4() })),
     ] {
         assert!(matches!(handle(&app, &bad).await, Err(HandlerError::Permanent(_))), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_not_the_events_failure() {
+    let app = TestApp::start().await;
+    app.database.close().await;
+    for event in [
+        event("payment.captured.v1", &json!({ "order_id": Uuid::new_v4() })),
+        event("user.closed.v1", &json!({ "user_id": Uuid::new_v4() })),
+    ] {
+        assert!(matches!(handle(&app, &event).await, Err(HandlerError::Unavailable(_))), "{event:?}");
     }
 }
 

@@ -134,13 +134,14 @@ impl Payments for PostgresPayments {
     ) -> Result<Vec<DuePayment>, StoreError> {
         // A row that another sweeper is just claiming is skipped and not waited for: it is not due any more.
         let due = sqlx::query(
-            "UPDATE payments SET look_again = $2 WHERE order_id IN \
-             (SELECT order_id FROM payments WHERE look_again <= $1 ORDER BY look_again LIMIT $3 FOR UPDATE SKIP LOCKED) \
+            "UPDATE payments SET look_again = $2 WHERE order_id IN (SELECT order_id FROM payments \
+             WHERE look_again <= $1 OR look_again > $4 ORDER BY look_again LIMIT $3 FOR UPDATE SKIP LOCKED) \
              RETURNING order_id, traceparent, tracestate, canary",
         )
         .bind(now)
         .bind(next)
         .bind(i64::from(limit))
+        .bind(now + clock::HORIZON)
         .fetch_all(&self.pool)
         .await?;
         due.iter()
@@ -155,6 +156,17 @@ impl Payments for PostgresPayments {
                 })
             })
             .collect()
+    }
+
+    async fn next_fence(&self, order: OrderId, lock: i64) -> Result<i64, StoreError> {
+        let raised = sqlx::query_scalar(
+            "UPDATE payments SET fence = fence + 1 WHERE order_id = $1 AND fence >= $2 RETURNING fence",
+        )
+        .bind(order.uuid())
+        .bind(lock)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(raised.unwrap_or(lock))
     }
 
     async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError> {

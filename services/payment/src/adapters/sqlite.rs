@@ -138,8 +138,10 @@ impl Payments for SqlitePayments {
         limit: u32,
     ) -> Result<Vec<DuePayment>, StoreError> {
         // A sweep that finds nothing does not take the only writer's turn.
-        let any = sqlx::query("SELECT 1 FROM payments WHERE look_again <= ?1 LIMIT 1")
+        let horizon = micros(now + clock::HORIZON);
+        let any = sqlx::query("SELECT 1 FROM payments WHERE look_again <= ?1 OR look_again > ?2 LIMIT 1")
             .bind(micros(now))
+            .bind(horizon)
             .fetch_optional(&self.database.read)
             .await?;
         if any.is_none() {
@@ -147,12 +149,13 @@ impl Payments for SqlitePayments {
         }
         let due = sqlx::query(
             "UPDATE payments SET look_again = ?2 WHERE order_id IN \
-             (SELECT order_id FROM payments WHERE look_again <= ?1 ORDER BY look_again LIMIT ?3) \
+             (SELECT order_id FROM payments WHERE look_again <= ?1 OR look_again > ?4 ORDER BY look_again LIMIT ?3) \
              RETURNING order_id, traceparent, tracestate, canary",
         )
         .bind(micros(now))
         .bind(micros(next))
         .bind(limit)
+        .bind(horizon)
         .fetch_all(&self.database.write)
         .await?;
         due.iter()
@@ -167,6 +170,26 @@ impl Payments for SqlitePayments {
                 })
             })
             .collect()
+    }
+
+    async fn next_fence(&self, order: OrderId, lock: i64) -> Result<i64, StoreError> {
+        // Read without the write lock first: nearly always the lock's is higher.
+        let higher = sqlx::query("SELECT 1 FROM payments WHERE order_id = ?1 AND fence >= ?2")
+            .bind(blob(order.uuid()))
+            .bind(lock)
+            .fetch_optional(&self.database.read)
+            .await?;
+        if higher.is_none() {
+            return Ok(lock);
+        }
+        let raised = sqlx::query_scalar(
+            "UPDATE payments SET fence = fence + 1 WHERE order_id = ?1 AND fence >= ?2 RETURNING fence",
+        )
+        .bind(blob(order.uuid()))
+        .bind(lock)
+        .fetch_optional(&self.database.write)
+        .await?;
+        Ok(raised.unwrap_or(lock))
     }
 
     async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError> {

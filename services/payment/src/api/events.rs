@@ -42,12 +42,13 @@ impl Handler for CancelledOrders {
     }
 }
 
-/// Whether another attempt may help.
+/// Whether another attempt may help, and whether any event can be handled at all.
 ///
 /// A cancelled order whose money was captured is against the rules: the event becomes a dead letter, for a person.
 fn handler_error(error: Error) -> HandlerError {
     match error.kind() {
-        Kind::Unavailable | Kind::Timeout | Kind::Internal => HandlerError::Transient(error.into()),
-        _ => HandlerError::Permanent(error.into()),
+        _ if error.is_outage() => HandlerError::unavailable(error),
+        Kind::Unavailable | Kind::Timeout | Kind::Internal => HandlerError::transient(error),
+        _ => HandlerError::permanent(error),
     }
 }

@@ -37,6 +37,14 @@ pub enum Error {
     Event(#[source] Cause),
 }
 
+impl Error {
+    /// Whether what all commands need is away: the store, or where the locks are.
+    pub fn is_outage(&self) -> bool {
+        use lock::Error::{TimedOut, Unavailable};
+        matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::Lock(Unavailable(_) | TimedOut(_)))
+    }
+}
+
 impl HasKind for Error {
     fn kind(&self) -> Kind {
         match self {

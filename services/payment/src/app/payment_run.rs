@@ -39,6 +39,7 @@ pub(super) struct PaymentRun<'a> {
     app: &'a App,
     order_id: OrderId,
     guard: lock::Guard,
+    fence: i64,
     processed: ProcessedMessages,
 }
 
@@ -50,7 +51,8 @@ impl<'a> PaymentRun<'a> {
         let name = format!("payment:{order_id}");
         let guard = app.locks.lock(&name, telemetry::remaining(LOCK_TIMEOUT)).await;
         let guard = guard.map_err(|error| if error.is_busy() { Error::Busy } else { Error::Lock(error) })?;
-        Ok(Self { app, order_id, guard, processed })
+        let fence = app.payments.next_fence(order_id, guard.fence()).await?;
+        Ok(Self { app, order_id, guard, fence, processed })
     }
 
     /// Releases the lock. A failure is of no consequence: the lease runs out, and writes are fenced.
@@ -223,7 +225,7 @@ impl<'a> PaymentRun<'a> {
     /// The result after a stale write: another request has changed the payment meanwhile.
     async fn superseded(&mut self, operation: Operation, before: &Payment) -> Result<Payment, Error> {
         tracing::info!(
-            order.id = %self.order_id, fence = self.guard.fence(), version = before.version,
+            order.id = %self.order_id, fence = self.fence, version = before.version,
             "stale payment write rejected"
         );
         let payment = self.load_payment().await?;
@@ -247,7 +249,7 @@ impl<'a> PaymentRun<'a> {
         let write = Write {
             payment,
             expected,
-            fence: self.guard.fence(),
+            fence: self.fence,
             transactions: events.iter().filter_map(|event| Transaction::of(*event, payment.amount)).collect(),
             effects: Effects { events: published.collect::<Result<_, _>>()?, receipt: processed.receipt },
             webhook: processed.webhook,
@@ -274,7 +276,7 @@ impl<'a> PaymentRun<'a> {
 
     /// Closes the order; `false` when it has got a payment meanwhile.
     pub(super) async fn close(&mut self) -> Result<bool, Error> {
-        let (fence, now) = (self.guard.fence(), self.app.now());
+        let (fence, now) = (self.fence, self.app.now());
         let saved = self.app.payments.close(self.order_id, fence, now, &self.processed).await?;
         if saved == Saved::Stale {
             return Ok(false);
@@ -285,7 +287,7 @@ impl<'a> PaymentRun<'a> {
 
     /// Notes that nothing of the payment is open any more, so that the sweeper does not come back for it.
     pub(super) async fn clear_due(&self) -> Result<(), Error> {
-        Ok(self.app.payments.clear_due(self.order_id, self.guard.fence()).await?)
+        Ok(self.app.payments.clear_due(self.order_id, self.fence).await?)
     }
 }
 

@@ -145,6 +145,7 @@ pub trait Payments: Send + Sync {
 
     /// Claims at most `limit` payments that are due, and makes them due again at `next`.
     ///
+    /// Also those whose time lies beyond [`clock::HORIZON`].
     /// Two sweepers get different ones, and what the sweeper that claimed them does not resolve comes up again.
     async fn claim_due(
         &self,
@@ -152,6 +153,12 @@ pub trait Payments: Send + Sync {
         next: OffsetDateTime,
         limit: u32,
     ) -> Result<Vec<DuePayment>, StoreError>;
+
+    /// The fencing token for whoever holds the payment's lock with the token `lock`: that one, or, where as high a one has
+    /// written, the next higher, which is stored at once.
+    ///
+    /// Tokens of locks rise with a clock after the lock's store has forgotten the last one, and a clock may go back.
+    async fn next_fence(&self, order: OrderId, lock: i64) -> Result<i64, StoreError>;
 
     /// Notes that nothing of an order's payment is open any more; a stale fencing token changes nothing.
     async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError>;

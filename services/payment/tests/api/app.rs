@@ -53,7 +53,7 @@ pub(crate) struct TestApp {
     pub(crate) provider: Arc<FaultyProvider>,
     pub(crate) clock: ManualClock,
     pub(crate) router: axum::Router,
-    database: sqlite::Database,
+    pub(crate) database: sqlite::Database,
     outbox: sqlite::Outbox,
     channel: Channel,
     _stop: DropGuard,
@@ -150,7 +150,7 @@ fn use_cases(
     clock: SharedClock,
 ) -> Arc<App> {
     let payments = SqlitePayments::new(database.clone(), Wake::default());
-    let memory = Arc::new(Memory::new(clock::system()));
+    let memory = Arc::new(Memory::new(clock.clone()));
     let locks = Locks::new(memory, TaskTracker::new(), Policy::default());
     Arc::new(App {
         payments: Arc::new(payments),

@@ -7,6 +7,7 @@ use payment::{
     domain::{ChargeState, OrderId, Status},
 };
 use telemetry::Carrier;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -234,4 +235,20 @@ async fn an_unavailable_provider_is_called_again_within_the_request() {
     app.provider.fail_next(Fault::Unavailable);
     let captured = app.capture(order).await.unwrap();
     assert_eq!(captured.status(), proto::payment::v1::Status::Captured);
+}
+
+/// A clock that was an hour ahead when payments were made: the processes that come after go on with them.
+#[tokio::test]
+async fn a_clock_that_was_ahead_freezes_no_payment() {
+    let (app, now) = (TestApp::start().await, OffsetDateTime::now_utc());
+    app.clock.set(now + Duration::from_hours(1));
+    let open = crash_in_authorize(&app, Fault::AnswerLost).await;
+    let (captured, _) = app.authorized().await;
+    app.clock.set(now);
+    let next = app.another_process();
+    assert_eq!(next.sweep().await.unwrap(), 1);
+    assert_eq!(next.list_payments(open).await.unwrap()[0].status, Status::Authorized);
+    assert_eq!(next.capture(captured.into()).await.unwrap().status, Status::Captured);
+    assert_eq!(next.void(open, None).await.unwrap().unwrap().status, Status::Voided);
+    assert_eq!(app.audit().await.unresolved, 0);
 }

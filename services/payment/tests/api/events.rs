@@ -81,3 +81,13 @@ async fn what_can_never_succeed_is_a_permanent_error() {
         assert!(matches!(error, HandlerError::Permanent(_)), "{error:?}");
     }
 }
+
+#[tokio::test]
+async fn a_store_that_is_away_is_not_the_events_failure() {
+    let app = TestApp::start().await;
+    let handler = CancelledOrders::new(app.use_cases.clone());
+    let (event, receipt) = cancelled(&Uuid::now_v7().to_string());
+    app.database.close().await;
+    let error = handler.handle(&event, receipt).await.unwrap_err();
+    assert!(matches!(error, HandlerError::Unavailable(_)), "{error:?}");
+}

@@ -40,7 +40,7 @@ async fn one_effect(database: &str, nth: usize) -> bool {
     let proxy = Proxy::to(server.rsplit(['@', '/']).next().unwrap()).await;
     let url = format!("postgres://postgres@{}/{name}", proxy.address());
     let pool = postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
-    let outbox = postgres::Outbox::new(pool.clone(), clock::system());
+    let outbox = postgres::Outbox::new(pool.clone());
     let payments = Arc::new(PostgresPayments::new(pool, Wake::default()));
     let provider = Arc::new(Sandbox::on_postgres(&url, true).await.unwrap());
     let locks = Locks::new(Arc::new(Memory::new(clock::system())), TaskTracker::new(), Policy::default());
@@ -57,7 +57,7 @@ async fn one_effect(database: &str, nth: usize) -> bool {
     assert_eq!(charges, [ChargeState::Captured], "commit {nth}");
     // Past the proxy: the checks lose nothing.
     let direct = postgres::open(database, "test", &MIGRATIONS, false).await.unwrap();
-    let outbox = postgres::Outbox::new(direct.clone(), clock::system());
+    let outbox = postgres::Outbox::new(direct.clone());
     let kinds: Vec<String> = outbox.claim("test", 100).await.unwrap().into_iter().map(|row| row.event.kind).collect();
     assert_eq!(kinds, ["payment.authorized.v1", "payment.captured.v1"], "commit {nth}");
     let totals = PostgresPayments::new(direct, Wake::default()).totals().await.unwrap();

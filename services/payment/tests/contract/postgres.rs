@@ -13,7 +13,7 @@ use crate::payments::Fixture;
 async fn fixture() -> Option<(Fixture, PgPool)> {
     let url = Postgres::shared().await?.database().await;
     let pool = postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
-    let outbox = postgres::Outbox::new(pool.clone(), clock::system());
+    let outbox = postgres::Outbox::new(pool.clone());
     let payments = PostgresPayments::new(pool.clone(), Wake::default());
     Some((Fixture { payments: Arc::new(payments), outbox: Arc::new(outbox), _folder: None }, pool))
 }

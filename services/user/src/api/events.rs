@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use error::{HasKind as _, Kind};
 use messaging::{Event, Handler, HandlerError, Receipt};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{app::App, domain::UserId};
+use crate::{
+    app::{App, Error, ports::StoreError},
+    domain::UserId,
+};
 
 /// The consumer group of [`OrderEvents`].
 pub const ORDER_GROUP: &str = "user";
@@ -44,10 +46,11 @@ impl Handler for OrderEvents {
             // no receipt; one that is lost costs the time until the closing is due by itself.
             _ => self.app.wake_closing(user).await,
         };
-        done.map_err(|error| match error.kind() {
+        done.map_err(|error| match error {
+            Error::Store(StoreError::Unavailable(_)) => HandlerError::unavailable(error),
             // Accounts are never deleted: one that is not here will not come.
-            Kind::NotFound => HandlerError::Permanent(error.into()),
-            _ => HandlerError::Transient(error.into()),
+            Error::NotFound => HandlerError::permanent(error),
+            error => HandlerError::transient(error),
         })
     }
 }

@@ -31,7 +31,7 @@ pub struct ClosingPolicy {
 impl ClosingPolicy {
     /// How long to wait after so many attempts.
     pub fn backoff(&self, attempts: u32) -> time::Duration {
-        let backoff = Backoff::new(self.backoff_min, self.backoff_max);
+        let backoff = Backoff::new(self.backoff_min, self.backoff_max.min(clock::HORIZON));
         time_duration(backoff.ceiling(attempts.saturating_add(1)))
     }
 }

@@ -107,7 +107,8 @@ pub trait Closings: Send + Sync {
     /// Stores an account that begins to close, with its closing due at `due_at` and the trace that it belongs to,
     /// and revokes its sessions, if the stored version is the one before.
     async fn begin(&self, account: &Account, due_at: OffsetDateTime) -> Result<Saved, StoreError>;
-    /// Claims up to `limit` closings that are due: hides them until `until`.
+    /// Claims up to `limit` closings that are due: hides them until `until`. Also those whose time lies beyond
+    /// [`clock::HORIZON`].
     async fn claim_due(
         &self,
         now: OffsetDateTime,

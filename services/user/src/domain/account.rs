@@ -102,7 +102,8 @@ impl Account {
     fn bump_version(&mut self, now: OffsetDateTime) {
         self.version += 1;
         self.revision += 1;
-        self.updated_at = now;
+        // Another process' clock may be ahead of ours; time in an account does not go back.
+        self.updated_at = now.max(self.updated_at);
     }
 }
 

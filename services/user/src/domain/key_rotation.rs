@@ -27,9 +27,10 @@ impl<'a> Schedule<'a> {
         Self { used_from, rotation }
     }
 
-    /// The index of the key that signs now: the youngest that is in use already.
+    /// The index of the key that signs now: the youngest that is in use already. Where none is, all of them were made under
+    /// a clock that was ahead, and the oldest, which others have known for longest, signs.
     pub fn current(&self, now: OffsetDateTime) -> Option<usize> {
-        self.used_from.iter().rposition(|from| *from <= now)
+        self.used_from.iter().rposition(|from| *from <= now).or((!self.used_from.is_empty()).then_some(0))
     }
 
     /// From when a key to be made now would sign; `None` while none is due.
@@ -67,6 +68,12 @@ mod tests {
     fn the_first_key_signs_at_once() {
         assert_eq!(Schedule::new(&[], ROTATION).successor(START), Some(START));
         assert_eq!(Schedule::new(&[], ROTATION).current(START), None);
+    }
+
+    #[test]
+    fn a_key_of_a_clock_that_was_ahead_signs() {
+        let keys = [START, START + Duration::days(30)];
+        assert_eq!(Schedule::new(&keys, ROTATION).current(START - Duration::HOUR), Some(0));
     }
 
     #[test]

@@ -155,3 +155,17 @@ async fn a_key_stays_published_as_long_as_its_tokens_live() {
     let app = TestApp::with(&[("TOKENS__PUBLISH_AFTER", "1s"), ("TOKENS__ACCESS", "10m")]).await;
     assert_eq!(app.config.tokens.rotation().publish_after, time::Duration::minutes(10));
 }
+
+/// Keys that were made under a clock that was ahead sign all the same, and are known to others.
+#[tokio::test]
+async fn a_clock_that_was_ahead_keeps_nobody_out() {
+    let fixture = Fixture::new().await;
+    let now = clock::Clock::now(&fixture.clock);
+    fixture.clock.advance(Duration::from_hours(1));
+    let first = kids(&fixture.ring().await);
+    fixture.clock.set(now);
+    let ring = fixture.ring().await;
+    let others = Verifier::new(Arc::new(Fetched(ring.published())), fixture.clock.shared());
+    assert!(others.verify(&fixture.token(&ring)).await.is_ok());
+    assert_eq!(kids(&ring), first);
+}

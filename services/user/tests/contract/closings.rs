@@ -33,6 +33,13 @@ pub(crate) async fn a_claimed_closing_is_hidden_for_a_while(stores: Stores) {
     assert_eq!(again[0].attempts, 2);
 }
 
+pub(crate) async fn a_closing_of_a_clock_that_was_ahead_is_due(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    stores.begin_closing(&ada, NOW + Duration::HOUR).await;
+    assert_eq!(stores.closings.claim_due(NOW, NOW + LATER, 9).await.unwrap().len(), 1);
+    assert!(stores.closings.claim_due(NOW, NOW + LATER, 9).await.unwrap().is_empty());
+}
+
 pub(crate) async fn closings_are_claimed_longest_due_first_and_no_more_than_asked_for(stores: Stores) {
     let mut due_at = Vec::new();
     for (address, after) in [("ada@example.com", 2), ("eve@example.com", 1), ("olga@example.com", 3)] {

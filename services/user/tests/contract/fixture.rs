@@ -49,7 +49,7 @@ impl Stores {
     pub(crate) async fn postgres() -> Option<Self> {
         let url = testkit::servers::Postgres::shared().await?.database().await;
         let pool = ::postgres::open(&url, "user", &postgres::MIGRATIONS, true).await.unwrap();
-        let outbox = ::postgres::Outbox::new(pool.clone(), clock::system());
+        let outbox = ::postgres::Outbox::new(pool.clone());
         Some(Self::of(PostgresStore::new(pool, Wake::default()), outbox, None))
     }
 

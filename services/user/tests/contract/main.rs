@@ -31,6 +31,7 @@ macro_rules! stores {
             closings {
                 closing_revokes_the_sessions_and_is_due_later,
                 a_claimed_closing_is_hidden_for_a_while,
+                a_closing_of_a_clock_that_was_ahead_is_due,
                 closings_are_claimed_longest_due_first_and_no_more_than_asked_for,
                 a_wake_up_is_not_lost_to_a_postponement,
                 only_an_account_that_closes_is_woken,

@@ -95,7 +95,7 @@ impl Orders for MongoStore {
     }
 
     async fn set_aside(&self, id: OrderId, now: OffsetDateTime, until: OffsetDateTime) -> Result<(), StoreError> {
-        let due = doc! { "_id": super::id(id.0), "due_at": { "$lte": micros(now) } };
+        let due = doc! { "_id": super::id(id.0), "$or": due_at(now) };
         let later = doc! { "$set": { "due_at": micros(until) } };
         mongodb::within(self.orders.update_one(due, later)).await?;
         Ok(())
@@ -106,7 +106,7 @@ impl Orders for MongoStore {
         if let Err(error) = self.recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot recover operations in progress now");
         }
-        let due = doc! { "due_at": { "$lte": micros(now) }, "stage.name": not_hidden() };
+        let due = doc! { "$or": due_at(now), "stage.name": not_hidden() };
         self.find(due, doc! { "due_at": 1 }, limit).await
     }
 
@@ -187,4 +187,10 @@ impl MongoStore {
 fn of_user(user: UserId, statuses: &[Status]) -> Document {
     let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
     doc! { "user": id(user.0), "status": { "$in": names }, "stage.name": not_hidden() }
+}
+
+/// One of these holds of an order that is due: its time is over, or lies further ahead than anything lasts.
+fn due_at(now: OffsetDateTime) -> [Document; 2] {
+    let (past, astray) = (doc! { "$lte": micros(now) }, doc! { "$gt": micros(now + clock::HORIZON) });
+    [doc! { "due_at": past }, doc! { "due_at": astray }]
 }

@@ -51,7 +51,9 @@ impl MongoStore {
         let release_timeout = RELEASE_TIMEOUT.min(self.stage_timeout);
         let releasing = doc! { "stage.at": { "$lte": before(release_timeout) }, "stage.name": returning };
         let placing = doc! { "stage.at": { "$lte": before(self.stage_timeout) }, "stage.name": { "$ne": returning } };
-        let old = doc! { "$or": [releasing, placing] };
+        // Begun in the future: under a clock that was wrong.
+        let astray = doc! { "stage.at": { "$gt": micros(self.clock.now() + clock::HORIZON) } };
+        let old = doc! { "$or": [releasing, placing, astray] };
         let orders = self.orders.clone_with_type::<Document>();
         let found = async { orders.find(old).limit(BATCH).await?.try_collect::<Vec<Document>>().await };
         for stored in mongodb::within(found).await? {

@@ -125,19 +125,21 @@ impl Orders for SqliteStore {
     }
 
     async fn set_aside(&self, id: OrderId, now: OffsetDateTime, until: OffsetDateTime) -> Result<(), StoreError> {
-        sqlx::query("UPDATE orders SET due_at = ?3 WHERE id = ?1 AND due_at <= ?2")
+        sqlx::query("UPDATE orders SET due_at = ?3 WHERE id = ?1 AND (due_at <= ?2 OR due_at > ?4)")
             .bind(blob(id.0))
             .bind(micros(now))
             .bind(micros(until))
+            .bind(micros(now + clock::HORIZON))
             .execute(&self.database.write)
             .await?;
         Ok(())
     }
 
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM orders WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")
+        let rows = sqlx::query("SELECT * FROM orders WHERE due_at <= ?1 OR due_at > ?3 ORDER BY due_at LIMIT ?2")
             .bind(micros(now))
             .bind(limit)
+            .bind(micros(now + clock::HORIZON))
             .fetch_all(&self.database.read)
             .await?;
         Ok(orders(&rows))

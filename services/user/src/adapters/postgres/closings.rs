@@ -84,10 +84,10 @@ impl PostgresStore {
         limit: u32,
     ) -> Result<Vec<DueClosing>, sqlx::Error> {
         // Rows that another process is claiming are skipped instead of waited for: they are its own then.
-        let sql = "UPDATE closings SET next_at = $2, attempts = attempts + 1 WHERE user_id IN \
-                   (SELECT user_id FROM closings WHERE next_at <= $1 ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED) \
+        let sql = "UPDATE closings SET next_at = $2, attempts = attempts + 1 WHERE user_id IN (SELECT user_id \
+                   FROM closings WHERE next_at <= $1 OR next_at > $4 ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED) \
                    RETURNING user_id, attempts, wakes, traceparent, tracestate, canary";
-        let query = sqlx::query(sql).bind(now).bind(until).bind(i64::from(limit));
+        let query = sqlx::query(sql).bind(now).bind(until).bind(i64::from(limit)).bind(now + clock::HORIZON);
         let rows = query.fetch_all(&self.pool).await?;
         rows.iter().map(due).collect()
     }

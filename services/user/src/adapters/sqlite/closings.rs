@@ -89,14 +89,15 @@ impl SqliteStore {
         limit: u32,
     ) -> Result<Vec<DueClosing>, sqlx::Error> {
         // Read without the write lock first: nearly always none is due.
-        let any = sqlx::query("SELECT 1 FROM closings WHERE next_at <= ?1 LIMIT 1");
-        if any.bind(clock::micros(now)).fetch_optional(&self.db.read).await?.is_none() {
+        let horizon = clock::micros(now + clock::HORIZON);
+        let any = sqlx::query("SELECT 1 FROM closings WHERE next_at <= ?1 OR next_at > ?2 LIMIT 1");
+        if any.bind(clock::micros(now)).bind(horizon).fetch_optional(&self.db.read).await?.is_none() {
             return Ok(Vec::new());
         }
         let sql = "UPDATE closings SET next_at = ?2, attempts = attempts + 1 WHERE user_id IN \
-                   (SELECT user_id FROM closings WHERE next_at <= ?1 ORDER BY next_at LIMIT ?3) \
+                   (SELECT user_id FROM closings WHERE next_at <= ?1 OR next_at > ?4 ORDER BY next_at LIMIT ?3) \
                    RETURNING user_id, attempts, wakes, traceparent, tracestate, canary";
-        let query = sqlx::query(sql).bind(clock::micros(now)).bind(clock::micros(until)).bind(limit);
+        let query = sqlx::query(sql).bind(clock::micros(now)).bind(clock::micros(until)).bind(limit).bind(horizon);
         let rows = query.fetch_all(&self.db.write).await?;
         rows.iter().map(due).collect()
     }
