@@ -10,7 +10,9 @@ use error::Error;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use time::OffsetDateTime;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Unknown key ids make us fetch the keys at most this often, so that forged tokens cannot flood the issuer.
 const FETCH_EVERY: Duration = Duration::from_secs(10);
@@ -47,33 +49,46 @@ struct Fetched {
     at: Option<OffsetDateTime>,
 }
 
+/// When the last fetch failed, if it did.
+type Failed = Option<OffsetDateTime>;
+
 /// Caches the keys and fetches them again when it has to, one fetch at a time.
+///
+/// A fetch is a task of its own, and what comes of it is everybody's: it runs on when the one who began it has gone away,
+/// and neither the deadline nor the trace of a request reaches it.
 pub(crate) struct KeyRing {
     source: Arc<dyn Keys>,
     clock: SharedClock,
+    tracker: TaskTracker,
+    stop: CancellationToken,
     cached: RwLock<Arc<Fetched>>,
-    /// Held during a fetch; holds when one failed last.
-    fetching: Mutex<Option<OffsetDateTime>>,
+    /// Held during a fetch.
+    fetching: Arc<Mutex<Failed>>,
 }
 
 impl KeyRing {
-    pub(crate) fn new(source: Arc<dyn Keys>, clock: SharedClock) -> Self {
-        Self { source, clock, cached: RwLock::default(), fetching: Mutex::default() }
+    pub(crate) fn new(
+        source: Arc<dyn Keys>,
+        clock: SharedClock,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self { source, clock, tracker, stop, cached: RwLock::default(), fetching: Arc::default() })
     }
 
     /// Returns the key with this id, or nothing when the issuer does not publish one.
-    pub(crate) async fn find(&self, kid: &str) -> Result<Option<Arc<DecodingKey>>, Error> {
+    pub(crate) async fn find(self: &Arc<Self>, kid: &str) -> Result<Option<Arc<DecodingKey>>, Error> {
         let fetched = self.cached();
         if let Some(key) = fetched.keys.get(kid) {
             if !self.is_within(fetched.at, MAX_AGE)
-                && let Ok(guard) = self.fetching.try_lock()
+                && let Ok(guard) = Arc::clone(&self.fetching).try_lock_owned()
                 && self.fetch(guard).await.is_ok()
             {
                 return Ok(self.cached().keys.get(kid).cloned());
             }
             return Ok(Some(Arc::clone(key)));
         }
-        let guard = self.fetching.lock().await;
+        let guard = Arc::clone(&self.fetching).lock_owned().await;
         let fetched = self.cached();
         if let Some(key) = fetched.keys.get(kid) {
             return Ok(Some(Arc::clone(key)));
@@ -85,10 +100,19 @@ impl KeyRing {
         Ok(self.cached().keys.get(kid).cloned())
     }
 
-    async fn fetch(&self, mut failed: MutexGuard<'_, Option<OffsetDateTime>>) -> Result<(), Error> {
+    async fn fetch(self: &Arc<Self>, failed: OwnedMutexGuard<Failed>) -> Result<(), Error> {
         if self.is_within(*failed, FAILURE_TTL) {
             return Err(unavailable());
         }
+        let ring = Arc::clone(self);
+        let fetched = self.tracker.spawn(async move {
+            // At the end of the process nobody waits for keys any more.
+            ring.stop.run_until_cancelled(ring.fetch_into(failed)).await
+        });
+        fetched.await.ok().flatten().unwrap_or_else(|| Err(unavailable()))
+    }
+
+    async fn fetch_into(&self, mut failed: OwnedMutexGuard<Failed>) -> Result<(), Error> {
         let result = tokio::time::timeout(FETCH_TIMEOUT, self.source.jwks()).await;
         let cause = match result {
             Ok(Ok(set)) => {

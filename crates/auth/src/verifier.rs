@@ -10,6 +10,8 @@ use jsonwebtoken::{Algorithm, Validation};
 use moka::sync::Cache;
 use serde::Deserialize;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::keys::KeyRing;
 use crate::{AUDIENCE, Claims, ISSUER, Identity, Keys};
@@ -37,7 +39,7 @@ struct Presented {
 pub struct Verifier(Arc<Inner>);
 
 struct Inner {
-    ring: KeyRing,
+    ring: Arc<KeyRing>,
     clock: SharedClock,
     validation: Validation,
     verified: Cache<[u8; 32], Identity>,
@@ -50,8 +52,8 @@ impl std::fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    /// Makes a verifier that takes the keys from `keys` when it first needs one.
-    pub fn new(keys: Arc<dyn Keys>, clock: SharedClock) -> Self {
+    /// Makes a verifier that takes the keys from `keys` when it first needs one, on `tracker` and until `stop`.
+    pub fn new(keys: Arc<dyn Keys>, clock: SharedClock, tracker: TaskTracker, stop: CancellationToken) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
@@ -59,7 +61,8 @@ impl Verifier {
         // The time is ours to check, by the clock that was passed in.
         validation.validate_exp = false;
         let verified = Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(CACHE_TTL).build();
-        Self(Arc::new(Inner { ring: KeyRing::new(keys, clock.clone()), clock, validation, verified }))
+        let ring = KeyRing::new(keys, clock.clone(), tracker, stop);
+        Self(Arc::new(Inner { ring, clock, validation, verified }))
     }
 
     /// Returns who shows this token.

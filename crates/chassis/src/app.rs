@@ -17,10 +17,9 @@ use tokio::{
     sync::Semaphore,
     time::{timeout, timeout_at},
 };
-use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use crate::{Config, Health, Listen, Tasks, admin, layers, phases::Phases, serve::serve};
+use crate::{Config, Health, Listen, Tasks, admin, house::House, layers, phases::Phases, serve::serve};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -113,22 +112,26 @@ pub async fn serve_until(
     let Listeners { http, grpc, admin } = listeners;
 
     let permits = Arc::new(Semaphore::new(config.limits.max_in_flight));
-    let (reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
+    let (mut reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
     let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&permits));
     let calls = layers::grpc(grpc_routes, &config.limits, permits);
     let version = json!({"service": app.name, "version": app.version, "commit": app.commit});
-    let admin_routes = layers::admin(admin::router(app.health.clone(), version));
 
     let (public, private) = (Server::default(), Server::default());
     let most = config.limits.max_connections;
-    public.serve(http, routes, most);
-    public.serve(grpc, calls, most);
-    private.serve(admin, admin_routes, ADMIN_CONNECTIONS);
+    let mut health = app.health.clone();
+    for (name, listener, router) in [("http", http, routes), ("grpc", grpc, calls)] {
+        let house = public.serve(name, listener, router, most);
+        health = health.check(name, move || std::future::ready(house.check()));
+    }
+    private.serve("admin", admin, layers::admin(admin::router(health, version)), ADMIN_CONNECTIONS);
     announce(app.name, app.version, addresses);
 
     let failure = tokio::select! {
         () = stop => None,
         failure = app.tasks.failed() => Some(failure),
+        failure = public.tasks.failed() => Some(failure),
+        failure = private.tasks.failed() => Some(failure),
     };
     tracing::info!(reason = failure.as_deref().unwrap_or("signal"), "stopping");
     app.health.stop();
@@ -136,11 +139,15 @@ pub async fn serve_until(
     let lame_duck = if failure.is_none() { config.shutdown.lame_duck } else { Duration::ZERO };
     let deadline = tokio::time::Instant::now() + config.shutdown.deadline;
     // Some of the time is the tasks' own: a request that hangs must not keep them from finishing their work.
-    let answered = public.stop(lame_duck, deadline - config.shutdown.deadline / 4).await;
+    let last_answer = deadline - config.shutdown.deadline / 4;
+    public.say_goodbye(lame_duck, last_answer).await;
+    // Whoever watches has been told, and this ends the watches.
+    reporter.clear_service_status("").await;
+    let answered = public.stop(last_answer).await;
     let finished = timeout_at(deadline, app.tasks.stop()).await.is_ok();
     let drained = timeout(DRAINED, join_all(app.on_drained)).await.is_ok();
     // Probes see the process for as long as there is one.
-    private.stop(Duration::ZERO, tokio::time::Instant::now()).await;
+    private.stop(tokio::time::Instant::now()).await;
     if let Some(failure) = failure {
         bail!(failure);
     }
@@ -157,24 +164,37 @@ pub async fn serve_until(
 const DRAINED: Duration = Duration::from_secs(2);
 
 /// Open ports and the connections behind them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Server {
     phases: Phases,
-    tracker: TaskTracker,
+    /// The accept loops, and on the same tracker the connections.
+    tasks: Tasks,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let tasks = Tasks::new();
+        Self { phases: Phases { stop: tasks.token(), ..Phases::default() }, tasks }
+    }
 }
 
 impl Server {
-    fn serve(&self, listener: TcpListener, router: Router, most: usize) {
-        self.tracker.spawn(serve(listener, router, most, self.phases.clone(), self.tracker.clone()));
+    fn serve(&self, name: &'static str, listener: TcpListener, router: Router, most: usize) -> Arc<House> {
+        let house = House::new(name, most);
+        let accepting = serve(listener, router, Arc::clone(&house), self.phases.clone(), self.tasks.tracker());
+        self.tasks.spawn(name, async { accepting.await.context("its connections cannot be accepted") });
+        house
+    }
+
+    /// Goes on serving for a while, and asks clients to go elsewhere.
+    async fn say_goodbye(&self, lame_duck: Duration, deadline: tokio::time::Instant) {
+        self.phases.lame_duck.cancel();
+        let _ = timeout_at(deadline, tokio::time::sleep(lame_duck)).await;
     }
 
     /// Lets what is open come to its end; what is not there by `deadline` is cut. Says whether nothing was.
-    async fn stop(&self, lame_duck: Duration, deadline: tokio::time::Instant) -> bool {
-        self.phases.lame_duck.cancel();
-        let _ = timeout_at(deadline, tokio::time::sleep(lame_duck)).await;
-        self.phases.stop.cancel();
-        self.tracker.close();
-        let answered = timeout_at(deadline, self.tracker.wait()).await.is_ok();
+    async fn stop(&self, deadline: tokio::time::Instant) -> bool {
+        let answered = timeout_at(deadline, self.tasks.stop()).await.is_ok();
         self.phases.cut.cancel();
         answered
     }
@@ -223,4 +243,37 @@ fn since_exec() -> Duration {
         Duration::try_from_secs_f64(uptime - begun / 100.0).ok()
     };
     by_kernel().unwrap_or_else(|| STARTED.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Shutdown, os::fd::AsFd as _};
+
+    use super::*;
+    use crate::{Cors, Limits};
+
+    #[tokio::test]
+    async fn a_port_that_accepts_nobody_any_more_ends_the_process() {
+        let listen = || Listen { host: "127.0.0.1".to_owned(), port: 0 };
+        let shutdown = crate::Shutdown { lame_duck: Duration::ZERO, deadline: Duration::from_secs(1) };
+        let (limits, cors) = (Limits::default(), Cors::default());
+        let config = Config { http: listen(), grpc: listen(), admin: listen(), shutdown, limits, cors };
+        let app = App {
+            name: "test",
+            version: "1.2.3",
+            commit: "abc",
+            http: Router::new(),
+            grpc: Routes::default(),
+            descriptors: &[],
+            health: Health::new(),
+            tasks: Tasks::new(),
+            on_drained: Vec::new(),
+        };
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let same = listeners.grpc.as_fd().try_clone_to_owned().unwrap();
+        std::net::TcpStream::from(same).shutdown(Shutdown::Both).unwrap();
+        let end = timeout(Duration::from_secs(5), serve_until(listeners, config, app, std::future::pending())).await;
+        let error = end.expect("it goes on and serves nobody").unwrap_err().to_string();
+        assert!(error.contains("task grpc") && error.contains("cannot be accepted"), "{error}");
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use config::duration::HOUR;
+use http::Uri;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// What [`run`](crate::run) needs to know.
 #[derive(Clone, Debug)]
@@ -36,10 +38,10 @@ pub struct Listen {
 #[serde(deny_unknown_fields)]
 pub struct Shutdown {
     /// How long it goes on serving after it has become not ready, so that clients and load balancers turn away.
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<0, HOUR, _>")]
     pub lame_duck: Duration,
     /// How long all of it may take.
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<1, HOUR, _>")]
     pub deadline: Duration,
 }
 
@@ -47,15 +49,18 @@ pub struct Shutdown {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Open connections per server; more wait unaccepted.
+    /// Open connections per server; for more, those go that have been idle for longest.
+    #[serde(deserialize_with = "config::within::<1, 1_000_000, _, _>")]
     pub max_connections: usize,
     /// Requests being handled at once, HTTP and gRPC together; more are refused with 503 / `RESOURCE_EXHAUSTED`.
+    #[serde(deserialize_with = "config::within::<1, 1_000_000, _, _>")]
     pub max_in_flight: usize,
     /// Longest handling of a request; less where its caller waits less.
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<1, HOUR, _>")]
     pub request_timeout: Duration,
     /// Proxies of our own that every request comes through, each of which appends to `X-Forwarded-For`. Of what stands
     /// before their entries nothing is believed.
+    #[serde(deserialize_with = "config::within::<0, 16, _, _>")]
     pub trusted_proxies: usize,
 }
 
@@ -70,5 +75,20 @@ impl Default for Limits {
 #[serde(deny_unknown_fields)]
 pub struct Cors {
     /// Origins such as `https://shop.example.org`; empty: none.
+    #[serde(deserialize_with = "origins")]
     pub origins: Vec<String>,
+}
+
+/// Reads origins as browsers send them: another text would allow nothing.
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<String>::deserialize(deserializer)?;
+    let is_origin = |text: &str| {
+        let uri = text.parse::<Uri>().ok();
+        let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
+        parts.is_some_and(|(scheme, authority)| format!("{scheme}://{authority}") == text)
+    };
+    match origins.iter().find(|text| !is_origin(text)) {
+        Some(text) => Err(D::Error::custom(format!("`{text}` is no origin: write it like https://shop.example:8443"))),
+        None => Ok(origins),
+    }
 }

@@ -1,51 +1,39 @@
-//! One connection: which protocol it speaks, how long it may be slow or idle, how it ends.
+//! One connection: it is served until its peer, its [`Activity`] or the process brings it to its end.
 //!
-//! hyper's own header timeout also closes connections that are merely idle between two requests, and its protocol
-//! detection waits for ever and forgets what has arrived when it is told to stop. Clients and gateways keep connections
-//! for half a minute and more, and one closed under a request loses it; so both are done here.
+//! hyper's own timeouts cannot do it: the one for heads also closes connections that are merely idle between two
+//! requests, detecting the protocol has none, and neither has a peer that reads nothing or only answers pings. Clients
+//! and gateways keep connections for half a minute and more, and one closed under a request loses it.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::IpAddr,
-    pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+mod watched;
+
+use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{HeaderValue, Request, Version, header::CONNECTION};
-use hyper::{
-    body::Incoming,
-    rt::{Read, ReadBufCursor, Write},
-    service::service_fn,
-};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
-    net::TcpStream,
-    time::{Instant, interval, sleep, timeout},
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep},
 };
 use tower::Service as _;
 
-use crate::phases::Phases;
+use self::watched::{RequestBody, ResponseBody, Socket};
+use crate::{
+    activity::{Activity, Exchange},
+    phases::Phases,
+};
 
-/// A client has this long from its first byte to the end of a request's head, and as long for its first byte.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that is idle for so long is closed: longer than clients and gateways usually keep theirs.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How often both timeouts are checked.
+/// How often the activity is looked at.
 const TICK: Duration = Duration::from_secs(2);
-/// A request that is just arriving on an idle HTTP/1 connection when the end comes is still waited for.
-const LAST_CALL: Duration = Duration::from_millis(200);
-/// An HTTP/2 peer that does not answer a ping this often is gone.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The same once the connection is to end.
+const LAST_TICK: Duration = Duration::from_millis(50);
+/// An HTTP/2 peer is pinged so often, and gone when it does not answer within [`PONG_TIMEOUT`].
+const PING: Duration = Duration::from_secs(20);
+const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest head of an HTTP/1 request; the buffer grows with need.
 const H1_BUFFER: usize = 32 * 1024;
 const H2_STREAMS: u32 = 256;
@@ -55,194 +43,134 @@ const H2_STREAMS: u32 = 256;
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Serves requests until the client or the process ends.
-pub(crate) async fn serve(stream: TcpStream, router: Router, phases: Phases) {
-    let _ = stream.set_nodelay(true); // without it answers are only slower
-    let Some(h2) = speaks_h2(&stream, &phases).await else { return };
-    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
-    let activity = Arc::new(Activity::new());
-    let io = Watched { inner: TokioIo::new(stream), activity: Arc::clone(&activity) };
+pub(crate) async fn serve<S>(stream: S, peer: Peer, activity: Arc<Activity>, router: Router, phases: Phases)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Socket { stream, activity: Arc::clone(&activity) });
     let service = service_fn(|mut request: Request<Incoming>| {
-        peer.and_then(|peer| request.extensions_mut().insert(peer));
-        let (mut router, activity, lame_duck) = (router.clone(), Arc::clone(&activity), phases.lame_duck.clone());
+        request.extensions_mut().insert(peer);
+        let (mut router, lame_duck) = (router.clone(), phases.lame_duck.clone());
+        let exchange = Exchange::begin(&activity);
+        let request = request.map(|body| Body::new(RequestBody { body, asking: exchange.asking() }));
         async move {
-            let _busy = Busy::new(&activity);
             let old = request.version() < Version::HTTP_2;
-            let Ok(mut response) = router.call(request.map(Body::new)).await;
+            let Ok(mut response) = router.call(request).await;
             // HTTP/1 clients are asked to go elsewhere before the end; HTTP/2 has GOAWAY.
             if old && lame_duck.is_cancelled() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, exchange)))
         }
     });
-    let builder = builder(h2);
+    let builder = builder();
     let mut connection = pin!(builder.serve_connection(io, service));
-    let (mut last_call, mut tick) = (pin!(last_call(&phases, h2)), interval(TICK));
-    let mut ending = false;
+    let mut ending = None;
     loop {
-        let idle = tokio::select! {
+        let pause = if ending.is_some() { LAST_TICK } else { TICK };
+        tokio::select! {
+            // First, so that what follows decides over all that has arrived and been answered by now.
+            biased;
             // A connection that breaks is its client's business.
             _ = connection.as_mut() => return,
             () = phases.cut.cancelled() => return,
-            () = last_call.as_mut(), if !ending => true,
-            _ = tick.tick(), if !h2 => match activity.verdict() {
-                Verdict::Stalled => return,
-                verdict => verdict == Verdict::Idle,
-            },
-        };
-        if idle && !ending {
-            ending = true;
-            connection.as_mut().graceful_shutdown();
+            () = activity.evicted() => if activity.idle_since().is_some() { return },
+            () = phases.stop.cancelled(), if ending.is_none() => {}
+            () = sleep(pause) => {}
         }
-    }
-}
-
-/// Waits until the connection is to come to its end.
-async fn last_call(phases: &Phases, h2: bool) {
-    phases.stop.cancelled().await;
-    if !h2 {
-        sleep(LAST_CALL).await;
-    }
-}
-
-/// Peeks at the first bytes: HTTP/2 begins with `PRI`, no HTTP/1 method does. `None` where the
-/// client goes away or says nothing.
-async fn speaks_h2(stream: &TcpStream, phases: &Phases) -> Option<bool> {
-    let peek = async {
-        loop {
-            let mut start = [0; 3];
-            match stream.peek(&mut start).await.ok()? {
-                0 => return None,
-                3 => return Some(&start == b"PRI"),
-                n if b"PRI".starts_with(&start[..n]) => sleep(Duration::from_millis(10)).await,
-                _ => return Some(false),
+        if ending.is_none() && (phases.stop.is_cancelled() || activity.is_overdue()) {
+            ending = Some(Instant::now());
+            // In HTTP/1 it would close at once, under a request that is just arriving.
+            if activity.is_http2() {
+                connection.as_mut().graceful_shutdown();
             }
         }
-    };
-    tokio::select! {
-        biased;
-        found = timeout(HEAD_TIMEOUT, peek) => found.ok().flatten(),
-        () = last_call(phases, false) => None,
+        if ending.is_some_and(|asked| activity.is_over(asked)) {
+            return;
+        }
     }
 }
 
-fn builder(h2: bool) -> Builder<TokioExecutor> {
-    let builder = Builder::new(TokioExecutor::new());
-    let mut builder = if h2 { builder.http2_only() } else { builder.http1_only() };
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().max_buf_size(H1_BUFFER).header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(HEAD_TIMEOUT)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG_TIMEOUT)
         .max_concurrent_streams(H2_STREAMS);
     builder
 }
 
-/// What an HTTP/1 connection is doing, and since when.
-#[derive(Debug)]
-struct Activity {
-    born: Instant,
-    state: AtomicU8,
-    since: AtomicU64,
-}
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
 
-const IDLE: u8 = 0;
-const HEAD: u8 = 1;
-const BUSY: u8 = 2;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Fine,
-    Idle,
-    Stalled,
-}
+    use super::*;
 
-impl Activity {
-    fn new() -> Self {
-        Self { born: Instant::now(), state: AtomicU8::new(IDLE), since: AtomicU64::new(0) }
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// Settings without an entry, and some that shut the window of each stream.
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const SHUT: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+    /// `GET /`, as the first stream.
+    const GET: &[u8] = b"\0\0\x09\x01\x05\0\0\0\x01\x82\x86\x84\x41\x04test";
+
+    /// Asserts how many seconds the connection of a client lasts that never goes away.
+    async fn assert_lasts(seconds: Range<u64>, client: impl AsyncFnOnce(DuplexStream)) {
+        let router = Router::new().route("/", get(async || "a".repeat(100_000)));
+        let (ours, theirs) = duplex(1024);
+        let peer = Peer(IpAddr::from([127, 0, 0, 1]));
+        let begin = Instant::now();
+        tokio::select! {
+            () = serve(ours, peer, Activity::new(), router, Phases::default()) => {}
+            () = async { client(theirs).await; std::future::pending().await } => {}
+        }
+        assert!(seconds.contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn enter(&self, state: u8) {
-        self.since.store(self.now(), Ordering::Relaxed);
-        self.state.store(state, Ordering::Relaxed);
-    }
-
-    fn bytes_received(&self) {
-        if self.state.load(Ordering::Relaxed) == IDLE {
-            self.enter(HEAD);
+    /// Speaks HTTP/2, answers pings, and asks for nothing more than this.
+    async fn http2(mut stream: DuplexStream, parts: &[&[u8]]) {
+        stream.write_all(&[&[PREFACE], parts].concat().concat()).await.unwrap();
+        let mut head = [0; 9];
+        while stream.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == 6 && head[4] == 0 {
+                stream.write_all(&[b"\0\0\x08\x06\x01\0\0\0\0", &payload[..]].concat()).await.unwrap();
+            }
         }
     }
 
-    fn verdict(&self) -> Verdict {
-        let lasted = Duration::from_millis(self.now().saturating_sub(self.since.load(Ordering::Relaxed)));
-        match self.state.load(Ordering::Relaxed) {
-            HEAD if lasted >= HEAD_TIMEOUT => Verdict::Stalled,
-            IDLE if lasted >= IDLE_TIMEOUT => Verdict::Idle,
-            _ => Verdict::Fine,
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_decide_nothing_hold_no_connection() {
+        for bytes in [&b""[..], b"PRI", &PREFACE[..23], b"GET / HTTP/1.1\r\nHost"] {
+            let client = async |mut stream: DuplexStream| {
+                stream.write_all(bytes).await.unwrap();
+                std::future::pending::<()>().await;
+                drop(stream);
+            };
+            assert_lasts(10..14, client).await;
         }
     }
-}
 
-/// The time in which a request is being handled.
-struct Busy<'a>(&'a Activity);
-
-impl<'a> Busy<'a> {
-    fn new(activity: &'a Activity) -> Self {
-        activity.enter(BUSY);
-        Self(activity)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.enter(IDLE);
-    }
-}
-
-/// A connection that notes when bytes come in.
-#[derive(Debug)]
-struct Watched {
-    inner: TokioIo<TcpStream>,
-    activity: Arc<Activity>,
-}
-
-impl Read for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) {
-            self.activity.bytes_received();
-        }
-        read
-    }
-}
-
-impl Write for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buffer)
+    #[tokio::test(start_paused = true)]
+    async fn answering_pings_holds_no_connection() {
+        assert_lasts(75..79, async |stream| http2(stream, &[SETTINGS]).await).await;
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+    #[tokio::test(start_paused = true)]
+    async fn a_client_whose_window_stays_shut_is_given_up() {
+        assert_lasts(30..36, async |stream| http2(stream, &[SHUT, GET]).await).await;
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, buffers)
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_on_and_reads_nothing_is_given_up() {
+        let client =
+            async |mut stream: DuplexStream| while stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.is_ok() {};
+        assert_lasts(30..36, client).await;
     }
 }

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod activity;
 mod admin;
 mod app;
 mod config;
 mod connection;
 mod health;
+mod house;
 pub mod http;
 pub mod json;
 mod layers;

@@ -1,51 +1,81 @@
 //! The accept loop of one server: bounded connections, and at the end the accept queue is emptied.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use crate::{connection, phases::Phases};
+use crate::{
+    activity::Activity,
+    connection::{self, Peer},
+    house::{Guest, House},
+    phases::Phases,
+};
 
 /// The pause after a failed accept (no file descriptors left): without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until [`Phases::stop`]; the connections are on the tracker.
-pub(crate) async fn serve(listener: TcpListener, router: Router, most: usize, phases: Phases, tracker: TaskTracker) {
-    let permits = Arc::new(Semaphore::new(most));
-    let start = |stream: TcpStream, permit: Option<OwnedSemaphorePermit>| {
-        let connection = connection::serve(stream, router.clone(), phases.clone());
+///
+/// # Errors
+///
+/// The listener is broken, so that nobody would be accepted any more.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    house: Arc<House>,
+    phases: Phases,
+    tracker: TaskTracker,
+) -> io::Result<()> {
+    let start = |(stream, address): (TcpStream, SocketAddr), activity: Arc<Activity>, place: Option<Guest>| {
+        let _ = stream.set_nodelay(true); // without it answers are only slower
+        let connection = connection::serve(stream, Peer(address.ip()), activity, router.clone(), phases.clone());
         tracker.spawn(async move {
             connection.await;
-            drop(permit);
+            drop(place);
         });
     };
+    let stop = || phases.stop.cancelled();
     loop {
-        let next = async {
-            let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
-            Some((listener.accept().await, permit))
-        };
-        tokio::select! {
+        let accepted = tokio::select! {
             biased;
-            () = phases.stop.cancelled() => break,
-            accepted = next => match accepted {
-                Some((Ok((stream, _)), permit)) => start(stream, Some(permit)),
-                _ => tokio::time::sleep(ACCEPT_PAUSE).await,
-            },
+            () = stop() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(accepted) => {
+                let activity = Activity::new();
+                let place = tokio::select! {
+                    biased;
+                    place = house.admit(&activity) => Some(place),
+                    () = stop() => None,
+                };
+                start(accepted, activity, place);
+            }
+            // What accept(2) says of a socket that does not listen.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
+            Err(error) => {
+                house.note(error.to_string());
+                house.evict();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
     // Connections that the kernel has put into the accept queue already are served too. The kernel itself is asked:
     // what tokio knows is as old as its last poll.
-    let Ok(listener) = listener.into_std() else { return };
-    while let Ok((stream, _)) = listener.accept() {
+    let listener = listener.into_std()?;
+    while let Ok((stream, address)) = listener.accept() {
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
-            start(stream, None);
+            start((stream, address), Activity::new(), None);
         }
     }
+    Ok(())
 }

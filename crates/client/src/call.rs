@@ -32,12 +32,15 @@ impl Caller {
         F: Fn(Duration) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
-        let deadline = Instant::now() + telemetry::remaining(self.config.timeout);
+        let granted = telemetry::remaining(self.config.timeout);
+        // Who leaves the callee so little time learns nothing about it that others should know.
+        let hurried = granted < self.config.timeout / 2;
+        let deadline = Instant::now() + granted;
         let retries = if idempotent { self.config.retries } else { 0 };
         let mut failures = 0;
         self.budget.deposit();
         loop {
-            let result = self.once(deadline, &attempt).await;
+            let result = self.once(deadline, hurried, &attempt).await;
             if !result.as_ref().is_err_and(Error::is_failure) || failures == retries {
                 return result;
             }
@@ -50,7 +53,7 @@ impl Caller {
         }
     }
 
-    async fn once<T, F, Fut>(&self, deadline: Instant, attempt: &F) -> Result<T, Error>
+    async fn once<T, F, Fut>(&self, deadline: Instant, hurried: bool, attempt: &F) -> Result<T, Error>
     where
         F: Fn(Duration) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
@@ -61,10 +64,10 @@ impl Caller {
         }
         let permit = self.breaker.permit().map_err(|_| Error::BreakerOpen(self.callee))?;
         let result = timeout(remaining, attempt(remaining)).await.unwrap_or(Err(Error::Timeout(self.callee)));
-        if result.as_ref().is_err_and(Error::is_failure) {
-            permit.fail();
-        } else {
-            permit.succeed();
+        match &result {
+            Err(Error::Timeout(_)) if hurried => drop(permit),
+            Err(error) if error.is_failure() => permit.fail(),
+            _ => permit.succeed(),
         }
         result
     }
@@ -73,6 +76,9 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    use telemetry::Carrier;
+    use tracing::Span;
 
     use super::*;
 
@@ -132,6 +138,18 @@ mod tests {
         let result = caller().call(true, |_| std::future::pending::<Result<(), Error>>()).await;
         assert!(matches!(result, Err(Error::Timeout("payment"))));
         assert_eq!(start.elapsed(), Duration::from_secs(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_callers_short_deadline_does_not_open_the_breaker() {
+        let caller = caller();
+        for _ in 0..40 {
+            let deadline = Some(Instant::now() + Duration::from_millis(1));
+            let call = caller.call(true, |_| std::future::pending::<Result<(), Error>>());
+            let result = telemetry::scope(&Carrier::default(), deadline, Span::none(), call).await;
+            assert!(matches!(result, Err(Error::Timeout("payment"))), "{result:?}");
+        }
+        assert!(matches!(attempts(&caller, true, 0).await, (Ok(()), 1)), "others call on");
     }
 
     #[tokio::test(start_paused = true)]

@@ -137,7 +137,8 @@ impl Http {
         let body = body.map_err(|cause| self.unavailable(&chain(&*cause)))?.to_bytes();
         match Kind::of_http(head.status) {
             _ if head.status.is_success() => {}
-            Kind::Unavailable | Kind::RateLimited | Kind::Timeout => return Err(self.unavailable(head.status.as_str())),
+            Kind::Timeout => return Err(Error::Timeout(self.caller.callee)),
+            Kind::Unavailable | Kind::RateLimited => return Err(self.unavailable(head.status.as_str())),
             kind if head.status.is_server_error() => return Err(self.refused(kind, head.status.to_string())),
             _ => {}
         }

@@ -9,7 +9,7 @@ mod grpc;
 mod http;
 
 pub use self::{
-    config::{Breaker as BreakerConfig, Config},
+    config::{Breaker as BreakerConfig, Config, url},
     error::Error,
     grpc::{Grpc, GrpcChannel},
     http::{Http, Response},

@@ -1,4 +1,5 @@
-//! Durations as people write them: `#[serde(with = "config::duration")]`.
+//! Durations as people write them, with bounds:
+//! `#[serde(deserialize_with = "config::duration::within::<SECOND, HOUR, _>")]`.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,8 +7,17 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
+/// Milliseconds of a second, for bounds.
+pub const SECOND: u64 = 1_000;
+/// Milliseconds of a minute.
+pub const MINUTE: u64 = 60 * SECOND;
+/// Milliseconds of an hour.
+pub const HOUR: u64 = 60 * MINUTE;
+/// Milliseconds of a day.
+pub const DAY: u64 = 24 * HOUR;
+
 /// The units, the longest first, in milliseconds.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1)];
 
 /// Reads a duration such as `3s`, `250ms` or `1h30m`.
 pub fn parse(text: &str) -> Option<Duration> {
@@ -48,6 +58,20 @@ pub fn format(duration: Duration) -> String {
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: write it like 250ms, 3s or 1h30m")))
+}
+
+/// Reads a duration from `MIN` to `MAX` milliseconds.
+///
+/// # Errors
+///
+/// It is none, or beyond the bounds, which the message names.
+pub fn within<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    let (duration, min, max) = (deserialize(d)?, Duration::from_millis(MIN), Duration::from_millis(MAX));
+    if (min..=max).contains(&duration) {
+        return Ok(duration);
+    }
+    let [duration, min, max] = [duration, min, max].map(format);
+    Err(D::Error::custom(format!("{duration} is out of range: from {min} to {max}")))
 }
 
 /// Writes a duration as text.

@@ -6,8 +6,10 @@ mod error;
 mod layers;
 mod load;
 mod print;
+mod range;
 mod secret;
 
 pub use error::Error;
 pub use load::{Loaded, load, load_from};
+pub use range::{fraction, within};
 pub use secret::{Secret, SecretFile};

@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use config::{Error, Loaded, SecretFile};
+use config::{
+    Error, Loaded, SecretFile,
+    duration::{DAY, HOUR, SECOND},
+};
 use serde::Deserialize;
 
 /// Every key with its default.
@@ -75,6 +78,7 @@ pub struct Address {
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// Where the user service publishes its keys.
+    #[serde(deserialize_with = "client::url")]
     pub jwks_url: String,
 }
 
@@ -83,6 +87,7 @@ pub struct Auth {
 #[serde(deny_unknown_fields)]
 pub struct Payment {
     /// Its gRPC address.
+    #[serde(deserialize_with = "client::url")]
     pub url: String,
     /// How it is called.
     pub client: client::Config,
@@ -93,10 +98,10 @@ pub struct Payment {
 #[serde(deny_unknown_fields)]
 pub struct Orders {
     /// How long a request waits for payment.
-    #[serde(rename = "wait", with = "config::duration")]
+    #[serde(rename = "wait", deserialize_with = "config::duration::within::<0, HOUR, _>")]
     pub payment_wait: Duration,
     /// How long an order waits for payment before it is abandoned, and then rejected.
-    #[serde(rename = "patience", with = "config::duration")]
+    #[serde(rename = "patience", deserialize_with = "config::duration::within::<SECOND, { 365 * DAY }, _>")]
     pub pending: Duration,
 }
 
@@ -119,5 +124,38 @@ impl Config {
             limits: self.limits.clone(),
             cors: self.cors.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_without_a_meaning_are_refused_by_key_origin_and_range() {
+        let folder = testkit::temp_dir();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "never shown\n").unwrap();
+        let secret = ("TRIREME_SERVICE__CREDENTIAL_FILE".to_owned(), secret.to_str().unwrap().to_owned());
+        for (variable, value, expected) in [
+            ("LIMITS__MAX_IN_FLIGHT", "0", "0 is out of range: from 1 to 1000000"),
+            ("ORDERS__PATIENCE", "0s", "0s is out of range: from 1s to 365d"),
+            ("ORDERS__WAIT", "2h", "2h is out of range: from 0s to 1h"),
+            ("PAYMENT__CLIENT__TIMEOUT", "0s", "0s is out of range: from 1ms to 1h"),
+            ("PAYMENT__CLIENT__RETRY_BUDGET", "2.0", "2 is out of range: from 0 to 1"),
+            ("PAYMENT__CLIENT__BREAKER__WINDOW", "0", "0 is out of range: from 1 to 10000"),
+            ("PAYMENT__URL", "payment:9090", "`payment:9090` is no address"),
+            ("AUTH__JWKS_URL", "https://user/keys", "`https://user/keys` is no address"),
+        ] {
+            let key = variable.to_lowercase().replace("__", ".");
+            let variable = format!("TRIREME_{variable}");
+            let env = [secret.clone(), (variable.clone(), value.to_owned())];
+            let error = config::load_from::<Config>("order", DEFAULTS, None, env).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("`{key}` (set by {variable}): ")) && error.contains(expected),
+                "{error}"
+            );
+        }
+        config::load_from::<Config>("order", DEFAULTS, None, [secret]).unwrap();
     }
 }

@@ -64,14 +64,15 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         lock::Policy::default(),
     );
     start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
-    let keys = JwksClient::new(&config.auth.jwks_url, client::Config::default());
+    let keys = Arc::new(JwksClient::new(&config.auth.jwks_url, client::Config::default()));
+    let verifier = Verifier::new(keys, clock, tasks.tracker(), tasks.token());
     let secret = config.service.credential_file.expose();
     let database = store.database;
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
-        http: http::router(app, Verifier::new(Arc::new(keys), clock), secret),
+        http: http::router(app, verifier, secret),
         grpc: Routes::default(),
         descriptors: &[],
         health: Health::new().check("database", database.ping()),

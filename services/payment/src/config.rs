@@ -132,6 +132,31 @@ mod tests {
     }
 
     #[test]
+    fn values_without_a_meaning_are_refused_by_key_origin_and_range() {
+        for (variable, value, expected) in [
+            ("LIMITS__MAX_CONNECTIONS", "0", "0 is out of range: from 1 to 1000000"),
+            ("LIMITS__MAX_CONNECTIONS", "9223372036854775807", "is out of range: from 1 to 1000000"),
+            ("LIMITS__MAX_IN_FLIGHT", "0", "0 is out of range: from 1 to 1000000"),
+            ("LIMITS__MAX_IN_FLIGHT", "2305843009213693952", "is out of range: from 1 to 1000000"),
+            ("LIMITS__REQUEST_TIMEOUT", "0s", "0s is out of range: from 1ms to 1h"),
+            ("SHUTDOWN__DEADLINE", "0s", "0s is out of range: from 1ms to 1h"),
+            ("SHUTDOWN__LAME_DUCK", "2h", "2h is out of range: from 0s to 1h"),
+            ("HTTP__PORT", "65536", "65536"),
+            ("CORS__ORIGINS", "[\"*\"]", "`*` is no origin"),
+            ("CORS__ORIGINS", "[\"https://shop.example/\"]", "`https://shop.example/` is no origin"),
+        ] {
+            let variable = format!("TRIREME_{variable}");
+            let key = variable["TRIREME_".len()..].to_lowercase().replace("__", ".");
+            let error = load_with(&[(&variable, value)]).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("`{key}` (set by {variable}): ")) && error.contains(expected),
+                "{error}"
+            );
+        }
+        load_with(&[("TRIREME_CORS__ORIGINS", "[\"https://shop.example\", \"http://localhost:3000\"]")]).unwrap();
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name() {
         let error = load_with(&[("TRIREME_DATABASE__URI", "x")]).unwrap_err();
         assert!(error.to_string().contains("uri"), "{error}");

@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use config::{Error, Loaded, SecretFile};
+use config::{
+    Error, Loaded, SecretFile,
+    duration::{DAY, HOUR, SECOND},
+};
 use serde::Deserialize;
 
 use crate::{
@@ -97,7 +100,7 @@ pub struct Cache {
     /// Its URL.
     pub url: String,
     /// How long a copy is used.
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<1, { 30 * DAY }, _>")]
     pub ttl: Duration,
 }
 
@@ -114,6 +117,7 @@ pub struct Service {
 #[serde(deny_unknown_fields)]
 pub struct Order {
     /// Its HTTP interface.
+    #[serde(deserialize_with = "client::url")]
     pub url: String,
     /// How it is called.
     pub client: client::Config,
@@ -123,15 +127,15 @@ pub struct Order {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tokens {
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<SECOND, { 30 * DAY }, _>")]
     access: Duration,
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<SECOND, { 3650 * DAY }, _>")]
     refresh: Duration,
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<SECOND, { 3650 * DAY }, _>")]
     rotate_every: Duration,
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<0, { 3650 * DAY }, _>")]
     publish_ahead: Duration,
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<0, { 3650 * DAY }, _>")]
     publish_after: Duration,
 }
 
@@ -156,16 +160,20 @@ impl Tokens {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passwords {
+    #[serde(deserialize_with = "config::within::<8, 4_194_304, _, _>")]
     memory_kib: u32,
+    #[serde(deserialize_with = "config::within::<1, 10_000, _, _>")]
     passes: u32,
+    #[serde(deserialize_with = "config::within::<1, 1_000, _, _>")]
     parallel: usize,
+    #[serde(deserialize_with = "config::within::<0, 1_000_000, _, _>")]
     queue: usize,
 }
 
 impl From<&Passwords> for Cost {
     fn from(passwords: &Passwords) -> Self {
         let Passwords { memory_kib, passes, parallel, queue } = *passwords;
-        Self { memory_kib, passes, parallel: parallel.max(1), queue }
+        Self { memory_kib, passes, parallel, queue }
     }
 }
 
@@ -173,13 +181,13 @@ impl From<&Passwords> for Cost {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Closing {
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<0, HOUR, _>")]
     at_once: Duration,
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<1, DAY, _>")]
     backoff_min: Duration,
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<1, DAY, _>")]
     backoff_max: Duration,
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<1, DAY, _>")]
     poll: Duration,
 }
 
@@ -187,5 +195,39 @@ impl From<&Closing> for ClosingPolicy {
     fn from(closing: &Closing) -> Self {
         let Closing { at_once, backoff_min, backoff_max, poll } = *closing;
         Self { inline_timeout: at_once, backoff_min, backoff_max, poll_interval: poll }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_without_a_meaning_are_refused_by_key_origin_and_range() {
+        let folder = testkit::temp_dir();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "never shown\n").unwrap();
+        let secret = ("TRIREME_SERVICE__CREDENTIAL_FILE".to_owned(), secret.to_str().unwrap().to_owned());
+        for (variable, value, expected) in [
+            ("LIMITS__MAX_CONNECTIONS", "0", "0 is out of range: from 1 to 1000000"),
+            ("TOKENS__ACCESS", "999ms", "999ms is out of range: from 1s to 30d"),
+            ("TOKENS__ROTATE_EVERY", "0s", "0s is out of range: from 1s to 3650d"),
+            ("PASSWORDS__PARALLEL", "0", "0 is out of range: from 1 to 1000"),
+            ("PASSWORDS__MEMORY_KIB", "7", "7 is out of range: from 8 to 4194304"),
+            ("CLOSING__POLL", "0s", "0s is out of range: from 1ms to 1d"),
+            ("CLOSING__BACKOFF_MIN", "0s", "0s is out of range: from 1ms to 1d"),
+            ("CACHE__TTL", "0s", "0s is out of range: from 1ms to 30d"),
+            ("ORDER__URL", "127.0.0.1:8081", "`127.0.0.1:8081` is no address"),
+        ] {
+            let key = variable.to_lowercase().replace("__", ".");
+            let variable = format!("TRIREME_{variable}");
+            let env = [secret.clone(), (variable.clone(), value.to_owned())];
+            let error = config::load_from::<Config>("user", DEFAULTS, None, env).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("`{key}` (set by {variable}): ")) && error.contains(expected),
+                "{error}"
+            );
+        }
+        config::load_from::<Config>("user", DEFAULTS, None, [secret]).unwrap();
     }
 }

@@ -56,7 +56,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let app = Arc::new(use_cases(config, clock.clone(), &store, &tasks).await?);
     start(&tasks, relay, consumers(&app, &bus), &app);
     let api = Api {
-        verifier: Verifier::new(app.keys.clone(), clock),
+        verifier: Verifier::new(app.keys.clone(), clock, tasks.tracker(), tasks.token()),
         callers: Callers::new(config.service.credential_file.expose(), &CALLERS),
         app,
     };

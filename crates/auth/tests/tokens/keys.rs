@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use error::Kind;
+use telemetry::Carrier;
+use tracing::Span;
 
 use crate::{Fixture, publish, signer};
 
@@ -17,6 +19,32 @@ async fn the_issuer_is_asked_once_for_many_at_the_same_time() {
         tasks.spawn(async move { verifier.verify(&token).await.is_ok() });
     }
     assert!(tasks.join_all().await.into_iter().all(|good| good));
+    assert_eq!(fixture.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_strangers_deadline_bounds_nobody_elses_fetch() {
+    let (known, forged) = (signer("k1"), signer("forged"));
+    let fixture = Fixture::new(&[&known]);
+    let (token, forgery) = (known.sign(&fixture.claims()).unwrap(), forged.sign(&fixture.claims()).unwrap());
+    let over = Some(tokio::time::Instant::now());
+    let verified = telemetry::scope(&Carrier::default(), over, Span::none(), fixture.kind(&forgery)).await;
+    assert_eq!(verified, Some(Kind::Unauthenticated), "its own fetch has the time that a fetch has");
+    assert_eq!(fixture.kind(&token).await, None);
+    assert_eq!(fixture.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_fetch_goes_on_when_the_one_who_began_it_has_gone_away() {
+    let signer = signer("k1");
+    let fixture = Fixture::new(&[&signer]);
+    let token = signer.sign(&fixture.claims()).unwrap();
+    tokio::select! {
+        biased;
+        verified = fixture.kind(&token) => panic!("{verified:?}: it did not have to wait"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(fixture.kind(&token).await, None);
     assert_eq!(fixture.fetches(), 1);
 }
 

@@ -15,6 +15,8 @@ use clock::Clock;
 use error::{Error, Kind};
 use std::sync::Mutex;
 use testkit::ManualClock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// An issuer whose keys the test changes, and which counts how often they are fetched.
@@ -27,8 +29,11 @@ struct Issuer {
 impl Keys for Issuer {
     async fn jwks(&self) -> Result<JwkSet, Error> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
-        // Others get the chance to ask at the same time.
+        // Others get the chance to ask at the same time, or to go away.
         tokio::task::yield_now().await;
+        if telemetry::remaining(Duration::from_secs(1)).is_zero() {
+            return Err(Error::unavailable("user")); // as a client does that has no time left
+        }
         self.keys.lock().unwrap().clone().ok_or_else(|| Error::unavailable("user"))
     }
 }
@@ -43,7 +48,7 @@ impl Fixture {
     fn new(signers: &[&Signer]) -> Self {
         let clock = ManualClock::at_now();
         let issuer = Arc::new(Issuer { keys: Mutex::new(Some(publish(signers))), fetches: AtomicUsize::new(0) });
-        let verifier = Verifier::new(issuer.clone(), clock.shared());
+        let verifier = Verifier::new(issuer.clone(), clock.shared(), TaskTracker::new(), CancellationToken::new());
         Self { issuer, clock, verifier }
     }
 

@@ -202,7 +202,8 @@ async fn the_admin_port_tells_how_it_is() {
 
     let server = self::server().await;
     let report = request(server.admin, "GET /healthz/ready", "").await;
-    assert_eq!((report.status, report.json()), (200, json!({"status": "ready", "checks": {}})));
+    let checks = json!({"http": {"status": "ready"}, "grpc": {"status": "ready"}});
+    assert_eq!((report.status, report.json()), (200, json!({"status": "ready", "checks": checks})));
     let version = request(server.admin, "GET /version", "").await.json();
     assert_eq!(version, json!({"service": "test", "version": "1.2.3", "commit": "abc"}));
     let metrics = request(server.admin, "GET /metrics", "").await;

@@ -8,25 +8,12 @@ use axum::Router;
 use axum::routing::get;
 use chassis::{Listeners, Tasks};
 use testkit::eventually;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::support::{Raw, Server, app, config, request};
-
-/// A route that says when it was entered and waits until it may leave.
-fn held() -> (Router, Arc<Semaphore>, Arc<Semaphore>) {
-    let (entered, leave) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (e, l) = (Arc::clone(&entered), Arc::clone(&leave));
-    let wait = async move || {
-        e.add_permits(1);
-        let _ = l.acquire().await;
-        "done"
-    };
-    (Router::new().route("/held", get(wait)).route("/", get(async || "fine")), entered, leave)
-}
+use crate::support::{Raw, Server, app, config, held, request};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lame_duck_then_drain_then_tasks_then_the_end() {
@@ -186,4 +173,62 @@ async fn a_taken_port_says_what_to_do() {
     config.grpc.port = port;
     let error = format!("{:#}", Listeners::bind(&config).await.unwrap_err());
     assert!(error.contains(&port.to_string()) && error.contains("TRIREME_GRPC__PORT"), "{error}");
+}
+
+/// What HTTP/2 begins with: the preface and empty settings.
+const HTTP2: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_asked_for_nothing_does_not_hold_it_up() {
+    for silent in ["PR", "PRI * HTTP/2.0", HTTP2, "GET", "GET / HTTP/1.1\r\nHost:"] {
+        let (router, ..) = held();
+        let server = Server::of(router).await;
+        let mut peers = [Raw::to(server.http).await, Raw::to(server.grpc).await, Raw::to(server.admin).await];
+        for peer in &mut peers {
+            peer.write(silent).await;
+        }
+        assert_eq!(request(server.http, "GET /", "").await.status, 200);
+        let start = Instant::now();
+        server.stop();
+        let end = server.ended().await;
+        assert!(end.is_ok() && start.elapsed() < Duration::from_secs(4), "{silent:?}: {end:?} {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_send_what_was_announced_does_not_hold_it_up() {
+    let echo = axum::routing::post(async |body: bytes::Bytes| body);
+    let server = Server::of(Router::new().route("/", echo)).await;
+    let mut peer = Raw::to(server.http).await;
+    peer.send("POST /", "Content-Length: 100\r\nExpect: 100-continue\r\n").await;
+    assert_eq!(peer.read_head().await.unwrap().status, 100, "the body is waited for");
+    let start = Instant::now();
+    server.stop();
+    let end = server.ended().await;
+    assert!(end.is_ok() && start.elapsed() < Duration::from_secs(4), "{end:?} {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_and_open_streams_end() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+
+    let mut config = config();
+    config.shutdown.lame_duck = Duration::from_millis(500);
+    let server = Server::start(config, app(Router::new())).await;
+    let uri = format!("http://{}", server.grpc);
+    let channel = tonic::transport::Channel::from_shared(uri).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel.clone());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 1, "serving");
+    let asked = futures::stream::pending();
+    let mut open = ServerReflectionClient::new(channel).server_reflection_info(asked).await.unwrap().into_inner();
+    let start = Instant::now();
+    server.stop();
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "not serving");
+    assert_eq!(health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status, 2, "while it goes on");
+    assert_eq!(watch.message().await.unwrap(), None, "and that is the end");
+    let end = server.ended().await;
+    assert!(end.is_ok() && start.elapsed() < Duration::from_secs(5), "{end:?} {:?}", start.elapsed());
+    assert!(open.message().await.is_err(), "who asks nothing is not waited for");
 }

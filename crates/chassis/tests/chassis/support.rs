@@ -1,13 +1,16 @@
 //! A service on free ports, and a client that sees the bytes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get;
 use chassis::{App, Config, Cors, Health, Limits, Listen, Listeners, Shutdown, Tasks};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,6 +48,18 @@ pub(crate) fn app(http: Router) -> App {
         tasks: Tasks::new(),
         on_drained: Vec::new(),
     }
+}
+
+/// A route that says when it was entered and waits until it may leave.
+pub(crate) fn held() -> (Router, Arc<Semaphore>, Arc<Semaphore>) {
+    let (entered, leave) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (e, l) = (Arc::clone(&entered), Arc::clone(&leave));
+    let wait = async move || {
+        e.add_permits(1);
+        let _ = l.acquire().await;
+        "done"
+    };
+    (Router::new().route("/held", get(wait)).route("/", get(async || "fine")), entered, leave)
 }
 
 /// A running service.

@@ -42,8 +42,12 @@ struct Listen {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shutdown {
-    #[serde(with = "config::duration")]
+    #[serde(deserialize_with = "config::duration::within::<1, { config::duration::HOUR }, _>")]
     deadline: Duration,
+    #[serde(default, deserialize_with = "config::within::<1, 100, _, _>")]
+    parallel: u8,
+    #[serde(default, deserialize_with = "config::fraction::<1, 100, _>")]
+    share: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,6 +122,26 @@ fn a_value_that_does_not_fit_is_named_with_its_origin() {
     let message = refusal(Some(file.path()), &[]);
     assert!(message.starts_with("`shutdown.deadline` (set by "), "{message}");
     assert!(message.contains("write it like 250ms"), "{message}");
+}
+
+#[test]
+fn a_value_out_of_its_range_is_named_with_its_origin_and_the_range() {
+    for (name, value, expected) in [
+        ("DEADLINE", "0s", "0s is out of range: from 1ms to 1h"),
+        ("DEADLINE", "61m", "1h1m is out of range: from 1ms to 1h"),
+        ("PARALLEL", "0", "0 is out of range: from 1 to 100"),
+        ("PARALLEL", "9223372036854775807", "9223372036854775807 is out of range: from 1 to 100"),
+        ("SHARE", "0.0", "0 is out of range: from 0.01 to 1"),
+        ("SHARE", "1.5", "1.5 is out of range: from 0.01 to 1"),
+    ] {
+        let variable = format!("TRIREME_SHUTDOWN__{name}");
+        let key = format!("shutdown.{}", name.to_lowercase());
+        assert_eq!(refusal(None, &[(&variable, value)]), format!("`{key}` (set by {variable}): {expected}"));
+    }
+    let good =
+        [("TRIREME_SHUTDOWN__DEADLINE", "1h"), ("TRIREME_SHUTDOWN__PARALLEL", "100"), ("TRIREME_SHUTDOWN__SHARE", "1")];
+    let shutdown = load(None, &good).unwrap().value.shutdown;
+    assert_eq!((shutdown.deadline, shutdown.parallel, shutdown.share), (Duration::from_hours(1), 100, 1.0));
 }
 
 #[test]

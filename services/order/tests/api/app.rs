@@ -108,7 +108,7 @@ impl TestApp {
         tracker.spawn(worker.run(use_cases.clone(), stop.clone()));
         let signer = Signer::from_pkcs8("test", &Signer::generate_pkcs8().unwrap()).unwrap();
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
-        let verifier = Verifier::new(Arc::new(keys), clock.shared());
+        let verifier = Verifier::new(Arc::new(keys), clock.shared(), tracker.clone(), stop.clone());
         let router = api::http::router(use_cases.clone(), verifier, SECRET);
         let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
         let router = chassis::layers(router, &limits, &chassis::Cors::default());

@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use messaging::Wake;
 use serde_json::{Value, json};
 use testkit::ManualClock;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use user::{
     adapters::sqlite::{MIGRATIONS, SqliteStore},
     app::{
@@ -60,7 +61,7 @@ async fn a_token_is_checked_with_the_published_keys_and_says_nothing_personal() 
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 600);
 
     let fetched = Fetched(serde_json::from_value(jwks).unwrap());
-    let verifier = Verifier::new(Arc::new(fetched), clock::system());
+    let verifier = Verifier::new(Arc::new(fetched), clock::system(), TaskTracker::new(), CancellationToken::new());
     assert_eq!(verifier.verify(&ada.access).await.unwrap().user_id.to_string(), ada.id);
 }
 
@@ -121,7 +122,8 @@ async fn keys_rotate_without_refusing_anybody() {
     // Somebody who fetched the keys when the next one had just been published, and not since.
     fixture.clock.advance(DAY * 29);
     ring.rotate().await.unwrap();
-    let others = Verifier::new(Arc::new(Fetched(ring.published())), fixture.clock.shared());
+    let published = Arc::new(Fetched(ring.published()));
+    let others = Verifier::new(published, fixture.clock.shared(), TaskTracker::new(), CancellationToken::new());
     assert_eq!((kids(&ring).len(), signing_kid(&fixture, &ring)), (2, first.clone()));
     fixture.clock.advance(DAY);
     let last = fixture.token(&ring);
