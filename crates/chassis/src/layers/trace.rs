@@ -1,6 +1,6 @@
 //! Span, access log, metrics and the context of one request.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{error::Error as _, sync::LazyLock, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -122,8 +122,12 @@ fn grpc_done(span: &Span, route: &str, response: &Response, took: Duration) {
     let code = tonic::Code::from_bytes(code.as_bytes());
     let name = format!("{code:?}");
     span.record("rpc.response.status_code", &name);
+    let cause = response.extensions().get().and_then(cause);
     if matches!(code, tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::DataLoss) {
         span.record("otel.status_code", "ERROR");
+        tracing::error!(rpc.response.status_code = name, cause, "call failed");
+    } else if matches!(code, tonic::Code::Unavailable | tonic::Code::DeadlineExceeded) {
+        tracing::warn!(rpc.response.status_code = name, cause, "call not answered");
     }
     // A method that does not exist has a name that the caller made up.
     let method = if code == tonic::Code::Unimplemented { "_OTHER" } else { route };
@@ -131,6 +135,11 @@ fn grpc_done(span: &Span, route: &str, response: &Response, took: Duration) {
         [KeyValue::new("rpc.method", method.to_owned()), KeyValue::new("rpc.response.status_code", name.clone())];
     GRPC.record(took.as_secs_f64(), &attributes);
     tracing::info!(took_ms = millis(took), "{route} {name}");
+}
+
+/// Why a call failed, which the caller is not told.
+fn cause(status: &tonic::Status) -> Option<String> {
+    status.source()?.downcast_ref::<error::Error>().map(error::Error::chain)
 }
 
 fn millis(took: Duration) -> f64 {
@@ -173,5 +182,15 @@ mod tests {
         for bad in ["", "S", "2", "123456789S", "-1S", "1.5S", "2x", "ä"] {
             assert_eq!(grpc_timeout(bad), None, "{bad}");
         }
+    }
+
+    /// The status keeps it on its way through the layers, and the caller is told nothing of it.
+    #[test]
+    fn a_failed_call_has_its_cause_for_the_log() {
+        let error = error::Error::internal(std::io::Error::other("disk full"));
+        let response: Response = tonic::Status::from(error).into_http();
+        let shown = response.extensions().get().and_then(cause).unwrap_or_default();
+        assert!(shown.ends_with(": disk full"), "{shown}");
+        assert!(!format!("{:?}", response.headers()).contains("disk"));
     }
 }

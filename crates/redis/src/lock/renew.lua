@@ -6,6 +6,7 @@ local lock = redis.call('HMGET', KEYS[1], 'o', 'u')
 if lock[1] ~= ARGV[1] or lock[2] - ms <= 0 then
     return 0
 end
-redis.call('HSET', KEYS[1], 'u', string.format('%.0f', ms + ARGV[2]), 't', ARGV[2])
+-- What needs no memory comes first: it is allowed when memory is full, and so is whatever a script writes after it.
 redis.call('PEXPIRE', KEYS[1], math.max(ARGV[2] * 2, 3600000))
+redis.call('HSET', KEYS[1], 'u', string.format('%.0f', ms + ARGV[2]), 't', ARGV[2])
 return 1

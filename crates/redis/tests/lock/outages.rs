@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use lock::Error;
+use lock::{Error, Locks, Policy};
 use testkit::{
     Proxy,
     servers::{Redis as RedisServer, RedisCluster},
 };
+use tokio_util::task::TaskTracker;
 
-use crate::locks;
+use crate::{locks, open};
 
 #[tokio::test]
 async fn fences_rise_after_everything_is_lost() {
@@ -35,6 +36,21 @@ async fn a_killed_server_keeps_the_lock() {
     let fence = guard.fence();
     guard.release().await.unwrap();
     assert!(locks.lock("one", Duration::ZERO).await.unwrap().fence() > fence);
+}
+
+/// Whoever has the lock keeps it, and releases it; nobody gets a new one, and says why.
+#[tokio::test]
+async fn a_held_lock_lasts_while_memory_is_full() {
+    let Some(server) = RedisServer::alone().await else { return };
+    let policy = Policy { ttl: Duration::from_secs(2), ..Policy::default() };
+    let locks = Locks::new(open(server.url()), TaskTracker::new(), policy);
+    let guard = locks.lock("one", Duration::ZERO).await.unwrap();
+    server.fill_up();
+    let Err(Error::Unavailable(cause)) = locks.check("two").await else { panic!("there is no room for it") };
+    assert!(cause.source().unwrap().to_string().contains("OOM"), "{cause:?}");
+    tokio::time::sleep(Duration::from_secs(4)).await; // twice the lease
+    guard.check().unwrap();
+    guard.release().await.unwrap();
 }
 
 /// What is promised: fences rise. That the lock itself lives on is not: the replica may not know of it.

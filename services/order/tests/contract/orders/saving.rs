@@ -107,13 +107,8 @@ pub async fn due_orders_come_longest_waiting_first(stores: Stores) {
     let a = stores.stocked("a", 9).await;
     let mut orders = Vec::new();
     for n in 0..3 {
-        let spec = crate::fixture::OrderSpec {
-            user: crate::fixture::user(1),
-            key: &n.to_string(),
-            lines: &[(a, 1)],
-            at: at(10 - n),
-        };
-        let order = crate::fixture::order(&spec);
+        let spec = OrderSpec { user: user(1), key: &n.to_string(), lines: &[(a, 1)], at: at(10 - n) };
+        let order = order(&spec);
         stores.placed(&order).await;
         orders.push(order);
     }
