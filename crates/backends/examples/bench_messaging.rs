@@ -52,7 +52,7 @@ impl Store for OnPostgres {
     }
 
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(postgres::Outbox::new(self.0.clone(), clock::system()))
+        Arc::new(postgres::Outbox::new(self.0.clone()))
     }
 }
 

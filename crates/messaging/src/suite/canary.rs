@@ -265,13 +265,13 @@ pub async fn canaries_come_and_go(broker: &dyn Broker) {
     };
     let stable = |member| settled.work(Track::Stable, member, &done, false);
     tokio::join!(stable(a), stable(b), publisher, canaries);
-    assert_settled_once(settled.settled.lock().unwrap().values(), EVENTS);
+    assert_settled_once(&settled.settled.lock().unwrap(), EVENTS);
 }
 
-fn assert_settled_once<'a>(settled: impl Iterator<Item = &'a (Track, Event)> + Clone, events: u64) {
+fn assert_settled_once(settled: &BTreeMap<u64, (Track, Event)>, events: u64) {
     let mut times: HashMap<u64, u32> = HashMap::new();
     let mut last: HashMap<(&str, bool), u64> = HashMap::new();
-    for (track, event) in settled.clone() {
+    for (track, event) in settled.values() {
         let (n, canary) = (number(event), event.carrier.canary);
         *times.entry(n).or_default() += 1;
         assert!(canary || *track == Track::Stable, "{n} is not for the canary");
@@ -279,5 +279,5 @@ fn assert_settled_once<'a>(settled: impl Iterator<Item = &'a (Track, Event)> + C
         assert!(before.is_none_or(|before| before < n), "{n} after {before:?}");
     }
     assert!((0..events).all(|n| times.get(&n) == Some(&1)), "{times:?}");
-    assert!(settled.clone().any(|(track, _)| *track == Track::Canary), "the canary had none");
+    assert!(settled.values().any(|(track, _)| *track == Track::Canary), "the canary had none");
 }

@@ -59,7 +59,7 @@ impl Attempt {
     fn new(email: Option<&Email>, client: Option<IpAddr>) -> Self {
         // Nobody reads addresses of accounts in a cache, or in its backup.
         let typed = email.map_or_else(String::new, |email| email.as_str().to_lowercase());
-        let account = hex(&digest(&SHA256, typed.as_bytes()).as_ref()[..16]);
+        let account = hex::encode(&digest(&SHA256, typed.as_bytes()).as_ref()[..16]);
         let address = client.map(network);
         Self {
             pair: address.as_ref().map(|address| format!("login/pair/{account}/{address}")),
@@ -80,12 +80,8 @@ impl Attempt {
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => hex(&address.octets()[..8]),
+        IpAddr::V6(address) => hex::encode(&address.octets()[..8]),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -167,7 +167,8 @@ async fn a_clock_that_was_ahead_keeps_nobody_out() {
     let first = kids(&fixture.ring().await);
     fixture.clock.set(now);
     let ring = fixture.ring().await;
-    let others = Verifier::new(Arc::new(Fetched(ring.published())), fixture.clock.shared());
+    let published = Arc::new(Fetched(ring.published()));
+    let others = Verifier::new(published, fixture.clock.shared(), TaskTracker::new(), CancellationToken::new());
     assert!(others.verify(&fixture.token(&ring)).await.is_ok());
     assert_eq!(kids(&ring), first);
 }

@@ -94,13 +94,12 @@ fn parse(header: &str) -> Option<Signature> {
             ("t", text) if time.is_none() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 time = Some(text.to_owned());
             }
-            ("t", _) => return None,
             ("v1", text) if codes.len() < MAX_CODES => {
                 let mut code = Code::default();
                 hex::decode_to_slice(text, &mut code).ok()?;
                 codes.push(code);
             }
-            ("v1", _) => return None,
+            ("t" | "v1", _) => return None,
             _ => {}
         }
     }
@@ -128,7 +127,7 @@ mod tests {
     fn in_turns<T>(task: impl Future<Output = T>) -> (T, usize) {
         let mut task = std::pin::pin!(task);
         let turns = std::iter::repeat_with(|| task.as_mut().now_or_never()).enumerate();
-        let (before, result) = turns.filter_map(|(before, result)| Some((before, result?))).next().unwrap();
+        let (before, result) = turns.find_map(|(before, result)| Some((before, result?))).unwrap();
         (result, before + 1)
     }
 
