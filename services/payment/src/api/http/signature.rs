@@ -126,7 +126,7 @@ mod tests {
     /// What a task comes to, and in how many turns.
     fn in_turns<T>(task: impl Future<Output = T>) -> (T, usize) {
         let mut task = std::pin::pin!(task);
-        let turns = std::iter::repeat_with(|| task.as_mut().now_or_never()).enumerate();
+        let mut turns = std::iter::repeat_with(|| task.as_mut().now_or_never()).enumerate();
         let (before, result) = turns.find_map(|(before, result)| Some((before, result?))).unwrap();
         (result, before + 1)
     }
