@@ -133,6 +133,20 @@ impl NatsSubscription {
         Ok((record.clone(), state.partitions.contains_key(&record.partition)))
     }
 
+    /// Takes a delivery back into the lanes; says no where its partition is not ours any more. One step: in between the
+    /// partition could be given up, and nobody would tell the server of the delivery.
+    fn give_back(&self, tag: Tag, how: fn(&mut Lanes<Subject>, Tag)) -> Result<bool, Error> {
+        let mut state = self.state();
+        let partition = state.lanes.held(tag, Instant::now()).ok_or(Error::Lost)?.partition;
+        let ours = state.partitions.contains_key(&partition);
+        if ours {
+            how(&mut state.lanes, tag);
+        }
+        drop(state);
+        self.wake.notify_one();
+        Ok(ours)
+    }
+
     /// Tells the server what became of a delivery, and keeps it in the same hands where the server did not take it.
     async fn settle(&self, tag: Tag, settlement: Settlement, stays: bool) -> Result<(), Error> {
         let (record, _) = self.held(tag)?;
@@ -182,23 +196,17 @@ impl Subscription for NatsSubscription {
     }
 
     async fn release(&self, delivery: &Delivery) -> Result<(), Error> {
-        let (_, ours) = self.held(delivery.tag)?;
-        if !ours {
-            return self.settle(delivery.tag, Settlement::Nak(Duration::ZERO), false).await;
+        if self.give_back(delivery.tag, Lanes::release)? {
+            return Ok(());
         }
-        self.state().lanes.release(delivery.tag);
-        self.wake.notify_one();
-        Ok(())
+        self.settle(delivery.tag, Settlement::Nak(Duration::ZERO), false).await
     }
 
     async fn isolate(&self, delivery: &Delivery) -> Result<(), Error> {
-        let (_, ours) = self.held(delivery.tag)?;
-        if !ours {
-            return self.release(delivery).await;
+        if self.give_back(delivery.tag, Lanes::isolate)? {
+            return Ok(());
         }
-        self.state().lanes.isolate(delivery.tag);
-        self.wake.notify_one();
-        Ok(())
+        self.settle(delivery.tag, Settlement::Nak(Duration::ZERO), false).await
     }
 
     async fn extend(&self, delivery: &Delivery) -> Result<(), Error> {

@@ -31,8 +31,8 @@ pub struct ClosingPolicy {
 impl ClosingPolicy {
     /// How long to wait after so many attempts.
     pub fn backoff(&self, attempts: u32) -> time::Duration {
-        let backoff = Backoff::new(self.backoff_min, self.backoff_max.min(clock::HORIZON));
-        time_duration(backoff.ceiling(attempts.saturating_add(1)))
+        let backoff = Backoff::new(self.backoff_min, self.backoff_max);
+        time_duration(backoff.ceiling(attempts.saturating_add(1)).min(clock::HORIZON))
     }
 }
 
@@ -55,7 +55,8 @@ impl App {
             }
             // Due only once the inline attempt below must have ended, so that the sweeper does not ask order at the
             // same time; but due at all, so that a process killed right after the commit leaves nothing forgotten.
-            let due_at = now + time_duration(self.closing.inline_timeout) + time_duration(self.closing.backoff_min);
+            let wait = self.closing.inline_timeout + self.closing.backoff_min;
+            let due_at = now + time_duration(wait.min(clock::HORIZON));
             // Anything but stored means that somebody else wrote in between: decided anew on what they wrote.
             if let Saved::Stored(account) = self.closings.begin(&account, due_at).await? {
                 self.invalidate_cached(id).await;
