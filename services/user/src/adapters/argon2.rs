@@ -1,8 +1,9 @@
 //! Password hashing with Argon2id, off the async threads, few at a time.
 
 mod memory;
+mod queue;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -10,9 +11,11 @@ use argon2::{
 };
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::memory::{Memories, Memory};
+use self::{
+    memory::{Memories, Memory},
+    queue::Queue,
+};
 use crate::{
     app::ports::{PasswordError, Passwords},
     domain::{Password, PasswordHash},
@@ -36,15 +39,11 @@ pub struct Cost {
 
 /// Hashes with Argon2id (RFC 9106), one lane.
 ///
-/// Two semaphores bound it: one lets in whoever may hash or wait, the other whoever may hash now. So memory and threads
-/// are bounded by `parallel`, and the time that anybody waits by `queue`.
+/// Memory and threads are bounded by `parallel`, and the time that anybody waits by `queue`.
 pub struct Argon2id {
     argon2: Argon2<'static>,
     memories: Arc<Memories>,
-    /// A permit for each password that is hashed or waits.
-    admission: Arc<Semaphore>,
-    /// A permit for each password that is hashed.
-    workers: Arc<Semaphore>,
+    queue: Queue,
     /// What a password is verified against when there is no hash.
     dummy: PasswordHash,
 }
@@ -75,8 +74,7 @@ impl Argon2id {
         Ok(Self {
             memories: Arc::new(Memories::new(argon2.params().block_count())),
             argon2,
-            admission: Arc::new(Semaphore::new(cost.parallel + cost.queue)),
-            workers: Arc::new(Semaphore::new(cost.parallel)),
+            queue: Queue::new(cost.parallel, cost.queue),
             dummy,
         })
     }
@@ -84,21 +82,19 @@ impl Argon2id {
     /// Runs `work` on a blocking thread as soon as one of the workers is free.
     ///
     /// Cancel safe: a caller that goes away while it waits leaves the queue; once hashing has begun it runs to its end,
-    /// and its permits are free only then.
-    async fn run<T, F>(&self, work: F) -> Result<T, PasswordError>
+    /// and its permit is free only then.
+    async fn run<T, F>(&self, client: Option<IpAddr>, work: F) -> Result<T, PasswordError>
     where
         T: Send + 'static,
         F: FnOnce(&Argon2<'static>, &mut Memory) -> Result<T, Error> + Send + 'static,
     {
-        // Not waited for: a full queue is refused at once, instead of growing without end.
-        let admitted = Arc::clone(&self.admission).try_acquire_owned().map_err(|_| PasswordError::QueueFull)?;
         // Waited for here and not on the blocking thread: the pool's threads are shared, and one that only waits would
-        // be missing elsewhere. The semaphore is fair, so those who wait are served in their order.
-        let working = Arc::clone(&self.workers).acquire_owned().await.map_err(|e| PasswordError::Failed(e.into()))?;
+        // be missing elsewhere.
+        let permit = self.queue.enter(client).await.map_err(|_| PasswordError::QueueFull)?;
         let (argon2, memories) = (self.argon2.clone(), Arc::clone(&self.memories));
         let done = tokio::task::spawn_blocking(move || {
-            // Moved in: a blocking thread cannot be cancelled, so the permits must outlive a caller that is.
-            let _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (admitted, working);
+            // Moved in: a blocking thread cannot be cancelled, so the permit must outlive a caller that is.
+            let _permit = permit;
             memories.with(|memory| work(&argon2, memory))
         });
         let done = done.await.map_err(|_| PasswordError::Failed(Error::Aborted.into()))?;
@@ -108,15 +104,20 @@ impl Argon2id {
 
 #[async_trait]
 impl Passwords for Argon2id {
-    async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
-        self.run(move |argon2, memory| hash(argon2, memory, password.expose())).await
+    async fn hash(&self, password: Password, client: Option<IpAddr>) -> Result<PasswordHash, PasswordError> {
+        self.run(client, move |argon2, memory| hash(argon2, memory, password.expose())).await
     }
 
-    async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<bool, PasswordError> {
+    async fn verify(
+        &self,
+        password: Password,
+        stored: Option<PasswordHash>,
+        client: Option<IpAddr>,
+    ) -> Result<bool, PasswordError> {
         let known = stored.is_some();
         // Without a hash the same work is done on the dummy, so that the time does not tell who has an account.
         let against = stored.unwrap_or_else(|| self.dummy.clone());
-        let right = self.run(move |_, memory| verify(memory, password.expose(), &against)).await?;
+        let right = self.run(client, move |_, memory| verify(memory, password.expose(), &against)).await?;
         // Not `right` alone: should a password ever match the dummy, it still opens no account.
         Ok(known && right)
     }
@@ -182,25 +183,25 @@ mod tests {
     #[tokio::test]
     async fn the_right_password_is_right_and_no_other() {
         let passwords = Argon2id::new(CHEAP).unwrap();
-        let stored = passwords.hash(password("correct horse")).await.unwrap();
+        let stored = passwords.hash(password("correct horse"), None).await.unwrap();
         assert!(stored.expose().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-        assert!(passwords.verify(password("correct horse"), Some(stored.clone())).await.unwrap());
-        assert!(!passwords.verify(password("correct hors"), Some(stored.clone())).await.unwrap());
-        let again = passwords.hash(password("correct horse")).await.unwrap();
+        assert!(passwords.verify(password("correct horse"), Some(stored.clone()), None).await.unwrap());
+        assert!(!passwords.verify(password("correct hors"), Some(stored.clone()), None).await.unwrap());
+        let again = passwords.hash(password("correct horse"), None).await.unwrap();
         assert!(again != stored, "the salt is new each time");
     }
 
     #[tokio::test]
     async fn a_hash_of_a_higher_cost_is_verified_at_its_own() {
         let dear = Argon2id::new(Cost { passes: 3, ..CHEAP }).unwrap();
-        let stored = dear.hash(password("correct horse")).await.unwrap();
-        assert!(Argon2id::new(CHEAP).unwrap().verify(password("correct horse"), Some(stored)).await.unwrap());
+        let stored = dear.hash(password("correct horse"), None).await.unwrap();
+        assert!(Argon2id::new(CHEAP).unwrap().verify(password("correct horse"), Some(stored), None).await.unwrap());
     }
 
     #[tokio::test]
     async fn without_a_hash_it_takes_as_long_and_is_wrong() {
         let passwords = Argon2id::new(Cost { memory_kib: 4096, passes: 4, ..CHEAP }).unwrap();
-        let stored = passwords.hash(password("correct horse")).await.unwrap();
+        let stored = passwords.hash(password("correct horse"), None).await.unwrap();
         // The fastest of each count, because other work on the machine only slows them down; and they are measured until
         // they agree, because it may slow one of them down for long.
         let mut fastest = [Duration::MAX; 2];
@@ -208,7 +209,7 @@ mod tests {
         for round in 0..200 {
             for (fastest, stored) in fastest.iter_mut().zip([None, Some(stored.clone())]) {
                 let started = Instant::now();
-                assert!(!passwords.verify(password("wrong"), stored).await.unwrap());
+                assert!(!passwords.verify(password("wrong"), stored, None).await.unwrap());
                 *fastest = started.elapsed().min(*fastest);
             }
             if round >= 8 && agree(&fastest) {
@@ -222,16 +223,16 @@ mod tests {
     async fn a_broken_hash_is_our_fault() {
         let passwords = Argon2id::new(CHEAP).unwrap();
         let broken = Some(PasswordHash::new("$argon2id$".to_owned()));
-        assert!(matches!(passwords.verify(password("x"), broken).await, Err(PasswordError::Failed(_))));
+        assert!(matches!(passwords.verify(password("x"), broken, None).await, Err(PasswordError::Failed(_))));
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn more_than_may_wait_are_refused_at_once() {
         let passwords = Argon2id::new(Cost { memory_kib: 4096, passes: 20, parallel: 1, queue: 2 }).unwrap();
-        let attempts = (0..10).map(|_| passwords.verify(password("wrong"), None));
+        let attempts = (0..10).map(|_| passwords.verify(password("wrong"), None, None));
         let results = futures::future::join_all(attempts).await;
         let refused = results.iter().filter(|result| matches!(result, Err(PasswordError::QueueFull))).count();
         assert_eq!(refused, 7, "one works and two wait");
-        assert!(passwords.verify(password("wrong"), None).await.is_ok(), "the permits are free again");
+        assert!(passwords.verify(password("wrong"), None, None).await.is_ok(), "the permits are free again");
     }
 }

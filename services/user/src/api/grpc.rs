@@ -1,5 +1,7 @@
 //! The gRPC service `user.v1.UserService`.
 
+use std::net::IpAddr;
+
 use auth::{CREDENTIAL_HEADER, Identity, bearer};
 use chassis::http::ClientAddress;
 use error::{Error, Kind, Violation};
@@ -71,7 +73,9 @@ impl Users {
         Ok(Principal::Person(self.api.verifier.verify(token).await?))
     }
 
-    async fn create(&self, request: CreateUserRequest) -> Result<Account, Error> {
+    async fn create(&self, request: Request<CreateUserRequest>) -> Result<Account, Error> {
+        let client = client(&request);
+        let request = request.into_inner();
         let mut faults = Vec::new();
         let email = field(&mut faults, "/email", Email::parse(&request.email));
         let name = field(&mut faults, "/name", Name::parse(&request.name));
@@ -79,7 +83,7 @@ impl Users {
         let (Some(email), Some(name), Some(password)) = (email, name, password) else {
             return Err(Error::invalid(faults));
         };
-        Ok(self.api.app.register(email, name, password).await?)
+        Ok(self.api.app.register(email, name, password, client).await?)
     }
 
     async fn get(&self, request: Request<GetUserRequest>) -> Result<Account, Error> {
@@ -132,7 +136,7 @@ impl Users {
 #[tonic::async_trait]
 impl UserService for Users {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<CreateUserResponse>, Status> {
-        let account = self.create(request.into_inner()).await?;
+        let account = self.create(request).await?;
         Ok(Response::new(CreateUserResponse { user: Some(user_message(&account)) }))
     }
 
@@ -166,7 +170,7 @@ impl UserService for Users {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateResponse>, Status> {
-        let client = request.extensions().get().copied().map(ClientAddress::ip);
+        let client = client(&request);
         let request = request.into_inner();
         let (email, password) = (Email::parse(&request.email).ok(), Password::attempt(&request.password));
         let tokens = self.api.app.log_in(email, password, client).await.map_err(Error::from)?;
@@ -176,6 +180,11 @@ impl UserService for Users {
             refresh_token: tokens.refresh_token,
         }))
     }
+}
+
+/// The address that a request came from.
+fn client<T>(request: &Request<T>) -> Option<IpAddr> {
+    request.extensions().get().copied().map(ClientAddress::ip)
 }
 
 fn field<T>(faults: &mut Vec<Violation>, pointer: &str, parsed: Result<T, Invalid>) -> Option<T> {

@@ -38,7 +38,7 @@ impl App {
         };
         let hash = login.as_ref().map(|login| login.hash.clone());
         // Before the status is looked at, so that a closing account is not told from an open one by its time.
-        let right = self.passwords.verify(password, hash).await?;
+        let right = self.passwords.verify(password, hash, client).await?;
         let login = login.filter(|login| right && login.status == Status::Active).ok_or(Error::WrongCredentials)?;
         self.attempt_was_right(&attempt).await;
         tracing::Span::current().record("user.id", tracing::field::display(login.user));

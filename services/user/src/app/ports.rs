@@ -1,6 +1,6 @@
 //! What the use cases need from outside.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, net::IpAddr};
 
 use async_trait::async_trait;
 use error::{HasKind, Kind};
@@ -223,10 +223,15 @@ impl HasKind for PasswordError {
 /// What hashes passwords: slowly, and few at a time.
 #[async_trait]
 pub trait Passwords: Send + Sync {
-    /// Hashes a password with a new salt.
-    async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError>;
-    /// Verifies a password; without a hash it takes as long and the password is wrong.
-    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, PasswordError>;
+    /// Hashes a password with a new salt. Addresses of clients have their turns.
+    async fn hash(&self, password: Password, client: Option<IpAddr>) -> Result<PasswordHash, PasswordError>;
+    /// Verifies a password, in turns too; without a hash it takes as long and the password is wrong.
+    async fn verify(
+        &self,
+        password: Password,
+        hash: Option<PasswordHash>,
+        client: Option<IpAddr>,
+    ) -> Result<bool, PasswordError>;
 }
 
 /// The order service did not answer as it has to.

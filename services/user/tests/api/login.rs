@@ -19,7 +19,7 @@ async fn every_login_verifies_one_hash() {
     orders.open.store(1, Ordering::SeqCst);
     let (ada, password) = (email("ada@example.com"), Password::attempt(PASSWORD));
     let name = user::domain::Name::parse("Ada").unwrap();
-    let account = app.register(ada.clone().unwrap(), name, password.clone()).await.unwrap();
+    let account = app.register(ada.clone().unwrap(), name, password.clone(), None).await.unwrap();
     assert_eq!(account.created_at, clock::Clock::now(clock));
 
     assert!(app.log_in(ada.clone(), password.clone(), None).await.is_ok());
@@ -37,7 +37,7 @@ async fn an_account_that_closes_during_its_login_gets_no_session() {
     orders.open.store(1, Ordering::SeqCst);
     let name = user::domain::Name::parse("Ada").unwrap();
     let ada = email("ada@example.com");
-    let account = app.register(ada.clone().unwrap(), name, Password::attempt(PASSWORD)).await.unwrap();
+    let account = app.register(ada.clone().unwrap(), name, Password::attempt(PASSWORD), None).await.unwrap();
     let (closing, id) = (Arc::clone(app), account.id);
     passwords.meanwhile.set(move || {
         let app = Arc::clone(&closing);

@@ -1,8 +1,11 @@
 //! The use cases over SQLite in memory, without the service around them: each step is the test's, and so is the clock.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -69,7 +72,7 @@ impl UseCases {
 
     pub(crate) async fn register(&self, address: &str) -> Account {
         let name = Name::parse("Ada").unwrap();
-        self.app.register(email(address).unwrap(), name, Password::attempt(PASSWORD)).await.unwrap()
+        self.app.register(email(address).unwrap(), name, Password::attempt(PASSWORD), None).await.unwrap()
     }
 
     /// Whether a closing is due now. One that is stays so, but counts as claimed once more.
@@ -111,11 +114,16 @@ pub(crate) struct RecordingPasswords {
 
 #[async_trait]
 impl Passwords for RecordingPasswords {
-    async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
+    async fn hash(&self, password: Password, _: Option<IpAddr>) -> Result<PasswordHash, PasswordError> {
         Ok(PasswordHash::new(password.expose().to_owned()))
     }
 
-    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, PasswordError> {
+    async fn verify(
+        &self,
+        password: Password,
+        hash: Option<PasswordHash>,
+        _: Option<IpAddr>,
+    ) -> Result<bool, PasswordError> {
         self.with_hash.lock().unwrap().push(hash.is_some());
         self.meanwhile.happens().await;
         Ok(hash.is_some_and(|hash| hash.expose() == password.expose()))

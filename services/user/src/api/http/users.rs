@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chassis::{
-    http::{Id, IfMatch, Payload, resource},
+    http::{ClientAddress, Id, IfMatch, Payload, resource},
     json::text,
 };
 use error::Error;
@@ -47,14 +47,18 @@ fn response(status: StatusCode, account: &Account) -> Response {
 }
 
 /// `POST /v1/users`
-pub(super) async fn register(State(api): State<Api>, payload: Payload) -> Result<Response, Error> {
+pub(super) async fn register(
+    State(api): State<Api>,
+    client: Option<ClientAddress>,
+    payload: Payload,
+) -> Result<Response, Error> {
     let (email, name, password) = payload.json().await?.read(|user| {
         let email = user.required("email", text(Email::parse));
         let name = user.required("name", text(Name::parse));
         let password = user.required("password", text(Password::parse));
         Some((email?, name?, password?))
     })?;
-    let account = api.app.register(email, name, password).await?;
+    let account = api.app.register(email, name, password, client.map(ClientAddress::ip)).await?;
     let location = format!("/v1/users/{}", account.id);
     Ok(([(LOCATION, location)], response(StatusCode::CREATED, &account)).into_response())
 }
