@@ -129,15 +129,15 @@ mod tests {
 
     type Waiting = BoxFuture<'static, Result<Permit, Full>>;
 
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
     }
 
     /// Those who enter, each having been asked once.
     fn enter(queue: &Queue, clients: &[u8]) -> Vec<(u8, Waiting)> {
         let enter = |client: u8| {
             let queue = queue.clone();
-            let mut waiting: Waiting = Box::pin(async move { queue.enter(address(client)).await });
+            let mut waiting: Waiting = Box::pin(async move { queue.enter(Some(address(client))).await });
             match waiting.as_mut().now_or_never() {
                 Some(entered) => (client, std::future::ready(entered).boxed()),
                 None => (client, waiting),
