@@ -13,11 +13,12 @@ use super::{App, Error};
 use crate::domain::Email;
 
 /// Of one account from one address.
-const PAIR: Quota = Quota { burst: 10, refill: Duration::from_mins(1) };
+const PAIR: Quota = Quota { burst: 20, refill: Duration::from_mins(1) };
 /// From one address, whatever the account: fewer than may wait to be verified.
-const ADDRESS: Quota = Quota { burst: 30, refill: Duration::from_secs(5) };
-/// Of one account: a hundred in an hour (OWASP ASVS 4.0.3, 2.2.1).
-const ACCOUNT: Quota = Quota { burst: 20, refill: Duration::from_secs(45) };
+const ADDRESS: Quota = Quota { burst: 60, refill: Duration::from_secs(3) };
+/// Of one account: a hundred in an hour (OWASP ASVS 4.0.3, 2.2.1). No oftener than one address gives back, so that no
+/// single one uses it up.
+const ACCOUNT: Quota = Quota { burst: 40, refill: Duration::from_mins(1) };
 
 /// An attempt that may be made, and counts until it is known to be right.
 pub(super) struct Attempt {
