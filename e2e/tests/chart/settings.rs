@@ -27,13 +27,13 @@ fn each_binary_takes_what_its_release_gives() {
 /// Helm has numbers as floats and lists as Go's: a setting has them as they were written.
 #[test]
 fn a_setting_arrives_as_it_was_written() {
-    let origins = ["https://a.example.org", "https://b.example.org/?x=1&y=<2>"];
+    let origins = ["https://a.example.org", "https://b.example.org:8443"];
     let config = json!({
         "limits": {"max_connections": 1_000_000, "max_in_flight": 512},
         "cors": {"origins": origins},
         "orders": {"patience": "20m"},
         "payment": {"client": {"retry_budget": 0.25, "breaker": {"window": 2_000_000, "failure_rate": 0.125}}},
-        "bus": {"declare": false},
+        "bus": {"declare": false, "url": "nats://a,b:4222?prefix=<shop>&max_age=7d"},
     });
     let values = tempfile::NamedTempFile::new().unwrap();
     fs::write(values.path(), json!({"config": config}).to_string()).unwrap();
@@ -49,6 +49,7 @@ fn a_setting_arrives_as_it_was_written() {
         ("TRIREME_LIMITS__MAX_IN_FLIGHT", "512"),
         ("TRIREME_CORS__ORIGINS", list.as_str()),
         ("TRIREME_ORDERS__PATIENCE", "20m"),
+        ("TRIREME_BUS__URL", "nats://a,b:4222?prefix=<shop>&max_age=7d"),
         ("TRIREME_PAYMENT__CLIENT__RETRY_BUDGET", "0.25"),
         ("TRIREME_PAYMENT__CLIENT__BREAKER__WINDOW", "2000000"),
         ("TRIREME_PAYMENT__CLIENT__BREAKER__FAILURE_RATE", "0.125"),

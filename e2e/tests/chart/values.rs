@@ -95,7 +95,7 @@ fn the_schema_knows_every_value_and_no_other() {
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Another value for each, and what has to be set for it to count beside everything that is on.
-const CHANGES: [(&str, &str, &str); 50] = [
+const CHANGES: [(&str, &str, &str); 51] = [
     ("service", "", "service=user"),
     ("image.repository", "", "image.repository=registry.example.org/shop"),
     ("image.tag", "", "image.tag=0.9.0"),
@@ -106,6 +106,7 @@ const CHANGES: [(&str, &str, &str); 50] = [
     ("config.http", "", "config.http.host=::"),
     ("config.grpc", "", "config.grpc.host=::"),
     ("config.admin", "", "config.admin.host=::"),
+    ("config.limits", "", "config.limits.trusted_proxies=2"),
     ("config.telemetry", "", "config.telemetry.format=pretty"),
     ("config.shutdown", "", "config.shutdown.lame_duck=1s"),
     ("config.shutdown", "", "config.shutdown.deadline=20s"),
