@@ -32,7 +32,7 @@ fn a_setting_arrives_as_it_was_written() {
         "limits": {"max_connections": 1_000_000, "max_in_flight": 512},
         "cors": {"origins": origins},
         "orders": {"patience": "20m"},
-        "payment": {"client": {"retry_budget": 0.25, "breaker": {"window": 2_000_000, "failure_rate": 0.125}}},
+        "payment": {"client": {"retry_budget": 0.25, "breaker": {"window": 10_000, "failure_rate": 0.125}}},
         "bus": {"declare": false, "url": "nats://a,b:4222?prefix=<shop>&max_age=7d"},
     });
     let values = tempfile::NamedTempFile::new().unwrap();
@@ -51,7 +51,7 @@ fn a_setting_arrives_as_it_was_written() {
         ("TRIREME_ORDERS__PATIENCE", "20m"),
         ("TRIREME_BUS__URL", "nats://a,b:4222?prefix=<shop>&max_age=7d"),
         ("TRIREME_PAYMENT__CLIENT__RETRY_BUDGET", "0.25"),
-        ("TRIREME_PAYMENT__CLIENT__BREAKER__WINDOW", "2000000"),
+        ("TRIREME_PAYMENT__CLIENT__BREAKER__WINDOW", "10000"),
         ("TRIREME_PAYMENT__CLIENT__BREAKER__FAILURE_RATE", "0.125"),
         ("TRIREME_BUS__DECLARE", "false"),
         ("TRIREME_X__Y", "3000000"),

@@ -33,6 +33,12 @@ enum Check {
     Missing,
 }
 
+/// Whether the server has forgotten that it delivered some of these: a leader that is killed may not have told the others,
+/// and then what stands before them comes again without having been counted.
+fn is_behind(info: &consumer::Info, unsettled: &BTreeSet<u64>) -> bool {
+    info.num_pending > 0 && unsettled.last().is_some_and(|last| info.delivered.stream_sequence < *last)
+}
+
 impl NatsSubscription {
     /// Does what is due; afterwards nothing is until the time that it returns.
     pub(super) async fn upkeep(&self, driver: &mut Driver) -> Result<Instant, Error> {
@@ -167,8 +173,8 @@ impl NatsSubscription {
         // What we had before the server counted, and have not settled since: all of that is in its count. Whatever we
         // have been given meanwhile, or have settled, makes the difference larger, never smaller.
         // Whoever is pinned by now holds back what it is given until ours is settled.
-        let ours = lanes.unsettled(partition).intersection(&before).count();
-        if info.num_ack_pending > ours {
+        let unsettled = lanes.unsettled(partition);
+        if info.num_ack_pending > unsettled.intersection(&before).count() || is_behind(&info, &unsettled) {
             return Check::Unknown;
         }
         reading.check_at = None;
