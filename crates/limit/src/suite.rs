@@ -1,4 +1,4 @@
-//! The contract of a [`Limiter`], as cases that each adapter has to pass; [`suite!`](crate::suite!) lists them.
+//! The contract of a [`Limiter`](crate::Limiter), as cases that each adapter has to pass; [`suite!`](crate::suite!) lists them.
 //!
 //! The cases use keys of their own, so that they may share one server, and times short enough to be real.
 // This is test code that other crates' tests call; a failed expectation has to panic.
