@@ -57,7 +57,9 @@ impl Limiter for Memory {
 
     async fn give_back(&self, key: &str, quota: Quota) -> Result<(), Error> {
         if let Some(full_at) = self.keys().full_at.get_mut(key) {
-            *full_at -= quota.refill;
+            // Never before now, and so never before the clock's beginning, where there is no instant.
+            let now = Instant::now();
+            *full_at = full_at.checked_sub(quota.refill).map_or(now, |earlier| earlier.max(now));
         }
         Ok(())
     }

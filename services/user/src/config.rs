@@ -75,14 +75,6 @@ impl Config {
     }
 }
 
-/// Where a backing service is; the scheme picks the adapter.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Address {
-    /// Its URL.
-    pub url: String,
-}
-
 /// Section `database`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

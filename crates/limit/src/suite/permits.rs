@@ -60,8 +60,11 @@ pub async fn permits_come_back_one_by_one(limiter: &dyn Limiter) {
     let quota = Quota { burst: 2, refill: Duration::from_secs(1) };
     let key = fresh_key();
     use_up(limiter, &key, quota).await;
-    let Decision::Refused { retry_after } = limiter.take(&key, quota).await.unwrap() else {
-        return; // A machine that is stopped for a second has its permits back.
+    let retry_after = loop {
+        // A machine that is stopped for a second has a permit back.
+        if let Decision::Refused { retry_after } = limiter.take(&key, quota).await.unwrap() {
+            break retry_after;
+        }
     };
     sleep(retry_after).await;
     assert!(allowed(limiter, &key, quota).await);
