@@ -11,20 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use resilience::Backoff;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::ConsumerMetrics;
-use crate::relay::backoff;
 use crate::{Bus, Delivery, Error, Event, Receipt, Subscription};
 use attempt::Worker;
 use outage::Outage;
 pub use policy::Policy;
 
-/// The first and the longest pause when the bus fails.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The pauses when the bus fails.
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
 /// How often the group's backlog is measured.
 const UPKEEP: Duration = Duration::from_secs(10);
 
@@ -185,7 +185,7 @@ impl Consumer {
     }
 
     async fn pause(&self, error: &Error, failures: u32, token: &CancellationToken) {
-        let pause = backoff(failures, PAUSE.0, PAUSE.1);
+        let pause = PAUSE.delay(failures);
         tracing::warn!(
             error = error as &dyn std::error::Error,
             group = self.group,

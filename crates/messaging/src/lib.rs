@@ -21,6 +21,6 @@ pub use consumer::{Consumer, Handler, HandlerError, Policy};
 pub use error::Error;
 pub use event::{Effects, Event, Receipt};
 pub use outbox::{Depth, Outbox, OutboxRow, Recorded};
-pub use relay::{Relay, Wake, backoff};
+pub use relay::{Relay, Wake};
 pub use telemetry::Carrier;
 pub use track::Track;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use resilience::Backoff;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +24,8 @@ const PUBLISH: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(2);
 /// Refusals of one event before it is dead.
 const REFUSALS: u32 = 5;
-/// The first and the longest pause after a failure.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The pauses after failures.
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
 /// How often depth is measured and old inbox rows are forgotten.
 const UPKEEP: Duration = Duration::from_secs(10);
 
@@ -91,7 +92,7 @@ impl Relay {
                 }
                 Err(error) => {
                     failures += 1;
-                    let pause = backoff(failures, PAUSE.0, PAUSE.1);
+                    let pause = PAUSE.delay(failures);
                     tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "cannot publish from the outbox");
                     pause
                 }
@@ -194,7 +195,7 @@ impl Relay {
 
     async fn refused(&self, row: &OutboxRow, error: &Error) -> Result<(), Error> {
         let attempts = row.attempts + 1;
-        let pause = (attempts < REFUSALS).then(|| backoff(attempts, PAUSE.0, PAUSE.1));
+        let pause = (attempts < REFUSALS).then(|| PAUSE.delay(attempts));
         if pause.is_none() {
             tracing::error!(event.id = %row.event.id, event.kind = %row.event.kind, %error, "outbox row is dead: the bus refuses the event for good");
         }
@@ -212,26 +213,6 @@ impl Relay {
         }
         if let Err(error) = self.outbox.prune().await {
             tracing::debug!(%error, "cannot prune the inbox");
-        }
-    }
-}
-
-/// Doubles from the first pause to the longest, and takes up to half of it off, so that many do not come back at once.
-pub fn backoff(attempt: u32, first: Duration, longest: Duration) -> Duration {
-    let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20)));
-    doubled.min(longest).mul_f64(rand::random_range(0.5..=1.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_the_longest() {
-        let (first, longest) = (Duration::from_millis(50), Duration::from_secs(5));
-        for (attempt, low, high) in [(1, 25, 50), (2, 50, 100), (8, 2_500, 5_000), (400, 2_500, 5_000)] {
-            let pause = backoff(attempt, first, longest).as_millis();
-            assert!((low..=high).contains(&pause), "attempt {attempt} waits {pause} ms");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
+use resilience::Backoff;
 
 use async_nats::jetstream::stream::Placement;
 use messaging::Error;
@@ -17,8 +18,8 @@ use super::{
 const BUFFERED: usize = 1_024;
 /// Messages of one subscription that may wait for us.
 const RECEIVED: usize = 4_096;
-/// The first and the longest pause between two tries to connect.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The pauses between tries to connect.
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 /// How long a try to connect may take, and how often a silent connection is tried.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -107,9 +108,7 @@ impl Options {
             .connection_timeout(TIMEOUT)
             .ping_interval(TIMEOUT)
             .request_timeout(Some(TIMEOUT))
-            .reconnect_delay_callback(|attempt| {
-                messaging::backoff(u32::try_from(attempt).unwrap_or(u32::MAX), PAUSE.0, PAUSE.1)
-            })
+            .reconnect_delay_callback(|attempt| PAUSE.delay(u32::try_from(attempt).unwrap_or(u32::MAX)))
             .event_callback(|event| async move { tracing::info!(%event, "NATS") });
         // The client takes no notice of what is in an address.
         if let Some((user, password)) = self.servers.iter().find_map(login) {

@@ -156,6 +156,7 @@ impl Group {
         // Only ever more kinds: while two versions run, neither takes anything from the other.
         let config = pull::Config {
             deliver_policy: info.config.deliver_policy,
+            metadata: info.config.metadata.clone(),
             ..self.config(partition, &log.created, known, lease)
         };
         stream.update_consumer(config).await.map_err(Error::bus)?;

@@ -62,6 +62,8 @@ struct Driver {
     assign_from: Option<Instant>,
     /// The connection on which the group was compared with the log; nothing where that has to be done.
     connection: Option<u64>,
+    /// Whether somebody has come or gone since the group's consumers were looked at.
+    members_changed: bool,
     left: bool,
     id: String,
     /// How often something was tried alone, and where last.
@@ -75,6 +77,7 @@ impl Driver {
         if self.members.hear(&heartbeat.payload, Instant::now()) {
             // Whoever came wants to know of us, and what somebody left is ours at once.
             self.next_heartbeat = Instant::now();
+            self.members_changed = true;
         }
     }
 
@@ -103,6 +106,7 @@ impl NatsSubscription {
             next_heartbeat: Instant::now(),
             assign_from: None,
             connection: Some(connection),
+            members_changed: false,
             left: false,
             id,
             tried: (0, None),

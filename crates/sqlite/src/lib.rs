@@ -11,7 +11,7 @@ pub use bus::{Bus, open_bus};
 pub use open::{Error, open};
 pub use outbox::{Outbox, SCHEMA, prepare, record};
 
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction, error::DatabaseError as _, sqlite::SqliteError};
 
 /// An open database.
 ///
@@ -65,7 +65,10 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
     let passing = |code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14);
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().and_then(|code| code.parse().ok()).is_some_and(passing),
+        // Of another database a code may look like one of these.
+        sqlx::Error::Database(error) => error
+            .try_downcast_ref::<SqliteError>()
+            .is_some_and(|error| error.code().and_then(|code| code.parse().ok()).is_some_and(passing)),
         _ => false,
     }
 }

@@ -13,7 +13,7 @@ mod provider_calls;
 pub mod published;
 mod reconcile;
 mod refund;
-mod sweep;
+pub mod sweep;
 mod void;
 
 use std::{fmt, sync::Arc};

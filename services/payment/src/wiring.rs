@@ -20,7 +20,7 @@ use crate::{
         events::{CancelledOrders, GROUP, KINDS},
         grpc, http,
     },
-    app::{App, ports::Payments},
+    app::{App, ports::Payments, sweep},
     config::Config,
 };
 
@@ -108,7 +108,7 @@ fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, app: &Arc<App>) {
     tasks.spawn("sweeper", {
         let app = Arc::clone(app);
         async move {
-            app.sweep_until(token).await;
+            sweep::run(app, token).await;
             Ok(())
         }
     });

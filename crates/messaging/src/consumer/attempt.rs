@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use resilience::Backoff;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::outage::{Outage, Turn};
 use super::{Handler, HandlerError, Policy};
 use crate::metrics::ConsumerMetrics;
-use crate::relay::backoff;
 use crate::{Cause, Delivery, Error, Event, Reason, Receipt, Subscription, Suspicion};
 
 /// Tries to settle a delivery before it is left to its lease.
 const SETTLE_TRIES: u32 = 5;
+/// The pauses between them.
+const SETTLE_PAUSE: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
 
 /// What all handlers of a consumer share.
 pub(super) struct Worker {
@@ -201,7 +203,7 @@ impl Worker {
     fn pause(&self, delivery: &Delivery, reason: &Reason) -> Duration {
         match reason.cause {
             Cause::Unhandled => self.policy.max_backoff,
-            _ => backoff(delivery.failures + 1, self.policy.first_backoff, self.policy.max_backoff),
+            _ => self.policy.backoff().delay(delivery.failures + 1),
         }
     }
 
@@ -222,7 +224,7 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, attempt, "cannot settle an event");
-                    sleep(backoff(attempt, Duration::from_millis(20), Duration::from_millis(500))).await;
+                    sleep(SETTLE_PAUSE.delay(attempt)).await;
                 }
             }
         }

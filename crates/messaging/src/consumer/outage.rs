@@ -6,7 +6,6 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
 use super::Policy;
-use crate::relay::backoff;
 
 /// Whether what the handlers of a consumer need is away.
 #[derive(Default)]
@@ -34,7 +33,7 @@ impl Outage {
         if !self.away.load(Ordering::Acquire) {
             return Turn { outage: self, found: None };
         }
-        sleep(backoff(*found, policy.first_backoff, policy.max_backoff)).await;
+        sleep(policy.backoff().delay(*found)).await;
         Turn { outage: self, found: Some(found) }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use resilience::Backoff;
+
 /// Limits of a consumer.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -17,6 +19,13 @@ pub struct Policy {
     pub max_backoff: Duration,
     /// How long handlers may go on when the process ends.
     pub drain: Duration,
+}
+
+impl Policy {
+    /// The pauses between the tries of an event.
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff::new(self.first_backoff, self.max_backoff)
+    }
 }
 
 impl Default for Policy {

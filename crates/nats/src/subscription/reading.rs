@@ -49,6 +49,13 @@ impl NatsSubscription {
             let now = Instant::now();
             self.state().partitions.values_mut().for_each(|reading| reading.reconnect(now));
             (driver.connection, driver.next_heartbeat) = (Some(connection), now);
+            driver.members_changed = false;
+        }
+        if driver.members_changed {
+            // The server replaces a consumer's configuration as a whole: of two that change it at the same time, one may
+            // have undone what the other needs. Whoever has done that is heard of afterwards.
+            self.group.ensure().await?;
+            driver.members_changed = false;
         }
         if driver.next_heartbeat <= Instant::now() {
             self.heartbeat(driver, false).await?;

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::{
+    consumer::{FromConsumer as _, pull},
+    stream::Config,
+};
 use futures::TryStreamExt as _;
 use messaging::{Bus as _, Cause, Reason};
 use testkit::servers::Nats;
@@ -107,6 +110,41 @@ async fn the_servers_own_report_shows_groups_and_partitions() {
     member.stop().await;
     assert_eq!(report().await, (32, 0, 0));
     assert!(stream_name(&url, "events").ends_with("-events"));
+}
+
+/// The server replaces a consumer's settings as a whole: of two members that change them at once, one may undo what the
+/// other needs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_newcomer_has_undone_is_put_right() {
+    const NEW: &str = "thing.renamed.v1";
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url).await;
+    let member = bus.subscribe("group", &[KIND, NEW]).await.unwrap();
+    insist(&bus, &[event("a", 1)]).await;
+    let delivery = member.fetch(1).await.unwrap().remove(0);
+    member.ack(&delivery).await.unwrap();
+    let stream = events(&url).await;
+    let all_have_the_new_kind = || async {
+        let infos: Vec<_> = stream.consumers().try_collect().await.unwrap();
+        infos.iter().all(|info| info.config.filter_subjects.iter().any(|subject| subject.ends_with(NEW)))
+    };
+    assert!(all_have_the_new_kind().await);
+    let infos: Vec<_> = stream.consumers().try_collect().await.unwrap();
+    for info in infos {
+        let mut config = pull::Config::try_from_consumer_config(info.config).unwrap();
+        config.filter_subjects.retain(|subject| !subject.ends_with(NEW));
+        stream.update_consumer(config).await.unwrap();
+    }
+    let newcomer = open(&url).await.subscribe("group", &[KIND]).await.unwrap();
+    let work = async { tokio::join!(member.fetch(1), newcomer.fetch(1)) };
+    let put_right = async {
+        testkit::eventually!(within Duration::from_secs(10), all_have_the_new_kind().await);
+    };
+    tokio::select! {
+        _ = work => unreachable!("there is no event"),
+        () = put_right => {}
+    }
 }
 
 /// A server refuses the next one where a thousand consumers of a stream are left behind.

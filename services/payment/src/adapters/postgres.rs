@@ -129,7 +129,7 @@ impl Payments for PostgresPayments {
     async fn claim_due(
         &self,
         now: OffsetDateTime,
-        next: OffsetDateTime,
+        until: OffsetDateTime,
         limit: u32,
     ) -> Result<Vec<DuePayment>, StoreError> {
         // A row that another sweeper is just claiming is skipped and not waited for: it is not due any more.
@@ -139,7 +139,7 @@ impl Payments for PostgresPayments {
              RETURNING order_id, traceparent, tracestate, canary",
         )
         .bind(now)
-        .bind(next)
+        .bind(until)
         .bind(i64::from(limit))
         .bind(now + clock::HORIZON)
         .fetch_all(&self.pool)

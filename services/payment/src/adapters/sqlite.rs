@@ -134,7 +134,7 @@ impl Payments for SqlitePayments {
     async fn claim_due(
         &self,
         now: OffsetDateTime,
-        next: OffsetDateTime,
+        until: OffsetDateTime,
         limit: u32,
     ) -> Result<Vec<DuePayment>, StoreError> {
         // A sweep that finds nothing does not take the only writer's turn.
@@ -153,7 +153,7 @@ impl Payments for SqlitePayments {
              RETURNING order_id, traceparent, tracestate, canary",
         )
         .bind(micros(now))
-        .bind(micros(next))
+        .bind(micros(until))
         .bind(limit)
         .bind(horizon)
         .fetch_all(&self.database.write)

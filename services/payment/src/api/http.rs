@@ -95,9 +95,9 @@ fn order(document: &Value, violations: &mut Vec<Violation>) -> Option<OrderId> {
 }
 
 fn text<'v>(document: &'v Value, pointer: &str, violations: &mut Vec<Violation>) -> Option<&'v str> {
-    let text = document.pointer(pointer).and_then(Value::as_str);
+    let text = document.pointer(pointer).and_then(Value::as_str).filter(|text| !text.contains(char::is_control));
     if text.is_none() {
-        violations.push(Violation::field(pointer, "must be a text"));
+        violations.push(Violation::field(pointer, "must be a text without control characters"));
     }
     text
 }
@@ -154,6 +154,8 @@ mod tests {
         let pointers = parsed(&document).unwrap_err();
         assert_eq!(pointers, ["/id", "/data/provider_reference", "/data/order_id"]);
         assert_eq!(parsed(&json!([])).unwrap_err(), [""]);
+        // PostgreSQL does not store a NUL, and the provider would repeat it for ever.
+        assert_eq!(parsed(&json!({"id": "\0", "type": "payout.paid"})).unwrap_err(), ["/id"]);
         assert_eq!(parsed(&json!({"id": "", "type": "payment.voided"})).unwrap_err(), ["/id", "/data"]);
     }
 }

@@ -143,14 +143,14 @@ pub trait Payments: Send + Sync {
     /// Deletes the records of webhooks that came before a moment.
     async fn delete_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError>;
 
-    /// Claims at most `limit` payments that are due, and makes them due again at `next`.
+    /// Claims at most `limit` payments that are due, and makes them due again at `until`.
     ///
     /// Also those whose time lies beyond [`clock::HORIZON`].
     /// Two sweepers get different ones, and what the sweeper that claimed them does not resolve comes up again.
     async fn claim_due(
         &self,
         now: OffsetDateTime,
-        next: OffsetDateTime,
+        until: OffsetDateTime,
         limit: u32,
     ) -> Result<Vec<DuePayment>, StoreError>;
 

@@ -1,6 +1,6 @@
 //! The sweeper: finds out the outcome of intents that nobody waits for any more.
 
-use std::{error::Error as StdError, time::Duration};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use tokio::time::Instant;
@@ -30,26 +30,26 @@ const WEBHOOK_RETENTION: time::Duration = time::Duration::hours(48);
 /// Sweeps between two deletions of old webhooks.
 const SWEEPS_PER_DELETION: u32 = 1_800;
 
-impl App {
-    /// Sweeps until the token is cancelled; what is under way then is left to the next sweeper.
-    pub async fn sweep_until(&self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.sweep_forever()).await;
-    }
+/// Sweeps until the token is cancelled; what is under way then is left to the next sweeper.
+pub async fn run(app: Arc<App>, token: CancellationToken) {
+    token.run_until_cancelled(sweep_forever(&app)).await;
+}
 
-    async fn sweep_forever(&self) {
-        for sweep in (0..SWEEPS_PER_DELETION).cycle() {
-            if let Err(error) = self.sweep().await {
-                tracing::warn!(error = &error as &dyn StdError, "sweep of unresolved payments failed");
-            }
-            if sweep == 0
-                && let Err(error) = self.payments.delete_webhooks(self.now() - WEBHOOK_RETENTION).await
-            {
-                tracing::warn!(error = &error as &dyn StdError, "deletion of old webhooks failed");
-            }
-            tokio::time::sleep(INTERVAL).await;
+async fn sweep_forever(app: &App) {
+    for sweep in (0..SWEEPS_PER_DELETION).cycle() {
+        if let Err(error) = app.sweep().await {
+            tracing::warn!(error = &error as &dyn StdError, "sweep of unresolved payments failed");
         }
+        if sweep == 0
+            && let Err(error) = app.payments.delete_webhooks(app.now() - WEBHOOK_RETENTION).await
+        {
+            tracing::warn!(error = &error as &dyn StdError, "deletion of old webhooks failed");
+        }
+        tokio::time::sleep(INTERVAL).await;
     }
+}
 
+impl App {
     /// Resolves the payments that are due; returns how many there were.
     ///
     /// # Errors
