@@ -2,6 +2,7 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
+use resilience::Outage;
 use tokio::{
     runtime::Handle,
     task::JoinHandle,
@@ -15,7 +16,6 @@ use crate::{
     error::Error,
     lease::Lease,
     metrics::Metrics,
-    outage::Outage,
     policy::Policy,
 };
 

@@ -14,7 +14,6 @@ mod lease;
 mod locks;
 mod memory;
 mod metrics;
-mod outage;
 mod policy;
 #[cfg(feature = "suite")]
 pub mod suite;

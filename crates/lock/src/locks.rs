@@ -108,8 +108,16 @@ impl Locks {
             };
             self.0.metrics.acquired(start.elapsed(), outcome);
             match &answer {
-                Ok(_) | Err(Error::Busy { .. }) => self.0.outage.ended(),
-                Err(error) => self.0.outage.failed(error),
+                Ok(_) | Err(Error::Busy { .. }) => {
+                    if let Some(failures) = self.0.outage.ended() {
+                        tracing::info!(failures, "locks can be taken again");
+                    }
+                }
+                Err(error) => {
+                    if let Some(failures) = self.0.outage.failed() {
+                        tracing::warn!(error = error as &dyn std::error::Error, failures, "no lock can be taken");
+                    }
+                }
             }
             Span::current().record("lock.acquired", acquired);
             if let Ok(guard) = &answer {

@@ -3,8 +3,10 @@
 
 mod backoff;
 mod breaker;
+mod outage;
 
 pub use self::{
     backoff::Backoff,
     breaker::{Breaker, BreakerConfig, Open, Permit, State},
+    outage::Outage,
 };

@@ -25,12 +25,12 @@ use std::{sync::Arc, time::Duration};
 
 use cache::Cache;
 use clock::SharedClock;
-use limit::Limiter;
 use messaging::Outbox;
 use tokio::sync::Notify;
 
 use crate::domain::UserId;
 
+pub use attempts::Attempts;
 pub use audit::Audit;
 pub use cached_account::CachedAccount;
 pub use close_account::ClosingPolicy;
@@ -54,7 +54,7 @@ pub struct App {
     /// Events that wait to be published.
     pub outbox: Arc<dyn Outbox>,
     /// What counts attempts to log in.
-    pub attempts: Arc<dyn Limiter>,
+    pub attempts: Attempts,
     /// What hashes passwords.
     pub passwords: Arc<dyn Passwords>,
     /// The service that owns orders.

@@ -23,7 +23,7 @@ use crate::{
     },
     api::{Api, events, grpc, http},
     app::{
-        self, App, KeyRing, housekeeping,
+        self, App, Attempts, KeyRing, housekeeping,
         ports::{Accounts, Closings, Sessions, SigningKeys},
         sweep,
     },
@@ -149,7 +149,7 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
         closings: Arc::clone(&store.closings),
         sessions: Arc::clone(&store.sessions),
         outbox: Arc::clone(&store.database.outbox),
-        attempts: backends::limiter(&config.cache.url).context("cache.url")?,
+        attempts: Attempts::new(backends::limiter(&config.cache.url).context("cache.url")?),
         passwords: Arc::new(Argon2id::new((&config.passwords).into()).context("passwords")?),
         orders: Arc::new(OrderClient::new(order)),
         keys: Arc::new(keys),

@@ -38,10 +38,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether what all commands need is away: the store, or where the locks are.
+    /// Whether what all commands need is away: the store, where the locks are, or the provider.
     pub fn is_outage(&self) -> bool {
         use lock::Error::{TimedOut, Unavailable};
-        matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::Lock(Unavailable(_) | TimedOut(_)))
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable(_))
+                | Self::Lock(Unavailable(_) | TimedOut(_))
+                | Self::Provider(_)
+        )
     }
 }
 

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::app::{TestApp, authorize_request};
+use crate::{
+    app::{TestApp, authorize_request},
+    faulty_provider::Fault,
+};
 
 fn cancelled(order: &str) -> (Event, Receipt) {
     let now = OffsetDateTime::now_utc();
@@ -90,4 +93,19 @@ async fn a_store_that_is_away_is_not_the_events_failure() {
     app.database.close().await;
     let error = handler.handle(&event, receipt).await.unwrap_err();
     assert!(matches!(error, HandlerError::Unavailable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_is_not_the_events_failure() {
+    let app = TestApp::start().await;
+    let handler = CancelledOrders::new(app.use_cases.clone());
+    let (order, _) = app.authorized().await;
+    let (event, receipt) = cancelled(&order.to_string());
+    app.provider.fail_next(Fault::AnswerLost);
+    app.provider.fail_queries(true);
+    let error = handler.handle(&event, receipt.clone()).await.unwrap_err();
+    assert!(matches!(error, HandlerError::Unavailable(_)), "{error:?}");
+    app.provider.fail_queries(false);
+    handler.handle(&event, receipt).await.unwrap();
+    assert_eq!(app.list(order).await[0].status(), Status::Voided);
 }

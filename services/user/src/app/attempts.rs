@@ -3,13 +3,14 @@
 //! Of an account, of an address, and of an account from one address, so that whoever guesses from one place keeps nobody
 //! out who is somewhere else, and guessing from many places ends too.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures::future::join_all;
-use limit::{Decision, Quota};
+use limit::{Decision, Limiter, Quota};
+use resilience::Outage;
 
-use super::{App, Error};
+use super::Error;
 use crate::domain::Email;
 
 /// Of one account from one address.
@@ -27,17 +28,35 @@ pub(super) struct Attempt {
     account: String,
 }
 
-impl App {
+/// What counts attempts.
+pub struct Attempts {
+    limiter: Arc<dyn Limiter>,
+    outage: Outage,
+}
+
+impl Attempts {
+    /// Counts with a limiter.
+    pub fn new(limiter: Arc<dyn Limiter>) -> Self {
+        Self { limiter, outage: Outage::default() }
+    }
+
     /// Counts an attempt. `email` is what was typed, `None` where that cannot be an address of an account.
-    pub(super) async fn attempt(&self, email: Option<&Email>, client: Option<IpAddr>) -> Result<Attempt, Error> {
+    pub(super) async fn begin(&self, email: Option<&Email>, client: Option<IpAddr>) -> Result<Attempt, Error> {
         let attempt = Attempt::new(email, client);
         for (key, quota) in attempt.keys() {
-            match self.attempts.take(key, quota).await {
-                Ok(Decision::Allowed) => {}
+            match self.limiter.take(key, quota).await {
+                Ok(Decision::Allowed) => {
+                    if let Some(failures) = self.outage.ended() {
+                        tracing::info!(failures, "attempts to log in are counted again");
+                    }
+                }
                 Ok(Decision::Refused { retry_after }) => return Err(Error::TooManyAttempts { retry_after }),
                 // Honest people are not kept out because nobody counts.
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "attempts to log in are not counted");
+                    if let Some(failures) = self.outage.failed() {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, failures, "attempts to log in are not counted");
+                    }
                     break;
                 }
             }
@@ -46,13 +65,23 @@ impl App {
     }
 
     /// Takes back what an attempt with the right password counted, and forgets the wrong ones of its account.
-    pub(super) async fn attempt_was_right(&self, attempt: &Attempt) {
-        let forgotten = join_all(attempt.pair.iter().chain([&attempt.account]).map(|key| self.attempts.reset(key)));
-        let given_back = join_all(attempt.address.iter().map(|key| self.attempts.give_back(key, ADDRESS)));
+    pub(super) async fn was_right(&self, attempt: &Attempt) {
+        let forgotten = join_all(attempt.pair.iter().chain([&attempt.account]).map(|key| self.limiter.reset(key)));
+        let given_back = join_all(attempt.address.iter().map(|key| self.limiter.give_back(key, ADDRESS)));
         let (forgotten, given_back) = futures::join!(forgotten, given_back);
-        for error in forgotten.into_iter().chain(given_back).filter_map(Result::err) {
-            tracing::debug!(error = &error as &dyn std::error::Error, "an attempt to log in still counts");
-        }
+        still_counts(forgotten.into_iter().chain(given_back));
+    }
+
+    /// Takes back what an attempt counted that nobody looked at: it says nothing about who made it.
+    pub(super) async fn was_not_verified(&self, attempt: &Attempt) {
+        let given_back = attempt.keys().map(|(key, quota)| self.limiter.give_back(key, quota));
+        still_counts(join_all(given_back).await);
+    }
+}
+
+fn still_counts(results: impl IntoIterator<Item = Result<(), limit::Error>>) {
+    for error in results.into_iter().filter_map(Result::err) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "an attempt to log in still counts");
     }
 }
 

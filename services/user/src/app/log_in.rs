@@ -5,7 +5,13 @@ use std::{net::IpAddr, time::Duration};
 use tracing::instrument;
 use uuid::Uuid;
 
-use super::{App, Error, TokenPair, ports::Session, refresh_token::RefreshToken, time_duration, tokens::claims};
+use super::{
+    App, Error, TokenPair,
+    ports::{Login, Session},
+    refresh_token::RefreshToken,
+    time_duration,
+    tokens::claims,
+};
 use crate::domain::{Email, Password, SessionId, Status};
 
 /// How long sessions and their tokens live.
@@ -30,17 +36,16 @@ impl App {
         password: Password,
         client: Option<IpAddr>,
     ) -> Result<TokenPair, Error> {
-        let attempt = self.attempt(email.as_ref(), client).await?;
-        // What cannot be an address is an unknown one: an answer of its own would be given without a hash, faster.
-        let login = match email {
-            Some(email) => self.accounts.login(&email).await?,
-            None => None,
+        let attempt = self.attempts.begin(email.as_ref(), client).await?;
+        let login = match self.verify(email, password, client).await {
+            Ok(Some(login)) => login,
+            Ok(None) => return Err(Error::WrongCredentials),
+            Err(error) => {
+                self.attempts.was_not_verified(&attempt).await;
+                return Err(error);
+            }
         };
-        let hash = login.as_ref().map(|login| login.hash.clone());
-        // Before the status is looked at, so that a closing account is not told from an open one by its time.
-        let right = self.passwords.verify(password, hash, client).await?;
-        let login = login.filter(|login| right && login.status == Status::Active).ok_or(Error::WrongCredentials)?;
-        self.attempt_was_right(&attempt).await;
+        self.attempts.was_right(&attempt).await;
         tracing::Span::current().record("user.id", tracing::field::display(login.user));
         let session = Session { id: SessionId(Uuid::now_v7()), user: login.user, role: login.role };
         let token = RefreshToken::generate()?;
@@ -51,6 +56,24 @@ impl App {
             return Err(Error::WrongCredentials);
         }
         self.issue_tokens(&session, token)
+    }
+
+    /// Whose credentials these are.
+    async fn verify(
+        &self,
+        email: Option<Email>,
+        password: Password,
+        client: Option<IpAddr>,
+    ) -> Result<Option<Login>, Error> {
+        // What cannot be an address is an unknown one: an answer of its own would be given without a hash, faster.
+        let login = match email {
+            Some(email) => self.accounts.login(&email).await?,
+            None => None,
+        };
+        let hash = login.as_ref().map(|login| login.hash.clone());
+        // Before the status is looked at, so that a closing account is not told from an open one by its time.
+        let right = self.passwords.verify(password, hash, client).await?;
+        Ok(login.filter(|login| right && login.status == Status::Active))
     }
 
     /// The tokens of a session that is stored with this refresh token.

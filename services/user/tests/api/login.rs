@@ -45,3 +45,19 @@ async fn an_account_that_closes_during_its_login_gets_no_session() {
     });
     refused(&app.log_in(ada, Password::attempt(PASSWORD), None).await);
 }
+
+/// Two hundred log-ins of one account, when not one of them is looked at, keep nobody out afterwards.
+#[tokio::test]
+async fn an_attempt_that_nobody_verified_does_not_count() {
+    let UseCases { app, passwords, .. } = &UseCases::new().await;
+    let (ada, here) = (email("ada@example.com"), "192.0.2.1".parse().ok());
+    let name = user::domain::Name::parse("Ada").unwrap();
+    app.register(ada.clone().unwrap(), name, Password::attempt(PASSWORD), None).await.unwrap();
+    passwords.is_full.store(true, Ordering::Relaxed);
+    for _ in 0..200 {
+        let error = app.log_in(ada.clone(), Password::attempt(PASSWORD), here).await.unwrap_err();
+        assert!(matches!(error, Error::Password(_)), "{error:?}");
+    }
+    passwords.is_full.store(false, Ordering::Relaxed);
+    assert!(app.log_in(ada, Password::attempt(PASSWORD), here).await.is_ok());
+}

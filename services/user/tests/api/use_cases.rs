@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use user::{
     adapters::sqlite::{MIGRATIONS, SqliteStore},
     app::{
-        App, ClosingPolicy, KeyRing, SessionPolicy,
+        App, Attempts, ClosingPolicy, KeyRing, SessionPolicy,
         ports::{OrderError, Orders, PasswordError, Passwords},
     },
     domain::{Account, Email, Name, Password, PasswordHash, Rotation, UserId},
@@ -52,7 +52,7 @@ impl UseCases {
             closings: store.clone(),
             sessions: store.clone(),
             outbox,
-            attempts: Arc::new(limit::Memory::default()),
+            attempts: Attempts::new(Arc::new(limit::Memory::default())),
             passwords: passwords.clone(),
             orders: orders.clone(),
             keys: Arc::new(KeyRing::open(store, clock.shared(), rotation).await.unwrap()),
@@ -110,6 +110,8 @@ impl Meanwhile {
 pub(crate) struct RecordingPasswords {
     pub(crate) with_hash: Mutex<Vec<bool>>,
     pub(crate) meanwhile: Meanwhile,
+    /// As where too many wait to be verified.
+    pub(crate) is_full: AtomicBool,
 }
 
 #[async_trait]
@@ -126,6 +128,9 @@ impl Passwords for RecordingPasswords {
     ) -> Result<bool, PasswordError> {
         self.with_hash.lock().unwrap().push(hash.is_some());
         self.meanwhile.happens().await;
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(PasswordError::QueueFull);
+        }
         Ok(hash.is_some_and(|hash| hash.expose() == password.expose()))
     }
 }

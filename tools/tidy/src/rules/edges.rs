@@ -15,7 +15,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("config", &[]),
     ("error", &[]),
     ("limit", &[]),
-    ("lock", &["clock"]),
+    ("lock", &["clock", "resilience"]),
     ("messaging", &["clock", "resilience", "telemetry"]),
     ("mongodb", &["clock", "messaging"]),
     ("money", &[]),
