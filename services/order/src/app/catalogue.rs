@@ -23,18 +23,20 @@ impl App {
         product.ok_or(Error::NotFound("product"))
     }
 
-    /// At most `limit` products by article number, beginning after `after`, that match all words of the query.
+    /// At most `limit` products by article number, beginning after `after`, that match all words of the query. Those that
+    /// cannot be read are left out.
     ///
     /// # Errors
     /// The store failed.
     #[instrument(skip_all)]
-    pub async fn list_products(&self, query: &str, after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, Error> {
+    pub async fn list_products(&self, query: &str, after: Option<Sku>, limit: u32) -> Result<Vec<Product>, Error> {
         let tokens = search_tokens(query);
         if tokens.is_empty() && !query.trim().is_empty() {
             // No word begins with punctuation. Without this check such a query would list everything.
             return Ok(Vec::new());
         }
-        Ok(self.products.list(&tokens, after, limit).await?)
+        let list = |after, limit| self.products.list(&tokens, after, limit);
+        Ok(self.set_aside.list(limit, after, list).await?)
     }
 
     /// Changes a product, if its version is one that the caller expects.

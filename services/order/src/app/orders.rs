@@ -4,7 +4,7 @@ use tracing::instrument;
 
 use super::{
     App, Error,
-    ports::{After, Owner, Row},
+    ports::{After, Owner},
 };
 use crate::domain::{
     ids::{OrderId, UserId},
@@ -36,24 +36,8 @@ impl App {
     /// # Errors
     /// The store failed.
     #[instrument(skip_all)]
-    pub async fn list_orders(&self, owner: Owner, mut after: Option<After>, limit: u32) -> Result<Vec<Order>, Error> {
-        let mut orders = Vec::new();
-        loop {
-            let missing = limit - u32::try_from(orders.len()).unwrap_or(limit);
-            let rows = self.orders.list(owner, after, missing).await?;
-            let is_last = rows.len() < missing as usize;
-            after = rows.last().and_then(list_key);
-            for row in rows {
-                match row {
-                    Ok(order) => orders.push(order),
-                    Err(unreadable) => self.set_aside.note(&unreadable),
-                }
-            }
-            // Those that were left out have others in their places, which come after the last one.
-            if is_last || after.is_none() || orders.len() == limit as usize {
-                return Ok(orders);
-            }
-        }
+    pub async fn list_orders(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, Error> {
+        Ok(self.set_aside.list(limit, after, |after, limit| self.orders.list(owner, after, limit)).await?)
     }
 
     /// Refuses an account that is closing anything but reading.
@@ -65,13 +49,5 @@ impl App {
             return Err(Error::AccountClosing);
         }
         Ok(())
-    }
-}
-
-/// A row's place in the list.
-fn list_key(row: &Row) -> Option<After> {
-    match row {
-        Ok(order) => Some(After { created_at: order.created_at, id: order.id }),
-        Err(unreadable) => unreadable.key,
     }
 }

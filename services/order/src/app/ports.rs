@@ -4,6 +4,8 @@
 //! only change one document atomically can both keep the promises made here:
 //! each command is one call with its whole effect, and the adapter decides how.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use messaging::{Effects, Receipt};
 use money::Money;
@@ -81,17 +83,52 @@ pub struct After {
     pub id: OrderId,
 }
 
-/// An order that is stored and cannot be read.
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+/// What is listed, by a key that says where the list goes on.
+pub trait Listed {
+    /// What it is called.
+    const NAME: &'static str;
+    /// Its key.
+    type Key: fmt::Display + fmt::Debug + Send;
+
+    /// Its key.
+    fn key(&self) -> Self::Key;
+}
+
+impl Listed for Order {
+    const NAME: &'static str = "order";
+    type Key = After;
+
+    fn key(&self) -> After {
+        After { created_at: self.created_at, id: self.id }
+    }
+}
+
+impl Listed for Product {
+    const NAME: &'static str = "product";
+    type Key = Sku;
+
+    fn key(&self) -> Sku {
+        self.sku.clone()
+    }
+}
+
+/// What is stored and cannot be read.
 #[derive(Debug)]
-pub struct Unreadable {
-    /// Its place in the list of orders, where at least that can be read.
-    pub key: Option<After>,
+pub struct Unreadable<K> {
+    /// Its key, where at least that can be read.
+    pub key: Option<K>,
     /// Why.
     pub cause: StoreError,
 }
 
-/// One of several orders that were read.
-pub type Row = Result<Order, Unreadable>;
+/// One of several that were read.
+pub type Row<T> = Result<T, Unreadable<<T as Listed>::Key>>;
 
 /// Orders, with the stock they hold and the events they cause.
 #[async_trait]
@@ -104,7 +141,7 @@ pub trait Orders: Send + Sync {
     async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
     /// At most `limit` orders, newest first, beginning after the cursor.
-    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row>, StoreError>;
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row<Order>>, StoreError>;
 
     /// Replaces the order if its stored version is `expected`, releases its stock
     /// if `release_stock`, and records the effects: all or nothing.
@@ -126,7 +163,7 @@ pub trait Orders: Send + Sync {
     /// due until they are saved, postponed or set aside.
     ///
     /// Also those whose time lies beyond [`clock::HORIZON`].
-    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError>;
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row<Order>>, StoreError>;
 
     /// At most `limit` orders of a user with one of these statuses, in no order.
     async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError>;
@@ -181,7 +218,7 @@ pub trait Products: Send + Sync {
 
     /// At most `limit` products by article number, those after `after`. With
     /// `tokens`, those in whose number, name or description each token begins a word.
-    async fn list(&self, tokens: &[String], after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError>;
+    async fn list(&self, tokens: &[String], after: Option<Sku>, limit: u32) -> Result<Vec<Row<Product>>, StoreError>;
 
     /// Stores name, description and price if the stored version is `expected`;
     /// says whether it was.

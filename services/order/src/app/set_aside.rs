@@ -1,4 +1,4 @@
-//! Orders that are stored and cannot be read: each holds up itself and nobody else.
+//! What is stored and cannot be read: it holds up itself and nothing else.
 
 use std::{
     collections::HashSet,
@@ -6,28 +6,66 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::ports::Unreadable;
-use crate::domain::ids::OrderId;
+use super::ports::{Listed, Row, StoreError, Unreadable};
 
-/// Of more orders than this it is not remembered that they were said.
+/// Of more than this it is not remembered that they were said.
 const MAX_SAID: usize = 10_000;
 
 /// Counts what cannot be read, and says it once.
 #[derive(Debug, Default)]
-pub struct SetAside(Mutex<HashSet<Option<OrderId>>>);
+pub struct SetAside(Mutex<HashSet<(&'static str, String)>>);
 
 impl SetAside {
-    /// An order was found that cannot be read.
-    pub fn note(&self, unreadable: &Unreadable) {
+    /// Something was found that cannot be read.
+    pub fn note<T: Listed>(&self, unreadable: &Unreadable<T::Key>) {
         let meter = telemetry::meter();
         let counter = meter.u64_counter("order.unreadable");
-        counter.with_description("Times that a stored order could not be read.").build().add(1, &[]);
-        let id = unreadable.key.map(|key| key.id);
+        counter.with_description("Times that a stored order or product could not be read.").build().add(1, &[]);
+        let (what, key) = (T::NAME, unreadable.key.as_ref().map(ToString::to_string).unwrap_or_default());
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() < MAX_SAID && said.insert(id) {
+        if said.len() < MAX_SAID && said.insert((what, key.clone())) {
             drop(said);
-            let (id, error) = (id.map(|id| id.to_string()).unwrap_or_default(), &unreadable.cause as &dyn StdError);
-            tracing::error!(order.id = id, error, "a stored order cannot be read and is set aside");
+            let error: &dyn StdError = &unreadable.cause;
+            tracing::error!(what, key, error, "what is stored cannot be read and is set aside");
+        }
+    }
+
+    /// Lists at most `limit`, beginning after `after`, without those that cannot be read.
+    ///
+    /// # Errors
+    /// `list` fails, which is given the key after which to go on and how many are missing.
+    pub async fn list<T: Listed, F>(
+        &self,
+        limit: u32,
+        mut after: Option<T::Key>,
+        list: impl Fn(Option<T::Key>, u32) -> F,
+    ) -> Result<Vec<T>, StoreError>
+    where
+        F: Future<Output = Result<Vec<Row<T>>, StoreError>>,
+    {
+        let mut found = Vec::new();
+        loop {
+            let missing = limit - u32::try_from(found.len()).unwrap_or(limit);
+            let rows = list(after, missing).await?;
+            let is_last = rows.len() < missing as usize;
+            after = None;
+            for row in rows {
+                after = match row {
+                    Ok(readable) => {
+                        let key = readable.key();
+                        found.push(readable);
+                        Some(key)
+                    }
+                    Err(unreadable) => {
+                        self.note::<T>(&unreadable);
+                        unreadable.key
+                    }
+                };
+            }
+            // Those that were left out have others in their places, which come after the last one.
+            if is_last || after.is_none() || found.len() == limit as usize {
+                return Ok(found);
+            }
         }
     }
 }

@@ -6,7 +6,10 @@ use futures::{StreamExt, stream};
 use lock::Locks;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error, origin, ports::Unreadable};
+use super::{
+    App, Error, origin,
+    ports::{After, Unreadable},
+};
 use crate::domain::order::Order;
 
 /// How often due orders are looked for.
@@ -106,10 +109,10 @@ impl App {
     }
 
     /// Sets aside what cannot be read, and says how many that were.
-    async fn put_aside(&self, unreadable: Vec<Unreadable>) -> Result<usize, Error> {
+    async fn put_aside(&self, unreadable: Vec<Unreadable<After>>) -> Result<usize, Error> {
         let (now, mut count) = (self.clock.now(), 0);
         for row in unreadable {
-            self.set_aside.note(&row);
+            self.set_aside.note::<Order>(&row);
             if let Some(key) = row.key {
                 self.orders.set_aside(key.id, now, now + ASIDE).await?;
                 count += 1;

@@ -200,11 +200,15 @@ impl TestApp {
         response.text("status").to_owned()
     }
 
-    /// Makes an order unreadable.
-    pub async fn spoil(&self, order: &str) {
-        let id = Uuid::try_parse(order).unwrap().as_bytes().to_vec();
-        let spoil = sqlx::query("UPDATE orders SET items = 'nonsense' WHERE id = ?1").bind(id);
-        spoil.execute(&self.database.write).await.unwrap();
+    /// Makes an order or a product unreadable.
+    pub async fn spoil(&self, id: &str) {
+        let id = Uuid::try_parse(id).unwrap().as_bytes().to_vec();
+        for spoil in [
+            "UPDATE orders SET items = 'nonsense' WHERE id = ?1",
+            "UPDATE products SET currency = 'nonsense' WHERE id = ?1",
+        ] {
+            sqlx::query(spoil).bind(id.clone()).execute(&self.database.write).await.unwrap();
+        }
     }
 
     /// The kinds of all events so far.

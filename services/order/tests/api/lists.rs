@@ -75,6 +75,22 @@ async fn an_order_that_cannot_be_read_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_product_that_cannot_be_read_is_left_out() {
+    let app = TestApp::start().await;
+    let mut products = Vec::new();
+    for n in 0..6 {
+        products.push(app.product(&format!("p{n}"), 100, 1).await);
+    }
+    for spoiled in [0, 2, 3] {
+        app.spoil(&products[spoiled]).await;
+    }
+    let wanted = [1, 4, 5].map(|n: usize| products[n].clone());
+    for limit in 1..4 {
+        assert_eq!(all(&app, &format!("/v1/products?limit={limit}"), None, async |_| ()).await, wanted, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn products_are_found_by_words() {
     let app = TestApp::start().await;
     let (mug, _) = (app.product("MUG-1", 100, 1).await, app.product("POT-1", 100, 1).await);

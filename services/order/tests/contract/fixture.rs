@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use messaging::{Effects, Event, Outbox, Receipt};
 use money::{Currency, Money};
 use order::{
-    app::ports::{Accounts, Audit, CommandKey, Idempotent, Orders, Placed, Products, Row},
+    app::ports::{Accounts, Audit, CommandKey, Idempotent, Listed, Orders, Placed, Products, Row},
     domain::{
         basket::Item,
         ids::{OrderId, ProductId, UserId},
@@ -27,14 +27,14 @@ pub struct Stores {
     pub accounts: Arc<dyn Accounts>,
     pub audit: Arc<dyn Audit>,
     pub outbox: Arc<dyn Outbox>,
-    /// Makes an order unreadable.
+    /// Makes an order or a product unreadable.
     pub spoil: Spoil,
 }
 
-pub type Spoil = Arc<dyn Fn(OrderId) -> BoxFuture<'static, ()> + Send + Sync>;
+pub type Spoil = Arc<dyn Fn(Uuid) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// The orders of which each can be read.
-pub fn readable(rows: Vec<Row>) -> Vec<Order> {
+/// What was listed, of which each can be read.
+pub fn readable<T: Listed>(rows: Vec<Row<T>>) -> Vec<T> {
     rows.into_iter().map(|row| row.unwrap()).collect()
 }
 

@@ -12,13 +12,11 @@ use std::{sync::Arc, time::Duration};
 
 use ::mongodb::bson::{self, Document, doc};
 use messaging::Wake;
-use order::{
-    adapters::{
-        mongodb::{self, MongoStore},
-        sqlite::{SqliteStore, open},
-    },
-    domain::ids::OrderId,
+use order::adapters::{
+    mongodb::{self, MongoStore},
+    sqlite::{SqliteStore, open},
 };
+use uuid::Uuid;
 
 use fixture::{Spoil, Stores};
 
@@ -27,11 +25,15 @@ async fn sqlite() -> Stores {
     let database = open("sqlite::memory:").await.unwrap();
     let outbox = ::sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap();
     let spoiled = database.clone();
-    let spoil: Spoil = Arc::new(move |id: OrderId| {
+    let spoil: Spoil = Arc::new(move |id: Uuid| {
         let write = spoiled.write.clone();
         Box::pin(async move {
-            let spoil = sqlx::query("UPDATE orders SET status = 'nonsense' WHERE id = ?1");
-            spoil.bind(id.0.as_bytes().to_vec()).execute(&write).await.unwrap();
+            for spoil in [
+                "UPDATE orders SET status = 'nonsense' WHERE id = ?1",
+                "UPDATE products SET currency = 'nonsense' WHERE id = ?1",
+            ] {
+                sqlx::query(spoil).bind(id.as_bytes().to_vec()).execute(&write).await.unwrap();
+            }
         })
     });
     Stores::of(SqliteStore::new(database, Wake::default()), outbox, spoil)
@@ -48,12 +50,15 @@ async fn on_mongodb(url: &str, stage_timeout: Duration) -> Stores {
     let database = ::mongodb::connect(url, "contract").await.unwrap();
     mongodb::prepare(&database).await.unwrap();
     let store = MongoStore::new(&database, Wake::default(), clock::system()).with_stage_timeout(stage_timeout);
-    let orders = database.collection::<Document>("orders");
-    let spoil: Spoil = Arc::new(move |id: OrderId| {
-        let orders = orders.clone();
+    let collections = [("orders", "status"), ("products", "currency")];
+    let collections = collections.map(|(name, field)| (database.collection::<Document>(name), field));
+    let spoil: Spoil = Arc::new(move |id: Uuid| {
+        let collections = collections.clone();
         Box::pin(async move {
-            let id = bson::Uuid::from_bytes(id.0.into_bytes());
-            orders.update_one(doc! { "_id": id }, doc! { "$unset": { "status": "" } }).await.unwrap();
+            let id = bson::Uuid::from_bytes(id.into_bytes());
+            for (collection, field) in collections {
+                collection.update_one(doc! { "_id": id }, doc! { "$unset": { field: "" } }).await.unwrap();
+            }
         })
     });
     Stores::of(store, mongodb::outbox(&database, clock::system()), spoil)
@@ -92,6 +97,7 @@ macro_rules! stores {
                 an_update_needs_the_version,
                 an_update_leaves_the_stock_alone,
                 pages_go_by_sku,
+                a_product_that_cannot_be_read_holds_up_no_other,
                 words_are_found_by_their_prefixes,
                 all_words_must_match,
                 a_query_is_no_language,

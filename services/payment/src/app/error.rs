@@ -43,9 +43,7 @@ impl Error {
         use lock::Error::{TimedOut, Unavailable};
         matches!(
             self,
-            Self::Store(StoreError::Unavailable(_))
-                | Self::Lock(Unavailable(_) | TimedOut(_))
-                | Self::Provider(_)
+            Self::Store(StoreError::Unavailable(_)) | Self::Lock(Unavailable(_) | TimedOut(_)) | Self::Provider(_)
         )
     }
 }

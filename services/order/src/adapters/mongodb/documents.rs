@@ -185,10 +185,17 @@ impl OrderDocument {
 }
 
 /// An order by itself: one that cannot be read leaves the others as they are.
-pub(super) fn row(stored: Document) -> Row {
+pub(super) fn row(stored: Document) -> Row<Order> {
     let key = key(&stored);
     let document = bson::deserialize_from_document(stored).map_err(|error| StoreError::Failed(error.into()));
     document.and_then(OrderDocument::order).map_err(|cause| Unreadable { key, cause })
+}
+
+/// A product by itself.
+pub(super) fn product_row(stored: Document) -> Row<Product> {
+    let key = stored.get_str("sku").ok().and_then(|sku| Sku::parse(sku).ok());
+    let document = bson::deserialize_from_document(stored).map_err(|error| StoreError::Failed(error.into()));
+    document.and_then(ProductDocument::product).map_err(|cause| Unreadable { key, cause })
 }
 
 /// An order's place in the list.

@@ -37,7 +37,7 @@ impl Orders for MongoStore {
         found.filter(OrderDocument::is_placed).map(OrderDocument::order).transpose()
     }
 
-    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row>, StoreError> {
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         let mut filter = doc! { "stage.name": not_hidden() };
         if let Owner::User(user) = owner {
             filter.insert("user", id(user.0));
@@ -101,7 +101,7 @@ impl Orders for MongoStore {
         Ok(())
     }
 
-    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError> {
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         // Orders in a stage are the sweeper's as well. What cannot be recovered now must not hold up those that are due.
         if let Err(error) = self.recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot recover operations in progress now");
@@ -175,7 +175,7 @@ impl MongoStore {
         Ok(if found.is_some() { Saved::Duplicate } else { Saved::Stale })
     }
 
-    async fn find(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Row>, StoreError> {
+    async fn find(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         let orders = self.orders.clone_with_type::<Document>();
         let found = async {
             orders.find(filter).sort(sort).limit(i64::from(limit)).await?.try_collect::<Vec<Document>>().await

@@ -10,13 +10,13 @@ use mongodb::{
 
 use super::{
     MongoStore, contention,
-    documents::{ProductDocument, number},
+    documents::{ProductDocument, number, product_row},
     id,
     keys::{self, ProductWithKeys},
     search,
 };
 use crate::{
-    app::ports::{CommandKey, Idempotent, Products, StoreError},
+    app::ports::{CommandKey, Idempotent, Products, Row, StoreError},
     domain::{
         ids::ProductId,
         product::Product,
@@ -64,7 +64,7 @@ impl Products for MongoStore {
         products(mongodb::within(found).await?)
     }
 
-    async fn list(&self, tokens: &[String], after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
+    async fn list(&self, tokens: &[String], after: Option<Sku>, limit: u32) -> Result<Vec<Row<Product>>, StoreError> {
         let mut filter = Document::new();
         let conditions = search::prefix_conditions(tokens);
         // Tokens of punctuation alone match nothing; no condition at all would match everything.
@@ -77,8 +77,10 @@ impl Products for MongoStore {
         if let Some(after) = after {
             filter.insert("sku", doc! { "$gt": after.as_str() });
         }
-        let page = self.products.find(filter).sort(doc! { "sku": 1 }).limit(i64::from(limit));
-        products(mongodb::within(async { page.await?.try_collect().await }).await?)
+        let products = self.products.clone_with_type::<Document>();
+        let page = products.find(filter).sort(doc! { "sku": 1 }).limit(i64::from(limit));
+        let found: Vec<Document> = mongodb::within(async { page.await?.try_collect().await }).await?;
+        Ok(found.into_iter().map(product_row).collect())
     }
 
     async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError> {

@@ -71,7 +71,7 @@ impl Orders for SqliteStore {
         row.map(OrderRow::order).transpose()
     }
 
-    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row>, StoreError> {
+    async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         let (time, id) = after.map_or((i64::MAX, Vec::new()), |after| (micros(after.created_at), blob(after.id.0)));
         let query = match owner {
             Owner::All => sqlx::query(
@@ -135,7 +135,7 @@ impl Orders for SqliteStore {
         Ok(())
     }
 
-    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row>, StoreError> {
+    async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         let rows = sqlx::query("SELECT * FROM orders WHERE due_at <= ?1 OR due_at > ?3 ORDER BY due_at LIMIT ?2")
             .bind(micros(now))
             .bind(limit)
@@ -253,7 +253,7 @@ async fn update(tx: &mut SqliteConnection, order: &Order, expected: u64) -> Resu
 }
 
 /// Each by itself: one that cannot be read leaves the others as they are.
-fn orders(rows: &[SqliteRow]) -> Vec<Row> {
+fn orders(rows: &[SqliteRow]) -> Vec<Row<Order>> {
     rows.iter().map(|row| order(row).map_err(|cause| Unreadable { key: key(row), cause })).collect()
 }
 

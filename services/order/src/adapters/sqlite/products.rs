@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::micros;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     SqliteStore, corrupt,
     rows::{blob, number, product, product_columns, uuid},
 };
 use crate::{
-    app::ports::{CommandKey, Idempotent, Products, StoreError},
+    app::ports::{CommandKey, Idempotent, Products, Row, StoreError, Unreadable},
     domain::{
         ids::ProductId,
         product::Product,
@@ -69,7 +69,7 @@ impl Products for SqliteStore {
         products(&rows)
     }
 
-    async fn list(&self, tokens: &[String], after: Option<&Sku>, limit: u32) -> Result<Vec<Product>, StoreError> {
+    async fn list(&self, tokens: &[String], after: Option<Sku>, limit: u32) -> Result<Vec<Row<Product>>, StoreError> {
         let query = if tokens.is_empty() {
             sqlx::query(concat!("SELECT ", product_columns!(), " FROM products WHERE sku > ?1 ORDER BY sku LIMIT ?2"))
         } else {
@@ -81,9 +81,10 @@ impl Products for SqliteStore {
                  ORDER BY sku LIMIT ?2"
             ))
         };
-        let query = query.bind(after.map_or("", Sku::as_str)).bind(limit);
+        let query = query.bind(after.as_ref().map_or("", Sku::as_str)).bind(limit);
         let query = if tokens.is_empty() { query } else { query.bind(match_expression(tokens)) };
-        products(&query.fetch_all(&self.database.read).await?)
+        let rows = query.fetch_all(&self.database.read).await?;
+        Ok(rows.iter().map(|row| product(row).map_err(|cause| Unreadable { key: sku(row), cause })).collect())
     }
 
     async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError> {
@@ -194,6 +195,10 @@ async fn record_key(tx: &mut SqliteConnection, key: &CommandKey, id: ProductId) 
         .execute(tx)
         .await?;
     Ok(())
+}
+
+fn sku(row: &SqliteRow) -> Option<Sku> {
+    row.try_get("sku").ok().and_then(|sku| Sku::parse(sku).ok())
 }
 
 fn products(rows: &[SqliteRow]) -> Result<Vec<Product>, StoreError> {

@@ -30,7 +30,7 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, E
     }
     let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
     // One more than the page holds says whether there is a next one.
-    let products = api.app.list_products(&query, after.as_ref(), page.limit + 1).await?;
+    let products = api.app.list_products(&query, after, page.limit + 1).await?;
     Ok(chassis::http::list(&page, products, ProductView::from, cursor))
 }
 

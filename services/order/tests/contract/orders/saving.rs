@@ -143,10 +143,10 @@ pub async fn one_that_cannot_be_read_holds_up_no_other(stores: Stores) {
         orders.push(placed);
     }
     let [first, spoiled, last] = &orders[..] else { unreachable!() };
-    (stores.spoil)(spoiled.id).await;
+    (stores.spoil)(spoiled.id.0).await;
     stores.orders.get(spoiled.id).await.unwrap_err();
     let place = |order: &Order| After { created_at: order.created_at, id: order.id };
-    let places = |rows: Vec<Row>| -> Vec<Result<After, Option<After>>> {
+    let places = |rows: Vec<Row<Order>>| -> Vec<Result<After, Option<After>>> {
         rows.into_iter().map(|row| row.map(|order| place(&order)).map_err(|spoiled| spoiled.key)).collect()
     };
     for owner in [Owner::All, Owner::User(user(1))] {
