@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -40,6 +41,8 @@ struct Fault {
     /// What the client sends, and how often it may still send it.
     marker: Option<(&'static [u8], usize)>,
     lost: usize,
+    /// How long each answer takes longer.
+    delay: Duration,
 }
 
 impl Proxy {
@@ -105,6 +108,11 @@ impl Proxy {
         locked(&self.link).cut = false;
     }
 
+    /// Has answers take so much longer, each together with those that come at the same time.
+    pub fn delay(&self, delay: Duration) {
+        locked(&self.fault).delay = delay;
+    }
+
     /// How many answers have been lost.
     pub fn lost(&self) -> usize {
         locked(&self.fault).lost
@@ -150,6 +158,8 @@ async fn pass(mut client: TcpStream, server: &str, fault: &Mutex<Fault>) -> std:
                 if answered.is_empty() {
                     return Ok(());
                 }
+                let delay = locked(fault).delay;
+                tokio::time::sleep(delay).await;
                 client.write_all(answered).await?;
             }
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use cache::{BoxError, Entry, Fill, Invalidation, LeaseToken, Listener};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use resilience::{Breaker, BreakerConfig, State};
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 use tokio_util::task::TaskTracker;
@@ -51,6 +52,9 @@ const BREAKER: BreakerConfig = BreakerConfig {
     open_max: Duration::from_secs(30),
     abandoned_after: Some(Duration::from_millis(250)),
 };
+
+/// Writes of the journal that are replayed at a time, on one connection.
+const REPLAYS: usize = 64;
 
 pub(super) struct Inner {
     pub(super) client: Client,
@@ -181,13 +185,13 @@ impl Inner {
         Ok(())
     }
 
-    /// Tells Redis of all writes that it does not know of yet.
+    /// Tells Redis of all writes that it does not know of yet. Until then other processes serve what was before them: so
+    /// many at a time, and no later write before an earlier one, also where it comes to its end only now and then.
     pub(super) async fn replay_journal(&self) -> Result<(), BoxError> {
-        for key in self.journal.keys() {
-            self.replay_journal_of(&key).await?;
-        }
-        // An overflow alone leaves no keys.
-        self.replay_journal_of("").await
+        // Where it has overflowed, that is made up for first, and once.
+        self.replay_journal_of("").await?;
+        let keys = stream::iter(self.journal.keys()).map(Ok);
+        keys.try_for_each_concurrent(REPLAYS, |key| async move { self.replay_journal_of(&key).await }).await
     }
 
     /// Invalidates everything that is stored: keys of another epoch are not read any more, and expire.

@@ -47,8 +47,13 @@ impl Journal {
         self.lock().keys.get(key).copied()
     }
 
+    /// The keys, those whose writes failed first before the others.
     pub(super) fn keys(&self) -> Vec<String> {
-        self.lock().keys.keys().cloned().collect()
+        let state = self.lock();
+        let mut keys: Vec<(u64, String)> = state.keys.iter().map(|(key, sequence)| (*sequence, key.clone())).collect();
+        drop(state);
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, key)| key).collect()
     }
 
     pub(super) fn len(&self) -> u64 {

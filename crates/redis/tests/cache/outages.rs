@@ -10,7 +10,7 @@ use std::{
 
 use cache::{Cache, Policy};
 use futures::future::join_all;
-use testkit::servers::Redis as RedisServer;
+use testkit::{Proxy, servers::Redis as RedisServer};
 use tokio::time::{Instant, sleep};
 
 use crate::{cache, open, read};
@@ -33,6 +33,34 @@ async fn writes_while_redis_is_down_count_when_it_is_back() {
         assert_eq!((read(&here, 2).await, read(&there, 2).await), (2, 2), "and never the old one again");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Other processes serve what was before the writes that Redis was not told of; over a slow network not for long either.
+#[tokio::test]
+async fn many_writes_while_redis_is_away_are_soon_made_up_for() {
+    const KEYS: u64 = 500;
+    let Some(server) = RedisServer::shared().await else { return };
+    let url = server.fresh();
+    let proxy = Proxy::to(server.url().trim_start_matches("redis://")).await;
+    let (here, there) = (cache(&url.replace(server.url(), &format!("redis://{}", proxy.address()))), cache(&url));
+    let load = || async { Ok::<_, std::io::Error>(Some(1)) };
+    for key in 0..KEYS {
+        there.get_or_load(&key, |version| *version, load).await.unwrap();
+    }
+    let stale = || async {
+        let known = join_all((0..KEYS).map(async |key| there.get(&key).await)).await;
+        known.into_iter().filter(|known| *known == Some(1)).count()
+    };
+    assert_eq!(stale().await, 500);
+    proxy.cut();
+    for key in 0..KEYS {
+        here.put(&key, Some(&2), 2).await;
+    }
+    assert_eq!(stale().await, 500, "nobody knows");
+    proxy.delay(Duration::from_millis(100));
+    proxy.restore();
+    // One after the other they would take most of a minute.
+    testkit::eventually!(within Duration::from_secs(20), stale().await == 0);
 }
 
 /// The last local value serves when neither Redis nor the loader answers.
