@@ -10,7 +10,7 @@ use error::Error;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use time::OffsetDateTime;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,11 @@ const FAILURE_TTL: Duration = Duration::from_secs(1);
 const MAX_AGE: Duration = Duration::from_mins(10);
 /// How long the issuer may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many requests with an unknown key may wait for a fetch once there are keys: nearly all such are forged, and while the
+/// issuer is slow they must not take the places of others.
+const MAX_WAITING: usize = 32;
+/// More keys than any issuer publishes.
+const MAX_KEYS: usize = 64;
 
 /// Where the issuer's public keys come from.
 #[async_trait]
@@ -64,6 +69,7 @@ pub(crate) struct KeyRing {
     cached: RwLock<Arc<Fetched>>,
     /// Held during a fetch.
     fetching: Arc<Mutex<Failed>>,
+    waiting: Semaphore,
 }
 
 impl KeyRing {
@@ -73,7 +79,8 @@ impl KeyRing {
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { source, clock, tracker, stop, cached: RwLock::default(), fetching: Arc::default() })
+        let waiting = Semaphore::new(MAX_WAITING);
+        Arc::new(Self { source, clock, tracker, stop, cached: RwLock::default(), fetching: Arc::default(), waiting })
     }
 
     /// Returns the key with this id, or nothing when the issuer does not publish one.
@@ -88,6 +95,11 @@ impl KeyRing {
             }
             return Ok(Some(Arc::clone(key)));
         }
+        // Before the first fetch everybody waits, because nobody can be told from a stranger.
+        let _place = match fetched.at {
+            Some(_) => Some(self.waiting.try_acquire().map_err(|_| unavailable())?),
+            None => None,
+        };
         let guard = Arc::clone(&self.fetching).lock_owned().await;
         let fetched = self.cached();
         if let Some(key) = fetched.keys.get(kid) {
@@ -116,8 +128,8 @@ impl KeyRing {
         let result = tokio::time::timeout(FETCH_TIMEOUT, self.source.jwks()).await;
         let cause = match result {
             Ok(Ok(set)) => {
-                let fetched =
-                    Fetched { keys: set.keys.iter().filter_map(usable).collect(), at: Some(self.clock.now()) };
+                let keys = set.keys.iter().filter_map(usable).take(MAX_KEYS).collect();
+                let fetched = Fetched { keys, at: Some(self.clock.now()) };
                 *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fetched);
                 *failed = None;
                 return Ok(());
@@ -135,7 +147,8 @@ impl KeyRing {
     }
 
     fn is_within(&self, since: Option<OffsetDateTime>, span: Duration) -> bool {
-        since.is_some_and(|since| self.clock.now() - since < span)
+        // What a clock wrote down that was ahead is no reason to wait until it is reached.
+        since.is_some_and(|since| (since..since + span).contains(&self.clock.now()))
     }
 }
 

@@ -59,6 +59,44 @@ async fn unknown_keys_do_not_flood_the_issuer() {
     assert_eq!(fixture.fetches(), 1);
 }
 
+/// A thousand forged tokens, each with a key of its own, while the issuer does not answer.
+#[tokio::test]
+async fn strangers_do_not_storm_an_issuer_nor_fill_us_while_it_is_slow() {
+    let signer = signer("k1");
+    let fixture = Fixture::new(&[&signer]);
+    let honest = signer.sign(&fixture.claims()).unwrap();
+    assert_eq!(fixture.kind(&honest).await, None);
+    fixture.clock.advance(Duration::from_secs(10));
+    fixture.issuer.answers.forget_permits(1_000);
+
+    let mut strangers = tokio::task::JoinSet::new();
+    for n in 0..1_000 {
+        let token = crate::signer(&format!("forged {n}")).sign(&fixture.claims()).unwrap();
+        let verifier = fixture.verifier.clone();
+        strangers.spawn(async move { verifier.verify(&token).await.unwrap_err().kind() });
+    }
+    for _ in 0..1_000 - 32 {
+        assert_eq!(strangers.join_next().await.unwrap().unwrap(), Kind::Unavailable);
+    }
+    let other = signer.sign(&fixture.claims()).unwrap();
+    assert_eq!(fixture.kind(&other).await, None, "who shows a known key does not wait");
+    fixture.issuer.answers.add_permits(1_000);
+    assert_eq!(strangers.join_all().await, [Kind::Unauthenticated; 32]);
+    assert_eq!(fixture.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_keeps_no_new_key_out() {
+    let (old, new) = (signer("k1"), signer("k2"));
+    let fixture = Fixture::new(&[&old]);
+    let now = clock::Clock::now(&fixture.clock);
+    fixture.clock.advance(Duration::from_hours(1));
+    assert_eq!(fixture.kind(&old.sign(&fixture.claims()).unwrap()).await, None);
+    fixture.clock.set(now);
+    fixture.set_keys(Some(publish(&[&old, &new])));
+    assert_eq!(fixture.kind(&new.sign(&fixture.claims()).unwrap()).await, None);
+}
+
 #[tokio::test]
 async fn a_new_key_is_found_once_it_may_be_asked_for() {
     let (old, new) = (signer("k1"), signer("k2"));

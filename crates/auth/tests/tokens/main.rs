@@ -15,6 +15,7 @@ use clock::Clock;
 use error::{Error, Kind};
 use std::sync::Mutex;
 use testkit::ManualClock;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -23,12 +24,15 @@ use uuid::Uuid;
 struct Issuer {
     keys: Mutex<Option<JwkSet>>,
     fetches: AtomicUsize,
+    /// How many fetches are answered.
+    answers: Semaphore,
 }
 
 #[async_trait]
 impl Keys for Issuer {
     async fn jwks(&self) -> Result<JwkSet, Error> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
+        self.answers.acquire().await.unwrap().forget();
         // Others get the chance to ask at the same time, or to go away.
         tokio::task::yield_now().await;
         if telemetry::remaining(Duration::from_secs(1)).is_zero() {
@@ -47,7 +51,8 @@ struct Fixture {
 impl Fixture {
     fn new(signers: &[&Signer]) -> Self {
         let clock = ManualClock::at_now();
-        let issuer = Arc::new(Issuer { keys: Mutex::new(Some(publish(signers))), fetches: AtomicUsize::new(0) });
+        let (keys, answers) = (Mutex::new(Some(publish(signers))), Semaphore::new(1_000));
+        let issuer = Arc::new(Issuer { keys, fetches: AtomicUsize::new(0), answers });
         let verifier = Verifier::new(issuer.clone(), clock.shared(), TaskTracker::new(), CancellationToken::new());
         Self { issuer, clock, verifier }
     }
