@@ -1,6 +1,7 @@
 //! The rules: values that parse, the account with its verbs and events, the rotation of signing keys. No I/O, no clock.
 
 pub mod account;
+mod common_passwords;
 pub mod email;
 pub mod event;
 pub mod ids;

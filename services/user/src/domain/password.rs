@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Invalid;
+use super::{Invalid, common_passwords::is_common};
 
 /// Longest password that anybody can have, in characters.
 pub const MAX: usize = 128;
@@ -23,6 +23,9 @@ impl Password {
         }
         if text.chars().any(char::is_control) {
             return Err(Invalid("must not contain control characters"));
+        }
+        if is_common(text) {
+            return Err(Invalid("is one of the most common passwords"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -77,10 +80,16 @@ mod tests {
     #[test]
     fn is_8_to_128_characters_long() {
         assert!(Password::parse("1234567").is_err());
-        assert!(Password::parse("12345678").is_ok());
+        assert!(Password::parse("1234567b").is_ok());
         assert!(Password::parse(&"ü".repeat(128)).is_ok());
         assert!(Password::parse(&"ü".repeat(129)).is_err());
         assert!(Password::parse("pass\u{7}word").is_err());
+    }
+
+    #[test]
+    fn is_none_that_everybody_guesses() {
+        assert!(Password::parse("Password1").is_err());
+        assert_eq!(Password::attempt("Password1").expose(), "Password1", "who has one already may log in");
     }
 
     #[test]

@@ -45,7 +45,7 @@ async fn limits_are_inclusive() {
     let email = format!("{}@example.com", "a".repeat(242));
     let body = json!({"email": email, "name": "ü".repeat(100), "password": "ü".repeat(128)});
     app.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
-    let body = json!({"email": "a@example.com", "name": "a", "password": "12345678"});
+    let body = json!({"email": "a@example.com", "name": "a", "password": "1234567b"});
     app.post("/v1/users").json(&body).send().await.expect(StatusCode::CREATED);
 }
 
@@ -78,6 +78,7 @@ async fn bad_bodies_are_refused_by_field_and_change_nothing() {
         (with("name", json!(1)), "/name"),
         (with("password", json!("1234567")), "/password"),
         (with("password", json!("a".repeat(129))), "/password"),
+        (with("password", json!("Password123")), "/password"),
         (with("password", json!(12_345_678)), "/password"),
         (with("role", json!("operator")), "/role"),
         (with("a/b", json!(1)), "/a~1b"),
@@ -168,13 +169,11 @@ async fn an_account_is_changed_by_version() {
     patch("\"1\"", json!({"name": "Eve"})).await.problem(412);
     patch("W/\"2\"", json!({"name": "Eve"})).await.problem(412);
     patch("\"1\", \"x\"", json!({"name": "Eve"})).await.problem(412);
-    assert_eq!(
-        faults_in("pointer", patch("\"2\"", json!({"email": "EVE@example.com"})).await.problem(409)),
-        ["/email"]
-    );
+    let address = |email: &str| json!({"email": email, "current_password": PASSWORD});
+    assert_eq!(faults_in("pointer", patch("\"2\"", address("EVE@example.com")).await.problem(409)), ["/email"]);
     assert_eq!(app.me(&ada).await.body, renamed.body, "a refusal changes nothing");
-    patch("\"1\", \"2\"", json!({"email": "lovelace@example.com"})).await.expect(StatusCode::OK);
-    let any = patch("*", json!({"email": "Lovelace@example.com", "name": "Ada"})).await.expect(StatusCode::OK);
+    patch("\"1\", \"2\"", address("lovelace@example.com")).await.expect(StatusCode::OK);
+    let any = patch("*", address("Lovelace@example.com")).await.expect(StatusCode::OK);
     assert_eq!(any.etag(), "\"4\"");
     app.log_in("lovelace@example.com").await;
     app.register("ada@example.com").await;
@@ -208,9 +207,11 @@ async fn a_change_is_refused_in_the_order_of_the_interface() {
     stale().send().await.problem(415);
     assert_eq!(faults_in("pointer", stale().raw_json(r#"{"name":null}"#).send().await.problem(422)), ["/name"]);
     assert_eq!(faults_in("pointer", stale().raw_json(r#"{"status":"closed"}"#).send().await.problem(422)), ["/status"]);
-    stale().json(&json!({"email": "eve@example.com"})).send().await.problem(412);
+    let email = |password: &str| json!({"email": "eve@example.com", "current_password": password});
+    stale().json(&email("wrong")).send().await.problem(403);
+    stale().json(&email(PASSWORD)).send().await.problem(412);
     let current = signed().header("if-match", "\"1\"");
-    current.json(&json!({"email": "eve@example.com"})).send().await.problem(409);
+    current.json(&email(PASSWORD)).send().await.problem(409);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
