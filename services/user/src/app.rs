@@ -3,6 +3,7 @@
 mod attempts;
 mod audit;
 pub mod cached_account;
+mod change_password;
 mod close_account;
 mod count_order;
 pub mod error;
@@ -14,6 +15,7 @@ mod log_in;
 mod log_out;
 pub mod ports;
 pub mod published;
+mod reauthenticate;
 mod refresh;
 pub mod refresh_token;
 mod register;
@@ -38,6 +40,7 @@ pub use error::Error;
 pub use grant_role::grant_role;
 pub use key_ring::KeyRing;
 pub use log_in::SessionPolicy;
+pub use reauthenticate::{Reauthentication, Requester};
 pub use tokens::TokenPair;
 pub use update_user::Expected;
 

@@ -40,6 +40,8 @@ enum Command {
         /// `operator` or `customer`.
         role: Role,
     },
+    /// Have another key sign access tokens, as soon as everybody can know it.
+    RotateKeys,
     /// Ask the service with this configuration whether it is ready; for health checks of containers.
     Health,
     /// Print version and commit.
@@ -72,6 +74,11 @@ async fn execute(command: Command, config: &Config) -> Result<()> {
         Command::Grant { email, role } => {
             let email = Email::parse(&email).context("EMAIL")?;
             wiring::grant(config, &email, role).await
+        }
+        Command::RotateKeys => {
+            let takeover = wiring::rotate_keys(config, clock::system()).await?;
+            println!("another key signs from {takeover} on");
+            Ok(())
         }
         Command::Health => chassis::probe(&config.admin).await,
         Command::Config | Command::Version => Ok(()),

@@ -97,6 +97,19 @@ pub async fn grant(config: &Config, email: &Email, role: Role) -> Result<()> {
     Ok(())
 }
 
+/// Has another signing key take over soon, on the database: the services that run read it from there. Says when, as RFC 3339
+/// has it.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn rotate_keys(config: &Config, clock: SharedClock) -> Result<String> {
+    let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
+    let keys = KeyRing::open(Arc::clone(&store.keys), clock, config.tokens.rotation()).await?;
+    let takeover = keys.rotate_on_demand().await?;
+    store.database.close().await;
+    Ok(clock::rfc3339(takeover))
+}
+
 /// The ports of one database.
 struct Store {
     accounts: Arc<dyn Accounts>,

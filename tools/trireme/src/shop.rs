@@ -64,7 +64,9 @@ impl Shop {
     /// Closes the account; its open orders are cancelled.
     pub(crate) async fn close(&self, person: &Person) -> Result<()> {
         let url = format!("{}/v1/users/me", self.user);
-        self.authorized(Method::DELETE, &url, person, &[], None).await?.expect(&[202], "closing the account").map(drop)
+        let body = json!({"current_password": PASSWORD});
+        let answer = self.authorized(Method::DELETE, &url, person, &[], Some(&body)).await?;
+        answer.expect(&[202], "closing the account").map(drop)
     }
 
     pub(crate) async fn sign_up(&self, name: &str) -> Result<Person> {

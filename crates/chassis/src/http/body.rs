@@ -2,7 +2,10 @@
 
 use std::convert::Infallible;
 
-use axum::{body::Body, extract::FromRequest};
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::FromRequest,
+};
 use bytes::Bytes;
 use error::{Error, Kind};
 use http::{
@@ -44,6 +47,15 @@ impl Payload {
             return Err(Error::new(Kind::UnsupportedMedia, "the body must be application/json"));
         }
         json::parse(&self.bytes().await?)
+    }
+
+    /// Reads the body as JSON, where there is one: `None` for a request that ends with its head.
+    ///
+    /// # Errors
+    ///
+    /// As [`Payload::json`].
+    pub async fn optional_json(self) -> Result<Option<Node>, Error> {
+        if self.body.is_end_stream() { Ok(None) } else { self.json().await.map(Some) }
     }
 
     /// Reads the body as it is.
@@ -108,6 +120,23 @@ mod tests {
             assert_eq!(read(Some(bad), "{}").await.unwrap_err().kind(), Kind::UnsupportedMedia, "{bad}");
         }
         assert_eq!(read(None, "{}").await.unwrap_err().kind(), Kind::UnsupportedMedia);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_may_be_left_out_is_read_where_there_is_one() {
+        let read = async |content_type: Option<&str>, body: Body| {
+            let mut request = Request::new(body);
+            if let Some(value) = content_type {
+                request.headers_mut().insert(CONTENT_TYPE, value.parse().unwrap());
+            }
+            let Ok(payload) = Payload::from_request(request, &()).await;
+            payload.optional_json().await.map_err(|error| error.kind())
+        };
+        assert_eq!(read(None, Body::empty()).await, Ok(None));
+        assert_eq!(read(Some("application/json"), Body::empty()).await, Ok(None));
+        assert_eq!(read(Some("application/json"), "1".into()).await, Ok(Some(Node::Integer(1))));
+        assert_eq!(read(Some("application/json"), "{".into()).await, Err(Kind::Malformed));
+        assert_eq!(read(None, "1".into()).await, Err(Kind::UnsupportedMedia));
     }
 
     #[tokio::test]

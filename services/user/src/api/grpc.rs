@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::Api;
 use crate::{
-    app::{self, Expected},
-    domain::{Account, Change, Email, Invalid, Name, Password, Status as AccountStatus, UserId},
+    app::{self, Expected, Reauthentication, Requester},
+    domain::{Account, Change, Email, Invalid, Name, Password, SessionId, Status as AccountStatus, UserId},
 };
 
 /// Most ids in one batch.
@@ -48,6 +48,13 @@ impl Principal {
             }
             _ => Err(not_found()),
         }
+    }
+
+    /// What a person shows in addition to the access token; a service needs nothing more.
+    fn requester(&self, client: Option<IpAddr>, password: Option<&str>) -> Requester {
+        let Self::Person(person) = self else { return Requester::Service };
+        let password = password.map(Password::attempt);
+        Requester::Owner(Reauthentication { session: SessionId(person.session), client, password })
     }
 }
 
@@ -106,10 +113,11 @@ impl Users {
     }
 
     async fn update(&self, request: Request<UpdateUserRequest>) -> Result<Account, Error> {
-        let principal = self.principal(request.metadata()).await?;
+        let (principal, client) = (self.principal(request.metadata()).await?, client(&request));
         let request = request.into_inner();
         let id = user_id("/id", &request.id)?;
         principal.may_write(id)?;
+        let requester = principal.requester(client, request.current_password.as_deref());
         let mut faults = Vec::new();
         let name = request.name.and_then(|name| field(&mut faults, "/name", Name::parse(&name)));
         let email = request.email.and_then(|email| field(&mut faults, "/email", Email::parse(&email)));
@@ -117,7 +125,7 @@ impl Users {
             return Err(Error::invalid(faults));
         }
         let expected = Expected::version(request.version);
-        let updated = self.api.app.update_user(id, Change { name, email }, expected).await;
+        let updated = self.api.app.update_user(id, Change { name, email }, expected, requester).await;
         updated.map_err(|error| match error {
             // The interface promises FAILED_PRECONDITION, which is what a conflict is in gRPC.
             app::Error::Stale => Error::new(Kind::Conflict, error.to_string()),
@@ -127,9 +135,12 @@ impl Users {
 
     async fn close(&self, request: Request<CloseAccountRequest>) -> Result<Account, Error> {
         let principal = self.principal(request.metadata()).await?;
-        let id = user_id("/id", &request.get_ref().id)?;
+        let client = client(&request);
+        let request = request.into_inner();
+        let id = user_id("/id", &request.id)?;
         principal.may_write(id)?;
-        Ok(self.api.app.close_account(id, Expected::any()).await?)
+        let requester = principal.requester(client, request.current_password.as_deref());
+        Ok(self.api.app.close_account(id, Expected::any(), requester).await?)
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use resilience::Backoff;
 use tracing::instrument;
 
-use super::{App, Error, Expected, ports::Saved, time_duration};
-use crate::domain::{Account, UserId};
+use super::{App, Error, Expected, Requester, ports::Saved, time_duration};
+use crate::domain::{Account, Status, UserId};
 
 /// How often a closing that any version may take is tried when others write at the same time.
 const MAX_ATTEMPTS: usize = 8;
@@ -38,12 +38,17 @@ impl ClosingPolicy {
 
 impl App {
     /// Begins to close an account, any number of times, and tells order at once where it answers.
-    /// From the moment this is stored nobody logs in, and the sweeper sees to the rest.
+    /// From the moment this is stored nobody logs in, and the sweeper sees to the rest. Only what is new needs the owner's
+    /// password: a closed account has none any more.
     ///
     /// # Errors
-    /// No such account; another version; the store fails.
+    /// No such account; the password is missing, wrong, or was too often; another version; the store fails.
     #[instrument(name = "service.close_account", skip_all, fields(user.id = %id))]
-    pub async fn close_account(&self, id: UserId, expected: Expected) -> Result<Account, Error> {
+    pub async fn close_account(&self, id: UserId, expected: Expected, requester: Requester) -> Result<Account, Error> {
+        let account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
+        if account.status == Status::Active {
+            self.reauthenticate(&account, &requester).await?;
+        }
         for _ in 0..MAX_ATTEMPTS {
             // Not from the cache: what is decided here must hold for what is stored.
             let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;

@@ -13,14 +13,23 @@ pub enum Error {
     /// Nobody has this id, or it is not the caller's to see.
     #[error("no such user")]
     NotFound,
+    /// The account has no session with this id.
+    #[error("no such session")]
+    NoSession,
     /// Somebody has this e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,
     /// Wrong password, unknown, closing or closed account: all with the same text, so that nobody learns which.
     #[error("the e-mail address or the password is wrong")]
     WrongCredentials,
+    /// A change needs the current password, and the request has none.
+    #[error("this needs the current password")]
+    PasswordMissing,
+    /// The current password is another one.
+    #[error("the current password is wrong")]
+    WrongPassword,
     /// The password of this account was tried too often, or too many were tried from this address.
-    #[error("too many attempts to log in")]
+    #[error("too many attempts with a password")]
     TooManyAttempts {
         /// When one more may be made.
         retry_after: Duration,
@@ -58,12 +67,12 @@ impl Error {
 impl HasKind for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotFound => Kind::NotFound,
+            Self::NotFound | Self::NoSession => Kind::NotFound,
             Self::EmailTaken => Kind::AlreadyExists,
             Self::WrongCredentials | Self::WrongRefreshToken | Self::NoAccount => Kind::Unauthenticated,
             Self::TooManyAttempts { .. } => Kind::RateLimited,
             Self::Stale => Kind::Precondition,
-            Self::NotActive(_) => Kind::Forbidden,
+            Self::PasswordMissing | Self::WrongPassword | Self::NotActive(_) => Kind::Forbidden,
             Self::Store(error) => error.kind(),
             Self::Password(error) => error.kind(),
             Self::Internal(_) => Kind::Internal,
@@ -80,6 +89,8 @@ impl HasKind for Error {
     fn violations(&self) -> Vec<Violation> {
         match self {
             Self::EmailTaken => vec![Violation::field("/email", "is taken")],
+            Self::PasswordMissing => vec![Violation::field("/current_password", "is missing")],
+            Self::WrongPassword => vec![Violation::field("/current_password", "is wrong")],
             _ => Vec::new(),
         }
     }

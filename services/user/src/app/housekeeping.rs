@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Error};
+use crate::domain::key_rotation::READ_EVERY;
 
-/// How long between two rounds; far less than a key is published ahead.
-const INTERVAL: Duration = Duration::from_mins(10);
+/// How long between two rounds.
+const INTERVAL: Duration = READ_EVERY;
 /// How many tokens, and how many sessions, are deleted in one round.
 const BATCH: u32 = 1000;
 

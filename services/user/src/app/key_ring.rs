@@ -15,7 +15,7 @@ use super::{
     Error,
     ports::{SigningKeys, StoredKey},
 };
-use crate::domain::{Rotation, Schedule};
+use crate::domain::{Rotation, Schedule, key_rotation::ON_DEMAND_AHEAD};
 
 #[derive(Default)]
 struct Keyset {
@@ -67,6 +67,26 @@ impl KeyRing {
         let keyset = Keyset { used_from: starts(&stored), signers: stored.iter().map(read).collect::<Result<_, _>>()? };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyset);
         Ok(())
+    }
+
+    /// Has the next key take over soon: a new one, or that which is published already and waits for its turn. Asked for again
+    /// meanwhile, it changes nothing. Says when.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn rotate_on_demand(&self) -> Result<OffsetDateTime, Error> {
+        let now = self.clock.now();
+        let takeover = now + ON_DEMAND_AHEAD;
+        match self.store.all().await?.last() {
+            Some(waiting) if waiting.used_from > now => self.store.expedite(&waiting.kid, takeover).await?,
+            youngest => {
+                let predecessor = youngest.map(|key| key.kid.clone()).unwrap_or_default();
+                self.store.add(&generate(predecessor, takeover)?).await?;
+            }
+        }
+        // Read: another process may have been first.
+        self.rotate().await?;
+        Ok(self.known().used_from.last().copied().unwrap_or(takeover))
     }
 
     /// Signs claims with the current key.

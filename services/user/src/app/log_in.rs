@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     App, Error, TokenPair,
-    ports::{Login, Session},
+    ports::{Login, NewSession, Session},
     refresh_token::RefreshToken,
     time_duration,
     tokens::claims,
@@ -36,29 +36,37 @@ impl App {
         password: Password,
         client: Option<IpAddr>,
     ) -> Result<TokenPair, Error> {
-        let attempt = self.attempts.begin(email.as_ref(), client).await?;
-        let login = match self.verify(email, password, client).await {
-            Ok(Some(login)) => login,
-            Ok(None) => return Err(Error::WrongCredentials),
-            Err(error) => {
-                self.attempts.was_not_verified(&attempt).await;
-                return Err(error);
-            }
-        };
-        self.attempts.was_right(&attempt).await;
+        let login = self.authenticate(email, password, client).await?.ok_or(Error::WrongCredentials)?;
         tracing::Span::current().record("user.id", tracing::field::display(login.user));
         let session = Session { id: SessionId(Uuid::now_v7()), user: login.user, role: login.role };
-        let token = RefreshToken::generate()?;
-        let now = self.now();
+        let (token, now) = (RefreshToken::generate()?, self.now());
         let expires_at = now + time_duration(self.session.refresh);
-        // The account may have begun to close while the password was verified: the store looks once more.
-        if !self.sessions.open(&session, token.hash(), now, expires_at).await? {
+        let new = NewSession { session, token: *token.hash(), password: login.hash, now, expires_at };
+        // The account may have begun to close, or its password have changed, while this one was verified: the store looks
+        // once more.
+        if !self.sessions.open(&new).await? {
             return Err(Error::WrongCredentials);
         }
         self.issue_tokens(&session, token)
     }
 
-    /// Whose credentials these are.
+    /// Whose credentials these are, if they are right. The attempt counts unless they are, or nobody could look.
+    pub(super) async fn authenticate(
+        &self,
+        email: Option<Email>,
+        password: Password,
+        client: Option<IpAddr>,
+    ) -> Result<Option<Login>, Error> {
+        let attempt = self.attempts.begin(email.as_ref(), client).await?;
+        let verified = self.verify(email, password, client).await;
+        match &verified {
+            Ok(Some(_)) => self.attempts.was_right(&attempt).await,
+            Ok(None) => {}
+            Err(_) => self.attempts.was_not_verified(&attempt).await,
+        }
+        verified
+    }
+
     async fn verify(
         &self,
         email: Option<Email>,

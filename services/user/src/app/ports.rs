@@ -1,6 +1,6 @@
 //! What the use cases need from outside.
 
-use std::{error::Error as StdError, net::IpAddr};
+use std::{error::Error as StdError, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
 use error::{HasKind, Kind};
@@ -56,6 +56,32 @@ pub struct Login {
     pub hash: PasswordHash,
 }
 
+/// Which sessions of an account go on after a change; the others end with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surviving {
+    /// All of them.
+    All,
+    /// The one in which the change was asked for.
+    Only(SessionId),
+    /// None.
+    None,
+}
+
+/// A new password for an account.
+#[derive(Debug)]
+pub struct PasswordChange {
+    /// Whose it is.
+    pub user: UserId,
+    /// What it has to be until now.
+    pub old: PasswordHash,
+    /// What it is from now on.
+    pub new: PasswordHash,
+    /// What becomes of the sessions.
+    pub surviving: Surviving,
+    /// When.
+    pub now: OffsetDateTime,
+}
+
 /// Sums over all accounts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -78,8 +104,12 @@ pub trait Accounts: Send + Sync {
     async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Account>, StoreError>;
     /// Finds what a login needs, by e-mail address (letter case ignored).
     async fn login(&self, email: &Email) -> Result<Option<Login>, StoreError>;
-    /// Stores name, e-mail address and version of a changed account, if the stored version is the one before.
-    async fn save(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError>;
+    /// Stores name, e-mail address and version of a changed account and ends the sessions that do not survive it, if the
+    /// stored version is the one before.
+    async fn save(&self, account: &Account, surviving: Surviving, effects: &Effects) -> Result<Saved, StoreError>;
+    /// Changes the password of an active account and ends the sessions that do not survive it, if the stored password is
+    /// the old one; says whether.
+    async fn set_password(&self, change: &PasswordChange) -> Result<bool, StoreError>;
     /// Gives a role; says whether there is such an account.
     async fn set_role(&self, email: &Email, role: Role) -> Result<bool, StoreError>;
     /// Counts a confirmed order, once per receipt; says whether there is such an account.
@@ -144,28 +174,84 @@ pub struct Session {
     pub role: Role,
 }
 
+/// A session that goes on, as its owner sees it. Where it is used from is not known: nobody stores that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Its id.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: OffsetDateTime,
+    /// When its tokens were last given out.
+    pub last_used_at: OffsetDateTime,
+    /// When it ends unless it is used.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A session that begins with a password.
+#[derive(Debug)]
+pub struct NewSession {
+    /// The session.
+    pub session: Session,
+    /// Its first refresh token.
+    pub token: TokenHash,
+    /// The password that was verified for it.
+    pub password: PasswordHash,
+    /// When.
+    pub now: OffsetDateTime,
+    /// When the token ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What gives, together with a refresh token, the token's successor.
+pub type Seed = [u8; 32];
+
+/// How long a refresh token may be shown again after its first use.
+pub const REPEAT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A refresh token that is to be exchanged for its successor.
+#[derive(Debug)]
+pub struct Renewal {
+    /// The token.
+    pub token: TokenHash,
+    /// What follows it.
+    pub successor: TokenHash,
+    /// From what that was made.
+    pub seed: Seed,
+    /// When.
+    pub now: OffsetDateTime,
+    /// When the successor ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A session that goes on with a token's successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewed {
+    /// The session.
+    pub session: Session,
+    /// From what the stored successor was made.
+    pub seed: Seed,
+}
+
 /// Where sessions and the hashes of their refresh tokens are kept.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Begins a session with its first refresh token. `false` if the account is not active any more.
-    async fn open(
+    /// Begins a session with its first refresh token. `false` if the account is not active any more, or has another
+    /// password by now.
+    async fn open(&self, new: &NewSession) -> Result<bool, StoreError>;
+    /// Uses up a token and stores its successor. One that was used no longer than [`REPEAT_WITHIN`] ago, and whose
+    /// successor was not, has the successor that it had. `None` if the token is not valid; if that is because it was used
+    /// before, the session is revoked.
+    async fn renew(&self, renewal: &Renewal) -> Result<Option<Renewed>, StoreError>;
+    /// Ends a session of an account, any number of times; says whether it has such a session.
+    async fn revoke(&self, user: UserId, id: SessionId, now: OffsetDateTime) -> Result<bool, StoreError>;
+    /// Up to `limit` sessions of an account that go on, youngest first, those after `after`.
+    async fn list(
         &self,
-        session: &Session,
-        token: &TokenHash,
+        user: UserId,
         now: OffsetDateTime,
-        expires_at: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
-    /// Uses up `old` and stores `new` instead. `None` if `old` is not valid;
-    /// if that is because it was used before, the session is revoked.
-    async fn rotate(
-        &self,
-        old: &TokenHash,
-        new: &TokenHash,
-        now: OffsetDateTime,
-        expires_at: OffsetDateTime,
-    ) -> Result<Option<Session>, StoreError>;
-    /// Ends a session.
-    async fn revoke(&self, id: SessionId, now: OffsetDateTime) -> Result<(), StoreError>;
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<OpenSession>, StoreError>;
     /// Deletes up to `limit` tokens and as many sessions that expired before `now`; says how many in all.
     async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError>;
 }
@@ -196,6 +282,8 @@ pub trait SigningKeys: Send + Sync {
     async fn all(&self) -> Result<Vec<StoredKey>, StoreError>;
     /// Stores a key, unless its predecessor has a successor.
     async fn add(&self, key: &StoredKey) -> Result<(), StoreError>;
+    /// Has a key sign from an earlier moment on than it would.
+    async fn expedite(&self, kid: &str, used_from: OffsetDateTime) -> Result<(), StoreError>;
     /// Deletes a key.
     async fn remove(&self, kid: &str) -> Result<(), StoreError>;
 }

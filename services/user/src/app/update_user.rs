@@ -2,7 +2,11 @@
 
 use tracing::instrument;
 
-use super::{App, Error, ports::Saved, published};
+use super::{
+    App, Error, Requester,
+    ports::{Saved, Surviving},
+    published,
+};
 use crate::domain::{Account, Change, DomainEvent, NotActive, Status, UserId};
 
 /// How often a change that any version may take is tried when others write at the same time.
@@ -48,23 +52,40 @@ impl App {
         }
     }
 
-    /// Changes an account, if it has an expected version.
+    /// Changes an account, if it has an expected version. Another e-mail address needs the owner's password and ends the
+    /// other sessions.
     ///
     /// # Errors
-    /// No such account; it takes no changes; another version; the e-mail address is taken; the store fails.
+    /// No such account; it takes no changes; the password is missing, wrong, or was too often; another version; the e-mail
+    /// address is taken; the store fails.
     #[instrument(name = "service.update_user", skip_all, fields(user.id = %id))]
-    pub async fn update_user(&self, id: UserId, change: Change, expected: Expected) -> Result<Account, Error> {
+    pub async fn update_user(
+        &self,
+        id: UserId,
+        change: Change,
+        expected: Expected,
+        requester: Requester,
+    ) -> Result<Account, Error> {
+        let mut reauthenticated = false;
         for _ in 0..MAX_ATTEMPTS {
             let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
             if account.status != Status::Active {
                 return Err(NotActive.into());
+            }
+            let mut surviving = Surviving::All;
+            if change.gives_another_address(&account) {
+                if !reauthenticated {
+                    self.reauthenticate(&account, &requester).await?;
+                    reauthenticated = true;
+                }
+                surviving = requester.surviving();
             }
             expected.check(account.version)?;
             let now = self.now();
             if !account.change(change.clone(), now)? {
                 return Ok(account);
             }
-            match self.accounts.save(&account, &published::effects(DomainEvent::Updated, id, now)?).await? {
+            match self.accounts.save(&account, surviving, &published::effects(DomainEvent::Updated, id, now)?).await? {
                 Saved::Stored(account) => {
                     self.write_through(&account).await;
                     return Ok(account);

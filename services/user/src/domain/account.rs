@@ -36,6 +36,13 @@ pub struct Change {
     pub email: Option<Email>,
 }
 
+impl Change {
+    /// Whether the account has another e-mail address afterwards.
+    pub fn gives_another_address(&self, account: &Account) -> bool {
+        self.email.is_some() && self.email != account.email
+    }
+}
+
 /// The account is closing or closed, and takes no changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the account is closing or closed: it can only be read")]

@@ -2,6 +2,14 @@
 
 use time::{Duration, OffsetDateTime};
 
+/// How often each process reads the keys that are stored, at least.
+pub const READ_EVERY: std::time::Duration = std::time::Duration::from_mins(5);
+/// How long others may keep the keys that they fetched without asking again.
+pub const CACHED_FOR: std::time::Duration = std::time::Duration::from_mins(5);
+/// How long before its first use a key is published that an operator asks for: by then each process has read it
+/// ([`READ_EVERY`]), and everybody has fetched it anew ([`CACHED_FOR`]; istiod, whatever it is told, every 20 minutes).
+pub const ON_DEMAND_AHEAD: Duration = Duration::minutes(30);
+
 /// How long keys live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {

@@ -13,7 +13,11 @@ use crate::{
 };
 
 async fn close(app: &TestApp, person: &Person) -> TestResponse {
-    app.delete("/v1/users/me").bearer(&person.access).send().await
+    app.delete("/v1/users/me").bearer(&person.access).json(&password()).send().await
+}
+
+fn password() -> Value {
+    json!({ "current_password": PASSWORD })
 }
 
 async fn closed(app: &TestApp, person: &Person) -> Value {
@@ -59,6 +63,11 @@ async fn tokens_of_a_closing_account_may_only_read_and_repeat_the_closing() {
     assert_eq!(login.without_instance(), wrong.without_instance());
     app.refresh(&ada.refresh).await.problem(401);
     app.delete("/v1/sessions/current").bearer(&ada.access).send().await.problem(403);
+    // What is repeated changes nothing and needs no password.
+    let again = app.delete("/v1/users/me").bearer(&ada.access).send().await.expect(StatusCode::ACCEPTED);
+    assert_eq!(again.body, first.body);
+    let change = app.post("/v1/users/me/password").bearer(&ada.access);
+    change.raw_json("{").send().await.problem(403);
     // The role is asked before the header and the body are read.
     app.patch("/v1/users/me").bearer(&ada.access).raw_json("{").send().await.problem(403);
     let taken = json!({"email": "ada@example.com", "name": "Ada", "password": PASSWORD});
@@ -143,7 +152,7 @@ async fn order_may_be_down_when_an_account_closes() {
     let ada = app.person("ada@example.com").await;
     let started = Instant::now();
     let delete = app.delete("/v1/users/me").bearer(&ada.access).header("x-canary", "true");
-    delete.send().await.expect(StatusCode::ACCEPTED);
+    delete.json(&password()).send().await.expect(StatusCode::ACCEPTED);
     assert!(started.elapsed() < Duration::from_secs(2));
     let (order, _) = OrderStandIn::start(port, 0).await;
     closed(&app, &ada).await;
@@ -172,7 +181,8 @@ async fn a_closing_honours_if_match() {
     let (_order, url) = OrderStandIn::start(0, 0).await;
     let app = TestApp::with(&[("ORDER__URL", &url)]).await;
     let ada = app.person("ada@example.com").await;
-    let delete = |etag: &str| app.delete("/v1/users/me").bearer(&ada.access).header("if-match", etag).send();
+    let delete =
+        |etag: &str| app.delete("/v1/users/me").bearer(&ada.access).header("if-match", etag).json(&password()).send();
     delete("\"2\"").await.problem(412);
     delete("W/\"1\"").await.problem(412);
     assert_eq!(faults_in("header", delete("1").await.problem(400)), ["If-Match"]);

@@ -47,7 +47,7 @@ fn create(email: &str, name: &str, password: &str) -> CreateUserRequest {
 }
 
 fn rename(id: &str, name: &str, version: u64) -> UpdateUserRequest {
-    UpdateUserRequest { id: id.to_owned(), name: Some(name.to_owned()), email: None, version }
+    UpdateUserRequest { id: id.to_owned(), name: Some(name.to_owned()), version, ..Default::default() }
 }
 
 /// The fields that a refusal names.
@@ -147,13 +147,44 @@ async fn callers_see_what_is_theirs() {
 }
 
 #[tokio::test]
+async fn another_address_needs_the_owners_password_and_no_services() {
+    let app = TestApp::start().await;
+    let mut client = client(&app).await;
+    let ada = app.person("ada@example.com").await;
+    let request = |email: &str, version, password: Option<&str>| UpdateUserRequest {
+        id: ada.id.clone(),
+        email: Some(email.to_owned()),
+        version,
+        current_password: password.map(str::to_owned),
+        ..Default::default()
+    };
+    for password in [None, Some("wrong")] {
+        let refused = client.update_user(by(request("a@example.com", 1, password), &ada)).await.unwrap_err();
+        assert_eq!((refused.code(), fields(&refused)), (Code::PermissionDenied, vec!["current_password".to_owned()]));
+    }
+    assert!(client.update_user(by(request("a@example.com", 1, Some(PASSWORD)), &ada)).await.is_ok());
+    app.refresh(&ada.refresh).await.expect(http::StatusCode::OK);
+    let other = app.log_in("a@example.com").await;
+    assert!(client.update_user(by_service(request("b@example.com", 2, None), "trireme")).await.is_ok());
+    app.refresh(&other.refresh).await.problem(401);
+}
+
+#[tokio::test]
 async fn an_account_is_closed() {
     let (_order, url) = OrderStandIn::start(0, 0).await;
     let app = TestApp::with(&[("ORDER__URL", &url)]).await;
     let mut client = client(&app).await;
     let (ada, eve) = (app.person("ada@example.com").await, app.person("eve@example.com").await);
-    let close = |id: &str| CloseAccountRequest { id: id.to_owned() };
+    let close_with = |id: &str, password: &str| CloseAccountRequest {
+        id: id.to_owned(),
+        current_password: Some(password.to_owned()),
+    };
+    let close = |id: &str| close_with(id, PASSWORD);
     assert_eq!(client.close_account(by(close(&ada.id), &eve)).await.unwrap_err().code(), Code::NotFound);
+    for without in [CloseAccountRequest { id: ada.id.clone(), current_password: None }, close_with(&ada.id, "wrong")] {
+        let refused = client.close_account(by(without, &ada)).await.unwrap_err();
+        assert_eq!((refused.code(), fields(&refused)), (Code::PermissionDenied, vec!["current_password".to_owned()]));
+    }
     let closing = client.close_account(by(close(&ada.id), &ada)).await.unwrap().into_inner().user.unwrap();
     assert_eq!(closing.status(), Status::Closing);
     testkit::eventually!(app.me(&ada).await.body["status"] == "closed");

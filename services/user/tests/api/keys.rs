@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use auth::{JwkSet, Keys, Verifier};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use messaging::Wake;
 use serde_json::{Value, json};
-use testkit::ManualClock;
+use testkit::{ManualClock, http::TestRequest};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use user::{
     adapters::sqlite::{MIGRATIONS, SqliteStore},
@@ -17,7 +17,10 @@ use user::{
         ports::{Session, SigningKeys as _},
         tokens::claims,
     },
-    domain::{Role, Rotation, SessionId, UserId},
+    domain::{
+        Role, Rotation, SessionId, UserId,
+        key_rotation::{CACHED_FOR, ON_DEMAND_AHEAD, READ_EVERY},
+    },
 };
 use uuid::Uuid;
 
@@ -63,6 +66,25 @@ async fn a_token_is_checked_with_the_published_keys_and_says_nothing_personal() 
     let fetched = Fetched(serde_json::from_value(jwks).unwrap());
     let verifier = Verifier::new(Arc::new(fetched), clock::system(), TaskTracker::new(), CancellationToken::new());
     assert_eq!(verifier.verify(&ada.access).await.unwrap().user_id.to_string(), ada.id);
+}
+
+#[tokio::test]
+async fn keys_that_somebody_has_already_are_not_sent_again() {
+    let app = TestApp::start().await;
+    let get = || app.get("/.well-known/jwks.json");
+    let first = get().send().await.expect(StatusCode::OK);
+    let again = get().header("if-none-match", first.etag()).send().await;
+    assert_eq!((again.status, again.bytes.len(), again.etag()), (StatusCode::NOT_MODIFIED, 0, first.etag()));
+    assert_eq!(again.header("cache-control"), "public, max-age=300");
+    user::wiring::rotate_keys(&app.config, clock::system()).await.unwrap();
+    let replica = user::wiring::app(&app.config, clock::system()).await.unwrap();
+    let router = chassis::layers(replica.http, &app.config.limits, &app.config.cors);
+    let request = TestRequest::new(router, Method::GET, "/.well-known/jwks.json");
+    let changed = request.header("if-none-match", first.etag()).send().await.expect(StatusCode::OK);
+    assert_ne!(changed.etag(), first.etag());
+    let malformed = get().header("if-none-match", "1").send().await;
+    malformed.problem(400);
+    assert!(!malformed.headers.contains_key("cache-control"));
 }
 
 #[tokio::test]
@@ -137,6 +159,47 @@ async fn keys_rotate_without_refusing_anybody() {
     ring.rotate().await.unwrap();
     assert_eq!(kids(&ring), [second]);
     assert_eq!(fixture.store.all().await.unwrap().len(), 1, "the private key is deleted");
+}
+
+#[tokio::test]
+async fn a_key_on_demand_takes_over_when_everybody_can_know_it() {
+    let fixture = Fixture::new().await;
+    let (serving, asked) = (fixture.ring().await, fixture.ring().await);
+    let first = signing_kid(&fixture, &serving);
+    let takeover = asked.rotate_on_demand().await.unwrap();
+    assert_eq!(takeover, clock::Clock::now(&fixture.clock) + ON_DEMAND_AHEAD);
+    fixture.clock.advance(READ_EVERY);
+    serving.rotate().await.unwrap();
+    assert_eq!((kids(&serving).len(), signing_kid(&fixture, &serving)), (2, first.clone()));
+    assert_eq!(asked.rotate_on_demand().await.unwrap(), takeover, "asked again, it stays as it is");
+    // Somebody whose copy of the keys had just been made when the process read the new one.
+    fixture.clock.advance(CACHED_FOR);
+    let published = Arc::new(Fetched(serving.published()));
+    let others = Verifier::new(published, fixture.clock.shared(), TaskTracker::new(), CancellationToken::new());
+    assert!(others.verify(&fixture.token(&serving)).await.is_ok());
+    fixture.clock.set(takeover);
+    let second = signing_kid(&fixture, &serving);
+    assert_ne!(second, first);
+    assert!(others.verify(&fixture.token(&serving)).await.is_ok());
+    serving.rotate().await.unwrap();
+    assert_eq!(kids(&serving), [first, second.clone()], "tokens of the old one live on");
+    fixture.clock.advance(Duration::from_hours(1));
+    serving.rotate().await.unwrap();
+    assert_eq!(kids(&serving), [second]);
+    assert_eq!(serving.published().keys.len(), 1, "and the next one is due in 29 days");
+}
+
+#[tokio::test]
+async fn a_key_that_waits_for_its_turn_is_the_one_on_demand() {
+    let fixture = Fixture::new().await;
+    let ring = fixture.ring().await;
+    fixture.clock.advance(DAY * 29);
+    ring.rotate().await.unwrap();
+    let waiting = kids(&ring).pop().unwrap();
+    let takeover = ring.rotate_on_demand().await.unwrap();
+    assert_eq!((kids(&ring).len(), takeover), (2, clock::Clock::now(&fixture.clock) + ON_DEMAND_AHEAD));
+    fixture.clock.set(takeover);
+    assert_eq!(signing_kid(&fixture, &ring), waiting);
 }
 
 #[tokio::test]

@@ -2,9 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use time::OffsetDateTime;
 use user::{
-    app::{Error, Expected, TokenPair},
-    domain::Password,
+    app::{
+        Error, Expected, Requester, TokenPair,
+        ports::{PasswordChange, Surviving},
+    },
+    domain::{Password, PasswordHash},
 };
 
 use crate::use_cases::{PASSWORD, UseCases, email};
@@ -26,9 +30,25 @@ async fn every_login_verifies_one_hash() {
     refused(&app.log_in(ada.clone(), Password::attempt("wrong"), None).await);
     refused(&app.log_in(email("eve@example.com"), password.clone(), None).await);
     refused(&app.log_in(email("no address"), password.clone(), None).await);
-    app.close_account(account.id, Expected::any()).await.unwrap();
+    app.close_account(account.id, Expected::any(), Requester::Service).await.unwrap();
     refused(&app.log_in(ada, password, None).await);
     assert_eq!(*passwords.with_hash.lock().unwrap(), [true, true, false, false, true]);
+}
+
+#[tokio::test]
+async fn a_password_that_changes_while_it_is_verified_begins_no_session() {
+    let UseCases { app, passwords, .. } = &UseCases::new().await;
+    let name = user::domain::Name::parse("Ada").unwrap();
+    let ada = email("ada@example.com");
+    let account = app.register(ada.clone().unwrap(), name, Password::attempt(PASSWORD), None).await.unwrap();
+    let (accounts, user) = (Arc::clone(&app.accounts), account.id);
+    passwords.meanwhile.set(move || {
+        let accounts = Arc::clone(&accounts);
+        let [old, new] = [PASSWORD, "another one"].map(|password| PasswordHash::new(password.to_owned()));
+        let change = PasswordChange { user, old, new, surviving: Surviving::None, now: OffsetDateTime::now_utc() };
+        Box::pin(async move { assert!(accounts.set_password(&change).await.unwrap()) })
+    });
+    refused(&app.log_in(ada, Password::attempt(PASSWORD), None).await);
 }
 
 #[tokio::test]
@@ -41,7 +61,7 @@ async fn an_account_that_closes_during_its_login_gets_no_session() {
     let (closing, id) = (Arc::clone(app), account.id);
     passwords.meanwhile.set(move || {
         let app = Arc::clone(&closing);
-        Box::pin(async move { app.close_account(id, Expected::any()).await.map(drop).unwrap() })
+        Box::pin(async move { app.close_account(id, Expected::any(), Requester::Service).await.map(drop).unwrap() })
     });
     refused(&app.log_in(ada, Password::attempt(PASSWORD), None).await);
 }

@@ -11,6 +11,8 @@ mod internal;
 mod keys;
 mod login;
 mod order_stand_in;
+mod own_sessions;
+mod passwords;
 mod secrecy;
 mod sessions;
 mod sweeping;

@@ -51,20 +51,33 @@ async fn nothing_that_is_logged_gives_anybody_away() {
     let ada = app.person("lovelace@example.com").await;
     app.try_log_in(&ada.email, "a wrong password").await.problem(401);
     let next = app.refresh(&ada.refresh).await.expect(StatusCode::OK);
+    let access = app.log_in("lovelace@example.com").await.access;
+    let last = app.refresh(next.text("refresh_token")).await.expect(StatusCode::OK);
     app.refresh(&ada.refresh).await.problem(401);
     let patch = app.patch("/v1/users/me").bearer(&ada.access).header("if-match", "*");
     patch.json(&json!({"name": "Countess"})).send().await.expect(StatusCode::OK);
     let taken = json!({"email": "lovelace@example.com", "name": "Impostor", "password": PASSWORD});
     app.post("/v1/users").json(&taken).send().await.problem(409);
-    app.delete("/v1/users/me").bearer(&ada.access).send().await.expect(StatusCode::ACCEPTED);
+    let change = json!({"current_password": PASSWORD, "new_password": "battery staple"});
+    app.post("/v1/users/me/password").bearer(&access).json(&change).send().await.expect(StatusCode::NO_CONTENT);
+    let password = json!({"current_password": "battery staple"});
+    app.delete("/v1/users/me").bearer(&ada.access).json(&password).send().await.expect(StatusCode::ACCEPTED);
     testkit::eventually!(app.me(&ada).await.body["status"] == "closed");
 
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains(&ada.id), "something was logged");
-    let refresh = next.body["refresh_token"].as_str().unwrap();
-    let access = next.body["access_token"].as_str().unwrap();
-    let secrets = [PASSWORD, "a wrong password", "lovelace", "Countess", "Impostor", "argon2id", crate::app::SECRET];
-    for secret in secrets.into_iter().chain([ada.access.as_str(), ada.refresh.as_str(), access, refresh]) {
+    let secrets = [
+        PASSWORD,
+        "battery staple",
+        "a wrong password",
+        "lovelace",
+        "Countess",
+        "Impostor",
+        "argon2id",
+        crate::app::SECRET,
+    ];
+    let tokens = [&next, &last].map(|pair| [pair.text("access_token"), pair.text("refresh_token")]).concat();
+    for secret in secrets.into_iter().chain([ada.access.as_str(), &ada.refresh, &access]).chain(tokens) {
         let line = logged.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
     }

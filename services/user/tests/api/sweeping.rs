@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use user::{
-    app::Expected,
+    app::{Expected, Requester},
     domain::{Account, Status},
 };
 
@@ -14,7 +14,7 @@ use crate::use_cases::{BACKOFF, UseCases};
 
 async fn closing(use_cases: &UseCases, address: &str) -> Account {
     let account = use_cases.register(address).await;
-    use_cases.app.close_account(account.id, Expected::any()).await.unwrap()
+    use_cases.app.close_account(account.id, Expected::any(), Requester::Service).await.unwrap()
 }
 
 /// Has an event of order make the closing due while order is asked.
@@ -65,7 +65,7 @@ async fn an_event_that_comes_while_order_is_asked_has_it_asked_again_at_once() {
     use_cases.orders.open.store(1, Ordering::SeqCst);
     let account = use_cases.register("ada@example.com").await;
     wake_meanwhile(&use_cases, &account);
-    use_cases.app.close_account(account.id, Expected::any()).await.unwrap();
+    use_cases.app.close_account(account.id, Expected::any(), Requester::Service).await.unwrap();
     assert!(use_cases.is_closing_due().await, "woken during the first attempt");
     assert_eq!(use_cases.app.sweep().await.unwrap(), 1);
     assert!(use_cases.is_closing_due().await, "woken during the sweep");

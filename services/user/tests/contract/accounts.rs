@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use user::{
-    app::ports::Saved,
-    domain::{Account, Change, DomainEvent, Role, Status, UserId},
+    app::ports::{PasswordChange, Saved, Surviving},
+    domain::{Account, Change, DomainEvent, PasswordHash, Role, Status, UserId},
 };
 use uuid::Uuid;
 
@@ -40,11 +40,11 @@ pub(crate) async fn an_account_of_another_version_is_not_overwritten(stores: Sto
     let ada = stores.add("ada@example.com").await;
     let updated = effects(DomainEvent::Updated, ada.id);
     let renamed = changed(&ada, called("Ada L."));
-    let saved = stored(stores.accounts.save(&renamed, &updated).await.unwrap());
+    let saved = stored(stores.accounts.save(&renamed, Surviving::All, &updated).await.unwrap());
     assert_eq!(saved, renamed);
     let late = changed(&ada, called("Eve"));
     let updated = effects(DomainEvent::Updated, ada.id);
-    assert_eq!(stores.accounts.save(&late, &updated).await.unwrap(), Saved::Stale);
+    assert_eq!(stores.accounts.save(&late, Surviving::All, &updated).await.unwrap(), Saved::Stale);
     assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(renamed));
     assert_eq!(stores.outbox_kinds().await, ["user.registered.v1", "user.updated.v1"]);
 }
@@ -53,7 +53,9 @@ pub(crate) async fn of_several_changes_of_one_version_one_wins(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
     let all = (0..8).map(|i| {
         let (stores, changed) = (&stores, changed(&ada, called(&format!("Ada {i}"))));
-        async move { stores.accounts.save(&changed, &effects(DomainEvent::Updated, changed.id)).await.unwrap() }
+        async move {
+            stores.accounts.save(&changed, Surviving::All, &effects(DomainEvent::Updated, changed.id)).await.unwrap()
+        }
     });
     let won = join_all(all).await.into_iter().filter(|saved| matches!(saved, Saved::Stored(_))).count();
     assert_eq!(won, 1);
@@ -65,11 +67,14 @@ pub(crate) async fn a_change_to_a_taken_address_stores_nothing(stores: Stores) {
     stores.add("eve@example.com").await;
     let change = |to| changed(&ada, Change { name: None, email: Some(email(to)) });
     let updated = effects(DomainEvent::Updated, ada.id);
-    assert_eq!(stores.accounts.save(&change("EVE@example.com"), &updated).await.unwrap(), Saved::EmailTaken);
+    assert_eq!(
+        stores.accounts.save(&change("EVE@example.com"), Surviving::All, &updated).await.unwrap(),
+        Saved::EmailTaken
+    );
     assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(ada.clone()));
     assert_eq!(stores.outbox_kinds().await.len(), 2);
     let own = change("ADA@example.com");
-    assert_eq!(stored(stores.accounts.save(&own, &updated).await.unwrap()).email, own.email);
+    assert_eq!(stored(stores.accounts.save(&own, Surviving::All, &updated).await.unwrap()).email, own.email);
 }
 
 pub(crate) async fn an_order_is_counted_once_and_changes_no_version(stores: Stores) {
@@ -92,7 +97,8 @@ pub(crate) async fn an_order_counted_in_between_survives_a_change(stores: Stores
     let ada = stores.add("ada@example.com").await;
     stores.accounts.count_order(ada.id, receipt()).await.unwrap();
     let renamed = changed(&ada, called("Ada L."));
-    let saved = stored(stores.accounts.save(&renamed, &effects(DomainEvent::Updated, ada.id)).await.unwrap());
+    let saved =
+        stored(stores.accounts.save(&renamed, Surviving::All, &effects(DomainEvent::Updated, ada.id)).await.unwrap());
     assert_eq!((saved.orders_placed, saved.version, saved.revision), (1, 2, 3));
     assert_eq!(stores.accounts.get(ada.id).await.unwrap(), Some(saved));
 }
@@ -131,4 +137,52 @@ pub(crate) async fn everything_is_summed_up(stores: Stores) {
     stores.begin_closing(&ada, NOW).await;
     let totals = stores.accounts.totals().await.unwrap();
     assert_eq!((totals.users, totals.closing, totals.orders_placed), (2, 1, 2));
+}
+
+pub(crate) async fn a_new_password_replaces_the_one_that_it_was_made_for(stores: Stores) {
+    let ada = stores.add("ada@example.com").await;
+    stores.add("eve@example.com").await;
+    let [second, third] = ["second", "third"].map(|hash| PasswordHash::new(hash.to_owned()));
+    let change = |old: PasswordHash, new: &PasswordHash| PasswordChange {
+        user: ada.id,
+        old,
+        new: new.clone(),
+        surviving: Surviving::All,
+        now: NOW,
+    };
+    assert!(stores.accounts.set_password(&change(hash(), &second)).await.unwrap());
+    assert!(!stores.accounts.set_password(&change(hash(), &third)).await.unwrap());
+    let hash_of = async |address: &str| stores.accounts.login(&email(address)).await.unwrap().unwrap().hash;
+    assert_eq!((hash_of("ada@example.com").await, hash_of("eve@example.com").await), (second.clone(), hash()));
+    assert_eq!(stores.accounts.get(ada.id).await.unwrap().unwrap().version, 1);
+    stores.begin_closing(&ada, NOW).await;
+    assert!(!stores.accounts.set_password(&change(second, &third)).await.unwrap(), "it takes no changes any more");
+}
+
+pub(crate) async fn a_change_ends_the_sessions_that_do_not_survive_it(stores: Stores) {
+    let mut ada = stores.add("ada@example.com").await;
+    let eve = stores.add("eve@example.com").await;
+    stores.open(eve.id, [1; 32]).await;
+    for (round, (kept, others)) in (1..).zip([(true, true), (true, false), (false, false)]) {
+        for (kind, token) in [("account", round * 10), ("password", round * 10 + 5)] {
+            let session = stores.open(ada.id, [token; 32]).await;
+            stores.open(ada.id, [token + 1; 32]).await;
+            let surviving = match (kept, others) {
+                (true, true) => Surviving::All,
+                (true, false) => Surviving::Only(session),
+                _ => Surviving::None,
+            };
+            if kind == "account" {
+                let (renamed, updated) =
+                    (changed(&ada, called(&format!("Ada {token}"))), effects(DomainEvent::Updated, ada.id));
+                ada = stored(stores.accounts.save(&renamed, surviving, &updated).await.unwrap());
+            } else {
+                let change = PasswordChange { user: ada.id, old: hash(), new: hash(), surviving, now: NOW };
+                assert!(stores.accounts.set_password(&change).await.unwrap());
+            }
+            let goes_on = async |token: u8| stores.renew([token; 32], [token + 100; 32]).await.is_some();
+            assert_eq!((goes_on(token).await, goes_on(token + 1).await), (kept, others), "{kind} {surviving:?}");
+        }
+    }
+    assert!(stores.renew([1; 32], [2; 32]).await.is_some(), "others' sessions go on");
 }

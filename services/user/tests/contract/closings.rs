@@ -3,7 +3,7 @@
 use telemetry::Carrier;
 use time::Duration;
 use user::{
-    app::ports::Saved,
+    app::ports::{Saved, Surviving},
     domain::{Change, DomainEvent, Status},
 };
 
@@ -17,7 +17,7 @@ pub(crate) async fn closing_revokes_the_sessions_and_is_due_later(stores: Stores
     stores.open(ada.id, [1; 32]).await;
     let closing = stored(stores.begin_closing(&ada, NOW + SOON).await);
     assert_eq!((closing.status, closing.version), (Status::Closing, 2));
-    assert_eq!(stores.rotate([1; 32], [2; 32]).await, None);
+    assert_eq!(stores.renew([1; 32], [2; 32]).await, None);
     assert!(stores.closings.claim_due(NOW, NOW + LATER, 9).await.unwrap().is_empty());
     let due = stores.closings.claim_due(NOW + SOON, NOW + LATER, 9).await.unwrap();
     assert_eq!((due.len(), due[0].user, due[0].attempts), (1, ada.id, 1));
@@ -120,5 +120,8 @@ pub(crate) async fn a_change_and_a_closing_of_one_version_exclude_each_other(sto
     let mut renamed = ada.clone();
     renamed.change(Change { name: Some(name("Eve")), email: None }, NOW).unwrap();
     stored(stores.begin_closing(&ada, NOW).await);
-    assert_eq!(stores.accounts.save(&renamed, &effects(DomainEvent::Updated, ada.id)).await.unwrap(), Saved::Stale);
+    assert_eq!(
+        stores.accounts.save(&renamed, Surviving::All, &effects(DomainEvent::Updated, ada.id)).await.unwrap(),
+        Saved::Stale
+    );
 }

@@ -10,7 +10,7 @@ use user::{
         sqlite::{MIGRATIONS, SqliteStore},
     },
     app::{
-        ports::{Accounts, Closings, Saved, Session, Sessions, SigningKeys, TokenHash},
+        ports::{Accounts, Closings, NewSession, Renewal, Renewed, Saved, Session, Sessions, SigningKeys, TokenHash},
         published,
     },
     domain::{Account, DomainEvent, Email, Name, PasswordHash, Role, SessionId, UserId},
@@ -83,15 +83,24 @@ impl Stores {
 
     /// Begins a session with this token, valid for an hour.
     pub(crate) async fn open(&self, user: UserId, token: TokenHash) -> SessionId {
-        let id = SessionId(Uuid::now_v7());
-        let session = Session { id, user, role: Role::Customer };
-        assert!(self.sessions.open(&session, &token, NOW, NOW + time::Duration::HOUR).await.unwrap());
-        id
+        let new = new_session(user, token, hash());
+        assert!(self.sessions.open(&new).await.unwrap());
+        new.session.id
     }
 
-    /// Exchanges a token for another one, valid for an hour.
-    pub(crate) async fn rotate(&self, old: TokenHash, new: TokenHash) -> Option<Session> {
-        self.sessions.rotate(&old, &new, NOW, NOW + time::Duration::HOUR).await.unwrap()
+    /// Exchanges a token for another one, valid for an hour. The seed tells whose successor it is.
+    pub(crate) async fn renew(&self, token: TokenHash, successor: TokenHash) -> Option<Renewed> {
+        self.renew_at(NOW, token, successor).await
+    }
+
+    pub(crate) async fn renew_at(
+        &self,
+        now: OffsetDateTime,
+        token: TokenHash,
+        successor: TokenHash,
+    ) -> Option<Renewed> {
+        let renewal = Renewal { token, successor, seed: successor, now, expires_at: now + time::Duration::HOUR };
+        self.sessions.renew(&renewal).await.unwrap()
     }
 
     /// Begins to close an account.
@@ -125,6 +134,11 @@ pub(crate) fn name(text: &str) -> Name {
 
 pub(crate) fn hash() -> PasswordHash {
     PasswordHash::new("$argon2id$stored".to_owned())
+}
+
+pub(crate) fn new_session(user: UserId, token: TokenHash, password: PasswordHash) -> NewSession {
+    let session = Session { id: SessionId(Uuid::now_v7()), user, role: Role::Customer };
+    NewSession { session, token, password, now: NOW, expires_at: NOW + time::Duration::HOUR }
 }
 
 pub(crate) fn effects(event: DomainEvent, id: UserId) -> messaging::Effects {

@@ -24,6 +24,8 @@ macro_rules! stores {
                 an_order_of_nobody_is_not_counted,
                 an_order_counted_in_between_survives_a_change,
                 a_login_finds_what_it_needs,
+                a_new_password_replaces_the_one_that_it_was_made_for,
+                a_change_ends_the_sessions_that_do_not_survive_it,
                 a_role_is_given,
                 several_accounts_are_found_at_once,
                 everything_is_summed_up,
@@ -41,18 +43,22 @@ macro_rules! stores {
                 a_change_and_a_closing_of_one_version_exclude_each_other,
             }
             sessions {
-                a_token_is_good_for_one_use,
-                a_second_use_revokes_the_family,
-                of_several_uses_at_once_one_wins,
+                a_token_is_exchanged_for_its_successor,
+                a_token_shown_again_at_once_has_the_successor_that_it_had,
+                a_second_use_after_the_successors_revokes_the_family,
+                a_late_second_use_revokes_the_family,
+                of_several_uses_at_once_one_successor_is_stored,
                 a_revoked_session_lets_nobody_in,
                 an_expired_or_unknown_token_lets_nobody_in,
                 a_new_role_counts_from_the_next_token,
-                only_an_active_account_begins_a_session,
+                only_an_active_account_with_this_password_begins_a_session,
+                sessions_that_go_on_are_listed_youngest_first,
                 what_ended_is_pruned,
             }
             signing_keys {
                 keys_come_oldest_first_and_go,
                 a_key_has_one_successor,
+                a_key_signs_earlier_and_never_later,
             }
         }
     };

@@ -40,3 +40,12 @@ pub(crate) async fn a_key_has_one_successor(stores: Stores) {
         chain = all;
     }
 }
+
+pub(crate) async fn a_key_signs_earlier_and_never_later(stores: Stores) {
+    stores.keys.add(&key("a", "", 30)).await.unwrap();
+    for (days, expected) in [(31, 30), (2, 2), (7, 2)] {
+        stores.keys.expedite("a", NOW + Duration::days(days)).await.unwrap();
+        stores.keys.expedite("b", NOW).await.unwrap();
+        assert_eq!(stores.keys.all().await.unwrap(), [key("a", "", expected)]);
+    }
+}

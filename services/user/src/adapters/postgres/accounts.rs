@@ -7,11 +7,12 @@ use sqlx::{PgConnection, Row as _};
 use super::{
     PostgresStore,
     rows::{account, count},
+    sessions::end_sessions,
     store_error,
 };
 use crate::{
     adapters::columns::{account_columns, as_i64, decode_error},
-    app::ports::{Accounts, Login, Saved, StoreError, Totals},
+    app::ports::{Accounts, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
 
@@ -38,8 +39,12 @@ impl Accounts for PostgresStore {
         self.find_login(email).await.map_err(store_error)
     }
 
-    async fn save(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError> {
-        self.update(account, effects).await.map_err(store_error)
+    async fn save(&self, account: &Account, surviving: Surviving, effects: &Effects) -> Result<Saved, StoreError> {
+        self.update(account, surviving, effects).await.map_err(store_error)
+    }
+
+    async fn set_password(&self, change: &PasswordChange) -> Result<bool, StoreError> {
+        self.update_password(change).await.map_err(store_error)
     }
 
     async fn set_role(&self, email: &Email, role: Role) -> Result<bool, StoreError> {
@@ -104,15 +109,34 @@ impl PostgresStore {
         }))
     }
 
-    async fn update(&self, changed: &Account, effects: &Effects) -> Result<Saved, sqlx::Error> {
+    async fn update(&self, changed: &Account, surviving: Surviving, effects: &Effects) -> Result<Saved, sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         let saved = update_if_unchanged(&mut tx, changed).await?;
         if let Saved::Stored(_) = saved {
+            end_sessions(&mut tx, changed.id, surviving, changed.updated_at).await?;
             let _ = postgres::record(&mut tx, effects).await?;
             tx.commit().await?;
             self.wake.poke();
         }
         Ok(saved)
+    }
+
+    async fn update_password(&self, change: &PasswordChange) -> Result<bool, sqlx::Error> {
+        let sql = "UPDATE users SET password_hash = $3, revision = revision + 1 \
+                   WHERE id = $1 AND password_hash = $2 AND status = 'active'";
+        let mut tx = self.pool.begin().await?;
+        let done = sqlx::query(sql)
+            .bind(change.user.0)
+            .bind(change.old.expose())
+            .bind(change.new.expose())
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        end_sessions(&mut tx, change.user, change.surviving, change.now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn increment_orders_placed(&self, id: UserId, receipt: Receipt) -> Result<bool, sqlx::Error> {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{Row as _, postgres::PgRow};
+use time::OffsetDateTime;
 
 use super::{PostgresStore, store_error};
 use crate::app::ports::{SigningKeys, StoreError, StoredKey};
@@ -20,6 +21,11 @@ impl SigningKeys for PostgresStore {
         let query =
             sqlx::query(sql).bind(&key.kid).bind(&key.predecessor).bind(key.pkcs8.as_slice()).bind(key.used_from);
         query.execute(&self.pool).await.map(drop).map_err(store_error)
+    }
+
+    async fn expedite(&self, kid: &str, used_from: OffsetDateTime) -> Result<(), StoreError> {
+        let query = sqlx::query("UPDATE signing_keys SET used_from = least(used_from, $2) WHERE kid = $1");
+        query.bind(kid).bind(used_from).execute(&self.pool).await.map(drop).map_err(store_error)
     }
 
     async fn remove(&self, kid: &str) -> Result<(), StoreError> {

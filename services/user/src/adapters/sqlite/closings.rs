@@ -10,11 +10,12 @@ use super::{
     SqliteStore,
     accounts::update_if_unchanged,
     rows::{count, uuid},
+    sessions::end_sessions,
     store_error,
 };
 use crate::{
     adapters::columns::as_i64,
-    app::ports::{Closings, DueClosing, Saved, StoreError},
+    app::ports::{Closings, DueClosing, Saved, StoreError, Surviving},
     domain::{Account, UserId},
 };
 
@@ -60,11 +61,7 @@ impl SqliteStore {
         if let Saved::Stored(_) = saved {
             // Refresh tokens stop here. Access tokens live on for their few minutes; what they may do is decided by the
             // account's status.
-            sqlx::query("UPDATE sessions SET revoked_at = ?2 WHERE user_id = ?1 AND revoked_at IS NULL")
-                .bind(id)
-                .bind(clock::micros(account.updated_at))
-                .execute(&mut *tx)
-                .await?;
+            end_sessions(&mut tx, account.id, Surviving::None, account.updated_at).await?;
             // Kept for the sweeper, which works without a request: what it does still belongs to this one.
             let carrier = Carrier::current();
             let sql = "INSERT INTO closings (user_id, next_at, traceparent, tracestate, canary) \

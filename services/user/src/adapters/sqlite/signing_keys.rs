@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{Row as _, sqlite::SqliteRow};
+use time::OffsetDateTime;
 
 use super::{SqliteStore, rows::time, store_error};
 use crate::app::ports::{SigningKeys, StoreError, StoredKey};
@@ -22,6 +23,12 @@ impl SigningKeys for SqliteStore {
             .bind(&key.predecessor)
             .bind(key.pkcs8.as_slice())
             .bind(clock::micros(key.used_from));
+        query.execute(&self.db.write).await.map(drop).map_err(store_error)
+    }
+
+    async fn expedite(&self, kid: &str, used_from: OffsetDateTime) -> Result<(), StoreError> {
+        let query = sqlx::query("UPDATE signing_keys SET used_from = min(used_from, ?2) WHERE kid = ?1");
+        let query = query.bind(kid).bind(clock::micros(used_from));
         query.execute(&self.db.write).await.map(drop).map_err(store_error)
     }
 

@@ -1,23 +1,25 @@
-//! `/v1/sessions`.
+//! `/v1/sessions`, and `/v1/users/me/sessions`.
 
 use auth::Identity;
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
+    http::{StatusCode, Uri, header::CACHE_CONTROL},
     response::{IntoResponse as _, Response},
 };
 use chassis::{
-    http::{ClientAddress, Payload},
+    http::{ClientAddress, Id, Params, Payload},
     json::text,
 };
 use error::Error;
 use serde::Serialize;
+use uuid::Uuid;
 
+use super::password::current_password;
 use crate::{
     api::Api,
-    app::TokenPair,
-    domain::{Email, Invalid, Password, SessionId, UserId},
+    app::{TokenPair, ports::OpenSession},
+    domain::{Email, Invalid, SessionId, UserId},
 };
 
 #[derive(Serialize)]
@@ -47,7 +49,7 @@ pub(super) async fn log_in(
     // Any text will do, because it is only compared: an address that nobody can have is an unknown one.
     let (email, password) = payload.json().await?.read(|login| {
         let email = login.required("email", text(|address| Ok::<_, Invalid>(Email::parse(address).ok())));
-        let password = login.required("password", text(|password| Ok::<_, Invalid>(Password::attempt(password))));
+        let password = login.required("password", current_password());
         Some((email?, password?))
     })?;
     Ok(response(&api.app.log_in(email, password, client.map(ClientAddress::ip)).await?))
@@ -65,5 +67,49 @@ pub(super) async fn refresh(State(api): State<Api>, payload: Payload) -> Result<
 /// `DELETE /v1/sessions/current`
 pub(super) async fn log_out(State(api): State<Api>, caller: Identity) -> Result<StatusCode, Error> {
     api.app.log_out(UserId(caller.user_id), SessionId(caller.session)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A session as its owner sees it.
+#[derive(Serialize)]
+struct SessionView {
+    id: String,
+    created_at: String,
+    last_used_at: String,
+    expires_at: String,
+    /// Whether the request's token belongs to it.
+    current: bool,
+}
+
+/// `GET /v1/users/me/sessions`
+pub(super) async fn list(State(api): State<Api>, caller: Identity, uri: Uri) -> Result<Response, Error> {
+    let mut params = Params::of(&uri);
+    let page = params.page();
+    params.finish()?;
+    let after = page.cursor.as_deref().map(position).transpose()?;
+    // One more than the page holds says whether there is a next one.
+    let sessions = api.app.list_sessions(UserId(caller.user_id), after, page.limit + 1).await?;
+    let view = |session: OpenSession| SessionView {
+        id: session.id.to_string(),
+        created_at: clock::rfc3339(session.created_at),
+        last_used_at: clock::rfc3339(session.last_used_at),
+        expires_at: clock::rfc3339(session.expires_at),
+        current: session.id.0 == caller.session,
+    };
+    Ok(chassis::http::list(&page, sessions, view, |session| session.id.to_string()))
+}
+
+fn position(cursor: &str) -> Result<SessionId, Error> {
+    let id = Uuid::try_parse(cursor).map_err(|_| Error::malformed_parameter("cursor", "is not one of ours"))?;
+    Ok(SessionId(id))
+}
+
+/// `DELETE /v1/users/me/sessions/{id}`
+pub(super) async fn revoke(
+    State(api): State<Api>,
+    caller: Identity,
+    Id(id): Id<SessionId>,
+) -> Result<StatusCode, Error> {
+    api.app.revoke_session(UserId(caller.user_id), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

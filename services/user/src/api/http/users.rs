@@ -13,9 +13,10 @@ use chassis::{
 use error::Error;
 use serde::Serialize;
 
+use super::password::{current_password, reauthentication};
 use crate::{
     api::Api,
-    app::{self, Expected},
+    app::{self, Expected, Requester},
     domain::{Account, Change, Email, Name, Password, UserId},
 };
 
@@ -82,6 +83,7 @@ pub(super) async fn by_id(State(api): State<Api>, caller: Identity, Id(id): Id<U
 pub(super) async fn update(
     State(api): State<Api>,
     caller: Identity,
+    client: Option<ClientAddress>,
     if_match: IfMatch,
     payload: Payload,
 ) -> Result<Response, Error> {
@@ -89,22 +91,38 @@ pub(super) async fn update(
     // Before the header and the body are read: the refusals' order is part of the interface.
     api.app.may_change(id).await?;
     let condition = if_match.required()?;
-    let change = payload.json().await?.read(|user| {
+    let (change, password) = payload.json().await?.read(|user| {
         let name = user.optional("name", text(Name::parse));
         let email = user.optional("email", text(Email::parse));
-        Some(Change { name: name?, email: email? })
+        let password = user.optional("current_password", current_password());
+        Some((Change { name: name?, email: email? }, password?))
     })?;
     let expected = Expected::matching(move |version| condition.matches(version));
-    let account = api.app.update_user(id, change, expected).await?;
+    let account = api.app.update_user(id, change, expected, owner(&caller, client, password)).await?;
     Ok(response(StatusCode::OK, &account))
 }
 
 /// `DELETE /v1/users/me`
-pub(super) async fn close(State(api): State<Api>, caller: Identity, if_match: IfMatch) -> Result<Response, Error> {
+pub(super) async fn close(
+    State(api): State<Api>,
+    caller: Identity,
+    client: Option<ClientAddress>,
+    if_match: IfMatch,
+    payload: Payload,
+) -> Result<Response, Error> {
     let expected = match if_match.optional()? {
         Some(condition) => Expected::matching(move |version| condition.matches(version)),
         None => Expected::any(),
     };
-    let account = api.app.close_account(UserId(caller.user_id), expected).await?;
+    let password = match payload.optional_json().await? {
+        Some(body) => body.read(|user| user.optional("current_password", current_password()))?,
+        None => None,
+    };
+    let requester = owner(&caller, client, password);
+    let account = api.app.close_account(UserId(caller.user_id), expected, requester).await?;
     Ok(response(StatusCode::ACCEPTED, &account))
+}
+
+fn owner(caller: &Identity, client: Option<ClientAddress>, password: Option<Password>) -> Requester {
+    Requester::Owner(reauthentication(caller, client, password))
 }

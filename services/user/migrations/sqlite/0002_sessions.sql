@@ -1,0 +1,6 @@
+-- With a token that was used, its seed gives the successor once more, as long as that was not used itself.
+ALTER TABLE refresh_tokens ADD COLUMN seed BLOB;
+ALTER TABLE refresh_tokens ADD COLUMN predecessor BLOB;
+
+-- Not known of sessions from before.
+ALTER TABLE sessions ADD COLUMN last_used_at INTEGER;

@@ -1,0 +1,47 @@
+//! `/v1/users/me/password`, and the current password wherever a request needs it.
+
+use auth::Identity;
+use axum::{extract::State, http::StatusCode};
+use chassis::{
+    http::{ClientAddress, Payload},
+    json::{Node, text},
+};
+use error::Error;
+
+use crate::{
+    api::Api,
+    app::Reauthentication,
+    domain::{Invalid, Password, SessionId, UserId},
+};
+
+/// Reads a current password: any text will do, because it is only compared.
+pub(super) fn current_password() -> impl FnOnce(&Node) -> Result<Password, String> {
+    text(|password| Ok::<_, Invalid>(Password::attempt(password)))
+}
+
+/// What the caller shows in addition to the access token.
+pub(super) fn reauthentication(
+    caller: &Identity,
+    client: Option<ClientAddress>,
+    password: Option<Password>,
+) -> Reauthentication {
+    Reauthentication { session: SessionId(caller.session), client: client.map(ClientAddress::ip), password }
+}
+
+/// `POST /v1/users/me/password`
+pub(super) async fn change(
+    State(api): State<Api>,
+    caller: Identity,
+    client: Option<ClientAddress>,
+    payload: Payload,
+) -> Result<StatusCode, Error> {
+    let id = UserId(caller.user_id);
+    api.app.may_change(id).await?;
+    let (current, new) = payload.json().await?.read(|body| {
+        let current = body.required("current_password", current_password());
+        let new = body.required("new_password", text(Password::parse));
+        Some((current?, new?))
+    })?;
+    api.app.change_password(id, reauthentication(&caller, client, Some(current)), new).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
