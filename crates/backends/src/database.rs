@@ -1,11 +1,12 @@
 //! What services have in common of their databases.
 
-use std::{fmt::Display, sync::Arc};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use messaging::Outbox;
 
-type Ping = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Ping = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 /// A service's database beside the tables that are the service's own: the outbox in it, whether it answers, its end.
 pub struct Database {
@@ -47,20 +48,20 @@ impl Database {
     fn new<D, E, P, C>(outbox: impl Outbox + 'static, database: D, ping: fn(D) -> P, close: impl FnOnce(D) -> C) -> Self
     where
         D: Clone + Send + Sync + 'static,
-        E: Display,
+        E: Into<BoxError>,
         P: Future<Output = Result<(), E>> + Send + 'static,
         C: Future<Output = ()> + Send + 'static,
     {
         let close = Box::pin(close(database.clone()));
         let ping = Arc::new(move || -> BoxFuture<'static, _> {
             let answer = ping(database.clone());
-            Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+            Box::pin(async move { answer.await.map_err(Into::into) })
         });
         Self { outbox: Arc::new(outbox), ping, close }
     }
 
     /// The check for readiness: the database answers.
-    pub fn ping(&self) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + use<> {
+    pub fn ping(&self) -> impl Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync + use<> {
         let ping = Arc::clone(&self.ping);
         move || ping()
     }

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 /// A check that has not answered by then has failed.
 const LIMIT: Duration = Duration::from_secs(1);
 
-type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 /// The checks on which readiness depends: only what a request cannot do without.
 #[derive(Clone, Default)]
@@ -31,14 +32,19 @@ impl Health {
         Self::default()
     }
 
-    /// Adds a check; its error is shown to whoever may reach the admin port.
+    /// Adds a check; its error and the causes of that are shown to whoever may reach the admin port.
     #[must_use]
-    pub fn check<F, Fut>(mut self, name: &'static str, check: F) -> Self
+    pub fn check<F, Fut, E>(mut self, name: &'static str, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), String>> + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
     {
-        self.checks.push((name, Arc::new(move || Box::pin(check()))));
+        let check = move || -> BoxFuture<'static, _> {
+            let outcome = check();
+            Box::pin(async move { outcome.await.map_err(Into::into) })
+        };
+        self.checks.push((name, Arc::new(check)));
         self
     }
 
@@ -50,16 +56,17 @@ impl Health {
     /// Runs all checks at once: whether ready, and the document to show.
     pub(crate) async fn report(&self) -> (bool, Value) {
         let outcomes = join_all(self.checks.iter().map(|(name, check)| async move {
-            let outcome = timeout(LIMIT, check()).await.unwrap_or_else(|_| Err(format!("no answer in {LIMIT:?}")));
+            let outcome =
+                timeout(LIMIT, check()).await.unwrap_or_else(|_| Err(format!("no answer in {LIMIT:?}").into()));
             (*name, outcome)
         }))
         .await;
         let healthy = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
         let ready = healthy && !self.stopping.load(Ordering::Relaxed);
-        let shown = |(name, outcome): (&str, Result<(), String>)| {
+        let shown = |(name, outcome): (&str, Result<(), BoxError>)| {
             let value = match outcome {
                 Ok(()) => json!({"status": "ready"}),
-                Err(detail) => json!({"status": "not_ready", "detail": detail}),
+                Err(error) => json!({"status": "not_ready", "detail": error::chain(&*error)}),
             };
             (name.to_owned(), value)
         };
@@ -71,5 +78,19 @@ impl Health {
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.checks.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_ready_is_said_with_its_cause() {
+        let silent = || anyhow::anyhow!("connection refused").context("the database does not answer");
+        let health = Health::new().check("database", move || async move { Err(silent()) });
+        let (ready, report) = health.report().await;
+        assert!(!ready);
+        assert_eq!(report["checks"]["database"]["detail"], "the database does not answer: connection refused");
     }
 }

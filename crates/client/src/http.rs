@@ -131,10 +131,10 @@ impl Http {
 
     async fn attempt(&self, request: Result<Request<Full<Bytes>>, ::http::Error>) -> Result<Response, Error> {
         let request = request.map_err(|cause| self.refused(Kind::Internal, cause.to_string()))?;
-        let response = self.client.request(request).await.map_err(|cause| self.unavailable(&chain(&cause)))?;
+        let response = self.client.request(request).await.map_err(|cause| self.unavailable(&error::chain(&cause)))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, BODY_LIMIT).collect().await;
-        let body = body.map_err(|cause| self.unavailable(&chain(&*cause)))?.to_bytes();
+        let body = body.map_err(|cause| self.unavailable(&error::chain(&*cause)))?.to_bytes();
         match Kind::of_http(head.status) {
             _ if head.status.is_success() => {}
             Kind::Timeout => return Err(Error::Timeout(self.caller.callee)),
@@ -152,10 +152,4 @@ impl Http {
     fn refused(&self, kind: Kind, message: String) -> Error {
         Error::Status { callee: self.caller.callee, kind, message }
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

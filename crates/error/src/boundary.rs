@@ -137,15 +137,14 @@ impl Error {
 
     /// Returns the error and its causes in one line, for the log.
     pub fn chain(&self) -> String {
-        let mut line = self.detail.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            line.push_str(": ");
-            line.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        line
+        chain(self)
     }
+}
+
+/// An error and its causes in one line, for operators.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl fmt::Display for Error {

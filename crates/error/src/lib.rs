@@ -7,7 +7,7 @@ mod http;
 mod kind;
 mod violation;
 
-pub use boundary::{Error, HasKind};
+pub use boundary::{Error, HasKind, chain};
 pub use http::problem;
 pub use kind::Kind;
 pub use violation::{Location, Violation};

@@ -60,7 +60,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         let locks = locks.clone();
         move || {
             let locks = locks.clone();
-            async move { locks.check(READY_LOCK).await.map_err(|error| format!("{:#}", anyhow::Error::new(error))) }
+            async move { locks.check(READY_LOCK).await }
         }
     };
     let app = Arc::new(App { payments: store.payments, provider, outbox, locks, clock: Arc::clone(&clock) });

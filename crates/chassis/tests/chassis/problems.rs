@@ -187,7 +187,7 @@ async fn cors_is_as_configured() {
 async fn the_admin_port_tells_how_it_is() {
     let mut sick = app(router());
     sick.health = Health::new()
-        .check("database", async || Ok(()))
+        .check("database", async || Ok::<_, std::fmt::Error>(()))
         .check("bus", async || Err("no file".to_owned()))
         .check("slow", std::future::pending::<Result<(), String>>);
     let server = Server::start(config(), sick).await;
