@@ -19,7 +19,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// A peer that for so long neither takes a response nor sends the body that it has announced is gone.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same where the connection is coming to its end, or others want its place.
-const PATIENCE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(2);
 /// A request that is just arriving on an idle connection when the end comes is still waited for.
 const LAST_CALL: Duration = Duration::from_millis(200);
 /// The same in HTTP/2, whose peers have to answer GOAWAY first.
@@ -157,9 +157,9 @@ impl Activity {
     pub(crate) fn is_over(&self, asked: Instant) -> bool {
         let state = self.state();
         let grace = if state.protocol == Protocol::Http2 { AFTER_GOAWAY } else { LAST_CALL };
-        let patient = |since: Instant| since.elapsed() < PATIENCE;
-        let open = |progress: &Progress| !progress.is_peers_turn() || patient(progress.since);
-        let carries = state.exchanges.values().any(open) || state.blocked.is_some_and(patient);
+        let within_grace = |since: Instant| since.elapsed() < GRACE;
+        let open = |progress: &Progress| !progress.is_peers_turn() || within_grace(progress.since);
+        let carries = state.exchanges.values().any(open) || state.blocked.is_some_and(within_grace);
         !carries && state.since.max(asked).elapsed() >= grace
     }
 
@@ -167,8 +167,7 @@ impl Activity {
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
         let waits = || state.exchanges.values().map(|progress| progress.since).chain(state.blocked);
-        let busy =
-            state.exchanges.values().any(Progress::is_at_work) || waits().any(|since| since.elapsed() < PATIENCE);
+        let busy = state.exchanges.values().any(Progress::is_at_work) || waits().any(|since| since.elapsed() < GRACE);
         (!busy).then(|| waits().fold(state.since, Instant::max))
     }
 

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tonic::service::Routes;
 
-use crate::{Config, Health, Listen, Tasks, admin, house::House, layers, phases::Phases, serve::serve};
+use crate::{Config, Health, Listen, Tasks, admin, admission::Admission, layers, phases::Phases, serve::serve};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -121,8 +121,8 @@ pub async fn serve_until(
     let most = config.limits.max_connections;
     let mut health = app.health.clone();
     for (name, listener, router) in [("http", http, routes), ("grpc", grpc, calls)] {
-        let house = public.serve(name, listener, router, most);
-        health = health.check(name, move || std::future::ready(house.check()));
+        let admission = public.serve(name, listener, router, most);
+        health = health.check(name, move || std::future::ready(admission.check()));
     }
     private.serve("admin", admin, layers::admin(admin::router(health, version)), ADMIN_CONNECTIONS);
     announce(app.name, app.version, addresses);
@@ -179,11 +179,11 @@ impl Default for Server {
 }
 
 impl Server {
-    fn serve(&self, name: &'static str, listener: TcpListener, router: Router, most: usize) -> Arc<House> {
-        let house = House::new(name, most);
-        let accepting = serve(listener, router, Arc::clone(&house), self.phases.clone(), self.tasks.tracker());
+    fn serve(&self, name: &'static str, listener: TcpListener, router: Router, most: usize) -> Arc<Admission> {
+        let admission = Admission::new(name, most);
+        let accepting = serve(listener, router, Arc::clone(&admission), self.phases.clone(), self.tasks.tracker());
         self.tasks.spawn(name, async { accepting.await.context("its connections cannot be accepted") });
-        house
+        admission
     }
 
     /// Goes on serving for a while, and asks clients to go elsewhere.

@@ -3,11 +3,11 @@
 
 mod activity;
 mod admin;
+mod admission;
 mod app;
 mod config;
 mod connection;
 mod health;
-mod house;
 pub mod http;
 pub mod json;
 mod layers;

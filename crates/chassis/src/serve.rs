@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     activity::Activity,
+    admission::{Admission, Permit},
     connection::{self, Peer},
-    house::{Guest, House},
     phases::Phases,
 };
 
@@ -29,16 +29,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    house: Arc<House>,
+    admission: Arc<Admission>,
     phases: Phases,
     tracker: TaskTracker,
 ) -> io::Result<()> {
-    let start = |(stream, address): (TcpStream, SocketAddr), activity: Arc<Activity>, place: Option<Guest>| {
+    let start = |(stream, address): (TcpStream, SocketAddr), activity: Arc<Activity>, permit: Option<Permit>| {
         let _ = stream.set_nodelay(true); // without it answers are only slower
         let connection = connection::serve(stream, Peer(address.ip()), activity, router.clone(), phases.clone());
         tracker.spawn(async move {
             connection.await;
-            drop(place);
+            drop(permit);
         });
     };
     let stop = || phases.stop.cancelled();
@@ -51,18 +51,18 @@ pub(crate) async fn serve(
         match accepted {
             Ok(accepted) => {
                 let activity = Activity::new();
-                let place = tokio::select! {
+                let permit = tokio::select! {
                     biased;
-                    place = house.admit(&activity) => Some(place),
+                    permit = admission.admit(&activity) => Some(permit),
                     () = stop() => None,
                 };
-                start(accepted, activity, place);
+                start(accepted, activity, permit);
             }
             // What accept(2) says of a socket that does not listen.
             Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
             Err(error) => {
-                house.note(error.to_string());
-                house.evict();
+                admission.refuse(error.to_string());
+                admission.evict_idle();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -9,7 +9,7 @@ use testkit::eventually;
 use crate::support::{Raw, Server, app, config, held, request};
 
 /// A connection that has been of use and is idle now.
-async fn guest(server: &Server) -> Raw {
+async fn connect(server: &Server) -> Raw {
     let mut raw = Raw::to(server.http).await;
     raw.send("GET /", "").await;
     assert_eq!(raw.read().await.unwrap().status, 200);
@@ -21,7 +21,7 @@ async fn where_there_is_no_room_who_was_idle_longest_goes() {
     let mut config = config();
     config.limits.max_connections = 3;
     let server = Server::start(config, app(Router::new().route("/", get(async || "fine")))).await;
-    let (mut first, mut second, mut third) = (guest(&server).await, guest(&server).await, guest(&server).await);
+    let (mut first, mut second, mut third) = (connect(&server).await, connect(&server).await, connect(&server).await);
     first.send("GET /", "").await;
     assert_eq!(first.read().await.unwrap().status, 200);
     assert_eq!(request(server.http, "GET /", "").await.status, 200, "a newcomer is served");
@@ -52,7 +52,7 @@ async fn strangers_that_say_nothing_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_house_full_of_work_is_not_ready() {
+async fn a_server_full_of_work_is_not_ready() {
     let (router, entered, leave) = held();
     let mut config = config();
     config.limits.max_connections = 2;
