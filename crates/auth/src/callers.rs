@@ -6,7 +6,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use error::{Error, Kind};
+use error::{Error, Problem};
 use http::HeaderMap;
 use http::request::Parts;
 use tonic::Status;
@@ -58,7 +58,7 @@ impl Callers {
     ///
     /// # Errors
     ///
-    /// [`Kind::Unauthenticated`] without a good credential, [`Kind::Forbidden`] for a service that may not call here.
+    /// [`Problem::CredentialInvalid`] without a good credential, [`Problem::CallerNotAllowed`] for a service that may not call here.
     pub fn check(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         let mut values = headers.get_all(CREDENTIAL_HEADER).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -70,7 +70,7 @@ impl Callers {
         let known = self.0.allowed.iter().find(|allowed| &***allowed == name);
         known
             .map(|name| Caller(Arc::clone(name)))
-            .ok_or_else(|| Error::new(Kind::Forbidden, "this service may not call here"))
+            .ok_or_else(|| Error::new(Problem::CallerNotAllowed, "this service may not call here"))
     }
 
     /// Returns the same check for the front of a gRPC server.
@@ -80,7 +80,7 @@ impl Callers {
 }
 
 fn refused() -> Error {
-    Error::new(Kind::Unauthenticated, "a service credential is needed")
+    Error::new(Problem::CredentialInvalid, "a service credential is needed")
 }
 
 /// Lets only known services through to a gRPC server and puts the [`Caller`] into the request's extensions.
@@ -143,9 +143,9 @@ mod tests {
         with(Credential::new(secret, caller).header_value().to_str().unwrap())
     }
 
-    fn kind(headers: &HeaderMap) -> Kind {
+    fn problem(headers: &HeaderMap) -> Problem {
         let callers = Callers::new("secret", &["order"]);
-        callers.check(headers).unwrap_err().kind()
+        callers.check(headers).unwrap_err().problem()
     }
 
     #[test]
@@ -157,22 +157,22 @@ mod tests {
 
     #[test]
     fn others_are_kept_out() {
-        assert_eq!(kind(&HeaderMap::new()), Kind::Unauthenticated);
-        assert_eq!(kind(&credential("guess", "order")), Kind::Unauthenticated);
-        assert_eq!(kind(&credential("secret", "user")), Kind::Forbidden);
+        assert_eq!(problem(&HeaderMap::new()), Problem::CredentialInvalid);
+        assert_eq!(problem(&credential("guess", "order")), Problem::CredentialInvalid);
+        assert_eq!(problem(&credential("secret", "user")), Problem::CallerNotAllowed);
         for forged in ["order", "order.", "order.zz", ".", "order.00"] {
-            assert_eq!(kind(&with(forged)), Kind::Unauthenticated, "{forged}");
+            assert_eq!(problem(&with(forged)), Problem::CredentialInvalid, "{forged}");
         }
         let proof = Credential::new("secret", "user");
         let proof = proof.header_value().to_str().unwrap().replace("user", "order");
-        assert_eq!(kind(&with(&proof)), Kind::Unauthenticated, "another's proof");
+        assert_eq!(problem(&with(&proof)), Problem::CredentialInvalid, "another's proof");
     }
 
     #[test]
     fn two_credentials_are_none() {
         let mut headers = credential("secret", "order");
         headers.append(CREDENTIAL_HEADER, HeaderValue::from_static("order.00"));
-        assert_eq!(kind(&headers), Kind::Unauthenticated);
+        assert_eq!(problem(&headers), Problem::CredentialInvalid);
     }
 
     #[test]

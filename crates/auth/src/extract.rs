@@ -1,7 +1,7 @@
 //! The person behind a request, as an argument of a handler.
 
 use axum::extract::{FromRef, FromRequestParts};
-use error::{Error, Kind};
+use error::{Error, Problem};
 use http::request::Parts;
 
 use crate::{Identity, Operator, Verifier, bearer};
@@ -15,7 +15,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let token =
-            bearer(&parts.headers).ok_or_else(|| Error::new(Kind::Unauthenticated, "a bearer token is needed"))?;
+            bearer(&parts.headers).ok_or_else(|| Error::new(Problem::TokenMissing, "a bearer token is needed"))?;
         Verifier::from_ref(state).verify(token).await
     }
 }
@@ -32,7 +32,7 @@ where
         if identity.is_operator() {
             Ok(Self(identity))
         } else {
-            Err(Error::new(Kind::Forbidden, "only an operator may do this"))
+            Err(Error::new(Problem::OperatorRequired, "only an operator may do this"))
         }
     }
 }

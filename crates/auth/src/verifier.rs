@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use clock::SharedClock;
-use error::{Error, Kind};
+use error::{Error, Problem};
 use jsonwebtoken::{Algorithm, Validation};
 use moka::sync::Cache;
 use serde::Deserialize;
@@ -69,7 +69,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Kind::Unauthenticated`] when the token is not good, [`Kind::Unavailable`] when that cannot be found out
+    /// [`Problem::TokenInvalid`] or [`Problem::TokenExpired`], and [`Problem::Unavailable`] when that cannot be found out
     /// because the issuer's keys cannot be fetched.
     pub async fn verify(&self, token: &str) -> Result<Identity, Error> {
         if token.len() > MAX_LENGTH {
@@ -110,12 +110,16 @@ impl Inner {
     }
 
     fn unexpired(&self, identity: Identity) -> Result<Identity, Error> {
-        if self.clock.now() < identity.expires_at { Ok(identity) } else { Err(refused("has expired")) }
+        if self.clock.now() < identity.expires_at {
+            Ok(identity)
+        } else {
+            Err(Error::new(Problem::TokenExpired, "the access token has expired"))
+        }
     }
 }
 
 fn refused(why: &'static str) -> Error {
-    Error::new(Kind::Unauthenticated, format!("the access token {why}"))
+    Error::new(Problem::TokenInvalid, format!("the access token {why}"))
 }
 
 fn fingerprint(token: &str) -> [u8; 32] {

@@ -46,7 +46,7 @@ pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Se
         None => router,
     };
     router
-        .layer(CatchPanicLayer::custom(panic::http))
+        .layer(CatchPanicLayer::custom(|cause| panic::answer(Protocol::Http, cause)))
         .layer(from_fn(problem::problems))
         .layer(from_fn_with_state((Protocol::Http, limits.request_timeout), trace::trace))
 }
@@ -56,7 +56,7 @@ pub(crate) fn grpc(router: Router, limits: &Limits, permits: Arc<Semaphore>) -> 
         .layer(from_fn_with_state(Protocol::Grpc, limit::deadline))
         .layer(from_fn_with_state((Protocol::Grpc, permits), limit::overload))
         .layer(from_fn_with_state(limits.trusted_proxies, client::address))
-        .layer(CatchPanicLayer::custom(panic::grpc))
+        .layer(CatchPanicLayer::custom(|cause| panic::answer(Protocol::Grpc, cause)))
         .layer(from_fn_with_state((Protocol::Grpc, limits.request_timeout), trace::trace))
 }
 

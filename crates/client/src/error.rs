@@ -1,6 +1,6 @@
 //! How an outgoing call fails.
 
-use error::{HasKind, Kind};
+use error::Kind;
 
 /// Why there is no response to use.
 #[derive(Debug, thiserror::Error)]
@@ -35,15 +35,5 @@ impl Error {
     /// Whether the callee itself is to blame, so that its breaker counts this.
     pub(crate) fn is_failure(&self) -> bool {
         matches!(self, Self::Timeout(_) | Self::Unavailable { .. })
-    }
-}
-
-impl HasKind for Error {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Timeout(_) => Kind::Timeout,
-            Self::Unavailable { .. } | Self::BreakerOpen(_) => Kind::Unavailable,
-            Self::Status { kind, .. } => *kind,
-        }
     }
 }

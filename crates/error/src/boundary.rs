@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Kind, Location, Violation};
+use crate::{Kind, Location, Problem, Violation};
 
 /// The boxed cause of an [`Error`].
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// A failure at the boundary: its kind, what the caller is told, and the cause that only the log sees.
+/// A failure at the boundary: the problem, what the caller is told, and the cause that only the log sees.
 #[derive(Debug)]
 pub struct Error {
-    kind: Kind,
+    problem: Problem,
     detail: Cow<'static, str>,
     violations: Vec<Violation>,
     retry_after: Option<Duration>,
@@ -23,9 +23,14 @@ pub struct Error {
 ///
 /// With it, `?` turns the layer's error into an [`Error`]: its message is shown where the caller is at fault and
 /// kept back otherwise, and the layer's error is the source.
-pub trait HasKind {
-    /// Returns the kind.
-    fn kind(&self) -> Kind;
+pub trait HasProblem {
+    /// Returns the problem that the caller meets.
+    fn problem(&self) -> Problem;
+
+    /// Returns the problem's kind.
+    fn kind(&self) -> Kind {
+        self.problem().kind()
+    }
 
     /// Returns the fields at fault, where there are any.
     fn violations(&self) -> Vec<Violation> {
@@ -40,31 +45,36 @@ pub trait HasKind {
 
 impl<E> From<E> for Error
 where
-    E: HasKind + std::error::Error + Send + Sync + 'static,
+    E: HasProblem + std::error::Error + Send + Sync + 'static,
 {
     fn from(error: E) -> Self {
-        let kind = error.kind();
-        let detail: Cow<'static, str> =
-            if kind.is_client_fault() { error.to_string().into() } else { generic(kind).into() };
+        let problem = error.problem();
+        let shown = problem.kind().is_client_fault();
+        let detail: Cow<'static, str> = if shown { error.to_string().into() } else { problem.meaning().into() };
         let (violations, retry_after) = (error.violations(), error.retry_after());
-        Self { violations, retry_after, ..Self::new(kind, detail).with_source(error) }
+        Self { violations, retry_after, ..Self::new(problem, detail).with_source(error) }
     }
 }
 
 impl Error {
-    /// Makes an error with the message that the caller is shown (never shown for [`Kind::Internal`]).
-    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), violations: Vec::new(), retry_after: None, source: None }
+    /// Makes an error with the message that the caller is shown (never shown for [`Problem::Internal`]).
+    pub fn new(problem: Problem, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { problem, detail: detail.into(), violations: Vec::new(), retry_after: None, source: None }
+    }
+
+    /// Makes an error about which there is nothing more to say than what the problem means.
+    pub fn of(problem: Problem) -> Self {
+        Self::new(problem, problem.meaning())
     }
 
     /// Makes an error for our own mistake; `source` goes to the log and nowhere else.
     pub fn internal(source: impl Into<Source>) -> Self {
-        Self::new(Kind::Internal, generic(Kind::Internal)).with_source(source)
+        Self::of(Problem::Internal).with_source(source)
     }
 
     /// Makes an error for a document that reads but does not fit, with everything that is wrong with it.
     pub fn invalid(violations: Vec<Violation>) -> Self {
-        Self { violations, ..Self::new(Kind::Invalid, "the request has fields that do not fit") }
+        Self { violations, ..Self::new(Problem::InvalidFields, "the request has fields that do not fit") }
     }
 
     /// Makes an error for one field that does not fit; `pointer` as in RFC 6901.
@@ -74,23 +84,24 @@ impl Error {
 
     /// Makes an error for a header that is missing or cannot be read.
     pub fn malformed_header(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Kind::Malformed, "a header of the request cannot be used").at(Location::Header(name.into()), detail)
+        Self::new(Problem::MalformedHeader, "a header of the request cannot be used")
+            .at(Location::Header(name.into()), detail)
     }
 
     /// Makes an error for a query parameter that cannot be read.
     pub fn malformed_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Kind::Malformed, "a parameter of the request cannot be used")
+        Self::new(Problem::MalformedParameter, "a parameter of the request cannot be used")
             .at(Location::Parameter(name.into()), detail)
     }
 
     /// Makes an error for a thing that does not exist or that the caller may not see.
     pub fn not_found(what: &str) -> Self {
-        Self::new(Kind::NotFound, format!("there is no such {what}"))
+        Self::new(Problem::NotFound, format!("there is no such {what}"))
     }
 
     /// Makes an error for something that is needed and down.
     pub fn unavailable(what: &str) -> Self {
-        Self::new(Kind::Unavailable, format!("{what} is not available at the moment"))
+        Self::new(Problem::Unavailable, format!("{what} is not available at the moment"))
     }
 
     /// Adds the cause, for the log.
@@ -114,14 +125,19 @@ impl Error {
         self
     }
 
-    /// Returns what went wrong.
+    /// Returns what the caller meets.
+    pub fn problem(&self) -> Problem {
+        self.problem
+    }
+
+    /// Returns the problem's kind.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.problem.kind()
     }
 
     /// Returns what the caller may be told: the message given, or, for our own mistakes, a generic one.
     pub fn detail(&self) -> &str {
-        if self.kind == Kind::Internal { generic(Kind::Internal) } else { &self.detail }
+        if self.kind() == Kind::Internal { self.problem.meaning() } else { &self.detail }
     }
 
     /// Returns what of the request is at fault.
@@ -131,7 +147,7 @@ impl Error {
 
     /// Returns when to come back: what was said, or 1 s where the kind asks for it.
     pub fn retry_delay(&self) -> Option<Duration> {
-        let asked = matches!(self.kind, Kind::Unavailable | Kind::RateLimited);
+        let asked = matches!(self.kind(), Kind::Unavailable | Kind::Overloaded | Kind::RateLimited);
         self.retry_after.or_else(|| asked.then_some(Duration::from_secs(1)))
     }
 
@@ -159,21 +175,12 @@ impl std::error::Error for Error {
     }
 }
 
-/// Returns the message for failures whose own message is not for the caller.
-fn generic(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Timeout => "the request took longer than it had time for",
-        Kind::Unavailable => "something that this request needs is not available at the moment",
-        _ => "something went wrong on our side",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Layer(Kind);
+    struct Layer(Problem);
 
     impl fmt::Display for Layer {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,25 +190,25 @@ mod tests {
 
     impl std::error::Error for Layer {}
 
-    impl HasKind for Layer {
-        fn kind(&self) -> Kind {
+    impl HasProblem for Layer {
+        fn problem(&self) -> Problem {
             self.0
         }
     }
 
     #[test]
     fn a_layers_message_reaches_the_caller_only_when_the_caller_is_at_fault() {
-        assert_eq!(Error::from(Layer(Kind::Conflict)).detail(), "table users: constraint failed");
-        for kind in [Kind::Internal, Kind::Unavailable, Kind::Timeout] {
-            let error = Error::from(Layer(kind));
-            assert!(!error.detail().contains("users"), "{kind:?}");
+        assert_eq!(Error::from(Layer(Problem::StatusConflict)).detail(), "table users: constraint failed");
+        for problem in [Problem::Internal, Problem::Unavailable, Problem::DeadlineExceeded] {
+            let error = Error::from(Layer(problem));
+            assert!(!error.detail().contains("users"), "{problem:?}");
             assert!(error.chain().contains("constraint failed"));
         }
     }
 
     #[test]
     fn the_detail_of_our_own_mistake_is_never_shown() {
-        let error = Error::new(Kind::Internal, "password of the database is 1234");
+        let error = Error::new(Problem::Internal, "password of the database is 1234");
         assert_eq!(error.detail(), "something went wrong on our side");
     }
 
@@ -214,7 +221,7 @@ mod tests {
     #[test]
     fn the_chain_names_every_cause() {
         let io = std::io::Error::other("disk full");
-        let error = Error::internal(Error::new(Kind::Internal, "commit").with_source(io));
+        let error = Error::internal(Error::new(Problem::Internal, "commit").with_source(io));
         assert_eq!(error.chain(), "something went wrong on our side: commit: disk full");
     }
 }

@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
-use crate::{Error, Kind, Violation};
+use crate::{Error, Kind, Problem, Violation};
 
 impl IntoResponse for Error {
     /// Makes the response without a body: the boundary finds the error in the extensions (`Arc<Error>`), logs it and
@@ -35,15 +35,16 @@ impl IntoResponse for Error {
 ///
 /// ```
 /// let document = error::problem(http::StatusCode::NOT_FOUND, None, "0af7651916cd43dd8448eb211c80319c");
-/// assert_eq!(document["title"], "Not Found");
+/// assert_eq!(document["type"], "/problems/route-not-found");
 /// assert_eq!(document["instance"], "urn:trace:0af7651916cd43dd8448eb211c80319c");
 /// ```
 pub fn problem(status: StatusCode, error: Option<&Error>, trace_id: &str) -> Value {
+    let problem = error.map_or_else(|| Problem::of(Kind::of_http(status)), Error::problem);
     let mut document = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Error"),
+        "type": problem.uri(),
+        "title": problem.title(),
         "status": status.as_u16(),
-        "detail": error.map_or_else(|| default_detail(status), Error::detail),
+        "detail": error.map_or_else(|| problem.meaning(), Error::detail),
         "instance": format!("urn:trace:{trace_id}"),
     });
     let violations = error.map(Error::violations).unwrap_or_default();
@@ -51,20 +52,6 @@ pub fn problem(status: StatusCode, error: Option<&Error>, trace_id: &str) -> Val
         document["errors"] = violations.iter().map(Violation::json).collect();
     }
     document
-}
-
-/// Returns the detail of a response that the framework made.
-fn default_detail(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::NOT_FOUND => "there is nothing at this address",
-        StatusCode::METHOD_NOT_ALLOWED => "this address does not take this method",
-        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than what is taken",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body's content type is not taken",
-        StatusCode::SERVICE_UNAVAILABLE => "there is too much to do at the moment",
-        StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "the request took longer than it had time for",
-        status if status.is_server_error() => "something went wrong on our side",
-        _ => "the request cannot be answered",
-    }
 }
 
 #[cfg(test)]
@@ -82,8 +69,8 @@ mod tests {
         assert_eq!(
             document,
             json!({
-                "type": "about:blank",
-                "title": "Unprocessable Entity",
+                "type": "/problems/invalid-fields",
+                "title": "Some fields do not fit",
                 "status": 422,
                 "detail": "the request has fields that do not fit",
                 "instance": format!("urn:trace:{}", "0a".repeat(16)),
@@ -107,9 +94,9 @@ mod tests {
 
     #[test]
     fn only_a_401_asks_for_a_token() {
-        let answer = |kind| Error::new(kind, "no").into_response();
-        assert_eq!(answer(Kind::Unauthenticated).headers()[WWW_AUTHENTICATE], "Bearer");
-        assert!(!answer(Kind::Forbidden).headers().contains_key(WWW_AUTHENTICATE));
+        let answer = |problem| Error::new(problem, "no").into_response();
+        assert_eq!(answer(Problem::TokenMissing).headers()[WWW_AUTHENTICATE], "Bearer");
+        assert!(!answer(Problem::OperatorRequired).headers().contains_key(WWW_AUTHENTICATE));
     }
 
     #[test]

@@ -34,15 +34,17 @@ pub enum Kind {
     RateLimited,
     /// The time given was not enough: 504.
     Timeout,
-    /// Something that is needed is down, or there is too much to do: 503.
+    /// Something that is needed is down: 503.
     Unavailable,
+    /// There is too much to do: 503, and `RESOURCE_EXHAUSTED` in gRPC.
+    Overloaded,
     /// Our own mistake: 500.
     Internal,
 }
 
 impl Kind {
     /// Every kind, for tests and tables.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Malformed,
         Kind::Invalid,
         Kind::Unauthenticated,
@@ -58,6 +60,7 @@ impl Kind {
         Kind::RateLimited,
         Kind::Timeout,
         Kind::Unavailable,
+        Kind::Overloaded,
         Kind::Internal,
     ];
 
@@ -77,15 +80,12 @@ impl Kind {
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     /// Returns the gRPC code.
-    ///
-    /// A stale version is `ABORTED` and a state that does not allow it `FAILED_PRECONDITION`, as the
-    /// descriptions in google/rpc/code.proto tell the two apart.
     pub fn grpc(self) -> Code {
         match self {
             Self::Malformed | Self::Invalid | Self::PreconditionRequired | Self::UnsupportedMedia => {
@@ -96,19 +96,13 @@ impl Kind {
             Self::NotFound => Code::NotFound,
             Self::MethodNotAllowed => Code::Unimplemented,
             Self::AlreadyExists => Code::AlreadyExists,
-            Self::Conflict => Code::FailedPrecondition,
-            Self::Precondition => Code::Aborted,
+            Self::Conflict | Self::Precondition => Code::FailedPrecondition,
             Self::TooLarge => Code::OutOfRange,
-            Self::RateLimited => Code::ResourceExhausted,
+            Self::RateLimited | Self::Overloaded => Code::ResourceExhausted,
             Self::Timeout => Code::DeadlineExceeded,
             Self::Unavailable => Code::Unavailable,
             Self::Internal => Code::Internal,
         }
-    }
-
-    /// Returns the reason phrase of the HTTP status, which is what RFC 9457 asks of the title of an `about:blank` problem.
-    pub fn title(self) -> &'static str {
-        self.http().canonical_reason().unwrap_or("Error")
     }
 
     /// Says whether the caller has to change something; such failures are logged at INFO, the others at ERROR.
@@ -118,7 +112,7 @@ impl Kind {
 
     /// Says whether the same call may do better later, provided that it is safe to repeat.
     pub fn may_retry(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Timeout | Self::Unavailable)
+        matches!(self, Self::RateLimited | Self::Timeout | Self::Unavailable | Self::Overloaded)
     }
 
     /// Returns the kind of a response from a gRPC server.
@@ -194,6 +188,6 @@ mod tests {
     #[test]
     fn a_client_fault_is_a_4xx() {
         let ours: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| !kind.is_client_fault()).collect();
-        assert_eq!(ours, [Kind::Timeout, Kind::Unavailable, Kind::Internal]);
+        assert_eq!(ours, [Kind::Timeout, Kind::Unavailable, Kind::Overloaded, Kind::Internal]);
     }
 }

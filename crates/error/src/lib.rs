@@ -5,9 +5,12 @@ mod boundary;
 mod grpc;
 mod http;
 mod kind;
+mod problem;
+mod registry;
 mod violation;
 
-pub use boundary::{Error, HasKind, chain};
+pub use boundary::{Error, HasProblem, chain};
 pub use http::problem;
 pub use kind::Kind;
+pub use registry::Problem;
 pub use violation::{Location, Violation};

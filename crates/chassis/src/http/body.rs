@@ -7,7 +7,7 @@ use axum::{
     extract::FromRequest,
 };
 use bytes::Bytes;
-use error::{Error, Kind};
+use error::{Error, Problem};
 use http::{
     HeaderMap, HeaderValue, Request,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
@@ -41,10 +41,10 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// [`Kind::UnsupportedMedia`], [`Kind::TooLarge`] or [`Kind::Malformed`], in this order.
+    /// [`Problem::UnsupportedMediaType`], [`Problem::BodyTooLarge`] or [`Problem::MalformedBody`], in this order.
     pub async fn json(self) -> Result<Node, Error> {
         if !self.is_json {
-            return Err(Error::new(Kind::UnsupportedMedia, "the body must be application/json"));
+            return Err(Error::new(Problem::UnsupportedMediaType, "the body must be application/json"));
         }
         json::parse(&self.bytes().await?)
     }
@@ -62,14 +62,14 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// [`Kind::TooLarge`], or [`Kind::Malformed`] where the client stops in the middle.
+    /// [`Problem::BodyTooLarge`], or [`Problem::MalformedBody`] where the client stops in the middle.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let read = Limited::new(self.body, BODY_LIMIT).collect().await;
         read.map(http_body_util::Collected::to_bytes).map_err(|cause| {
             if cause.is::<LengthLimitError>() {
-                Error::new(Kind::TooLarge, "the body must be at most 1 MiB")
+                Error::new(Problem::BodyTooLarge, "the body must be at most 1 MiB")
             } else {
-                Error::new(Kind::Malformed, "the body is incomplete")
+                Error::new(Problem::MalformedBody, "the body is incomplete")
             }
         })
     }
@@ -117,9 +117,9 @@ mod tests {
             assert!(read(Some(good), "{}").await.is_ok(), "{good}");
         }
         for bad in ["text/plain", "application/jsonx", "application/json; charset=latin1", ""] {
-            assert_eq!(read(Some(bad), "{}").await.unwrap_err().kind(), Kind::UnsupportedMedia, "{bad}");
+            assert_eq!(read(Some(bad), "{}").await.unwrap_err().problem(), Problem::UnsupportedMediaType, "{bad}");
         }
-        assert_eq!(read(None, "{}").await.unwrap_err().kind(), Kind::UnsupportedMedia);
+        assert_eq!(read(None, "{}").await.unwrap_err().problem(), Problem::UnsupportedMediaType);
     }
 
     #[tokio::test]
@@ -144,6 +144,6 @@ mod tests {
         let text = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
         assert!(read(Some("application/json"), text(BODY_LIMIT)).await.is_ok());
         let refused = read(Some("application/json"), text(BODY_LIMIT + 1)).await;
-        assert_eq!(refused.unwrap_err().kind(), Kind::TooLarge);
+        assert_eq!(refused.unwrap_err().problem(), Problem::BodyTooLarge);
     }
 }

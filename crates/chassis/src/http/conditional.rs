@@ -6,7 +6,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse as _, Response},
 };
-use error::{Error, Kind, Location};
+use error::{Error, Location, Problem};
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{ETAG, IF_MATCH, IF_NONE_MATCH},
@@ -88,11 +88,11 @@ impl IfMatch {
     ///
     /// # Errors
     ///
-    /// [`Kind::PreconditionRequired`] without, [`Kind::Malformed`].
+    /// [`Problem::VersionRequired`] without, [`Problem::MalformedHeader`].
     pub fn required(self) -> Result<Condition, Error> {
         let missing = || {
             let location = Location::Header("If-Match".to_owned());
-            Error::new(Kind::PreconditionRequired, "If-Match is missing: send the ETag that you have read")
+            Error::new(Problem::VersionRequired, "If-Match is missing: send the ETag that you have read")
                 .at(location, "is missing")
         };
         self.0?.ok_or_else(missing)
@@ -102,7 +102,7 @@ impl IfMatch {
     ///
     /// # Errors
     ///
-    /// [`Kind::Malformed`].
+    /// [`Problem::MalformedHeader`].
     pub fn optional(self) -> Result<Option<Condition>, Error> {
         self.0
     }

@@ -1,7 +1,7 @@
 //! The id in a path.
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use error::{Error, Kind};
+use error::{Error, Problem};
 use http::request::Parts;
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ impl<S: Send + Sync, T: From<Uuid>> FromRequestParts<S> for Id<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let unknown = || Error::new(Kind::NotFound, "there is nothing at this path");
+        let unknown = || Error::new(Problem::NotFound, "there is nothing at this path");
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| unknown())?;
         let (_, text) = params.iter().next().ok_or_else(unknown)?;
         let id = Some(text).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok());

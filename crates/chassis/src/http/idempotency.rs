@@ -20,7 +20,7 @@ impl IdempotencyKey {
     ///
     /// # Errors
     ///
-    /// [`error::Kind::Malformed`]: missing, given twice, or not of the form.
+    /// [`error::Problem::MalformedHeader`]: missing, given twice, or not of the form.
     pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
         let mut lines = headers.get_all(HEADER).iter();
         let fault = match (lines.next().map(http::HeaderValue::as_bytes), lines.next()) {
@@ -71,7 +71,7 @@ mod tests {
         assert!(read(&[&[b'k'; 255]]).is_ok());
         let bad: [&[&[u8]]; 6] = [&[], &[b""], &[&[b'k'; 256]], &[b"a b"], &[b"\xc3\xa4"], &[b"a", b"a"]];
         for values in bad {
-            assert_eq!(read(values).unwrap_err().kind(), error::Kind::Malformed, "{values:?}");
+            assert_eq!(read(values).unwrap_err().problem(), error::Problem::MalformedHeader, "{values:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Query parameters of lists, read strictly: an unknown or repeated one is refused.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use error::{Error, Kind, Location};
+use error::{Error, Location, Problem};
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
@@ -93,7 +93,7 @@ impl Params {
     ///
     /// # Errors
     ///
-    /// [`Kind::Malformed`], naming every unknown, repeated or unreadable parameter.
+    /// [`Problem::MalformedParameter`], naming every unknown, repeated or unreadable parameter.
     pub fn finish(mut self) -> Result<(), Error> {
         for (name, _) in std::mem::take(&mut self.pairs) {
             self.fault(&name, "is not known");
@@ -101,7 +101,7 @@ impl Params {
         if self.faults.is_empty() {
             return Ok(());
         }
-        let refused = Error::new(Kind::Malformed, "the query cannot be read");
+        let refused = Error::new(Problem::MalformedParameter, "the query cannot be read");
         let at = |error: Error, (name, detail): (String, &str)| error.at(Location::Parameter(name), detail);
         Err(self.faults.into_iter().take(20).fold(refused, at))
     }
@@ -161,7 +161,7 @@ mod tests {
         ];
         for (query, name) in bad {
             let error = page(query).unwrap_err();
-            assert_eq!(error.kind(), Kind::Malformed, "{query}");
+            assert_eq!(error.problem(), Problem::MalformedParameter, "{query}");
             assert_eq!(error.violations()[0].location, Location::Parameter(name.into()), "{query}");
         }
     }

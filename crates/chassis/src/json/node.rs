@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use error::{Error, Kind};
+use error::{Error, Problem};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
@@ -32,11 +32,11 @@ pub enum Node {
 ///
 /// # Errors
 ///
-/// [`Kind::Malformed`]: no JSON, invalid UTF-8, more than one value, nested deeper than 128.
+/// [`Problem::MalformedBody`]: no JSON, invalid UTF-8, more than one value, nested deeper than 128.
 pub fn parse(body: &[u8]) -> Result<Node, Error> {
     serde_json::from_slice(body).map_err(|fault| {
         let detail = format!("the body is not valid JSON (line {}, column {})", fault.line(), fault.column());
-        Error::new(Kind::Malformed, detail)
+        Error::new(Problem::MalformedBody, detail)
     })
 }
 
@@ -218,7 +218,7 @@ mod tests {
     fn what_is_no_json_is_malformed() {
         let bodies: [&[u8]; 8] = [b"", b"{", b"{} {}", b"{\"a\":\"\xff\"}", b"'a'", b"{a:1}", b"1e999", &[b'['; 4096]];
         for body in bodies {
-            assert_eq!(parse(body).unwrap_err().kind(), Kind::Malformed, "{body:?}");
+            assert_eq!(parse(body).unwrap_err().problem(), Problem::MalformedBody, "{body:?}");
         }
     }
 }

@@ -33,7 +33,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`error::Kind::Invalid`] with a violation per fault.
+    /// [`error::Problem::InvalidFields`] with a violation per fault.
     pub fn read<T>(&self, fields: impl FnOnce(&mut Object<'_>) -> Option<T>) -> Result<T, Error> {
         let report = Report::default();
         let value = Object::read(self, String::new(), &report, fields);

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
-use error::{Error, Kind};
+use error::{Error, Problem};
 use tokio::{sync::Semaphore, time::timeout_at};
-use tonic::Status;
 
 use super::trace::Protocol;
 
@@ -22,10 +20,7 @@ pub(crate) async fn overload(
 ) -> Response {
     match permits.try_acquire() {
         Ok(_permit) => next.run(request).await,
-        Err(_) => protocol
-            .refuse(Error::new(Kind::Unavailable, "too many requests are being handled; try again shortly"), || {
-                Status::resource_exhausted("too many calls are being handled")
-            }),
+        Err(_) => protocol.refuse(Error::of(Problem::Overloaded)),
     }
 }
 
@@ -33,16 +28,5 @@ pub(crate) async fn overload(
 pub(crate) async fn deadline(State(protocol): State<Protocol>, request: Request, next: Next) -> Response {
     let Some(deadline) = telemetry::deadline() else { return next.run(request).await };
     let response = timeout_at(deadline, next.run(request)).await;
-    response.unwrap_or_else(|_| {
-        protocol.refuse(Error::new(Kind::Timeout, "it took too long"), || Status::deadline_exceeded("it took too long"))
-    })
-}
-
-impl Protocol {
-    fn refuse(self, http: Error, grpc: impl FnOnce() -> Status) -> Response {
-        match self {
-            Self::Http => http.into_response(),
-            Self::Grpc => grpc().into_http::<Body>(),
-        }
-    }
+    response.unwrap_or_else(|_| protocol.refuse(Error::of(Problem::DeadlineExceeded)))
 }

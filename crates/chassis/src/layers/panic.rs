@@ -2,23 +2,14 @@
 
 use std::any::Any;
 
-use axum::{
-    body::Body,
-    response::{IntoResponse as _, Response},
-};
+use axum::response::Response;
 use error::Error;
-use tonic::Status;
 
+use super::trace::Protocol;
 use crate::tasks::panic_message;
 
-// Both are given to tower-http's CatchPanicLayer, which hands over the box.
+// Given to tower-http's CatchPanicLayer, which hands over the box.
 #[expect(clippy::needless_pass_by_value)]
-pub(crate) fn http(panic: Box<dyn Any + Send>) -> Response {
-    Error::internal(format!("panic: {}", panic_message(&*panic))).into_response()
-}
-
-#[expect(clippy::needless_pass_by_value)]
-pub(crate) fn grpc(panic: Box<dyn Any + Send>) -> Response {
-    tracing::error!(cause = panic_message(&*panic), "call panicked");
-    Status::internal("internal error").into_http::<Body>()
+pub(crate) fn answer(protocol: Protocol, panic: Box<dyn Any + Send>) -> Response {
+    protocol.refuse(Error::internal(format!("panic: {}", panic_message(&*panic))))
 }

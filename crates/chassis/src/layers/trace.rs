@@ -5,8 +5,9 @@ use std::{error::Error as _, sync::LazyLock, time::Duration};
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
+use error::Error;
 use http::{HeaderMap, HeaderValue, Method};
 use opentelemetry::{KeyValue, metrics::Histogram};
 use telemetry::Carrier;
@@ -77,6 +78,14 @@ fn route(protocol: Protocol, request: &Request) -> String {
 }
 
 impl Protocol {
+    /// A refusal that no handler made.
+    pub(super) fn refuse(self, error: Error) -> Response {
+        match self {
+            Self::Http => error.into_response(),
+            Self::Grpc => tonic::Status::from(error).into_http(),
+        }
+    }
+
     fn span(self, method: &str, route: &str) -> Span {
         match self {
             Self::Http => tracing::info_span!(
@@ -139,7 +148,7 @@ fn grpc_done(span: &Span, route: &str, response: &Response, took: Duration) {
 
 /// Why a call failed, which the caller is not told.
 fn cause(status: &tonic::Status) -> Option<String> {
-    status.source()?.downcast_ref::<error::Error>().map(error::Error::chain)
+    status.source()?.downcast_ref::<Error>().map(Error::chain)
 }
 
 fn millis(took: Duration) -> f64 {
@@ -187,7 +196,7 @@ mod tests {
     /// The status keeps it on its way through the layers, and the caller is told nothing of it.
     #[test]
     fn a_failed_call_has_its_cause_for_the_log() {
-        let error = error::Error::internal(std::io::Error::other("disk full"));
+        let error = Error::internal(std::io::Error::other("disk full"));
         let response: Response = tonic::Status::from(error).into_http();
         let shown = response.extensions().get().and_then(cause).unwrap_or_default();
         assert!(shown.ends_with(": disk full"), "{shown}");

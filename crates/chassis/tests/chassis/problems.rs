@@ -30,7 +30,7 @@ async fn change(_: Id<Uuid>, condition: IfMatch, payload: Payload) -> Result<Res
     let condition = condition.required()?;
     payload.json().await?.read(|thing| thing.required("quantity", json::integer(Ok::<_, String>)))?;
     if !condition.matches(3) {
-        return Err(Error::new(error::Kind::Precondition, "it has changed"));
+        return Err(Error::new(error::Problem::VersionMismatch, "it has changed"));
     }
     Ok(resource(StatusCode::OK, 4, &json!({})))
 }
@@ -45,7 +45,7 @@ fn router() -> Router {
         .route("/v1/things/{id}", get(show).patch(change))
         .route("/v1/commands", post(command))
         .route("/v1/secret", get(async || Error::internal(std::io::Error::other("password of the database is 1234"))))
-        .route("/v1/me", get(async || Error::new(error::Kind::Unauthenticated, "a bearer token is needed")))
+        .route("/v1/me", get(async || Error::new(error::Problem::TokenMissing, "a bearer token is needed")))
 }
 
 async fn server() -> Server {

@@ -4,7 +4,6 @@ mod body;
 mod caller;
 mod internal;
 mod orders;
-mod problem;
 mod products;
 mod view;
 

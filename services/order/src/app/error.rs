@@ -1,9 +1,12 @@
 //! Why a use case refuses or fails.
 
-use error::Kind;
+use error::{HasProblem, Problem, Violation};
 
 use super::ports::{PaymentError, Shortage, StoreError};
-use crate::domain::{basket::LineFault, order::InvalidTransition};
+use crate::domain::{
+    basket::{Fault, LineFault},
+    order::InvalidTransition,
+};
 
 /// Why a use case refuses or fails.
 #[derive(Debug, thiserror::Error)]
@@ -58,23 +61,64 @@ pub enum Error {
     Seed(String),
 }
 
-impl Error {
-    /// What kind of failure it is.
-    pub fn kind(&self) -> Kind {
+impl HasProblem for Error {
+    fn problem(&self) -> Problem {
         match self {
-            Self::AccountClosing => Kind::Forbidden,
-            Self::NotFound(_) => Kind::NotFound,
-            Self::KeyReused | Self::Basket(_) | Self::UnknownToken | Self::StockFull | Self::Seed(_) => Kind::Invalid,
-            Self::Shortage(_) | Self::InvalidTransition(_) => Kind::Conflict,
-            Self::SkuTaken => Kind::AlreadyExists,
-            Self::Stale => Kind::Precondition,
+            Self::AccountClosing => Problem::AccountClosing,
+            Self::NotFound(_) => Problem::NotFound,
+            Self::KeyReused => Problem::IdempotencyKeyReused,
+            Self::Basket(faults) => faults.first().map_or(Problem::InvalidFields, |(_, fault)| problem_of(*fault)),
+            Self::UnknownToken => Problem::UnknownPaymentToken,
+            Self::StockFull => Problem::StockLimitExceeded,
+            Self::Seed(_) => Problem::InvalidFields,
+            Self::Shortage(_) => Problem::InsufficientStock,
+            Self::InvalidTransition(_) => Problem::StatusConflict,
+            Self::SkuTaken => Problem::SkuTaken,
+            Self::Stale => Problem::VersionMismatch,
             Self::PaymentPending
             | Self::Contended
             | Self::Store(StoreError::Unavailable(_))
-            | Self::Payment(PaymentError::Down(_) | PaymentError::Undecided(_)) => Kind::Unavailable,
+            | Self::Payment(PaymentError::Down(_) | PaymentError::Undecided(_)) => Problem::Unavailable,
             Self::Store(StoreError::Failed(_)) | Self::Event(_) | Self::Payment(PaymentError::Failed(_)) => {
-                Kind::Internal
+                Problem::Internal
             }
         }
     }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::KeyReused => vec![Violation::field("", "is not the body that the key was used with")],
+            Self::Basket(faults) => faults.iter().map(|(line, fault)| line_at_fault(*line, *fault)).collect(),
+            Self::UnknownToken => vec![Violation::field("/payment_token", "is not known")],
+            Self::Shortage(lines) => lines.iter().map(short_line).collect(),
+            Self::SkuTaken => vec![Violation::field("/sku", "is taken")],
+            Self::StockFull => vec![Violation::field("/quantity", "is more than may be in stock")],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What the first line at fault suffers from names the problem; the others are listed with it.
+fn problem_of(fault: Fault) -> Problem {
+    match fault {
+        Fault::UnknownProduct => Problem::UnknownProduct,
+        Fault::DuplicateProduct => Problem::DuplicateProduct,
+        Fault::CurrencyMismatch => Problem::MixedCurrencies,
+        Fault::Overflow => Problem::TotalTooLarge,
+    }
+}
+
+fn line_at_fault(line: usize, fault: Fault) -> Violation {
+    let (field, detail) = match fault {
+        Fault::UnknownProduct => ("product_id", "is not in the catalogue"),
+        Fault::DuplicateProduct => ("product_id", "is in the order already"),
+        Fault::CurrencyMismatch => ("product_id", "costs another currency than the lines before"),
+        Fault::Overflow => ("quantity", "is more than can be paid for"),
+    };
+    Violation::field(format!("/items/{line}/{field}"), detail)
+}
+
+fn short_line(shortage: &Shortage) -> Violation {
+    let Shortage { line, available } = shortage;
+    Violation::field(format!("/items/{line}/quantity"), format!("is more than the {available} in stock"))
 }

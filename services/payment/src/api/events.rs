@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use error::{HasKind as _, Kind};
+use error::{HasProblem as _, Kind};
 use messaging::{Event, Handler, HandlerError, Receipt};
 use uuid::Uuid;
 

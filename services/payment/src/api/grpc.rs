@@ -5,7 +5,7 @@ mod messages;
 use std::sync::Arc;
 
 use auth::{Caller, CallerInterceptor, Callers};
-use error::{Error, Kind};
+use error::{Error, Problem};
 use proto::payment::v1::{
     AuditRequest, AuditResponse, AuthorizeRequest, AuthorizeResponse, CaptureRequest, CaptureResponse,
     CheckTokenRequest, CheckTokenResponse, GetPaymentRequest, GetPaymentResponse, ListPaymentsByOrderRequest,
@@ -42,7 +42,7 @@ pub fn service(app: Arc<App>, secret: &str) -> InterceptedService<PaymentService
 fn command<T>(request: Request<T>) -> Result<T, Status> {
     match request.extensions().get::<Caller>() {
         Some(caller) if caller.name() == COMMAND_CALLER => Ok(request.into_inner()),
-        _ => Err(Error::new(Kind::Forbidden, "this service may only read").into()),
+        _ => Err(Error::new(Problem::CallerNotAllowed, "this service may only read").into()),
     }
 }
 

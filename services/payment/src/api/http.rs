@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::{Router, extract::State, routing::post};
 use chassis::http::Payload;
 use clock::SharedClock;
-use error::{Error, Kind, Violation};
+use error::{Error, Problem, Violation};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 use uuid::Uuid;
@@ -59,10 +59,10 @@ struct Webhook {
 
 fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Webhook, Error> {
     if !is_json(headers) {
-        return Err(Error::new(Kind::UnsupportedMedia, "send application/json"));
+        return Err(Error::new(Problem::UnsupportedMediaType, "send application/json"));
     }
     let document: Value =
-        serde_json::from_slice(body).map_err(|_| Error::new(Kind::Malformed, "the body is not JSON"))?;
+        serde_json::from_slice(body).map_err(|_| Error::new(Problem::MalformedBody, "the body is not JSON"))?;
     if !document.is_object() {
         return Err(Error::invalid_field("", "must be an object"));
     }

@@ -1,6 +1,6 @@
 //! Why a use case failed, and of what kind that is.
 
-use error::{HasKind, Kind, Violation};
+use error::{HasProblem, Problem, Violation};
 
 use super::ports::{Cause, ProviderError, StoreError};
 use crate::domain::Refusal;
@@ -48,17 +48,17 @@ impl Error {
     }
 }
 
-impl HasKind for Error {
-    fn kind(&self) -> Kind {
+impl HasProblem for Error {
+    fn problem(&self) -> Problem {
         match self {
-            Self::Refused(_) => Kind::Conflict,
-            Self::Differs(_) => Kind::AlreadyExists,
-            Self::UnknownToken => Kind::Invalid,
-            Self::NotFound => Kind::NotFound,
+            Self::Refused(_) => Problem::StatusConflict,
+            Self::Differs(_) => Problem::PaymentDiffers,
+            Self::UnknownToken => Problem::UnknownPaymentToken,
+            Self::NotFound => Problem::NotFound,
             Self::Provider(_) | Self::Busy | Self::Lock(_) | Self::Store(StoreError::Unavailable(_)) => {
-                Kind::Unavailable
+                Problem::Unavailable
             }
-            Self::Store(StoreError::Failed(_)) | Self::Event(_) => Kind::Internal,
+            Self::Store(StoreError::Failed(_)) | Self::Event(_) => Problem::Internal,
         }
     }
 

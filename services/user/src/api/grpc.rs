@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use auth::{CREDENTIAL_HEADER, Identity, bearer};
 use chassis::http::ClientAddress;
-use error::{Error, Kind, Violation};
+use error::{Error, Problem, Violation};
 use proto::user::v1::{
     self as messages, AuthenticateRequest, AuthenticateResponse, BatchGetUsersRequest, BatchGetUsersResponse,
     CloseAccountRequest, CloseAccountResponse, CreateUserRequest, CreateUserResponse, GetUserRequest, GetUserResponse,
@@ -44,7 +44,7 @@ impl Principal {
         match self {
             principal if principal.acts_for(id) => Ok(()),
             Self::Person(person) if person.is_operator() => {
-                Err(Error::new(Kind::Forbidden, "only the owner may change an account"))
+                Err(Error::new(Problem::OwnerRequired, "only the owner may change an account"))
             }
             _ => Err(not_found()),
         }
@@ -76,7 +76,7 @@ impl Users {
             return Ok(Principal::Service);
         }
         let token = bearer(metadata.as_ref());
-        let token = token.ok_or_else(|| Error::new(Kind::Unauthenticated, "a bearer token is needed"))?;
+        let token = token.ok_or_else(|| Error::new(Problem::TokenMissing, "a bearer token is needed"))?;
         Ok(Principal::Person(self.api.verifier.verify(token).await?))
     }
 
@@ -102,7 +102,7 @@ impl Users {
 
     async fn batch_get(&self, request: Request<BatchGetUsersRequest>) -> Result<Vec<Account>, Error> {
         let Principal::Service = self.principal(request.metadata()).await? else {
-            return Err(Error::new(Kind::Forbidden, "only a service may do this"));
+            return Err(Error::new(Problem::CallerNotAllowed, "only a service may do this"));
         };
         let ids = &request.get_ref().ids;
         if ids.len() > MAX_BATCH {
@@ -125,12 +125,7 @@ impl Users {
             return Err(Error::invalid(faults));
         }
         let expected = Expected::version(request.version);
-        let updated = self.api.app.update_user(id, Change { name, email }, expected, requester).await;
-        updated.map_err(|error| match error {
-            // The interface promises FAILED_PRECONDITION, which is what a conflict is in gRPC.
-            app::Error::Stale => Error::new(Kind::Conflict, error.to_string()),
-            other => other.into(),
-        })
+        Ok(self.api.app.update_user(id, Change { name, email }, expected, requester).await?)
     }
 
     async fn close(&self, request: Request<CloseAccountRequest>) -> Result<Account, Error> {

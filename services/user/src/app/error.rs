@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, time::Duration};
 
-use error::{HasKind, Kind, Violation};
+use error::{HasProblem, Problem, Violation};
 
 use super::ports::{PasswordError, StoreError};
 use crate::domain::NotActive;
@@ -64,18 +64,22 @@ impl Error {
     }
 }
 
-impl HasKind for Error {
-    fn kind(&self) -> Kind {
+impl HasProblem for Error {
+    fn problem(&self) -> Problem {
         match self {
-            Self::NotFound | Self::NoSession => Kind::NotFound,
-            Self::EmailTaken => Kind::AlreadyExists,
-            Self::WrongCredentials | Self::WrongRefreshToken | Self::NoAccount => Kind::Unauthenticated,
-            Self::TooManyAttempts { .. } => Kind::RateLimited,
-            Self::Stale => Kind::Precondition,
-            Self::PasswordMissing | Self::WrongPassword | Self::NotActive(_) => Kind::Forbidden,
-            Self::Store(error) => error.kind(),
-            Self::Password(error) => error.kind(),
-            Self::Internal(_) => Kind::Internal,
+            Self::NotFound | Self::NoSession => Problem::NotFound,
+            Self::EmailTaken => Problem::EmailTaken,
+            Self::WrongCredentials => Problem::WrongCredentials,
+            Self::WrongRefreshToken => Problem::RefreshTokenInvalid,
+            Self::NoAccount => Problem::TokenInvalid,
+            Self::TooManyAttempts { .. } => Problem::RateLimited,
+            Self::Stale => Problem::VersionMismatch,
+            Self::PasswordMissing => Problem::PasswordRequired,
+            Self::WrongPassword => Problem::WrongPassword,
+            Self::NotActive(_) => Problem::AccountClosing,
+            Self::Store(error) => error.problem(),
+            Self::Password(error) => error.problem(),
+            Self::Internal(_) => Problem::Internal,
         }
     }
 

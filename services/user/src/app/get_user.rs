@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache::LoadError;
-use error::{HasKind as _, Kind};
+use error::{HasProblem as _, Kind};
 use tracing::instrument;
 
 use super::{App, CachedAccount, Error, ports::StoreError};

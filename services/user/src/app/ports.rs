@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
-use error::{HasKind, Kind};
+use error::{HasProblem, Problem};
 use messaging::{Effects, Receipt};
 use telemetry::Carrier;
 use time::OffsetDateTime;
@@ -23,11 +23,11 @@ pub enum StoreError {
     Failed(#[source] Source),
 }
 
-impl HasKind for StoreError {
-    fn kind(&self) -> Kind {
+impl HasProblem for StoreError {
+    fn problem(&self) -> Problem {
         match self {
-            Self::Unavailable(_) => Kind::Unavailable,
-            Self::Failed(_) => Kind::Internal,
+            Self::Unavailable(_) => Problem::Unavailable,
+            Self::Failed(_) => Problem::Internal,
         }
     }
 }
@@ -299,11 +299,11 @@ pub enum PasswordError {
     Failed(#[source] Source),
 }
 
-impl HasKind for PasswordError {
-    fn kind(&self) -> Kind {
+impl HasProblem for PasswordError {
+    fn problem(&self) -> Problem {
         match self {
-            Self::QueueFull => Kind::Unavailable,
-            Self::Failed(_) => Kind::Internal,
+            Self::QueueFull => Problem::Overloaded,
+            Self::Failed(_) => Problem::Internal,
         }
     }
 }

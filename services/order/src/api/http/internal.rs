@@ -3,7 +3,7 @@
 use auth::Caller;
 use axum::{Json, extract::State};
 use chassis::http::Id;
-use error::{Error, Kind};
+use error::{Error, Problem};
 use serde_json::{Value, json};
 
 use super::{Api, view};
@@ -30,5 +30,9 @@ pub(super) async fn audit(caller: Caller, State(api): State<Api>) -> Result<Json
 }
 
 fn only(caller: &Caller, name: &str) -> Result<(), Error> {
-    if caller.name() == name { Ok(()) } else { Err(Error::new(Kind::Forbidden, "this service may not call here")) }
+    if caller.name() == name {
+        Ok(())
+    } else {
+        Err(Error::new(Problem::CallerNotAllowed, "this service may not call here"))
+    }
 }

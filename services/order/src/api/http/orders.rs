@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::http::{Id, IdempotencyKey, IfNoneMatch, Params, Payload, REPLAYED, resource};
-use error::{Error, Kind};
+use error::{Error, Problem};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ fn owner(caller: Caller, user_id: Option<String>) -> Result<Owner, Error> {
         return Ok(Owner::User(caller.user));
     };
     if !caller.operator {
-        return Err(Error::new(Kind::Forbidden, "only an operator may list others' orders"));
+        return Err(Error::new(Problem::OperatorRequired, "only an operator may list others' orders"));
     }
     match user_id.as_str() {
         "all" => Ok(Owner::All),

@@ -5,7 +5,7 @@ use aws_lc_rs::{
     digest::SHA256_OUTPUT_LEN,
     hmac::{self, HMAC_SHA256},
 };
-use error::{Error, Kind};
+use error::{Error, Problem};
 use http::HeaderMap;
 use time::OffsetDateTime;
 
@@ -46,7 +46,7 @@ impl SigningKey {
     /// Reads the header, before the body is.
     ///
     /// # Errors
-    /// [`Kind::Unauthenticated`]: there is none, it cannot be read, or its time is off.
+    /// [`Problem::SignatureInvalid`]: there is none, it cannot be read, or its time is off.
     pub fn read(&self, headers: &HeaderMap, now: OffsetDateTime) -> Result<Signature, Error> {
         let mut values = headers.get_all(HEADER).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
@@ -64,7 +64,7 @@ impl SigningKey {
     /// once, and other tasks have their turn meanwhile.
     ///
     /// # Errors
-    /// [`Kind::Unauthenticated`]: no code was made with this key.
+    /// [`Problem::SignatureInvalid`]: no code was made with this key.
     pub async fn verify(&self, signature: &Signature, body: &[u8]) -> Result<(), Error> {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(signature.time.as_bytes());
@@ -107,7 +107,7 @@ fn parse(header: &str) -> Option<Signature> {
 }
 
 fn refused() -> Error {
-    Error::new(Kind::Unauthenticated, "the webhook has no valid signature")
+    Error::new(Problem::SignatureInvalid, "the webhook has no valid signature")
 }
 
 #[cfg(test)]

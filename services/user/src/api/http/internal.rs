@@ -2,7 +2,7 @@
 
 use auth::Caller;
 use axum::{Json, extract::State};
-use error::{Error, Kind};
+use error::{Error, Problem};
 use serde::Serialize;
 
 use crate::api::Api;
@@ -21,7 +21,7 @@ pub(super) struct View {
 /// `GET /internal/v1/audit`
 pub(super) async fn audit(State(api): State<Api>, caller: Caller) -> Result<Json<View>, Error> {
     if caller.name() != AUDITOR {
-        return Err(Error::new(Kind::Forbidden, "this service may not call here"));
+        return Err(Error::new(Problem::CallerNotAllowed, "this service may not call here"));
     }
     let audit = api.app.audit().await?;
     Ok(Json(View {
