@@ -79,6 +79,7 @@ start_gateway
 expect 'a good token' 200 '"authorization"' "$at/required" -H "$(bearer "$good")"
 expect 'no token' 401 'WWW-Authenticate: Bearer' "$at/required"
 expect 'a problem document' 401 "$problem" "$at/required"
+expect 'with its name' 401 'problems\/token-missing' "$at/required"
 expect 'no bearer' 401 'a bearer token is needed' "$at/required" -H 'Authorization: Basic eA=='
 expect 'expired' 401 'has expired' "$at/required" -H "$(bearer "$(token "{$claims,\"exp\":1}")")"
 expect 'no expiry' 401 'has expired' "$at/required" -H "$(bearer "$(token "{$claims}")")"
@@ -107,6 +108,7 @@ expect 'the trace is named' 401 'urn:trace:0af7651916cd43dd8448eb211c80319c' "$a
 expect 'the service is away' 502 "$problem" "$at/down"
 expect 'too many requests' 429 "$problem" "$at/limited"
 expect 'in place of the page' 429 '{' "$at/limited"
+expect 'its name' 429 'problems\/rate-limited' "$at/limited"
 expect 'no page' 429 '!<html' "$at/limited"
 expect 'nothing there' 404 "$problem" "$at/nowhere"
 head -c 1048577 /dev/zero >"$folder/large"

@@ -7,7 +7,7 @@
 //! 5. overload: too much at once is refused, not queued
 //! 6. deadline: what takes longer than its caller waits is given up
 //!
-//! and then the routes.
+//! and then the routes; those of problem types are the same for all.
 
 mod client;
 mod limit;
@@ -29,7 +29,7 @@ use tower_http::{
 };
 
 use self::trace::Protocol;
-use crate::{Cors, Limits};
+use crate::{Cors, Limits, problems};
 
 /// Puts the standard layers around HTTP routes.
 pub fn layers(router: Router, limits: &Limits, cors: &Cors) -> Router {
@@ -38,6 +38,7 @@ pub fn layers(router: Router, limits: &Limits, cors: &Cors) -> Router {
 
 pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Semaphore>) -> Router {
     let router = router
+        .merge(problems::router())
         .layer(from_fn_with_state(Protocol::Http, limit::deadline))
         .layer(from_fn_with_state((Protocol::Http, permits), limit::overload))
         .layer(from_fn_with_state(limits.trusted_proxies, client::address));

@@ -105,6 +105,24 @@ impl Kind {
         }
     }
 
+    /// Returns the gRPC code's name, as google/rpc/code.proto writes it.
+    pub fn grpc_name(self) -> &'static str {
+        match self.grpc() {
+            Code::InvalidArgument => "INVALID_ARGUMENT",
+            Code::Unauthenticated => "UNAUTHENTICATED",
+            Code::PermissionDenied => "PERMISSION_DENIED",
+            Code::NotFound => "NOT_FOUND",
+            Code::Unimplemented => "UNIMPLEMENTED",
+            Code::AlreadyExists => "ALREADY_EXISTS",
+            Code::FailedPrecondition => "FAILED_PRECONDITION",
+            Code::OutOfRange => "OUT_OF_RANGE",
+            Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Code::Unavailable => "UNAVAILABLE",
+            _ => "INTERNAL",
+        }
+    }
+
     /// Says whether the caller has to change something; such failures are logged at INFO, the others at ERROR.
     pub fn is_client_fault(self) -> bool {
         self.http().is_client_error()

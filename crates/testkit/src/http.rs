@@ -219,7 +219,8 @@ impl TestResponse {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["status"], status);
-        for member in ["type", "title", "detail"] {
+        self.name();
+        for member in ["title", "detail"] {
             self.text(member);
         }
         let trace = self.text("instance").strip_prefix("urn:trace:");
@@ -228,6 +229,16 @@ impl TestResponse {
             assert_eq!(self.header("www-authenticate"), "Bearer");
         }
         self
+    }
+
+    /// Returns the problem's name: the end of its `type`.
+    ///
+    /// # Panics
+    ///
+    /// When the type is another one.
+    #[track_caller]
+    pub fn name(&self) -> &str {
+        self.text("type").strip_prefix("/problems/").unwrap_or_else(|| panic!("no type of ours: {self:?}"))
     }
 
     /// Returns the problem document without its instance, which differs from request to request.
@@ -309,6 +320,7 @@ mod tests {
         let response = ask(422, "application/problem+json", problem().to_string()).await;
         let response = response.expect(StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(response.problem(422).faults(), ["/items/0", "idempotency-key"]);
+        assert_eq!(response.name(), "invalid");
         assert_eq!(response.fault_kinds(), ["pointer", "header"]);
         assert!(response.without_instance().get("instance").is_none());
     }

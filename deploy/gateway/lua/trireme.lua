@@ -19,28 +19,42 @@ local KEEP, PAUSE = 300, 5
 local CANARY_KEY_FILE = "/run/secrets/canary.key"
 local SHORTEST_CANARY_KEY = 32
 
+-- Names and titles as docs/problems.md has them.
 local TITLES = {
-    [400] = "Bad Request", [401] = "Unauthorized", [404] = "Not Found", [413] = "Payload Too Large",
-    [429] = "Too Many Requests", [502] = "Bad Gateway", [503] = "Service Unavailable", [504] = "Gateway Timeout",
+    ["bad-request"] = "The request cannot be read",
+    ["token-missing"] = "An access token is needed",
+    ["token-expired"] = "The access token has expired",
+    ["token-invalid"] = "The access token does not count",
+    ["route-not-found"] = "There is nothing at this address",
+    ["body-too-large"] = "The body is too large",
+    ["rate-limited"] = "Too many attempts",
+    ["internal"] = "Something went wrong on our side",
+    ["unavailable"] = "Something that is needed is down",
+    ["deadline-exceeded"] = "It took too long",
+}
+-- What an error of the gateway's own plugins is.
+local NAMES = {
+    [404] = "route-not-found", [413] = "body-too-large", [429] = "rate-limited", [500] = "internal",
+    [502] = "unavailable", [503] = "unavailable", [504] = "deadline-exceeded",
 }
 local PROBLEM = "application/problem+json"
 
-local function problem(status, detail)
+local function problem(status, name, detail)
     local trace = (ngx.var.http_traceparent or ""):match("^%x%x%-(%x+)%-%x+%-%x%x$")
     return json.encode({
-        type = "about:blank",
-        title = TITLES[status] or "Error",
+        type = "/problems/" .. name,
+        title = TITLES[name],
         status = status,
         detail = detail,
         instance = trace and #trace == 32 and "urn:trace:" .. trace or nil,
     })
 end
 
-local function refuse(status, detail, header, value)
+local function refuse(status, name, detail, header, value)
     ngx.status = status
     ngx.header["Content-Type"] = PROBLEM
     ngx.header[header] = value
-    ngx.print(problem(status, detail))
+    ngx.print(problem(status, name, detail))
     return ngx.exit(status)
 end
 
@@ -81,46 +95,46 @@ local function decode(part)
     return type(value) == "table" and value or {}
 end
 
--- The status for a token that is not good, and why it is not; nothing for a good one.
+-- The problem with a token that is not good, and why it is not; nothing for a good one.
 local function fault(token)
     if #token > LONGEST_TOKEN then
-        return 401, "the access token is too long"
+        return "token-invalid", "the access token is too long"
     end
     local head, body, signature = token:match("^([%w_-]+)%.([%w_-]+)%.([%w_-]+)$")
     local header = head and decode(head)
     if not header or header.alg ~= "EdDSA" or type(header.kid) ~= "string" then
-        return 401, "the access token is not signed the right way"
+        return "token-invalid", "the access token is not signed the right way"
     end
     local key = find(header.kid)
     if not next(keys) then
-        return 503, "access tokens cannot be checked"
+        return "unavailable", "access tokens cannot be checked"
     end
     if not key then
-        return 401, "the access token is signed with an unknown key"
+        return "token-invalid", "the access token is signed with an unknown key"
     end
     local bytes = base64.decode_base64url(signature)
     if not bytes or not key:verify(bytes, head .. "." .. body) then
-        return 401, "the access token is not valid"
+        return "token-invalid", "the access token is not valid"
     end
     local claims = decode(body)
     if claims.iss ~= ISSUER or claims.aud ~= AUDIENCE or type(claims.sub) ~= "string" then
-        return 401, "the access token is not for us"
+        return "token-invalid", "the access token is not for us"
     end
     if type(claims.exp) ~= "number" or claims.exp <= ngx.now() then
-        return 401, "the access token has expired"
+        return "token-expired", "the access token has expired"
     end
 end
 
 local function check_token()
     local token = (ngx.var.http_authorization or ""):match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+)$")
     if not token then
-        return refuse(401, "a bearer token is needed", "WWW-Authenticate", "Bearer")
+        return refuse(401, "token-missing", "a bearer token is needed", "WWW-Authenticate", "Bearer")
     end
-    local status, why = fault(token)
-    if status == 401 then
-        return refuse(status, why, "WWW-Authenticate", "Bearer")
-    elseif status then
-        return refuse(status, why, "Retry-After", PAUSE)
+    local name, why = fault(token)
+    if name == "unavailable" then
+        return refuse(503, name, why, "Retry-After", PAUSE)
+    elseif name then
+        return refuse(401, name, why, "WWW-Authenticate", "Bearer")
     end
 end
 
@@ -167,7 +181,7 @@ end
 -- When the head of an answer goes out.
 function gateway.head()
     if is_ours() then
-        ngx.ctx.trireme_problem = problem(ngx.status)
+        ngx.ctx.trireme_problem = problem(ngx.status, NAMES[ngx.status] or "bad-request")
         ngx.header["Content-Type"] = PROBLEM
         ngx.header["Content-Length"] = nil
     end

@@ -7,5 +7,6 @@ mod chart;
 mod envoy;
 mod kong;
 mod plugins;
+mod problems;
 mod public;
 mod routes;

@@ -60,6 +60,8 @@ fn addresses_that_change_something_need_a_token() {
     let expected = [
         "/.well-known/jwks.json",
         "/openapi.json",
+        "/problems",
+        "/problems/*",
         "/user.v1.UserService/Authenticate",
         "/user.v1.UserService/CreateUser",
         "/v1/sessions",

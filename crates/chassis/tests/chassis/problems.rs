@@ -57,17 +57,21 @@ async fn the_frameworks_own_refusals_have_documents() {
     let server = server().await;
     let missing = request(server.http, "GET /v1/nothing", PARENT).await;
     assert_eq!((missing.status, missing.problem()["instance"].as_str()), (404, Some(TRACE)));
+    assert_eq!(missing.problem()["type"], "/problems/route-not-found");
     assert_eq!(request(server.http, "GET /v1/things/", "").await.problem()["status"], 404, "trailing slash");
 
     let wrong = request(server.http, "DELETE /v1/things", "").await;
-    assert_eq!(wrong.problem()["status"], 405);
+    assert_eq!(
+        (&wrong.problem()["status"], &wrong.problem()["type"]),
+        (&405.into(), &"/problems/method-not-allowed".into())
+    );
     let allowed = wrong.header("allow").unwrap();
     assert!(["GET", "HEAD", "POST"].iter().all(|method| allowed.contains(method)), "{allowed}");
 
     let id = Uuid::now_v7();
     for path in ["x", &id.simple().to_string(), "%FF", "%2e%2e", &format!("{id}%20")] {
         let response = request(server.http, &format!("GET /v1/things/{path}"), "").await;
-        assert_eq!(response.problem()["status"], 404, "{path}");
+        assert_eq!(response.problem()["type"], "/problems/not-found", "{path}");
     }
     assert_eq!(request(server.http, &format!("GET /v1/things/{id}"), "").await.status, 200);
 }
@@ -157,7 +161,7 @@ async fn keys_tokens_and_secrets() {
         (Some(401), Some("Bearer"))
     );
     let ours = request(server.http, "GET /v1/secret", "").await;
-    assert_eq!(ours.problem()["status"], 500);
+    assert_eq!((&ours.problem()["status"], &ours.problem()["type"]), (&500.into(), &"/problems/internal".into()));
     assert!(!String::from_utf8_lossy(&ours.body).contains("1234"));
 }
 
@@ -210,4 +214,28 @@ async fn the_admin_port_tells_how_it_is() {
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
     assert_eq!(request(server.admin, "GET /nothing", "").await.problem()["status"], 404);
     assert_eq!(request(server.admin, "POST /metrics", "Content-Length: 0\r\n").await.problem()["status"], 405);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_type_leads_to_a_page_that_says_what_to_do() {
+    let server = server().await;
+    let html = async |path: &str| {
+        let page = request(server.http, &format!("GET {path}"), "Accept: text/html,application/json;q=0.9\r\n").await;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+        String::from_utf8(page.body).unwrap()
+    };
+    for problem in error::Problem::ALL {
+        let page = html(&problem.uri()).await;
+        assert!(page.contains("What to do") && page.contains(&problem.code()), "{page}");
+    }
+    assert!(html("/problems").await.contains("<a href=\"/problems/email-taken\">"));
+
+    let read = async |path: &str| request(server.http, &format!("GET {path}"), "Accept: application/json\r\n").await;
+    let one = read("/problems/email-taken").await;
+    assert_eq!(one.header("vary"), Some("accept"));
+    assert_eq!((&one.json()["code"], &one.json()["status"]), (&"EMAIL_TAKEN".into(), &409.into()));
+    assert_eq!(read("/problems").await.json().as_array().unwrap().len(), error::Problem::ALL.len());
+    assert_eq!(read("/problems/made-up").await.problem()["type"], "/problems/not-found");
 }

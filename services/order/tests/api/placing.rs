@@ -117,7 +117,8 @@ async fn the_same_key_is_the_same_order() {
     assert_eq!(app.available(&mug).await, 3);
     assert_eq!(app.payments.calls("authorize"), 1);
     // Another body, and another user.
-    app.order(&customer, "k", &mug, 1).send().await.problem(422);
+    let reused = app.order(&customer, "k", &mug, 1).send().await;
+    assert_eq!(reused.problem(422).name(), "idempotency-key-reused");
     app.order_by(&customer, "k", &mug, 2, "tok_other").send().await.problem(422);
     let other = app.order(&app.customer(), "k", &mug, 1).send().await;
     assert_eq!(other.status, StatusCode::CREATED);
@@ -166,7 +167,8 @@ async fn too_little_stock_is_a_conflict_by_line() {
     }
     let body = json!({ "items": lines, "payment_token": "tok_ok" });
     let response = app.post("/v1/orders").by(&customer).key("k").json(&body).send().await;
-    assert_eq!(response.problem(409).faults(), ["/items/0/quantity", "/items/2/quantity"]);
+    assert_eq!(response.problem(409).name(), "insufficient-stock");
+    assert_eq!(response.faults(), ["/items/0/quantity", "/items/2/quantity"]);
     assert!(app.events().await.is_empty());
     let b = body["items"][1]["product_id"].as_str().unwrap();
     assert_eq!(app.available(b).await, 9);
@@ -185,10 +187,13 @@ async fn the_basket_must_fit_the_catalogue() {
         let body = json!({ "items": lines, "payment_token": "tok_ok" });
         app.post("/v1/orders").by(&customer).key("k").json(&body).send().await
     };
-    assert_eq!(place(&[&euros, &nobody]).await.problem(422).faults(), ["/items/1/product_id"]);
-    assert_eq!(place(&[&euros, &euros]).await.problem(422).faults(), ["/items/1/product_id"]);
-    assert_eq!(place(&[&euros, &dollars]).await.problem(422).faults(), ["/items/1/product_id"]);
-    assert_eq!(place(&[&nobody, &euros, &dollars]).await.problem(422).faults().len(), 2);
+    let refused = [(&nobody, "unknown-product"), (&euros, "duplicate-product"), (&dollars, "mixed-currencies")];
+    for (second, name) in refused {
+        let response = place(&[&euros, second]).await;
+        assert_eq!((response.problem(422).name(), response.faults()), (name, vec!["/items/1/product_id"]));
+    }
+    let response = place(&[&nobody, &euros, &dollars]).await;
+    assert_eq!((response.problem(422).name(), response.faults().len()), ("unknown-product", 2), "the first one's name");
     assert_eq!(app.available(&euros).await, 9);
 }
 
@@ -198,7 +203,7 @@ async fn an_unknown_payment_token_is_refused_and_a_known_one_remembered() {
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
     for _ in 0..2 {
         let response = app.order_by(&customer, "k", &mug, 1, "bogus").send().await;
-        assert_eq!(response.problem(422).faults(), ["/payment_token"]);
+        assert_eq!((response.problem(422).name(), response.faults()), ("unknown-payment-token", vec!["/payment_token"]));
     }
     assert_eq!((app.available(&mug).await, app.payments.calls("check_token")), (5, 2));
     for key in ["k", "l", "m"] {

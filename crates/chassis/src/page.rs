@@ -1,0 +1,88 @@
+//! Pages for people: one small style, no script, nothing from elsewhere.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::response::{Html, IntoResponse as _, Response};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{
+    HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+};
+
+const STYLE: &str = include_str!("page.css");
+
+/// Nothing but the one style may be loaded or done (Content Security Policy Level 3).
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    // Base64 and words are header text; without a policy the page would be shown, and nothing else is loaded anyway.
+    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+});
+
+const HEADERS: [(HeaderName, &str); 3] =
+    [(CACHE_CONTROL, "public, max-age=300"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer")];
+
+/// Answers with a page; `title` is text and `body` is HTML.
+pub(crate) fn page(title: &str, body: &str) -> Response {
+    let document = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{}</title><style>{STYLE}</style></head><body>{body}</body></html>",
+        text(title)
+    );
+    let policy = [(CONTENT_SECURITY_POLICY, POLICY.clone())];
+    (policy, HEADERS, Html(document)).into_response()
+}
+
+/// Writes text as HTML.
+pub(crate) fn text(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            other => html.push(other),
+        }
+    }
+    html
+}
+
+/// Writes prose as HTML: what stands between backticks is code.
+pub(crate) fn prose(prose: &str) -> String {
+    let mut html = String::with_capacity(prose.len());
+    for (index, part) in prose.split('`').enumerate() {
+        let part = text(part);
+        let _ = if index % 2 == 0 { write!(html, "{part}") } else { write!(html, "<code>{part}</code>") };
+    }
+    html
+}
+
+/// Writes a fragment as a sentence.
+pub(crate) fn sentence(fragment: &str) -> String {
+    let mut characters = fragment.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).chain(['.']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_text() {
+        assert_eq!(prose("a `<b>` & \"c\""), "a <code>&lt;b&gt;</code> &amp; &quot;c&quot;");
+        assert_eq!(sentence("the body is large"), "The body is large.");
+    }
+
+    #[test]
+    fn the_policy_lets_the_pages_own_style_in() {
+        let response = page("<title>", "");
+        let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    }
+}
