@@ -70,7 +70,8 @@ fn allowed(cors: &Cors) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = cors.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let own = ["idempotency-key", "traceparent", "x-canary"].map(HeaderName::from_static);
     let asked = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH];
-    let shown = [header::ETAG, header::LOCATION, header::RETRY_AFTER, crate::http::REPLAYED];
+    let limit = HeaderName::from_static("ratelimit");
+    let shown = [header::ETAG, header::LOCATION, header::RETRY_AFTER, limit, crate::http::REPLAYED];
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::{Error, Kind, Problem, Violation};
+
+/// What is left of a quota (draft-ietf-httpapi-ratelimit-headers-10): nothing for so many seconds.
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 impl IntoResponse for Error {
     /// Makes the response without a body: the boundary finds the error in the extensions (`Arc<Error>`), logs it and
@@ -18,7 +21,12 @@ impl IntoResponse for Error {
         *response.status_mut() = self.kind().http();
         if let Some(after) = self.retry_delay() {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            let seconds = seconds.max(1);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            if self.kind() == Kind::RateLimited {
+                let limit = HeaderValue::try_from(format!("\"attempts\";r=0;t={seconds}"));
+                limit.into_iter().for_each(|limit| drop(response.headers_mut().insert(RATE_LIMIT, limit)));
+            }
         }
         if self.kind() == Kind::Unauthenticated {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -90,6 +98,17 @@ mod tests {
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         let error = response.extensions().get::<Arc<Error>>();
         assert_eq!(error.map(|e| e.kind()), Some(Kind::Unavailable));
+    }
+
+    #[test]
+    fn a_429_says_how_long_nothing_is_left() {
+        let answer = |problem| Error::new(problem, "no").retry_after(Duration::from_millis(1500)).into_response();
+        let limited = answer(Problem::RateLimited);
+        assert_eq!(
+            (&limited.headers()[RETRY_AFTER], &limited.headers()[RATE_LIMIT]),
+            (&"2".parse().unwrap(), &"\"attempts\";r=0;t=2".parse().unwrap())
+        );
+        assert!(!answer(Problem::Unavailable).headers().contains_key(RATE_LIMIT));
     }
 
     #[test]

@@ -85,7 +85,7 @@ problems! {
         "whoever changes this shows the current password, because a token alone may be stolen",
         "Ask the person for it and send it as `current_password`.";
     WrongPassword: Forbidden, "wrong-password", "The current password is wrong",
-        "`current_password` is not the account's password",
+        "the password that was sent as `current_password` is not that of the account",
         "Ask the person to type it again. Attempts are counted as those to log in are.";
     OwnerRequired: Forbidden, "owner-required", "Only the owner may do this",
         "the account is another person's, which operators may read and nobody else may change",

@@ -130,13 +130,13 @@ mod tests {
                 request.headers_mut().insert(CONTENT_TYPE, value.parse().unwrap());
             }
             let Ok(payload) = Payload::from_request(request, &()).await;
-            payload.optional_json().await.map_err(|error| error.kind())
+            payload.optional_json().await.map_err(|error| error.problem())
         };
         assert_eq!(read(None, Body::empty()).await, Ok(None));
         assert_eq!(read(Some("application/json"), Body::empty()).await, Ok(None));
         assert_eq!(read(Some("application/json"), "1".into()).await, Ok(Some(Node::Integer(1))));
-        assert_eq!(read(Some("application/json"), "{".into()).await, Err(Kind::Malformed));
-        assert_eq!(read(None, "1".into()).await, Err(Kind::UnsupportedMedia));
+        assert_eq!(read(Some("application/json"), "{".into()).await, Err(Problem::MalformedBody));
+        assert_eq!(read(None, "1".into()).await, Err(Problem::UnsupportedMediaType));
     }
 
     #[tokio::test]

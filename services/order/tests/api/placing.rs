@@ -203,7 +203,10 @@ async fn an_unknown_payment_token_is_refused_and_a_known_one_remembered() {
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
     for _ in 0..2 {
         let response = app.order_by(&customer, "k", &mug, 1, "bogus").send().await;
-        assert_eq!((response.problem(422).name(), response.faults()), ("unknown-payment-token", vec!["/payment_token"]));
+        assert_eq!(
+            (response.problem(422).name(), response.faults()),
+            ("unknown-payment-token", vec!["/payment_token"])
+        );
     }
     assert_eq!((app.available(&mug).await, app.payments.calls("check_token")), (5, 2));
     for key in ["k", "l", "m"] {
