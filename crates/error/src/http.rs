@@ -24,8 +24,9 @@ impl IntoResponse for Error {
             let seconds = seconds.max(1);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             if self.kind() == Kind::RateLimited {
-                let limit = HeaderValue::try_from(format!("\"attempts\";r=0;t={seconds}"));
-                limit.into_iter().for_each(|limit| drop(response.headers_mut().insert(RATE_LIMIT, limit)));
+                if let Ok(limit) = HeaderValue::try_from(format!("\"attempts\";r=0;t={seconds}")) {
+                    response.headers_mut().insert(RATE_LIMIT, limit);
+                }
             }
         }
         if self.kind() == Kind::Unauthenticated {

@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(Problem::named("NOT-FOUND"), None);
     }
 
-    /// google/rpc/error_details.proto: at most 63 characters of `[A-Z][A-Z0-9_]+[A-Z0-9]`.
+    /// `google/rpc/error_details.proto`: at most 63 characters of `[A-Z][A-Z0-9_]+[A-Z0-9]`.
     #[test]
     fn codes_are_reasons_as_google_writes_them() {
         assert_eq!(Problem::InsufficientStock.code(), "INSUFFICIENT_STOCK");
