@@ -23,10 +23,9 @@ impl IntoResponse for Error {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             let seconds = seconds.max(1);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-            if self.kind() == Kind::RateLimited {
-                if let Ok(limit) = HeaderValue::try_from(format!("\"attempts\";r=0;t={seconds}")) {
-                    response.headers_mut().insert(RATE_LIMIT, limit);
-                }
+            let limit = HeaderValue::try_from(format!("\"attempts\";r=0;t={seconds}"));
+            if let (Kind::RateLimited, Ok(limit)) = (self.kind(), limit) {
+                response.headers_mut().insert(RATE_LIMIT, limit);
             }
         }
         if self.kind() == Kind::Unauthenticated {

@@ -37,7 +37,7 @@ fn document() -> Result<String, std::fmt::Error> {
 fn the_document_is_the_registrys() {
     let document = document().unwrap();
     if env::var_os("UPDATE").is_some() {
-        fs::write(FILE, document).unwrap();
+        fs::write(FILE, &document).unwrap();
     }
     let written = fs::read_to_string(FILE).unwrap_or_default();
     assert!(written == document, "docs/problems.md is old: UPDATE=1 cargo test -p trireme-error");
