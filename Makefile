@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools delivery bench bench-messaging bench-cache bench-lock lint fmt deny advisories doc ci clean
+	deploy-tools lint-tools delivery bench bench-messaging bench-cache bench-lock lint fmt deny proto advisories doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,15 +71,18 @@ bench-cache: ## Measure the cache beside moka and a raw pooled GET (Redis instal
 bench-lock: ## Measure the lock beside its two raw round trips (Redis installed)
 	$(CARGO) run --locked --release -p trireme-redis --example bench_lock
 
-lint: ## Formatting, clippy and the dependency rules
+lint: ## Formatting, clippy, the dependency rules and the gRPC interfaces
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@$(MAKE) --no-print-directory deny
+	@$(MAKE) --no-print-directory deny proto
 
 deny: ## Licences, sources and bans of what we depend on (make lint-tools)
 	@if [ -n "$(DENY)" ]; then "$(DENY)" --locked check bans licenses sources; \
 	elif [ -n "$$TEST_ALL$$CI" ]; then echo 'cargo-deny is missing: make lint-tools' >&2; exit 1; \
 	else echo 'NOT CHECKED: licences, sources and bans. `make lint-tools` installs what checks them.' >&2; fi
+
+proto: ## The gRPC interfaces: their form, and nothing that breaks clients since main (make lint-tools)
+	@.ci/proto
 
 advisories: ## Known faults of what we depend on, whose list it fetches (make lint-tools)
 	@[ -n "$(DENY)" ] || { echo 'cargo-deny is missing: make lint-tools' >&2; exit 1; }
@@ -106,7 +109,7 @@ test-platform: build images ## What takes long or needs Docker: images, the stac
 servers: ## Install the real servers that tests can use
 	@.ci/servers
 
-lint-tools: ## Install what checks the dependencies
+lint-tools: ## Install what checks the dependencies and the gRPC interfaces
 	@.ci/lint-tools
 
 deploy-tools: ## Install what checks the deployment
