@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Error, Event};
+use crate::{Error, Event, Tail};
 
 /// A durable log of events with consumer groups.
 #[async_trait]
@@ -27,6 +27,12 @@ pub trait Bus: Send + Sync {
     /// A new group, or a kind that is new to its group, begins with the oldest event that is kept. All members of a
     /// group ask for the same kinds; while they differ (during an update), each may be given the kinds of all.
     async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error>;
+
+    /// Reads what is published of these kinds, in every process that asks, and without a group.
+    ///
+    /// Begins so many events, of any kind, before the end of the log, or where the log begins. Replays of dead letters do not
+    /// come: they are for their group.
+    async fn tail(&self, kinds: &[&str], back: u64) -> Result<Box<dyn Tail>, Error>;
 
     /// The dead letters of one group or of all, oldest first.
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error>;

@@ -13,6 +13,7 @@ pub mod partitioned;
 mod relay;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod tail;
 mod track;
 
 pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Suspicion, Tag};
@@ -22,5 +23,6 @@ pub use error::Error;
 pub use event::{Effects, Event, Receipt};
 pub use outbox::{Depth, Outbox, OutboxRow, Recorded};
 pub use relay::{Relay, Wake};
+pub use tail::{Cursor, NoCursor, Position, Tail, Tailed};
 pub use telemetry::Carrier;
 pub use track::Track;

@@ -28,6 +28,7 @@ pub mod kinds;
 pub mod order;
 pub mod outage;
 pub mod outbox;
+pub mod tail;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,6 +204,20 @@ macro_rules! bus_suite {
                 without_a_canary_members_share_keys_not_marks, unmarked_events_wait_for_the_stable_version,
                 a_canary_that_leaves_hands_over, a_canary_that_drains_holds_nobody_up, a_dead_canary_is_replaced,
                 a_marked_dead_letter_is_replayed_to_the_canary, canaries_come_and_go,
+            }
+        }
+    };
+}
+
+/// The contract of [`Tail`](crate::Tail), on a [`Broker`](crate::suite::Broker).
+#[macro_export]
+macro_rules! tail_suite {
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            tail {
+                every_process_gets_every_event, a_tail_begins_where_it_is_asked_to, a_tail_gets_its_kinds_only,
+                a_tail_takes_nothing_from_a_group, a_replay_is_for_its_group, cursors_mean_the_same_everywhere,
+                a_dropped_next_loses_nothing, a_tail_is_woken_at_once,
             }
         }
     };

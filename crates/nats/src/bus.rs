@@ -18,6 +18,7 @@ use super::{
     names::{is_subject, partition},
     streams::Streams,
     subscription::NatsSubscription,
+    tail::Tail,
 };
 
 /// How long a member keeps its partitions without a sign of life, and a delivery without [`Subscription::extend`].
@@ -116,6 +117,13 @@ impl messaging::Bus for Bus {
         }
         let group = Group::new(Arc::clone(&self.connection), group, kinds, self.lease);
         Ok(Arc::new(NatsSubscription::join(group, self.track).await?))
+    }
+
+    async fn tail(&self, kinds: &[&str], back: u64) -> Result<Box<dyn messaging::Tail>, Error> {
+        if let Some(bad) = kinds.iter().find(|name| !is_subject(name)) {
+            return Err(Error::Address(format!("`{bad}` cannot be the name of a kind")));
+        }
+        Ok(Box::new(Tail::open(Arc::clone(&self.connection), kinds, back).await?))
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {

@@ -259,7 +259,7 @@ impl Log {
 }
 
 /// Whether the log really ends before a sequence that was read.
-async fn is_shorter(stream: &Stream, read: u64) -> Result<bool, Error> {
+pub(crate) async fn is_shorter(stream: &Stream, read: u64) -> Result<bool, Error> {
     for _ in 0..DOUBTS.0 {
         if stream.get_info().await.map_err(Error::bus)?.state.last_sequence >= read {
             return Ok(false);

@@ -13,6 +13,7 @@ mod pull;
 mod settle;
 mod streams;
 mod subscription;
+mod tail;
 mod takeover;
 
 pub use bus::{Bus, open_bus};

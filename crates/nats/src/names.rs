@@ -59,6 +59,11 @@ impl Names {
         format!("{}.event.{partition}.{kind}", self.0)
     }
 
+    /// Events of a kind in each partition.
+    pub(crate) fn in_any_partition(&self, kind: &str) -> String {
+        format!("{}.event.*.{kind}", self.0)
+    }
+
     /// Replays for a group in one partition.
     pub(crate) fn replay(&self, partition: u16, group: &str) -> String {
         format!("{}.replay.{partition}.{group}", self.0)

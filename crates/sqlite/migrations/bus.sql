@@ -19,6 +19,13 @@ CREATE TABLE IF NOT EXISTS log (
 CREATE INDEX IF NOT EXISTS log_kind ON log (kind);
 CREATE INDEX IF NOT EXISTS log_marked ON log (kind) WHERE canary = 1;
 
+-- Tells this log from another that is put into its place: positions of one mean nothing in the other.
+CREATE TABLE IF NOT EXISTS identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    log INTEGER NOT NULL
+) STRICT;
+INSERT INTO identity (one, log) VALUES (1, random()) ON CONFLICT DO NOTHING;
+
 CREATE TABLE IF NOT EXISTS groups (
     id   INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE

@@ -11,6 +11,7 @@ mod presence;
 mod prune;
 mod signal;
 mod subscription;
+mod tail;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,6 +27,7 @@ use crate::{Database, columns};
 use acks::Acks;
 use signal::Signals;
 use subscription::Subscription;
+use tail::Tail;
 
 const SCHEMA: &str = include_str!("../migrations/bus.sql");
 /// The schema is applied by [`Bus::open`] itself, so there is nothing to migrate.
@@ -41,6 +43,9 @@ const DEPTH: &str = "SELECT (SELECT count(*) FROM pending AS p JOIN groups AS g 
 
 /// How long a delivery stays with a consumer that does not extend it.
 const LEASE: Duration = Duration::from_secs(5);
+
+/// The tables are read after this long, whatever the signals say.
+const POLL: Duration = Duration::from_secs(1);
 
 /// A handle on an embedded bus.
 ///
@@ -179,6 +184,10 @@ impl messaging::Bus for Bus {
     async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn messaging::Subscription>, Error> {
         let id = join(&self.shared.database, group, kinds).await.map_err(Error::bus)?;
         Ok(Arc::new(Subscription::join(Arc::clone(&self.shared), id, self.track, self.lease).await?))
+    }
+
+    async fn tail(&self, kinds: &[&str], back: u64) -> Result<Box<dyn messaging::Tail>, Error> {
+        Ok(Box::new(Tail::open(Arc::clone(&self.shared), kinds, back).await?))
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {

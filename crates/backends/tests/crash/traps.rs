@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::{Bus, DeadLetter, Delivery, Depth, Error, Event, Outbox, OutboxRow, Reason, Subscription};
+use messaging::{Bus, DeadLetter, Delivery, Depth, Error, Event, Outbox, OutboxRow, Reason, Subscription, Tail};
 use uuid::Uuid;
 
 /// Where a process dies: named by the moment, after a few times.
@@ -40,6 +40,10 @@ impl Bus for Trapped<Arc<dyn Bus>> {
 
     async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
         Ok(Arc::new(Trapped(self.0.subscribe(group, kinds).await?, Arc::clone(&self.1))))
+    }
+
+    async fn tail(&self, kinds: &[&str], back: u64) -> Result<Box<dyn Tail>, Error> {
+        self.0.tail(kinds, back).await
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{DEADLINE, LONG, SHORT, Store, Stores, event, number};
-use crate::{Bus, DeadLetter, Effects, Error, Event, Outbox, OutboxRow, Recorded, Relay, Subscription, Wake};
+use crate::{Bus, DeadLetter, Effects, Error, Event, Outbox, OutboxRow, Recorded, Relay, Subscription, Tail, Wake};
 
 async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
     let (recorded, open) = store.begin(&Effects::of(events)).await;
@@ -172,6 +172,10 @@ impl Bus for Fake {
 
     async fn subscribe(&self, _: &str, _: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
         Err(Error::bus("no subscriptions here"))
+    }
+
+    async fn tail(&self, _: &[&str], _: u64) -> Result<Box<dyn Tail>, Error> {
+        Err(Error::bus("no tails here"))
     }
 
     async fn dead_letters(&self, _: Option<&str>, _: usize) -> Result<Vec<DeadLetter>, Error> {

@@ -41,3 +41,10 @@ mod death {
         None => return,
     } }
 }
+
+mod tail {
+    testkit::suite! { messaging::tail_suite, &match testkit::servers::Nats::shared().await {
+        Some(server) => super::Prefix(server.fresh()),
+        None => return,
+    } }
+}

@@ -7,5 +7,6 @@ mod killed;
 mod limits;
 mod log;
 mod support;
+mod tail;
 mod takeover;
 mod tls;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// How often a waiting process asks whether others wrote.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(10);
 
 /// The wake-ups of one bus handle.
 #[derive(Debug)]
@@ -59,6 +59,21 @@ impl Signals {
         }
     }
 
+    /// Waits for a signal, for something that comes by itself, or until the limit.
+    pub(super) async fn wait(&self, signal: &mut watch::Receiver<u64>, limit: Duration, is_due: impl Fn() -> bool) {
+        let started = Instant::now();
+        while started.elapsed() < limit {
+            tokio::select! {
+                biased;
+                _ = signal.changed() => return,
+                () = sleep(TICK) => self.poll().await,
+            }
+            if is_due() {
+                return;
+            }
+        }
+    }
+
     /// Gives the watching connection back.
     pub(super) async fn close(&self) {
         if let Some(watcher) = &self.watcher {
@@ -67,7 +82,7 @@ impl Signals {
     }
 
     /// Asks whether another process has written since the last time, and wakes everybody if so.
-    pub(super) async fn poll(&self) {
+    async fn poll(&self) {
         let Some(watcher) = &self.watcher else { return };
         // Somebody else is asking: they wake us too.
         let Ok(mut watcher) = watcher.try_lock() else { return };

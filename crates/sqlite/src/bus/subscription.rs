@@ -7,16 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messaging::{Delivery, Error, Reason, Tag, Track};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
 
 use super::Shared;
 use super::presence::Presence;
-use super::signal::TICK;
-use super::{claim, dead_letters};
+use super::{POLL, claim, dead_letters};
 use crate::columns;
-
-/// The tables are read after this long, whatever the signals say.
-const POLL: Duration = Duration::from_secs(1);
 
 const RESCHEDULE: &str = "UPDATE pending SET visible_at = ?3, fence = fence + 1, attempts = attempts - ?4
     WHERE seq = ?1 AND fence = ?2";
@@ -47,21 +42,6 @@ impl Subscription {
         match &self.presence {
             Some(presence) => presence.renew(&self.shared).await,
             None => Ok(()),
-        }
-    }
-
-    /// Waits for a signal, for what is due next, or for the next poll.
-    async fn wait(&self, signal: &mut watch::Receiver<u64>, due: Option<i64>) {
-        let started = Instant::now();
-        while started.elapsed() < POLL {
-            tokio::select! {
-                biased;
-                _ = signal.changed() => return,
-                () = sleep(TICK) => self.shared.signals.poll().await,
-            }
-            if due.is_some_and(|due| due <= self.shared.now()) {
-                return;
-            }
         }
     }
 
@@ -105,7 +85,9 @@ impl messaging::Subscription for Subscription {
                 }
             } else {
                 let renewal = self.presence.as_ref().map(Presence::due);
-                self.wait(&mut signal, found.due.into_iter().chain(renewal).min()).await;
+                let due = found.due.into_iter().chain(renewal).min();
+                let is_due = || due.is_some_and(|due| due <= self.shared.now());
+                self.shared.signals.wait(&mut signal, POLL, is_due).await;
             }
         }
     }

@@ -97,6 +97,10 @@ mod file {
         testkit::suite! { messaging::bus_suite, &super::Files::new() }
     }
 
+    mod tail {
+        testkit::suite! { messaging::tail_suite, &super::Files::new() }
+    }
+
     mod consumer {
         testkit::suite! { messaging::consumer_suite, &super::Files::new() }
     }
@@ -119,6 +123,10 @@ mod memory {
 
     mod bus {
         testkit::suite! { messaging::bus_suite, &super::Memory::new().await }
+    }
+
+    mod tail {
+        testkit::suite! { messaging::tail_suite, &super::Memory::new().await }
     }
 
     mod consumer {

@@ -3,3 +3,4 @@
 
 mod contract;
 mod own;
+mod tail;
