@@ -141,6 +141,7 @@ pub async fn serve_until(
     // Some of the time is the tasks' own: a request that hangs must not keep them from finishing their work.
     let last_answer = deadline - config.shutdown.deadline / 4;
     public.say_goodbye(lame_duck, last_answer).await;
+    app.tasks.streams().cancel();
     // Whoever watches has been told, and this ends the watches.
     reporter.clear_service_status("").await;
     let answered = public.stop(last_answer).await;

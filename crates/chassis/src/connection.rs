@@ -1,4 +1,5 @@
-//! One connection: it is served until its peer, its [`Activity`] or the process brings it to its end.
+//! One connection: it is served until its peer, its [`Activity`] or the process brings it to its end, or until it becomes
+//! another protocol's, whose task it is from then on.
 //!
 //! hyper's own timeouts cannot do it: the one for heads also closes connections that are merely idle between two
 //! requests, detecting the protocol has none, and neither has a peer that reads nothing or only answers pings. Clients
@@ -64,7 +65,7 @@ where
         }
     });
     let builder = builder();
-    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut ending = None;
     loop {
         let pause = if ending.is_some() { LAST_TICK } else { TICK };

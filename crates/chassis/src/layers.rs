@@ -68,7 +68,7 @@ pub(crate) fn admin(router: Router) -> Router {
 
 fn allowed(cors: &Cors) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = cors.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-    let own = ["idempotency-key", "traceparent", "x-canary"].map(HeaderName::from_static);
+    let own = ["idempotency-key", "last-event-id", "traceparent", "x-canary"].map(HeaderName::from_static);
     let asked = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH];
     let limit = HeaderName::from_static("ratelimit");
     let shown = [header::ETAG, header::LOCATION, header::RETRY_AFTER, limit, crate::http::REPLAYED];

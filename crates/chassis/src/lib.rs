@@ -15,6 +15,7 @@ mod page;
 mod phases;
 mod probe;
 mod problems;
+pub mod push;
 mod runtime;
 mod serve;
 mod tasks;

@@ -12,12 +12,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Tasks {
     tracker: TaskTracker,
     token: CancellationToken,
+    streams: CancellationToken,
     failure: watch::Sender<Option<String>>,
 }
 
 impl Default for Tasks {
     fn default() -> Self {
-        Self { tracker: TaskTracker::new(), token: CancellationToken::new(), failure: watch::Sender::new(None) }
+        Self {
+            tracker: TaskTracker::new(),
+            token: CancellationToken::new(),
+            streams: CancellationToken::new(),
+            failure: watch::Sender::new(None),
+        }
     }
 }
 
@@ -51,6 +57,12 @@ impl Tasks {
     /// Cancelled when tasks have to finish what they have begun and end.
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
+    }
+
+    /// Cancelled when responses have to end that would not end by themselves: no new connections are made then, and the
+    /// open ones are awaited.
+    pub fn streams(&self) -> CancellationToken {
+        self.streams.clone()
     }
 
     /// For libraries that spawn by themselves.

@@ -24,7 +24,7 @@ impl IntoResponse for Error {
             let seconds = seconds.max(1);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             let limit = HeaderValue::try_from(format!("\"attempts\";r=0;t={seconds}"));
-            if let (Kind::RateLimited, Ok(limit)) = (self.kind(), limit) {
+            if let (Problem::RateLimited, Ok(limit)) = (self.problem(), limit) {
                 response.headers_mut().insert(RATE_LIMIT, limit);
             }
         }

@@ -62,6 +62,9 @@ problems! {
     TokenInvalid: Unauthenticated, "token-invalid", "The access token does not count",
         "the token is not one of ours, or its account is not there any more",
         "Log in again.";
+    TicketInvalid: Unauthenticated, "ticket-invalid", "The ticket does not count",
+        "the ticket is not one of ours, is older than 30 s, or was used before",
+        "Ask for another one with an access token. Each is good for one stream.";
     WrongCredentials: Unauthenticated, "wrong-credentials", "The e-mail address or the password is wrong",
         "no open account has this address with this password",
         "Ask the person to type both again. Which of the two is wrong is told to nobody.";
@@ -81,6 +84,9 @@ problems! {
     OperatorRequired: Forbidden, "operator-required", "Only an operator may do this",
         "the token's role is not `operator`",
         "Use an operator's account. A role that was granted counts from the next token on.";
+    OriginNotAllowed: Forbidden, "origin-not-allowed", "Pages of this origin may not connect",
+        "the `Origin` is neither our own nor in `cors.origins`",
+        "Serve the page from an origin that the operator has allowed.";
     PasswordRequired: Forbidden, "password-required", "The current password is needed",
         "whoever changes this shows the current password, because a token alone may be stolen",
         "Ask the person for it and send it as `current_password`.";
@@ -163,6 +169,9 @@ problems! {
     RateLimited: RateLimited, "rate-limited", "Too many attempts",
         "this was tried too often of late",
         "Wait for as long as `Retry-After` says. The right password waits, too.";
+    TooManyStreams: RateLimited, "too-many-streams", "The account has too many streams open",
+        "the account has as many streams open as `streams.max_per_account` says",
+        "Close one, or share one between the account's pages.";
 
     Internal: Internal, "internal", "Something went wrong on our side",
         "something went wrong on our side",
