@@ -14,7 +14,8 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools delivery bench bench-messaging bench-cache bench-lock lint fmt deny proto advisories doc ci clean
+	deploy-tools lint-tools delivery bench bench-messaging bench-cache bench-lock bench-live lint fmt deny proto advisories doc ci \
+	clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ bench-cache: ## Measure the cache beside moka and a raw pooled GET (Redis instal
 
 bench-lock: ## Measure the lock beside its two raw round trips (Redis installed)
 	$(CARGO) run --locked --release -p trireme-redis --example bench_lock
+
+bench-live: ## Measure live events: memory of each of 5,000 WebSockets, and how soon all of them are told
+	$(CARGO) bench --locked -p trireme-order --bench live
 
 lint: ## Formatting, clippy, the dependency rules and the gRPC interfaces
 	$(CARGO) fmt --all --check

@@ -13,6 +13,7 @@ pub mod create_product;
 pub mod error;
 pub mod follow_up;
 pub mod fulfil_order;
+pub mod live;
 pub mod orders;
 mod origin;
 pub mod place_order;
@@ -23,13 +24,17 @@ pub mod restock_product;
 pub mod seed;
 pub mod set_aside;
 pub mod sweep;
+pub mod tickets;
 pub mod token_cache;
+pub mod watch_orders;
 
 pub use error::Error;
 use follow_up::FollowUps;
+use live::Live;
 use ports::{Accounts, Audit, Orders, Payments, Products};
 use product_cache::ProductCache;
 use set_aside::SetAside;
+use tickets::Tickets;
 use token_cache::TokenCache;
 
 /// How long the use cases wait for payment.
@@ -61,6 +66,10 @@ pub struct App {
     pub token_cache: TokenCache,
     /// Orders to be advanced in the background at once.
     pub follow_ups: FollowUps,
+    /// What happens to orders, for those who watch.
+    pub live: Live,
+    /// Tickets of those who watch in a browser.
+    pub tickets: Tickets,
     /// The clock.
     pub clock: SharedClock,
     /// How long they wait for payment.

@@ -31,6 +31,8 @@ pub struct Config {
     pub payment: Payment,
     /// How long orders wait for payment.
     pub orders: Orders,
+    /// Who may watch orders.
+    pub streams: Streams,
     /// Where HTTP is served.
     pub http: chassis::Listen,
     /// Where gRPC is served.
@@ -103,6 +105,18 @@ pub struct Orders {
     /// How long an order waits for payment before it is abandoned, and then rejected.
     #[serde(rename = "patience", deserialize_with = "config::duration::within::<SECOND, { 365 * DAY }, _>")]
     pub pending: Duration,
+}
+
+/// Who may watch orders.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Streams {
+    /// Streams at once.
+    #[serde(deserialize_with = "config::within::<1, 1_000_000, _, _>")]
+    pub max_open: usize,
+    /// Of those, streams of one account.
+    #[serde(deserialize_with = "config::within::<1, 1_000_000, _, _>")]
+    pub max_per_account: usize,
 }
 
 impl Config {

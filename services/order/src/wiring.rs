@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use auth::{Credential, Verifier};
 use backends::Database;
 use cache::Cache;
-use chassis::{Health, Tasks};
+use chassis::{Health, Tasks, push::Push};
 use client::Grpc;
 use clock::SharedClock;
 use lock::Locks;
@@ -22,16 +22,18 @@ use crate::{
     },
     api::{
         events::{Events, GROUP, KINDS},
-        http,
+        http, live,
     },
     app::{
         App, Timeouts,
         follow_up::{self, FollowUps, Worker},
+        live::{Feed, Limits, Live},
         ports::{Accounts, Audit, Orders, Products},
         product_cache::ProductCache,
         seed::{self, Seeded},
         set_aside::SetAside,
         sweep,
+        tickets::Tickets,
         token_cache::TokenCache,
     },
     config::Config,
@@ -72,7 +74,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
-        http: http::router(app, verifier, secret),
+        http: http::router(app, verifier, Push::new(&tasks, &config.cors), secret),
         grpc: Routes::default(),
         descriptors: &[],
         health: Health::new().check("database", database.ping()),
@@ -155,6 +157,8 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
     let payment = &config.payment;
     let grpc = Grpc::new(&payment.url, payment.client.clone(), Some(credential), "payment").context("payment.url")?;
     let cache = backends::cache(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
+    let limits = Limits { open: config.streams.max_open, per_account: config.streams.max_per_account };
+    let spent = backends::limiter(&config.cache.url).context("cache.url")?;
     Ok(App {
         orders: Arc::clone(&store.orders),
         products: Arc::clone(&store.products),
@@ -165,6 +169,8 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
         token_cache: TokenCache::new(Cache::new("payment_token", Arc::clone(&cache), cache::Policy::default())),
         product_cache: ProductCache::new(Cache::new("product", cache, ProductCache::policy())),
         follow_ups,
+        live: Live::new(limits, tasks.streams()),
+        tickets: Tickets::new(config.service.credential_file.expose(), spent, clock.clone()),
         clock,
         timeouts: Timeouts { payment_wait: config.orders.payment_wait, pending: config.orders.pending },
     })
@@ -182,6 +188,13 @@ fn start(tasks: &Tasks, app: &Arc<App>, background: Background) {
     let Background { relay, bus, worker, locks } = background;
     let token = tasks.token();
     tasks.spawn("relay", async move { Ok(relay.run(token).await?) });
+    let clock = Arc::clone(&app.clock);
+    let feed = Feed::new(app.live.clone(), Arc::clone(&bus), live::KINDS, live::translate, clock);
+    let token = tasks.token();
+    tasks.spawn("live", async move {
+        feed.run(token).await;
+        Ok(())
+    });
     let consumer = Consumer::new(bus, GROUP, KINDS, Arc::new(Events::new(Arc::clone(app))), Policy::default());
     let (token, tracker) = (tasks.token(), tasks.tracker());
     tasks.spawn("consumer", async move { Ok(consumer.run(token, tracker).await?) });

@@ -17,6 +17,21 @@ pub enum Error {
     /// There is nothing of that kind with that id, or it belongs to somebody else.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Others' orders are asked for by somebody who is no operator.
+    #[error("only an operator may see others' orders")]
+    OperatorsOnly,
+    /// The ticket is none, is too old or was used before.
+    #[error("the ticket is not good, or not any more")]
+    TicketRefused,
+    /// The account has as many streams open as it may.
+    #[error("the account has too many streams open")]
+    TooManyStreams,
+    /// The process has as many streams open as it can, or has nothing to tell yet.
+    #[error("no stream can be opened now")]
+    StreamsUnavailable,
+    /// It cannot be known how often something was done.
+    #[error(transparent)]
+    Limiter(#[from] limit::Error),
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used with another request")]
     KeyReused,
@@ -75,8 +90,13 @@ impl HasProblem for Error {
             Self::InvalidTransition(_) => Problem::StatusConflict,
             Self::SkuTaken => Problem::SkuTaken,
             Self::Stale => Problem::VersionMismatch,
+            Self::OperatorsOnly => Problem::OperatorRequired,
+            Self::TicketRefused => Problem::TicketInvalid,
+            Self::TooManyStreams => Problem::TooManyStreams,
             Self::PaymentPending
             | Self::Contended
+            | Self::StreamsUnavailable
+            | Self::Limiter(_)
             | Self::Store(StoreError::Unavailable(_))
             | Self::Payment(PaymentError::Down(_) | PaymentError::Undecided(_)) => Problem::Unavailable,
             Self::Store(StoreError::Failed(_)) | Self::Event(_) | Self::Payment(PaymentError::Failed(_)) => {

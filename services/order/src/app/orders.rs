@@ -20,6 +20,20 @@ pub struct Caller {
     pub operator: bool,
 }
 
+impl Caller {
+    /// Whose orders the caller is shown: the own ones where nobody else's are asked for.
+    ///
+    /// # Errors
+    /// Only an operator may ask for others'.
+    pub fn scope(self, asked: Option<Owner>) -> Result<Owner, Error> {
+        match asked {
+            Some(_) if !self.operator => Err(Error::OperatorsOnly),
+            Some(owner) => Ok(owner),
+            None => Ok(Owner::User(self.user)),
+        }
+    }
+}
+
 impl App {
     /// The order, if the caller may see it: somebody else's is reported like one that does not exist.
     ///
@@ -34,9 +48,16 @@ impl App {
     /// At most `limit` orders, newest first, beginning after the cursor. Those that cannot be read are left out.
     ///
     /// # Errors
-    /// The store failed.
+    /// Others' orders are asked for by somebody who is no operator, or the store failed.
     #[instrument(skip_all)]
-    pub async fn list_orders(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Order>, Error> {
+    pub async fn list_orders(
+        &self,
+        caller: Caller,
+        asked: Option<Owner>,
+        after: Option<After>,
+        limit: u32,
+    ) -> Result<Vec<Order>, Error> {
+        let owner = caller.scope(asked)?;
         Ok(self.set_aside.list(limit, after, |after, limit| self.orders.list(owner, after, limit)).await?)
     }
 

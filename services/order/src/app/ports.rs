@@ -65,8 +65,8 @@ pub enum Saved {
     Duplicate,
 }
 
-/// Whose orders to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whose orders to list or to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// One user's.
     User(UserId),

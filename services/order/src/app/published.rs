@@ -15,6 +15,8 @@ pub const SOURCE: &str = "order";
 struct Data<'a> {
     order_id: String,
     user_id: String,
+    /// Of the order, after it.
+    version: u64,
     total: Money<'a>,
     items: Vec<Item>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +57,7 @@ fn published(order: &Order, event: DomainEvent, now: OffsetDateTime) -> Result<E
     let data = Data {
         order_id: order.id.to_string(),
         user_id: order.user.to_string(),
+        version: order.version,
         total: Money { amount: order.total.amount, currency: order.total.currency.code() },
         items: order
             .items

@@ -19,7 +19,7 @@ pub enum DomainEvent {
 
 impl DomainEvent {
     /// The event's type on the bus, with its version.
-    pub fn kind(self) -> &'static str {
+    pub const fn kind(self) -> &'static str {
         match self {
             Self::Placed => "order.placed.v1",
             Self::Confirmed => "order.confirmed.v1",

@@ -4,15 +4,23 @@ use std::{sync::Arc, time::Duration};
 
 use auth::{AUDIENCE, Claims, Credential, ISSUER, JwkSet, Role, Signer, Verifier};
 use axum::Router;
+use chassis::{Tasks, push::Push};
 use http::{Method, StatusCode};
-use messaging::Wake;
+use messaging::{Bus, Wake};
 use order::{
     adapters::{
         payment_client::PaymentClient,
         sqlite::{SqliteStore, open},
     },
     api,
-    app::{App, Timeouts, follow_up, product_cache::ProductCache, set_aside::SetAside, token_cache::TokenCache},
+    app::{
+        App, Timeouts, follow_up,
+        live::{Feed, Limits, Live},
+        product_cache::ProductCache,
+        set_aside::SetAside,
+        tickets::Tickets,
+        token_cache::TokenCache,
+    },
 };
 use serde_json::json;
 use testkit::{ManualClock, http::TestRequest};
@@ -22,15 +30,20 @@ use uuid::Uuid;
 use crate::payment::FakePayments;
 
 pub const SECRET: &str = "a secret that the services share";
+/// Pages of this origin may call.
+pub const ORIGIN: &str = "https://shop.example";
 
 /// The service.
 pub struct TestApp {
     pub router: Router,
+    /// The same without layers, to be served.
+    pub routes: Router,
     pub use_cases: Arc<App>,
     pub payments: FakePayments,
     pub clock: ManualClock,
     pub database: sqlite::Database,
     pub outbox: sqlite::Outbox,
+    pub tasks: Tasks,
     signer: Signer,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -79,7 +92,8 @@ impl TestApp {
     }
 
     async fn start_with(payment_wait: Duration) -> Self {
-        let (clock, tracker, stop) = (ManualClock::at_now(), TaskTracker::new(), CancellationToken::new());
+        let (clock, tasks) = (ManualClock::at_now(), Tasks::new());
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let payments = FakePayments::default();
         let address = payments.serve(&tracker).await;
         // The breaker and the budget have their own tests; here they would make answers depend on each other.
@@ -102,6 +116,8 @@ impl TestApp {
             token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
             product_cache: ProductCache::new(cache::Cache::new("product", cache, ProductCache::policy())),
             follow_ups,
+            live: Live::new(Limits { open: 40, per_account: 8 }, tasks.streams()),
+            tickets: Tickets::new(SECRET, Arc::new(limit::Memory::default()), clock.shared()),
             clock: clock.shared(),
             timeouts: Timeouts { payment_wait, pending: Duration::from_mins(15) },
         });
@@ -109,10 +125,18 @@ impl TestApp {
         let signer = Signer::from_pkcs8("test", &Signer::generate_pkcs8().unwrap()).unwrap();
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
         let verifier = Verifier::new(Arc::new(keys), clock.shared(), tracker.clone(), stop.clone());
-        let router = api::http::router(use_cases.clone(), verifier, SECRET);
+        let cors = chassis::Cors { origins: vec![ORIGIN.to_owned()] };
+        let routes = api::http::router(use_cases.clone(), verifier, Push::new(&tasks, &cors), SECRET);
         let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
-        let router = chassis::layers(router, &limits, &chassis::Cors::default());
-        Self { router, use_cases, payments, clock, database, outbox, signer, tracker, stop }
+        let router = chassis::layers(routes.clone(), &limits, &cors);
+        Self { router, routes, use_cases, payments, clock, database, outbox, tasks, signer, tracker, stop }
+    }
+
+    /// Tells those who watch what comes on a bus.
+    pub fn follow(&self, bus: Arc<dyn Bus>) {
+        let (live, clock) = (self.use_cases.live.clone(), self.clock.shared());
+        let feed = Feed::new(live, bus, api::live::KINDS, api::live::translate, clock);
+        self.tracker.spawn(feed.run(self.stop.clone()));
     }
 
     /// A customer.

@@ -12,4 +12,5 @@ mod placing;
 mod products;
 mod refusals;
 mod saga;
+mod stream;
 mod surface;

@@ -28,7 +28,7 @@ async fn the_description_is_true() {
             assert_eq!(stranger.status != StatusCode::UNAUTHORIZED, open, "{method} {path}");
         }
     }
-    assert_eq!(operations, 10);
+    assert_eq!(operations, 12);
     assert!(checked_references(&response.body, &response.body) > 0);
 }
 

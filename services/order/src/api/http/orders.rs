@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::http::{Id, IdempotencyKey, IfNoneMatch, Params, Payload, REPLAYED, resource};
-use error::{Error, Problem};
+use error::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     app::{
-        orders::Caller,
         place_order::{PlaceOrder, PlacedOrder},
         ports::{After, Owner},
     },
@@ -61,27 +60,23 @@ pub(super) async fn get(
 
 pub(super) async fn list(Reader(caller): Reader, State(api): State<Api>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri);
-    let owner = owner(caller, params.text("user_id"))?;
+    let asked = asked(caller.operator, params.text("user_id").as_deref())?;
     let page = params.page();
     params.finish()?;
     let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
     // One more than the page holds says whether there is a next one.
-    let orders = api.app.list_orders(owner, after, page.limit + 1).await?;
+    let orders = api.app.list_orders(caller, asked, after, page.limit + 1).await?;
     Ok(chassis::http::list(&page, &orders, OrderView::from, |order| cursor(order)))
 }
 
-/// Whose orders are asked for: only an operator may ask for others'.
-fn owner(caller: Caller, user_id: Option<String>) -> Result<Owner, Error> {
-    let Some(user_id) = user_id else {
-        return Ok(Owner::User(caller.user));
-    };
-    if !caller.operator {
-        return Err(Error::new(Problem::OperatorRequired, "only an operator may list others' orders"));
-    }
-    match user_id.as_str() {
-        "all" => Ok(Owner::All),
-        id => Uuid::try_parse(id)
-            .map(|id| Owner::User(UserId(id)))
+/// Whose orders are asked for. Whoever may not ask is told so before what was asked is read.
+pub(super) fn asked(operator: bool, user_id: Option<&str>) -> Result<Option<Owner>, Error> {
+    match user_id {
+        None => Ok(None),
+        Some(_) if !operator => Err(crate::app::Error::OperatorsOnly.into()),
+        Some("all") => Ok(Some(Owner::All)),
+        Some(id) => Uuid::try_parse(id)
+            .map(|id| Some(Owner::User(UserId(id))))
             .map_err(|_| Error::malformed_parameter("user_id", "must be a UUID or `all`")),
     }
 }

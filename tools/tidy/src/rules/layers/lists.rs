@@ -75,7 +75,7 @@ pub(super) const LAYERS: [Layer; 9] = [
             PORTS,
             FORMATS,
             &["std::net::IpAddr", "auth", "aws_lc_rs", "cache", "futures", "getrandom", "limit", "lock", "resilience"],
-            &["tokio_util"],
+            &["bytes", "opentelemetry", "tokio::task::yield_now", "tokio_util"],
         ],
         instead: "a use case knows no protocol and no store: put it behind a port in `app/ports.rs`",
     },
