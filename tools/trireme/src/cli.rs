@@ -47,6 +47,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what happens to orders while it happens: those of the account whose access token is in `TRIREME_TOKEN`.
+    ///
+    /// A connection that breaks is resumed, without a gap or a repetition.
+    Watch(commands::watch::Question),
     /// Ask the running services to prove that stock, orders and money add up.
     Verify,
     /// Place an order through a gateway and cancel it, to see that a deployment works.
@@ -122,6 +126,7 @@ impl Arguments {
             Command::Demo { once } => commands::demo::run(&data, once).await,
             Command::Status { json } => commands::status::run(&data, json),
             Command::Dlq { bus, action } => commands::dlq::run(&data, bus, action).await,
+            Command::Watch(question) => commands::watch::run(&data, question).await,
             Command::Verify => commands::verify::run(&data).await,
             Command::Smoke { url, canary, canary_key } => {
                 commands::smoke::run(&url, canary, canary_key.as_deref()).await

@@ -9,6 +9,7 @@ pub(crate) mod smoke;
 pub(crate) mod status;
 pub(crate) mod up;
 pub(crate) mod verify;
+pub(crate) mod watch;
 
 use anyhow::{Context as _, Result, bail};
 use auth::Credential;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+pub use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -70,6 +71,35 @@ impl Http {
         self.send(Method::GET, url, &[], None).await
     }
 
+    /// Sends a GET whose answer may not end, and returns it with its body unread.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer within the limit.
+    pub async fn open(&self, url: &str, headers: &[(&str, &str)]) -> Result<http::Response<Incoming>> {
+        let mut request = Request::get(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::default())?;
+        let answer = tokio::time::timeout(TIMEOUT, self.request(request)).await;
+        let answer = answer.unwrap_or_else(|_| bail!("no answer within {TIMEOUT:?}"));
+        answer.with_context(|| format!("GET {}", without_query(url)))
+    }
+
+    async fn request(&self, request: Request<Full<Bytes>>) -> Result<http::Response<Incoming>> {
+        let sent = match &self.0 {
+            Transport::Tls(client) => client.request(request),
+            Transport::Plain(client) => client.request(request),
+        };
+        Ok(sent.await?)
+    }
+
+    async fn read(body: Incoming) -> Result<Value> {
+        let body = Limited::new(body, LIMIT).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+
     /// Sends one request and reads the answer.
     pub async fn send(
         &self,
@@ -88,20 +118,18 @@ impl Http {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::from(body))?;
         let exchange = async {
-            let sent = match &self.0 {
-                Transport::Tls(client) => client.request(request),
-                Transport::Plain(client) => client.request(request),
-            };
-            let (head, body) = sent.await?.into_parts();
-            let body = Limited::new(body, LIMIT).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
-            let body = serde_json::from_slice(&body).unwrap_or_default();
-            anyhow::Ok(Answer { status: head.status, headers: head.headers, body })
+            let (head, body) = self.request(request).await?.into_parts();
+            anyhow::Ok(Answer { status: head.status, headers: head.headers, body: Self::read(body).await? })
         };
         let answer = tokio::time::timeout(TIMEOUT, exchange).await;
         answer
             .unwrap_or_else(|_| bail!("no answer within {TIMEOUT:?}"))
-            .with_context(|| format!("{method} {}", url.split('?').next().unwrap_or(url)))
+            .with_context(|| format!("{method} {}", without_query(url)))
     }
+}
+
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
 }
 
 impl Default for Http {

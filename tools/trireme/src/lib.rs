@@ -13,6 +13,7 @@ mod data;
 mod demo;
 mod environment;
 pub mod http;
+mod live;
 mod output;
 mod ports;
 mod process;

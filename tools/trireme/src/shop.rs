@@ -5,10 +5,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::http::{Answer, Http};
+use crate::{
+    http::{Answer, Http},
+    live::{self, Live, Told},
+};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// How long a state that follows from events may take.
@@ -160,6 +163,38 @@ impl Shop {
             }
             sleep(self.poll_interval).await;
         }
+    }
+
+    /// Watches the account's orders from now on.
+    pub(crate) async fn watch(&self, person: &Person) -> Result<Live> {
+        let own = [("authorization", format!("Bearer {}", person.token))];
+        let headers = own.iter().chain(&self.headers).map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Live::open(self.http.clone(), format!("{}/v1/orders/stream", self.order), headers.collect()).await
+    }
+
+    /// Waits until an order is told to have become what is expected; returns it with all that was told of it.
+    pub(crate) async fn until_told(
+        &self,
+        person: &Person,
+        live: &mut Live,
+        id: &str,
+        expected: &str,
+    ) -> Result<(Value, Vec<String>)> {
+        let telling = async {
+            let mut told = Vec::new();
+            while told.last().is_none_or(|last| last != expected) {
+                match live.next().await? {
+                    Told::Event(event) if event["subject"] == id => told.push(live::what(&event).to_owned()),
+                    Told::Event(_) => {}
+                    other => bail!("order {id} should be {expected}, and the stream says {other:?}"),
+                }
+            }
+            Ok(told)
+        };
+        let told = timeout(SETTLE_TIMEOUT, telling).await;
+        let told =
+            told.unwrap_or_else(|_| bail!("nobody was told within {SETTLE_TIMEOUT:?} that {id} is {expected}"))?;
+        Ok((self.order(person, id).await?, told))
     }
 
     async fn authorized(

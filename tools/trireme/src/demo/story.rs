@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     data::Data,
+    live::Live,
     output::{Output, bold, dim, mark},
     roles,
     service::Service,
@@ -20,6 +21,12 @@ pub(crate) struct Story<'a> {
     state: &'a State,
     output: &'a Output,
     shop: Shop,
+}
+
+/// Somebody who orders, and watches.
+struct Customer {
+    person: Person,
+    live: Live,
 }
 
 impl<'a> Story<'a> {
@@ -39,14 +46,17 @@ impl<'a> Story<'a> {
         self.done("three processes are ready", &ready);
         let ada = self.shop.sign_up("Ada").await?;
         self.done("Ada signs up and logs in", &ada.email);
+        let live = self.shop.watch(&ada).await?;
+        self.done("she watches her orders", "GET /v1/orders/stream: each line below was told by the shop");
+        let mut ada = Customer { person: ada, live };
         let (mug, pot) = self.choose().await?;
-        let bought = self.buy(&ada, &mug, &pot).await?;
+        let bought = self.buy(&mut ada, &mug, &pot).await?;
         let operator = self.operator().await?;
-        self.fulfil(&operator, &ada, &bought).await?;
-        self.change_of_mind(&ada, &mug).await?;
-        self.refund(&ada, &bought).await?;
-        self.declined(&ada, &mug).await?;
-        self.count(&ada).await?;
+        self.fulfil(&operator, &mut ada, &bought).await?;
+        self.change_of_mind(&mut ada, &mug).await?;
+        self.refund(&mut ada, &bought).await?;
+        self.declined(&mut ada, &mug).await?;
+        self.count(&ada.person).await?;
         self.stock(&mug, 2, &pot, 1).await
     }
 
@@ -62,14 +72,14 @@ impl<'a> Story<'a> {
     }
 
     /// The order that goes well, and its retry.
-    async fn buy(&self, ada: &Person, mug: &Product, pot: &Product) -> Result<String> {
+    async fn buy(&self, ada: &mut Customer, mug: &Product, pot: &Product) -> Result<String> {
         let (key, lines) = (Uuid::new_v4().to_string(), [(mug, 2), (pot, 1)]);
-        let placed = self.shop.place(ada, &lines, "tok_ok", &key).await?;
+        let placed = self.shop.place(&ada.person, &lines, "tok_ok", &key).await?;
         let id = placed.text("id").to_owned();
         self.done(&format!("she orders 2 {} and 1 {}", mug.name, pot.name), &total(&placed.body));
         let order = self.until(ada, &id, "confirmed").await?;
         self.tell_payment(&order, "authorized", "stock is reserved, the money is held")?;
-        let again = self.shop.place(ada, &lines, "tok_ok", &key).await?;
+        let again = self.shop.place(&ada.person, &lines, "tok_ok", &key).await?;
         ensure!(again.text("id") == id, "the same Idempotency-Key made another order: {}", again.body);
         ensure!(again.headers.contains_key("idempotent-replayed"), "a repeated order is not marked as such");
         self.done("her client lost the answer and asks again", "same Idempotency-Key, same order, charged once");
@@ -85,7 +95,7 @@ impl<'a> Story<'a> {
         Ok(grace)
     }
 
-    async fn fulfil(&self, grace: &Person, ada: &Person, id: &str) -> Result<()> {
+    async fn fulfil(&self, grace: &Person, ada: &mut Customer, id: &str) -> Result<()> {
         self.shop.command(grace, id, "fulfil").await?;
         let order = self.until(ada, id, "fulfilled").await?;
         self.done("Grace sends the parcel", "");
@@ -93,26 +103,26 @@ impl<'a> Story<'a> {
     }
 
     /// An order whose provider is down at first, watched, and then cancelled.
-    async fn change_of_mind(&self, ada: &Person, mug: &Product) -> Result<()> {
-        let placed = self.shop.place(ada, &[(mug, 3)], "tok_unavailable", &Uuid::new_v4().to_string()).await?;
+    async fn change_of_mind(&self, ada: &mut Customer, mug: &Product) -> Result<()> {
+        let placed = self.shop.place(&ada.person, &[(mug, 3)], "tok_unavailable", &Uuid::new_v4().to_string()).await?;
         let id = placed.text("id").to_owned();
         self.done(&format!("Ada orders 3 more {}", mug.name), "the payment provider is down: it is asked again");
         self.until(ada, &id, "confirmed").await?;
-        self.shop.command(ada, &id, "cancel").await?;
+        self.shop.command(&ada.person, &id, "cancel").await?;
         self.done("she changes her mind", "");
         let order = self.until(ada, &id, "cancelled").await?;
         self.tell_payment(&order, "voided", "the hold is released, the stock is back")
     }
 
-    async fn refund(&self, ada: &Person, id: &str) -> Result<()> {
-        self.shop.command(ada, id, "cancel").await?;
+    async fn refund(&self, ada: &mut Customer, id: &str) -> Result<()> {
+        self.shop.command(&ada.person, id, "cancel").await?;
         self.done("the first parcel arrives broken: she wants her money back", "");
         let order = self.until(ada, id, "refunded").await?;
         self.tell_payment(&order, "refunded", "the goods have left, so the stock stays as it is")
     }
 
-    async fn declined(&self, ada: &Person, mug: &Product) -> Result<()> {
-        let placed = self.shop.place(ada, &[(mug, 1)], "tok_declined", &Uuid::new_v4().to_string()).await?;
+    async fn declined(&self, ada: &mut Customer, mug: &Product) -> Result<()> {
+        let placed = self.shop.place(&ada.person, &[(mug, 1)], "tok_declined", &Uuid::new_v4().to_string()).await?;
         self.done("she tries a card that is declined", "");
         let order = self.until(ada, placed.text("id"), "rejected").await?;
         ensure!(order["reason"] == "payment_declined", "rejected for another reason: {order}");
@@ -140,10 +150,12 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Shows each state that an order is seen in, until it has the one that is expected.
-    async fn until(&self, person: &Person, id: &str, expected: &str) -> Result<Value> {
-        let (order, seen) = self.shop.until(person, id, expected).await?;
-        self.output.line(&format!("      order {} {}", dim(id), bold(&seen.join(" → "))));
+    /// Shows what the shop tells of an order, until it has become what is expected.
+    async fn until(&self, customer: &mut Customer, id: &str, expected: &str) -> Result<Value> {
+        let Customer { person, live } = customer;
+        let (order, told) = self.shop.until_told(person, live, id, expected).await?;
+        ensure!(order["status"] == expected, "the order should be {expected}: {order}");
+        self.output.line(&format!("      order {} {}", dim(id), bold(&told.join(" → "))));
         Ok(order)
     }
 
