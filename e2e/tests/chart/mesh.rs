@@ -130,6 +130,8 @@ fn a_proxy_waits_longer_than_its_service_and_repeats_what_reached_nobody() {
         let manifests = manifests("order", &[MESH, CANARY, set]);
         for service in some_of_kind(&manifests, "VirtualService") {
             for route in service["spec"]["http"].as_array().unwrap() {
+                let endless = route["name"].as_str().is_some_and(|name| name.starts_with("streams"));
+                let expected = if endless { "0s" } else { expected };
                 assert_eq!((&route["timeout"], &route["retries"]), (&json!(expected), &retries));
             }
         }

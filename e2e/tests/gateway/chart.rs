@@ -115,7 +115,8 @@ fn expected(service: &str, version: &str) -> BTreeSet<Way> {
     let way = |route: Route| {
         let upstream = route.upstream.replace(service, &format!("{service}-{version}"));
         // Gateway API has no timeout for gRPC.
-        let timeout = route.upstream.starts_with("http ").then_some(route.answer_ms / 1000);
+        let limit = if route.is_endless() { 0 } else { route.answer_ms / 1000 };
+        let timeout = route.upstream.starts_with("http ").then_some(limit);
         (route.path, upstream, timeout)
     };
     routes.map(way).collect()

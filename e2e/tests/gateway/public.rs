@@ -17,7 +17,10 @@ fn addresses(service: &str) -> Vec<String> {
 
 /// The upstreams of the routes that take a path.
 fn takers(path: &str) -> Vec<String> {
-    described().routes.into_iter().filter(|route| route.takes(path)).map(|route| route.upstream).collect()
+    let takers: Vec<_> = described().routes.into_iter().filter(|route| route.takes(path)).collect();
+    // The longest path takes.
+    let longest = takers.iter().map(|route| route.path.len()).max();
+    takers.into_iter().filter(|route| Some(route.path.len()) == longest).map(|route| route.upstream).collect()
 }
 
 #[test]
@@ -64,6 +67,7 @@ fn addresses_that_change_something_need_a_token() {
         "/problems/*",
         "/user.v1.UserService/Authenticate",
         "/user.v1.UserService/CreateUser",
+        "/v1/orders/stream",
         "/v1/sessions",
         "/v1/sessions/refresh",
         "/v1/users",

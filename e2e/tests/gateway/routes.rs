@@ -21,6 +21,13 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Whether its answer does not end: nothing limits how long it takes, where a gateway would.
+    pub(crate) fn is_endless(&self) -> bool {
+        let all = yaml("deploy/gateway/routes.yaml");
+        let holds = |route: &&Value| texts(&route["paths"]).contains(&self.path);
+        list(&all["routes"]).iter().find(holds).is_some_and(|route| route["endless"] == true)
+    }
+
     pub(crate) fn takes(&self, path: &str) -> bool {
         match self.path.strip_suffix('*') {
             Some(beginning) => path.starts_with(beginning),

@@ -76,7 +76,11 @@ impl Chart {
                 // From outside the canary needs a key, which this Envoy leaves to the gateway.
                 let track = if canary && !public { "canary" } else { "stable" };
                 let routes = self.routes.get(&object).with_context(|| format!("no VirtualService {object}"))?;
-                let named = |route: &&Value| route["name"].as_str().is_some_and(|name| name.ends_with(track));
+                let endless = route["match"]["path"] == "/v1/orders/stream";
+                let named = |route: &&Value| {
+                    let name = route["name"].as_str().unwrap_or_default();
+                    name.ends_with(track) && name.starts_with("streams") == endless
+                };
                 let ours = routes.iter().find(named).with_context(|| format!("no route {track} of {object}"))?;
                 route["route"]["timeout"] = ours["timeout"].clone();
                 let before = retries.replace(&ours["retries"]);
