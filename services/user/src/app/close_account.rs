@@ -47,7 +47,11 @@ impl App {
     pub async fn close_account(&self, id: UserId, expected: Expected, requester: Requester) -> Result<Account, Error> {
         let account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
         if account.status == Status::Active {
-            self.reauthenticate(&account, &requester).await?;
+            let reauthenticated = self.reauthenticate(&account, &requester).await;
+            // Another of the owner's requests may have begun the closing meanwhile: then this one repeats it.
+            if self.accounts.get(id).await?.is_some_and(|account| account.status == Status::Active) {
+                reauthenticated?;
+            }
         }
         for _ in 0..MAX_ATTEMPTS {
             // Not from the cache: what is decided here must hold for what is stored.
