@@ -37,7 +37,7 @@ pub const ORIGIN: &str = "https://shop.example";
 pub struct TestApp {
     pub router: Router,
     /// The same without layers, to be served.
-    pub routes: Router,
+    pub bare: Router,
     pub use_cases: Arc<App>,
     pub payments: FakePayments,
     pub clock: ManualClock,
@@ -126,10 +126,10 @@ impl TestApp {
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
         let verifier = Verifier::new(Arc::new(keys), clock.shared(), tracker.clone(), stop.clone());
         let cors = chassis::Cors { origins: vec![ORIGIN.to_owned()] };
-        let routes = api::http::router(use_cases.clone(), verifier, Push::new(&tasks, &cors), SECRET);
+        let bare = api::http::router(use_cases.clone(), verifier, Push::new(&tasks, &cors), SECRET);
         let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
-        let router = chassis::layers(routes.clone(), &limits, &cors);
-        Self { router, routes, use_cases, payments, clock, database, outbox, tasks, signer, tracker, stop }
+        let router = chassis::layers(bare.clone(), &limits, &cors);
+        Self { router, bare, use_cases, payments, clock, database, outbox, tasks, signer, tracker, stop }
     }
 
     /// Tells those who watch what comes on a bus.

@@ -35,7 +35,7 @@ impl Served {
             name: "order",
             version: "1.2.3",
             commit: "abc",
-            http: app.routes.clone(),
+            http: app.bare.clone(),
             grpc: Routes::default(),
             descriptors: &[],
             health: Health::new(),
