@@ -104,7 +104,8 @@ fn only_order_may_call_payment_and_nobody_without_a_name_anything_but_health() {
 fn the_same_is_public_behind_each_gateway() {
     let gateway = yaml("deploy/gateway/routes.yaml");
     for service in SERVICES {
-        let public = &yaml(&format!("helm/values/{service}.yaml"))["istio"]["public"];
+        let istio = &yaml(&format!("helm/values/{service}.yaml"))["istio"];
+        let public = &istio["public"];
         for protocol in ["http", "grpc"] {
             let of = |route: &&Value| {
                 route["service"] == service && route["protocol"].as_str().unwrap_or("http") == protocol
@@ -114,7 +115,11 @@ fn the_same_is_public_behind_each_gateway() {
                 list.as_array().into_iter().flatten().map(|path| path.as_str().unwrap().to_owned()).collect()
             };
             let let_through: BTreeSet<_> = routes.flat_map(|route| paths(&route["paths"])).collect();
-            assert_eq!(paths(&public[protocol]), let_through, "{service} {protocol}");
+            let mut named = paths(&public[protocol]);
+            if protocol == "http" {
+                named.extend(paths(&istio["streams"]));
+            }
+            assert_eq!(named, let_through, "{service} {protocol}");
         }
         for path in public["http"].as_array().unwrap() {
             assert!(!path.as_str().unwrap().starts_with("/internal"), "{service}");

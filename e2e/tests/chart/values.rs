@@ -149,8 +149,9 @@ const CHANGES: [(&str, &str, &str); 51] = [
     ("istio.gateway", "", "istio.gateway.labels.istio=edge"),
 ];
 
-const MORE: [(&str, &str, &str); 10] = [
+const MORE: [(&str, &str, &str); 11] = [
     ("istio.canaryKey", "", "istio.canaryKey=fedcba9876543210fedcba9876543210"),
+    ("istio.streams", "", "istio.streams={/v1/events}"),
     ("gatewayApi.enabled", "", "gatewayApi.enabled=false"),
     ("gatewayApi.hostnames", "", "gatewayApi.hostnames={other.example.org}"),
     ("gatewayApi.parent", "", "gatewayApi.parent.name=edge"),
