@@ -22,8 +22,8 @@ const MAX_MESSAGE: usize = 1024;
 /// Read at a time. Each connection has a buffer of this size.
 const READ_BUFFER: usize = 512;
 /// How long a client may take to take a message, and to answer a close.
-const PATIENCE: Duration = Duration::from_secs(10);
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A client that answers none of so many pings is gone.
 const UNANSWERED: u32 = 3;
 
@@ -77,7 +77,7 @@ async fn push(socket: &mut WebSocket, messages: impl Stream<Item = Pushed>) -> O
 
 /// Sends a frame; a client that does not take it in time gets nothing more.
 async fn send(socket: &mut WebSocket, frame: Frame) -> Option<()> {
-    timeout(PATIENCE, socket.send(frame)).await.ok()?.ok()
+    timeout(SEND_TIMEOUT, socket.send(frame)).await.ok()?.ok()
 }
 
 /// Tells the client why, and waits a little for its answer: a connection that is dropped before may lose what was sent.
@@ -89,7 +89,7 @@ async fn end(mut socket: WebSocket, close: Close) {
         }
     };
     // Whether it answers or not, it is over.
-    let _ = timeout(LAST_PATIENCE, goodbye).await;
+    let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
 }
 
 /// axum shows no kinds of errors, only their words (tungstenite's `CapacityError`).

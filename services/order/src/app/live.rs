@@ -29,7 +29,7 @@ pub use self::{
 };
 use self::{
     metrics::Metrics,
-    watch::Place,
+    watch::Permit,
     watchers::{Queued, Watchers},
     window::{Since, Window},
 };
@@ -117,12 +117,12 @@ impl Live {
         after: Option<Cursor>,
         time: Duration,
     ) -> Result<Watch, Error> {
-        let mut place = Some(self.admit(account)?);
+        let mut permit = Some(self.admit(account)?);
         let (begin, mut read) = (Instant::now(), self.0.read.subscribe());
         loop {
             read.mark_unchanged();
-            let patient = begin.elapsed() < CATCH_UP;
-            if let Some(watch) = self.join(&mut place, owner, after.as_ref(), patient, begin + time)? {
+            let may_catch_up = begin.elapsed() < CATCH_UP;
+            if let Some(watch) = self.join(&mut permit, owner, after.as_ref(), may_catch_up, begin + time)? {
                 return Ok(watch);
             }
             // It is looked at once more when the time is over.
@@ -130,23 +130,23 @@ impl Live {
         }
     }
 
-    fn admit(&self, account: UserId) -> Result<Place, Error> {
+    fn admit(&self, account: UserId) -> Result<Permit, Error> {
         if self.0.stop.is_cancelled() {
             return Err(Error::StreamsUnavailable);
         }
         self.state().watchers.admit(account, self.0.limits).inspect_err(|error| self.0.metrics.refused(error))?;
         self.0.metrics.opened();
-        Ok(Place::new(self.clone(), account))
+        Ok(Permit::new(self.clone(), account))
     }
 
     /// Lets a watcher in; `None` where what it has seen may still come. What it has missed and what comes from now on fit
     /// together, because both are taken under one lock.
     fn join(
         &self,
-        place: &mut Option<Place>,
+        permit: &mut Option<Permit>,
         owner: Owner,
         after: Option<&Cursor>,
-        patient: bool,
+        may_catch_up: bool,
         ends: Instant,
     ) -> Result<Option<Watch>, Error> {
         let mut state = self.state();
@@ -154,19 +154,19 @@ impl Live {
         let window = window.as_ref().ok_or(Error::StreamsUnavailable)?;
         let since = after.map(|cursor| window.since(cursor, owner));
         let (first, missed) = match since {
-            Some(Since::Ahead) if patient => return Ok(None),
+            Some(Since::Ahead) if may_catch_up => return Ok(None),
             Some(Since::Known(missed)) => (after.cloned().map(Watched::Ready), missed),
             Some(Since::Ahead | Since::Lost) => (Some(Watched::Reset(window.read().clone())), Vec::new()),
             None => (Some(Watched::Ready(window.read().clone())), Vec::new()),
         };
-        let Some(mut place) = place.take() else { return Err(Error::StreamsUnavailable) };
+        let Some(mut permit) = permit.take() else { return Err(Error::StreamsUnavailable) };
         let (sender, queue) = mpsc::channel(QUEUE);
-        place.joined(owner, watchers.join(owner, sender));
+        permit.joined(owner, watchers.join(owner, sender));
         drop(state);
         if after.is_some() {
             self.0.metrics.resumed(matches!(first, Some(Watched::Ready(_))));
         }
-        Ok(Some(Watch::new(place, queue, first, missed, ends)))
+        Ok(Some(Watch::new(permit, queue, first, missed, ends)))
     }
 
     /// Up to where a watcher has been told everything, if nothing waits for it.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use clock::SharedClock;
 use messaging::{Bus, Cursor, Event, Tail, Tailed};
-use resilience::Backoff;
+use resilience::{Backoff, Outage};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -44,14 +44,20 @@ impl Feed {
     /// Reads until the token is cancelled. While the bus does not answer, those who watch are told nothing, and what they
     /// have missed afterwards.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut failures = 0;
+        let (mut failures, outage) = (0, Outage::default());
         while let Some(read) = stop.run_until_cancelled(self.read()).await {
             let Err(error) = read else {
                 failures = 0;
+                if let Some(failures) = outage.ended() {
+                    tracing::info!(failures, "live events are read from the bus again");
+                }
                 continue;
             };
             failures += 1;
-            log(&error, failures);
+            if let Some(failures) = outage.failed() {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, failures, "live events cannot be read from the bus");
+            }
             let _ = stop.run_until_cancelled(sleep(PAUSE.delay(failures))).await;
         }
     }
@@ -82,15 +88,5 @@ impl Feed {
         // Whoever was told something has a turn before the next event: who keeps up is not overrun.
         tokio::task::yield_now().await;
         Ok(())
-    }
-}
-
-/// Each outage is a warning once.
-fn log(error: &messaging::Error, failures: u32) {
-    let error = error as &dyn std::error::Error;
-    if failures == 1 {
-        tracing::warn!(error, "live events do not come: the bus does not answer");
-    } else {
-        tracing::debug!(error, failures, "live events do not come");
     }
 }

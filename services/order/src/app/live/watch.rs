@@ -40,15 +40,15 @@ pub enum End {
     Stopping,
 }
 
-/// A place among those who watch, until it is dropped.
+/// Leave to watch, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     live: Live,
     account: UserId,
     joined: Option<(Owner, u64)>,
 }
 
-impl Place {
+impl Permit {
     pub(super) fn new(live: Live, account: UserId) -> Self {
         Self { live, account, joined: None }
     }
@@ -58,7 +58,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.live.state().watchers.leave(self.account, self.joined);
         self.live.0.metrics.closed();
@@ -68,7 +68,7 @@ impl Drop for Place {
 /// One who watches orders.
 #[derive(Debug)]
 pub struct Watch {
-    place: Place,
+    permit: Permit,
     queue: mpsc::Receiver<Queued>,
     first: Option<Watched>,
     missed: VecDeque<Bytes>,
@@ -78,13 +78,13 @@ pub struct Watch {
 
 impl Watch {
     pub(super) fn new(
-        place: Place,
+        permit: Permit,
         queue: mpsc::Receiver<Queued>,
         first: Option<Watched>,
         missed: Vec<Bytes>,
         ends: Instant,
     ) -> Self {
-        Self { place, queue, first, missed: missed.into(), heartbeat: Instant::now() + HEARTBEAT, ends }
+        Self { permit, queue, first, missed: missed.into(), heartbeat: Instant::now() + HEARTBEAT, ends }
     }
 
     /// Waits for the next thing to be told. Nothing comes after [`Watched::End`].
@@ -92,7 +92,7 @@ impl Watch {
         if let Some(first) = self.first.take() {
             return first;
         }
-        let (stop, now) = (self.place.live.0.stop.clone(), Instant::now());
+        let (stop, now) = (self.permit.live.0.stop.clone(), Instant::now());
         if stop.is_cancelled() {
             return Watched::End(End::Stopping);
         }
@@ -125,7 +125,7 @@ impl Watch {
             return None;
         }
         self.heartbeat = now + HEARTBEAT;
-        let told = if self.missed.is_empty() { self.place.live.checkpoint(&self.queue) } else { None };
+        let told = if self.missed.is_empty() { self.permit.live.checkpoint(&self.queue) } else { None };
         Some(Watched::Heartbeat(told))
     }
 }
