@@ -14,8 +14,8 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools delivery bench bench-messaging bench-cache bench-lock bench-live lint fmt deny proto advisories doc ci \
-	clean
+	deploy-tools lint-tools delivery contract bench bench-messaging bench-cache bench-lock bench-live lint fmt deny proto \
+	advisories doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,7 +113,7 @@ test-platform: build images ## What takes long or needs Docker: images, the stac
 servers: ## Install the real servers that tests can use
 	@.ci/servers
 
-lint-tools: ## Install what checks the dependencies and the gRPC interfaces
+lint-tools: ## Install what checks the dependencies and the interfaces
 	@.ci/lint-tools
 
 deploy-tools: ## Install what checks the deployment
@@ -123,8 +123,12 @@ delivery: ## Check the workflows and what makes a release
 	deploy/checks/workflows.py
 	deploy/checks/release_test.sh
 
+contract: build ## Hold the interfaces to their descriptions, and those to what was promised (make lint-tools)
+	.ci/contract/documents
+	.ci/contract/run
+
 ci: export TEST_ALL = 1
-ci: lint doc test-all delivery ## What runs before a change lands
+ci: lint doc test-all delivery contract ## What runs before a change lands
 
 clean: ## Remove build output and the demo's data
 	$(CARGO) clean

@@ -114,7 +114,7 @@ pub async fn serve_until(
     let permits = Arc::new(Semaphore::new(config.limits.max_in_flight));
     let (mut reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
     let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&permits));
-    let calls = layers::grpc(grpc_routes, &config.limits, permits);
+    let calls = layers::grpc(grpc_routes, &config.limits, &config.cors, permits);
     let version = json!({"service": app.name, "version": app.version, "commit": app.commit});
 
     let (public, private) = (Server::default(), Server::default());

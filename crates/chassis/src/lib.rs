@@ -11,6 +11,7 @@ mod health;
 pub mod http;
 pub mod json;
 mod layers;
+pub mod openapi;
 mod page;
 mod phases;
 mod probe;

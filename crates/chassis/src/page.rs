@@ -1,4 +1,4 @@
-//! Pages for people: one small style, no script, nothing from elsewhere.
+//! Pages for people: one small style, nothing from elsewhere.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -13,28 +13,40 @@ use http::{
 const STYLE: &str = include_str!("page.css");
 
 /// Nothing but the one style may be loaded or done (Content Security Policy Level 3).
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    // Base64 and words are header text; without a policy the page would be shown, and nothing else is loaded anyway.
-    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let style = hash(STYLE);
+    format!("default-src 'none'; style-src {style}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 });
 
 const HEADERS: [(HeaderName, &str); 3] =
     [(CACHE_CONTROL, "public, max-age=300"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer")];
 
+/// How a policy names what stands in the page itself.
+fn hash(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())))
+}
+
 /// Answers with a page; `title` is text and `body` is HTML.
 pub(crate) fn page(title: &str, body: &str) -> Response {
+    answer(title, body, "", &POLICY)
+}
+
+/// Answers with a page that has a script, which may call where the page is from.
+pub(crate) fn page_with(title: &str, body: &str, script: &str) -> Response {
+    let policy = format!("{}; script-src {}; connect-src 'self'", *POLICY, hash(script));
+    answer(title, body, &format!("<script type=\"module\">{script}</script>"), &policy)
+}
+
+fn answer(title: &str, body: &str, script: &str, policy: &str) -> Response {
     let document = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{}</title><style>{STYLE}</style></head><body>{body}</body></html>",
+         <title>{}</title><style>{STYLE}</style></head><body>{body}{script}</body></html>",
         text(title)
     );
-    let policy = [(CONTENT_SECURITY_POLICY, POLICY.clone())];
-    (policy, HEADERS, Html(document)).into_response()
+    // Base64 and words are header text.
+    let policy = HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
+    ([(CONTENT_SECURITY_POLICY, policy)], HEADERS, Html(document)).into_response()
 }
 
 /// Writes text as HTML.
@@ -83,6 +95,9 @@ mod tests {
     fn the_policy_lets_the_pages_own_style_in() {
         let response = page("<title>", "");
         let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("script"), "{policy}");
+        let response = page_with("", "", "let a = 1;");
+        let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("script-src 'sha256-") && policy.ends_with("connect-src 'self'"), "{policy}");
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod committed;
 pub mod http;
 mod manual_clock;
 mod proxy;
@@ -9,6 +10,7 @@ mod suite;
 mod temporary;
 mod wait;
 
+pub use committed::committed;
 pub use manual_clock::ManualClock;
 pub use proxy::Proxy;
 pub use tempfile::TempDir;

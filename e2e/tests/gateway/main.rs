@@ -6,6 +6,7 @@ mod apisix;
 mod chart;
 mod envoy;
 mod kong;
+mod openapi;
 mod plugins;
 mod problems;
 mod public;

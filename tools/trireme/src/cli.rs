@@ -81,6 +81,17 @@ enum Command {
         #[command(flatten)]
         question: commands::canary::Question,
     },
+    /// Print where the services are, for a shell: `eval "$(trireme env)"`.
+    ///
+    /// Also a product that can be ordered, and the folder of this program as the first of the PATH.
+    Env,
+    /// Print an access token of an account, which is made where there is none.
+    ///
+    /// With the password of the demo's accounts.
+    Token {
+        /// The account's e-mail address.
+        email: String,
+    },
     /// Give an account a role, from its next log-in on.
     Grant {
         /// The account's e-mail address.
@@ -132,6 +143,8 @@ impl Arguments {
                 commands::smoke::run(&url, canary, canary_key.as_deref()).await
             }
             Command::Canary { service, question } => commands::canary::run(&service, &question).await,
+            Command::Env => commands::env::run(&data).await,
+            Command::Token { email } => commands::token::run(&data, &email).await,
             Command::Grant { email, role } => {
                 let role = if matches!(role, Role::Operator) { "operator" } else { "customer" };
                 commands::grant::run(&data, &email, role).await

@@ -11,6 +11,8 @@ use uuid::Uuid;
 use crate::{
     http::{Answer, Http},
     live::{self, Live, Told},
+    service::Service,
+    state::State,
 };
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -33,7 +35,7 @@ pub(crate) struct Shop {
 #[derive(Debug)]
 pub(crate) struct Person {
     pub(crate) email: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 /// A product, as it is listed.
@@ -50,6 +52,12 @@ impl Shop {
     pub(crate) fn new(user: &str, order: &str) -> Self {
         let poll_interval = Duration::from_millis(20);
         Self { http: Http::new(), user: user.to_owned(), order: order.to_owned(), headers: Vec::new(), poll_interval }
+    }
+
+    /// The services that a supervisor runs.
+    pub(crate) fn of(state: &State) -> Self {
+        let http = |name| state.service(name).map(|service| service.addresses.http.as_str()).unwrap_or_default();
+        Self::new(http(Service::User), http(Service::Order))
     }
 
     /// By the one URL of a gateway, which limits the rate of requests; each has these headers.
@@ -74,10 +82,20 @@ impl Shop {
 
     pub(crate) async fn sign_up(&self, name: &str) -> Result<Person> {
         let email = format!("{}.{}@example.org", name.to_lowercase(), Uuid::new_v4().simple());
-        let body = json!({"email": email, "name": name, "password": PASSWORD});
-        let url = format!("{}/v1/users", self.user);
-        self.send(Method::POST, &url, &[], Some(&body)).await?.expect(&[201], "signing up")?;
+        self.register(&email, name).await?.expect(&[201], "signing up")?;
         self.log_in(email).await
+    }
+
+    /// Logs in, and signs up first where nobody has the address.
+    pub(crate) async fn enter(&self, email: &str) -> Result<Person> {
+        let name = email.split('@').next().unwrap_or_default();
+        self.register(email, name).await?.expect(&[201, 409], "signing up")?;
+        self.log_in(email.to_owned()).await
+    }
+
+    async fn register(&self, email: &str, name: &str) -> Result<Answer> {
+        let body = json!({"email": email, "name": name, "password": PASSWORD});
+        self.send(Method::POST, &format!("{}/v1/users", self.user), &[], Some(&body)).await
     }
 
     pub(crate) async fn log_in(&self, email: String) -> Result<Person> {

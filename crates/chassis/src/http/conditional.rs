@@ -63,7 +63,9 @@ fn parse(value: &str) -> Option<Condition> {
         return Some(Condition(None));
     }
     let mut tags = Vec::new();
-    let mut rest = value.trim();
+    // Empty members of a list are ignored (RFC 9110, section 5.6.1.2).
+    let separators = |c: char| c == ',' || c == ' ' || c == '\t';
+    let mut rest = value.trim_start_matches(separators);
     loop {
         let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
         let (text, after) = quoted.strip_prefix('"')?.split_once('"')?;
@@ -72,10 +74,11 @@ fn parse(value: &str) -> Option<Condition> {
         }
         tags.push(Tag { weak, text: text.to_owned() });
         let after = after.trim();
-        if after.is_empty() {
+        rest = after.trim_start_matches(separators);
+        if rest.is_empty() {
             return Some(Condition(Some(tags)));
         }
-        rest = after.strip_prefix(',')?.trim();
+        after.strip_prefix(',')?;
     }
 }
 
@@ -154,6 +157,7 @@ mod tests {
         assert!(condition("\"3\"").matches(3) && !condition("\"3\"").matches(4));
         assert!(condition(" \"1\" , \"x,y\",\"3\"").matches(3));
         assert!(condition("*").matches(9));
+        assert!(condition(", \"1\",, \"3\" ,").matches(3), "empty members do not count");
     }
 
     #[test]
@@ -164,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_is_no_tag_is_malformed() {
-        for bad in ["", "3", "\"3", "3\"", "\"3\" \"4\"", "\"3\",", ",\"3\"", "w/\"3\"", "*,\"3\"", "\"a b\""] {
+        for bad in ["", "3", "\"3", "3\"", "\"3\" \"4\"", ",", ", ,", "w/\"3\"", "*,\"3\"", "\"a b\""] {
             assert!(parse(bad).is_none(), "{bad}");
         }
     }

@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use crate::support::{Server, app, config};
+use crate::support::{Server, app, config, post};
 
 /// `test.Probe`: text in, text out; what it does is in the text.
 #[derive(Clone)]
@@ -151,4 +151,15 @@ async fn health_and_reflection_are_there() {
     let response = responses.message().await.unwrap().unwrap().message_response;
     let Some(MessageResponse::ListServicesResponse(list)) = response else { panic!("{response:?}") };
     assert!(list.service.iter().any(|service| service.name == "grpc.health.v1.Health"), "{list:?}");
+}
+
+/// A page of a browser can neither send nor read trailers: they come as the last frame of the body.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browsers_call_over_grpc_web() {
+    let server = Server::start(config(), probe()).await;
+    // One frame, not compressed, of six bytes: a google.protobuf.StringValue.
+    let frame = b"\0\0\0\0\x06\x0a\x04fine";
+    let answer = post(server.grpc, "/test.Probe/Call", "application/grpc-web+proto", frame).await.unwrap();
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/grpc-web+proto")));
+    assert!(String::from_utf8_lossy(&answer.body).contains("grpc-status:0"), "{answer:?}");
 }

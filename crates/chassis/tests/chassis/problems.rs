@@ -1,7 +1,7 @@
 //! The framework's own refusals, HEAD, CORS, conditional requests and the admin port.
 
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -238,4 +238,23 @@ async fn each_type_leads_to_a_page_that_says_what_to_do() {
     assert_eq!((&one.json()["code"], &one.json()["status"]), (&"EMAIL_TAKEN".into(), &409.into()));
     assert_eq!(read("/problems").await.json().as_array().unwrap().len(), error::Problem::ALL.len());
     assert_eq!(read("/problems/made-up").await.problem()["type"], "/problems/not-found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_answers_are_compressed_for_whoever_takes_that() {
+    let long = || Router::new().route("/long", get(async || "x".repeat(4096)));
+    let events = "text/event-stream";
+    let stream = get(async move || ([(CONTENT_TYPE, events)], "x".repeat(4096)));
+    let server = Server::of(long().route("/short", get(async || "x")).route("/events", stream)).await;
+    let coding = async |path: &str, accepted: &str| {
+        let answer = request(server.http, &format!("GET {path}"), &format!("Accept-Encoding: {accepted}\r\n")).await;
+        (answer.header("content-encoding").map(str::to_owned), answer.body.len())
+    };
+    for name in ["gzip", "zstd"] {
+        let (coded, length) = coding("/long", name).await;
+        assert!(coded.as_deref() == Some(name) && length < 200, "{name}: {coded:?}, {length}");
+    }
+    assert_eq!(coding("/long", "identity").await, (None, 4096));
+    assert_eq!(coding("/short", "gzip").await, (None, 1));
+    assert_eq!(coding("/events", "gzip").await.0, None, "an event is not held back");
 }

@@ -164,13 +164,33 @@ impl Raw {
         let head = String::from_utf8(head).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut response = Response { status, head, body: Vec::new() };
+        if response.header("transfer-encoding") == Some("chunked") {
+            response.body = self.chunks().await?;
+            return Some(response);
+        }
         let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
-        assert_eq!(response.header("transfer-encoding"), None, "{response:?}");
         if body {
             response.body = vec![0; length];
             self.0.read_exact(&mut response.body).await.ok()?;
         }
         Some(response)
+    }
+
+    async fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            while !line.ends_with(b"\r\n") {
+                line.push(self.0.read_u8().await.ok()?);
+            }
+            let length = usize::from_str_radix(String::from_utf8(line).unwrap().trim(), 16).unwrap();
+            let mut chunk = vec![0; length + 2];
+            self.0.read_exact(&mut chunk).await.ok()?;
+            if length == 0 {
+                return Some(body);
+            }
+            body.extend_from_slice(&chunk[..length]);
+        }
     }
 
     /// Whether the peer has closed, within the time.

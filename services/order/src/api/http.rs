@@ -5,24 +5,34 @@ mod caller;
 mod internal;
 mod orders;
 mod products;
+mod schema;
 mod stream;
 mod view;
 
 use std::sync::Arc;
 
 use auth::{Callers, Verifier};
-use axum::{
-    Router,
-    extract::FromRef,
-    http::header,
-    routing::{get, post, put},
+use axum::{Router, extract::FromRef};
+use chassis::{
+    openapi::{self, About},
+    push::Push,
 };
-use chassis::push::Push;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::app::App;
 
-/// The interface's `OpenAPI` description.
-const OPENAPI: &str = include_str!("../../openapi.json");
+const ABOUT: About = About {
+    title: "Trireme order",
+    description: "Products, their stock, and orders.",
+    tags: &[
+        ("products", "What can be bought."),
+        ("orders", "What was bought, and what became of it."),
+        ("internal", "For the other services and the operators' tool."),
+    ],
+};
+
+/// The documents of all services as one, which the gateway sends here.
+const SHOP: &str = include_str!("../../../../docs/openapi/shop.json");
 
 /// The handlers' dependencies.
 #[derive(Clone)]
@@ -48,18 +58,19 @@ impl FromRef<Api> for Callers {
 /// All routes. `secret` is what the services share.
 pub fn router(app: Arc<App>, verifier: Verifier, push: Push, secret: &str) -> Router {
     let callers = Callers::new(secret, &[internal::USER, internal::TRIREME]);
-    Router::new()
-        .route("/v1/products", get(products::list).post(products::create))
-        .route("/v1/products/{id}", get(products::get).patch(products::change))
-        .route("/v1/products/{id}/restock", post(products::restock))
-        .route("/v1/orders", get(orders::list).post(orders::place))
-        .route("/v1/orders/stream", get(stream::open))
-        .route("/v1/orders/stream/tickets", post(stream::ticket))
-        .route("/v1/orders/{id}", get(orders::get))
-        .route("/v1/orders/{id}/cancel", post(orders::cancel))
-        .route("/v1/orders/{id}/fulfil", post(orders::fulfil))
-        .route("/internal/v1/accounts/{user_id}/closing", put(internal::close_account))
-        .route("/internal/v1/audit", get(internal::audit))
-        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))
+    let routes = OpenApiRouter::new()
+        .routes(routes!(products::list, products::create))
+        .routes(routes!(products::get, products::change))
+        .routes(routes!(products::restock))
+        .routes(routes!(orders::list, orders::place))
+        .routes(routes!(stream::open))
+        .routes(routes!(stream::ticket))
+        .routes(routes!(orders::get))
+        .routes(routes!(orders::cancel))
+        .routes(routes!(orders::fulfil))
+        .routes(routes!(internal::close_account))
+        .routes(routes!(internal::audit));
+    openapi::serve(ABOUT, routes)
+        .merge(openapi::pages("/v1/openapi.json", "/v1/docs", &serde_json::from_str(SHOP).unwrap_or_default()))
         .with_state(Api { app, verifier, callers, push })
 }

@@ -1,6 +1,9 @@
 //! The interface as a whole: its description, methods, HEAD.
 
+use std::collections::BTreeSet;
+
 use http::{Method, StatusCode};
+use order::domain::status::{PaymentStatus, Reason, Status};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,7 +17,7 @@ async fn the_description_is_true() {
     assert_eq!(response.text("openapi"), "3.1.0");
     let mut operations = 0;
     for (path, item) in response.body["paths"].as_object().unwrap() {
-        let real = path.replace("{id}", &Uuid::new_v4().to_string());
+        let real = path.replace("{id}", &Uuid::new_v4().to_string()).replace("{user_id}", &Uuid::new_v4().to_string());
         for method in ["GET", "POST", "PATCH", "PUT", "DELETE"] {
             let response = app.request(method.parse().unwrap(), &real).by(&app.operator()).send().await;
             let described = item.get(method.to_lowercase());
@@ -28,7 +31,8 @@ async fn the_description_is_true() {
             assert_eq!(stranger.status != StatusCode::UNAUTHORIZED, open, "{method} {path}");
         }
     }
-    assert_eq!(operations, 12);
+    assert_eq!(operations, 14);
+    testkit::committed("docs/openapi/order.json", &String::from_utf8(response.bytes.to_vec()).unwrap());
     assert!(checked_references(&response.body, &response.body) > 0);
 }
 
@@ -62,6 +66,36 @@ async fn answers_have_the_described_members() {
         }
         for member in document.as_object().unwrap().keys() {
             assert!(schema["properties"].get(member).is_some(), "{name}: {member} is not described");
+        }
+    }
+}
+
+/// Each status that an order can be shown with is in the description, and no other.
+#[tokio::test]
+async fn the_described_statuses_are_all() {
+    let app = TestApp::start().await;
+    let description = app.get("/openapi.json").send().await.body;
+    let described = |name: &str| -> BTreeSet<String> {
+        let values = description["components"]["schemas"][name]["enum"].as_array().unwrap().iter();
+        values.map(|value| value.as_str().unwrap().to_owned()).collect()
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(described("OrderStatus"), names(&Status::ALL.map(Status::public_name)));
+    assert_eq!(described("Reason"), names(&Reason::ALL.map(Reason::name)));
+    assert_eq!(described("PaymentStatus"), names(&PaymentStatus::ALL.map(PaymentStatus::name)));
+}
+
+#[tokio::test]
+async fn the_page_shows_each_operation() {
+    let app = TestApp::start().await;
+    let page = app.get("/docs").send().await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    let html = String::from_utf8(page.bytes.to_vec()).unwrap();
+    for (path, item) in app.get("/openapi.json").send().await.body["paths"].as_object().unwrap() {
+        assert!(html.contains(&format!("<code>{path}</code>")), "{path}");
+        for operation in item.as_object().unwrap().values() {
+            assert!(html.contains(&format!("id={}", operation["operationId"])), "{operation}");
         }
     }
 }

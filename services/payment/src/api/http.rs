@@ -1,21 +1,32 @@
 //! The provider's webhook: accepted only with a valid signature, and even then no more than a reason to ask the provider.
 
+mod schema;
 pub mod signature;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, routing::post};
-use chassis::http::Payload;
+use axum::{Router, extract::State};
+use chassis::{
+    http::Payload,
+    openapi::{self, About},
+};
 use clock::SharedClock;
 use error::{Error, Problem, Violation};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use self::signature::SigningKey;
+use self::{schema::WebhookBody, signature::SigningKey};
 use crate::{
     app::{App, ports::WebhookId},
     domain::OrderId,
+};
+
+const ABOUT: About = About {
+    title: "Trireme payment",
+    description: "What the payment provider tells. Payments themselves are commanded over gRPC.",
+    tags: &[("webhooks", "For the payment provider.")],
 };
 
 /// Longest id that a webhook may have, in bytes.
@@ -34,9 +45,17 @@ struct Webhooks {
 /// The routes of payment.
 pub fn router(app: Arc<App>, webhook_secret: &str, clock: SharedClock) -> Router {
     let key = SigningKey::new(webhook_secret);
-    Router::new().route("/v1/webhooks/sandbox", post(sandbox)).with_state(Webhooks { app, key, clock })
+    openapi::serve(ABOUT, OpenApiRouter::new().routes(routes!(sandbox))).with_state(Webhooks { app, key, clock })
 }
 
+/// Takes what the sandbox provider tells
+///
+/// It is a reason to ask the provider, and is never believed. Delivered again it has no further effect.
+#[utoipa::path(
+    post, path = "/v1/webhooks/sandbox", operation_id = "receiveSandboxWebhook", tag = "webhooks",
+    security(("signature" = [])), request_body = WebhookBody,
+    responses((status = 204, description = "Taken, also where the order or the type is not known.")),
+)]
 async fn sandbox(State(webhooks): State<Webhooks>, headers: HeaderMap, body: Payload) -> Result<StatusCode, Error> {
     let signature = webhooks.key.read(&headers, webhooks.clock.now())?;
     // Only then the body: a request without a plausible signature is refused before anything of it is kept.

@@ -3,29 +3,40 @@
 mod internal;
 mod keys;
 mod password;
+mod schema;
 mod sessions;
 mod users;
 
-use axum::{
-    Router,
-    routing::{delete, get, post},
-};
+use axum::Router;
+use chassis::openapi::{self, About};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::Api;
 
+const ABOUT: About = About {
+    title: "Trireme user",
+    description: "Accounts and sessions.",
+    tags: &[
+        ("users", "Accounts."),
+        ("sessions", "Logging in and out."),
+        ("keys", "What access tokens are checked with."),
+        ("internal", "For the operators' tool."),
+    ],
+};
+
 /// All routes, without the layers that every service has.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/v1/users", post(users::register))
-        .route("/v1/users/me", get(users::me).patch(users::update).delete(users::close))
-        .route("/v1/users/me/password", post(password::change))
-        .route("/v1/users/me/sessions", get(sessions::list))
-        .route("/v1/users/me/sessions/{id}", delete(sessions::revoke))
-        .route("/v1/users/{id}", get(users::by_id))
-        .route("/v1/sessions", post(sessions::log_in))
-        .route("/v1/sessions/refresh", post(sessions::refresh))
-        .route("/v1/sessions/current", delete(sessions::log_out))
-        .route("/.well-known/jwks.json", get(keys::jwks))
-        .route("/internal/v1/audit", get(internal::audit))
-        .with_state(api)
+    let routes = OpenApiRouter::new()
+        .routes(routes!(users::register))
+        .routes(routes!(users::me, users::update, users::close))
+        .routes(routes!(password::change))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::revoke))
+        .routes(routes!(users::by_id))
+        .routes(routes!(sessions::log_in))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::log_out))
+        .routes(routes!(keys::jwks))
+        .routes(routes!(internal::audit));
+    openapi::serve(ABOUT, routes).with_state(api)
 }

@@ -15,6 +15,7 @@ mod own_sessions;
 mod passwords;
 mod secrecy;
 mod sessions;
+mod surface;
 mod sweeping;
 mod use_cases;
 mod users;

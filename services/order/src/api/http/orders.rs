@@ -5,15 +5,19 @@ use axum::{
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use chassis::http::{Id, IdempotencyKey, IfNoneMatch, Params, Payload, REPLAYED, resource};
-use error::Error;
+use chassis::{
+    http::{Id, IdempotencyKey, IfNoneMatch, Params, Payload, REPLAYED, resource},
+    openapi::Paged,
+};
+use error::{Error, Problem};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     Api, body,
     caller::{Reader, Writer, WritingOperator},
-    view::OrderView,
+    schema::NewOrder,
+    view::{OrderPage, OrderView},
 };
 use crate::{
     app::{
@@ -27,6 +31,25 @@ use crate::{
     },
 };
 
+/// Places an order
+///
+/// Stock is reserved at once, then the payment is authorized, for which the request waits up to 3 s.
+#[utoipa::path(
+    post, path = "/v1/orders", operation_id = "placeOrder", tag = "orders", security(("bearer" = [])),
+    params(IdempotencyKey), request_body = NewOrder,
+    responses(
+        (status = 201, description = "Payment has answered: `confirmed`, or `rejected` with a `reason`.", body = OrderView,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 202, description = "Placed; payment has not answered yet.", body = OrderView,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 200, description = "Placed before, under this key; the order as it is now.", body = OrderView,
+            headers(("Idempotent-Replayed" = String, description = "`true`."))),
+    ),
+    extensions(("x-problems" = json!([
+        "account-closing", "insufficient-stock", "unknown-product", "duplicate-product", "mixed-currencies",
+        "total-too-large", "unknown-payment-token"
+    ]))),
+)]
 pub(super) async fn place(
     Writer(caller): Writer,
     State(api): State<Api>,
@@ -48,6 +71,18 @@ pub(super) async fn place(
     })
 }
 
+/// Reads an order
+///
+/// One's own; an operator any.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}", operation_id = "getOrder", tag = "orders", security(("bearer" = [])),
+    params(Id::<OrderId>, IfNoneMatch),
+    responses(
+        (status = 200, description = "The order.", body = OrderView),
+        (status = 304, description = "It is still what the client has.",
+            headers(("ETag" = String, description = "The version, in quotes."))),
+    ),
+)]
 pub(super) async fn get(
     Reader(caller): Reader,
     State(api): State<Api>,
@@ -58,6 +93,19 @@ pub(super) async fn get(
     Ok(if_none_match.answer(order.version, || response(StatusCode::OK, &order)))
 }
 
+/// Lists orders, newest first
+///
+/// One's own; an operator's may be all or another person's.
+#[utoipa::path(
+    get, path = "/v1/orders", operation_id = "listOrders", tag = "orders", security(("bearer" = [])),
+    params(
+        ("user_id" = Option<String>, Query, pattern = "^(all|[0-9A-Fa-f-]{32,36})$", example = "all",
+            description = "For operators: whose orders; `all` for everybody's. Without it the caller's own."),
+        Paged,
+    ),
+    responses((status = 200, description = "A page.", body = OrderPage)),
+    extensions(("x-problems" = json!(["operator-required"]))),
+)]
 pub(super) async fn list(Reader(caller): Reader, State(api): State<Api>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri);
     let asked = asked(caller.operator, params.text("user_id").as_deref())?;
@@ -81,12 +129,33 @@ pub(super) fn asked(operator: bool, user_id: Option<&str>) -> Result<Option<Owne
     }
 }
 
+/// Cancels an order
+///
+/// By its owner or an operator. Before the goods have left the payment is voided, afterwards it is refunded.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/cancel", operation_id = "cancelOrder", tag = "orders", security(("bearer" = [])),
+    params(Id::<OrderId>),
+    responses(
+        (status = 202, description = "`cancelling` or `refunding`: the money follows.", body = OrderView),
+        (status = 200, description = "It is cancelled or refunded already.", body = OrderView),
+    ),
+    extensions(("x-problems" = json!(["account-closing", "status-conflict"]))),
+)]
 pub(super) async fn cancel(Writer(caller): Writer, State(api): State<Api>, id: Id<OrderId>) -> Result<Response, Error> {
     let cancellation = api.app.cancel_order(caller, id.0).await?;
     let status = if cancellation.done { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(response(status, &cancellation.order))
 }
 
+/// Sends the goods and takes the money
+///
+/// For operators.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/fulfil", operation_id = "fulfilOrder", tag = "orders", security(("bearer" = [])),
+    params(Id::<OrderId>),
+    responses((status = 200, description = "`fulfilled`, now or before.", body = OrderView)),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "status-conflict"]))),
+)]
 pub(super) async fn fulfil(
     WritingOperator(caller): WritingOperator,
     State(api): State<Api>,

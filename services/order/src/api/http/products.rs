@@ -5,11 +5,19 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use chassis::http::{Id, IdempotencyKey, IfMatch, Params, Payload, REPLAYED, resource};
+use chassis::{
+    http::{Id, IdempotencyKey, IfMatch, Params, Payload, REPLAYED, resource},
+    openapi::Paged,
+};
 use clock::SharedClock;
 use error::Error;
 
-use super::{Api, body, caller::WritingOperator, view::ProductView};
+use super::{
+    Api, body,
+    caller::WritingOperator,
+    schema::{NewProduct, ProductChange, Restock},
+    view::{ProductPage, ProductView},
+};
 use crate::{
     app::{orders::Caller, ports::CommandKey},
     domain::{ids::ProductId, product::Product, values::Sku},
@@ -20,6 +28,16 @@ const MAX_QUERY: usize = 200;
 /// What a cursor of this list begins with, so that another list's is refused.
 const CURSOR_PREFIX: &str = "sku:";
 
+/// Lists products by sku
+#[utoipa::path(
+    get, path = "/v1/products", operation_id = "listProducts", tag = "products",
+    params(
+        ("query" = Option<String>, Query, max_length = 200, example = "enamel mug",
+            description = "Words, or their beginnings, all of which are in sku, name or description; letter case does not matter."),
+        Paged,
+    ),
+    responses((status = 200, description = "A page.", body = ProductPage)),
+)]
 pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri);
     let query = params.text("query").unwrap_or_default();
@@ -34,11 +52,30 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, E
     Ok(chassis::http::list(&page, products, ProductView::from, cursor))
 }
 
+/// Reads a product
+#[utoipa::path(
+    get, path = "/v1/products/{id}", operation_id = "getProduct", tag = "products", params(Id::<ProductId>),
+    responses((status = 200, description = "The product.", body = ProductView)),
+)]
 pub(super) async fn get(State(api): State<Api>, id: Id<ProductId>) -> Result<Response, Error> {
     let product = api.app.product(id.0).await?;
     Ok(response(StatusCode::OK, product))
 }
 
+/// Adds a product
+///
+/// For operators.
+#[utoipa::path(
+    post, path = "/v1/products", operation_id = "createProduct", tag = "products", security(("bearer" = [])),
+    params(IdempotencyKey), request_body = NewProduct,
+    responses(
+        (status = 201, description = "Added.", body = ProductView,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 200, description = "Added before, under this key; the product as it is now.", body = ProductView,
+            headers(("Idempotent-Replayed" = String, description = "`true`."))),
+    ),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "sku-taken"]))),
+)]
 pub(super) async fn create(
     WritingOperator(caller): WritingOperator,
     State(api): State<Api>,
@@ -53,6 +90,15 @@ pub(super) async fn create(
     Ok(if replayed { replay(product) } else { (location, response(StatusCode::CREATED, product)).into_response() })
 }
 
+/// Changes what is said about a product
+///
+/// For operators. What is left out stays. Orders that were placed keep name and price.
+#[utoipa::path(
+    patch, path = "/v1/products/{id}", operation_id = "changeProduct", tag = "products", security(("bearer" = [])),
+    params(Id::<ProductId>, IfMatch), request_body = ProductChange,
+    responses((status = 200, description = "The product as it is now.", body = ProductView)),
+    extensions(("x-problems" = json!(["operator-required", "account-closing"]))),
+)]
 pub(super) async fn change(
     WritingOperator(_): WritingOperator,
     State(api): State<Api>,
@@ -67,6 +113,16 @@ pub(super) async fn change(
     Ok(response(StatusCode::OK, product))
 }
 
+/// Adds to the stock of a product
+///
+/// For operators.
+#[utoipa::path(
+    post, path = "/v1/products/{id}/restock", operation_id = "restockProduct", tag = "products",
+    security(("bearer" = [])), params(Id::<ProductId>, IdempotencyKey), request_body = Restock,
+    responses((status = 200, description = "The product as it is now.", body = ProductView,
+        headers(("Idempotent-Replayed" = Option<String>, description = "`true` where it was done before, under this key.")))),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "stock-limit-exceeded"]))),
+)]
 pub(super) async fn restock(
     WritingOperator(caller): WritingOperator,
     State(api): State<Api>,

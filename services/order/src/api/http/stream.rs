@@ -16,7 +16,7 @@ use futures::{Stream, stream};
 use messaging::Cursor;
 use serde_json::json;
 
-use super::{Api, orders};
+use super::{Api, orders, schema::StreamTicket};
 use crate::app::{
     live::{End, Watch, Watched},
     tickets,
@@ -29,13 +29,41 @@ const LAST_EVENT_ID: &str = "last-event-id";
 const EXPIRED: Close = Close { code: 4401, reason: "the access token has run out: resume with another" };
 const TOO_SLOW: Close = Close { code: 4429, reason: "more has happened than was read: resume" };
 
-/// Issues a ticket for those who cannot send an `Authorization` header with [`open`].
+/// Issues a ticket that opens one stream
+///
+/// For browsers, which send no `Authorization` with an `EventSource` or a `WebSocket`.
+#[utoipa::path(
+    post, path = "/v1/orders/stream/tickets", operation_id = "issueStreamTicket", tag = "orders",
+    security(("bearer" = [])),
+    responses((status = 201, description = "A ticket, good once.", body = StreamTicket)),
+)]
 pub(super) async fn ticket(identity: Identity, State(api): State<Api>) -> Response {
     let ticket = json!({ "ticket": api.app.tickets.issue(&identity), "expires_in": tickets::TTL.as_secs() });
     (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(ticket)).into_response()
 }
 
-/// Opens a stream.
+/// Tells what happens to orders, live
+///
+/// Server-Sent Events; with `Upgrade: websocket` the same documents over a WebSocket. Each is a CloudEvents 1.0 document,
+/// whose `cursor` is the event's id and what a client resumes after. Instead of an access token, a `ticket` of
+/// `issueStreamTicket` opens one stream. docs/live.md has the messages and the close codes.
+#[utoipa::path(
+    get, path = "/v1/orders/stream", operation_id = "watchOrders", tag = "orders", security(("bearer" = [])),
+    params(
+        ("user_id" = Option<String>, Query, pattern = "^(all|[0-9A-Fa-f-]{32,36})$", example = "all",
+            description = "For operators: whose orders; `all` for everybody's. Without it the caller's own."),
+        ("ticket" = Option<String>, Query, description = "Of `issueStreamTicket`; good once, for 30 s."),
+        ("last_event_id" = Option<String>, Query, description = "What was seen last, where no header can be sent."),
+        ("Last-Event-ID" = Option<String>, Header, description = "What was seen last."),
+    ),
+    responses(
+        (status = 101, description = "A WebSocket."),
+        (status = 200, description = "An endless stream of events.", body = String, content_type = "text/event-stream"),
+    ),
+    extensions(("x-problems" = json!([
+        "ticket-invalid", "operator-required", "origin-not-allowed", "too-many-streams"
+    ]))),
+)]
 pub(super) async fn open(State(api): State<Api>, request: Request) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
     let watch = watch(&api, &mut parts).await.map_err(Error::into_response)?;

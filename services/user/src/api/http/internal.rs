@@ -5,6 +5,7 @@ use axum::{Json, extract::State};
 use error::{Error, Problem};
 use serde::Serialize;
 
+use super::schema;
 use crate::api::Api;
 
 /// The service that may ask for the audit.
@@ -18,7 +19,11 @@ pub(super) struct View {
     orders_placed: u64,
 }
 
-/// `GET /internal/v1/audit`
+/// Adds accounts and orders up
+#[utoipa::path(
+    get, path = "/internal/v1/audit", operation_id = "audit", tag = "internal", security(("credential" = [])),
+    responses((status = 200, description = "The sums.", body = schema::Audit)),
+)]
 pub(super) async fn audit(State(api): State<Api>, caller: Caller) -> Result<Json<View>, Error> {
     if caller.name() != AUDITOR {
         return Err(Error::new(Problem::CallerNotAllowed, "this service may not call here"));

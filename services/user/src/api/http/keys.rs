@@ -13,9 +13,18 @@ use axum::{
 use chassis::http::{IfNoneMatch, etag};
 use error::Error;
 
+use super::schema;
 use crate::{api::Api, domain::key_rotation::CACHED_FOR};
 
-/// `GET /.well-known/jwks.json`
+/// Lists the public keys of access tokens
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", operation_id = "getKeys", tag = "keys", params(IfNoneMatch),
+    responses(
+        (status = 200, description = "The keys.", body = schema::KeySet,
+            headers(("ETag" = String, description = "Of these keys."))),
+        (status = 304, description = "They are still what the client has."),
+    ),
+)]
 pub(super) async fn jwks(State(api): State<Api>, if_none_match: IfNoneMatch) -> Result<Response, Error> {
     let keys = serde_json::to_value(api.app.keys.published()).map_err(Error::internal)?;
     let tag = fingerprint(&keys.to_string());

@@ -8,6 +8,7 @@ use chassis::{
 };
 use error::Error;
 
+use super::schema;
 use crate::{
     api::Api,
     app::Reauthentication,
@@ -28,7 +29,14 @@ pub(super) fn reauthentication(
     Reauthentication { session: SessionId(caller.session), client: client.map(ClientAddress::ip), password }
 }
 
-/// `POST /v1/users/me/password`
+/// Changes one's own password
+///
+/// The other sessions end.
+#[utoipa::path(
+    post, path = "/v1/users/me/password", operation_id = "changePassword", tag = "users", security(("bearer" = [])),
+    request_body = schema::PasswordChange, responses((status = 204, description = "Changed.")),
+    extensions(("x-problems" = json!(["account-closing", "wrong-password", "rate-limited"]))),
+)]
 pub(super) async fn change(
     State(api): State<Api>,
     caller: Identity,

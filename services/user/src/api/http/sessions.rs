@@ -10,12 +10,13 @@ use axum::{
 use chassis::{
     http::{ClientAddress, Id, Params, Payload},
     json::text,
+    openapi::Paged,
 };
 use error::Error;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::password::current_password;
+use super::{password::current_password, schema};
 use crate::{
     api::Api,
     app::{TokenPair, ports::OpenSession},
@@ -40,7 +41,12 @@ fn response(tokens: &TokenPair) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(view)).into_response()
 }
 
-/// `POST /v1/sessions`
+/// Logs in
+#[utoipa::path(
+    post, path = "/v1/sessions", operation_id = "logIn", tag = "sessions", request_body = schema::Credentials,
+    responses((status = 200, description = "Logged in.", body = schema::Tokens)),
+    extensions(("x-problems" = json!(["wrong-credentials", "rate-limited"]))),
+)]
 pub(super) async fn log_in(
     State(api): State<Api>,
     client: Option<ClientAddress>,
@@ -55,7 +61,15 @@ pub(super) async fn log_in(
     Ok(response(&api.app.log_in(email, password, client.map(ClientAddress::ip)).await?))
 }
 
-/// `POST /v1/sessions/refresh`
+/// Goes on with a session
+///
+/// A second use within 10 s, while the successor has not been used itself, gets the same successor; any other second use
+/// ends the session.
+#[utoipa::path(
+    post, path = "/v1/sessions/refresh", operation_id = "refresh", tag = "sessions", request_body = schema::RefreshToken,
+    responses((status = 200, description = "New tokens.", body = schema::Tokens)),
+    extensions(("x-problems" = json!(["refresh-token-invalid"]))),
+)]
 pub(super) async fn refresh(State(api): State<Api>, payload: Payload) -> Result<Response, Error> {
     let token = payload
         .json()
@@ -64,7 +78,14 @@ pub(super) async fn refresh(State(api): State<Api>, payload: Payload) -> Result<
     Ok(response(&api.app.refresh(&token).await?))
 }
 
-/// `DELETE /v1/sessions/current`
+/// Logs out
+///
+/// Access tokens live out their minutes.
+#[utoipa::path(
+    delete, path = "/v1/sessions/current", operation_id = "logOut", tag = "sessions", security(("bearer" = [])),
+    responses((status = 204, description = "Logged out.")),
+    extensions(("x-problems" = json!(["account-closing"]))),
+)]
 pub(super) async fn log_out(State(api): State<Api>, caller: Identity) -> Result<StatusCode, Error> {
     api.app.log_out(UserId(caller.user_id), SessionId(caller.session)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -81,7 +102,11 @@ struct SessionView {
     current: bool,
 }
 
-/// `GET /v1/users/me/sessions`
+/// Lists one's own sessions
+#[utoipa::path(
+    get, path = "/v1/users/me/sessions", operation_id = "listSessions", tag = "sessions", security(("bearer" = [])),
+    params(Paged), responses((status = 200, description = "A page.", body = schema::SessionPage)),
+)]
 pub(super) async fn list(State(api): State<Api>, caller: Identity, uri: Uri) -> Result<Response, Error> {
     let mut params = Params::of(&uri);
     let page = params.page();
@@ -104,7 +129,12 @@ fn position(cursor: &str) -> Result<SessionId, Error> {
     Ok(SessionId(id))
 }
 
-/// `DELETE /v1/users/me/sessions/{id}`
+/// Ends one of one's own sessions
+#[utoipa::path(
+    delete, path = "/v1/users/me/sessions/{id}", operation_id = "revokeSession", tag = "sessions", security(("bearer" = [])),
+    params(Id::<SessionId>), responses((status = 204, description = "Ended.")),
+    extensions(("x-problems" = json!(["account-closing"]))),
+)]
 pub(super) async fn revoke(
     State(api): State<Api>,
     caller: Identity,

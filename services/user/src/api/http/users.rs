@@ -9,11 +9,15 @@ use axum::{
 use chassis::{
     http::{ClientAddress, Id, IfMatch, Payload, resource},
     json::text,
+    openapi::Conditional,
 };
 use error::Error;
 use serde::Serialize;
 
-use super::password::{current_password, reauthentication};
+use super::{
+    password::{current_password, reauthentication},
+    schema,
+};
 use crate::{
     api::Api,
     app::{self, Expected, Requester},
@@ -47,7 +51,13 @@ fn response(status: StatusCode, account: &Account) -> Response {
     resource(status, account.version, &view)
 }
 
-/// `POST /v1/users`
+/// Opens an account
+#[utoipa::path(
+    post, path = "/v1/users", operation_id = "register", tag = "users", request_body = schema::NewUser,
+    responses((status = 201, description = "Opened.", body = schema::User,
+        headers(("Location" = String, description = "Where it is.")))),
+    extensions(("x-problems" = json!(["email-taken"]))),
+)]
 pub(super) async fn register(
     State(api): State<Api>,
     client: Option<ClientAddress>,
@@ -64,13 +74,23 @@ pub(super) async fn register(
     Ok(([(LOCATION, location)], response(StatusCode::CREATED, &account)).into_response())
 }
 
-/// `GET /v1/users/me`
+/// Reads one's own account
+#[utoipa::path(
+    get, path = "/v1/users/me", operation_id = "getMe", tag = "users", security(("bearer" = [])),
+    responses((status = 200, description = "The account.", body = schema::User)),
+)]
 pub(super) async fn me(State(api): State<Api>, caller: Identity) -> Result<Response, Error> {
     let account = api.app.own_account(UserId(caller.user_id)).await?;
     Ok(response(StatusCode::OK, &account))
 }
 
-/// `GET /v1/users/{id}`
+/// Reads an account
+///
+/// One's own; an operator any.
+#[utoipa::path(
+    get, path = "/v1/users/{id}", operation_id = "getUser", tag = "users", security(("bearer" = [])),
+    params(Id::<UserId>), responses((status = 200, description = "The account.", body = schema::User)),
+)]
 pub(super) async fn by_id(State(api): State<Api>, caller: Identity, Id(id): Id<UserId>) -> Result<Response, Error> {
     if caller.user_id != id.0 && !caller.is_operator() {
         return Err(app::Error::NotFound.into());
@@ -79,7 +99,17 @@ pub(super) async fn by_id(State(api): State<Api>, caller: Identity, Id(id): Id<U
     Ok(response(StatusCode::OK, &account))
 }
 
-/// `PATCH /v1/users/me`
+/// Changes one's own account
+///
+/// What is left out stays. A change of the e-mail address needs the current password and ends the other sessions.
+#[utoipa::path(
+    patch, path = "/v1/users/me", operation_id = "changeMe", tag = "users", security(("bearer" = [])),
+    params(IfMatch), request_body = schema::UserChange,
+    responses((status = 200, description = "The account as it is now.", body = schema::User)),
+    extensions(("x-problems" = json!([
+        "email-taken", "account-closing", "password-required", "wrong-password", "rate-limited"
+    ]))),
+)]
 pub(super) async fn update(
     State(api): State<Api>,
     caller: Identity,
@@ -102,7 +132,15 @@ pub(super) async fn update(
     Ok(response(StatusCode::OK, &account))
 }
 
-/// `DELETE /v1/users/me`
+/// Closes one's own account
+///
+/// Open orders are cancelled, then e-mail address and name are erased. Repeated it is the same.
+#[utoipa::path(
+    delete, path = "/v1/users/me", operation_id = "closeMe", tag = "users", security(("bearer" = [])),
+    params(Conditional), request_body = schema::CurrentPassword,
+    responses((status = 202, description = "`closing`, later `closed`.", body = schema::User)),
+    extensions(("x-problems" = json!(["password-required", "wrong-password", "rate-limited"]))),
+)]
 pub(super) async fn close(
     State(api): State<Api>,
     caller: Identity,

@@ -98,6 +98,8 @@ pub(super) const LAYERS: [Layer; 9] = [
                 "http",
                 "proto",
                 "tonic",
+                "utoipa",
+                "utoipa_axum",
             ],
             // Strangers must not hold a thread.
             &["futures", "tokio::task::yield_now"],

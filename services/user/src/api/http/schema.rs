@@ -1,0 +1,185 @@
+//! What requests and answers look like, for the description: the handlers read and write the same.
+
+#![expect(dead_code, reason = "only their shape is used")]
+
+use utoipa::ToSchema;
+
+/// An account to be opened.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ada@example.org", "name": "Ada", "password": "correct horse battery" }))]
+pub(super) struct NewUser {
+    #[schema(max_length = 254, pattern = "^[^@]+@[^@]+$")]
+    email: String,
+    /// 1 to 100 characters after trimming, none of them a control character.
+    #[schema(pattern = r"^\s*\S([\s\S]{0,98}\S)?\s*$")]
+    name: String,
+    /// Not one of the most common ones.
+    #[schema(min_length = 8, max_length = 128)]
+    password: String,
+}
+
+/// What somebody logs in with.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ada@example.org", "password": "correct horse battery" }))]
+pub(super) struct Credentials {
+    email: String,
+    password: String,
+}
+
+/// What a session goes on with.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "refresh_token": "c29tZXRoaW5nIHRoYXQgaXMgbm90IGEgdG9rZW4" }))]
+pub(super) struct RefreshToken {
+    refresh_token: String,
+}
+
+/// A session's tokens.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "access_token": "eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl", "token_type": "Bearer", "expires_in": 600,
+    "refresh_token": "c29tZXRoaW5nIHRoYXQgaXMgbm90IGEgdG9rZW4"
+}))]
+pub(super) struct Tokens {
+    access_token: String,
+    #[schema(pattern = "^Bearer$")]
+    token_type: String,
+    /// Seconds.
+    #[schema(minimum = 1)]
+    expires_in: u64,
+    /// Good once: each refresh has a new one.
+    refresh_token: String,
+}
+
+/// What is to change of an account; what is left out stays.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Ada Lovelace" }))]
+pub(super) struct UserChange {
+    /// 1 to 100 characters after trimming, none of them a control character.
+    #[schema(nullable = false, pattern = r"^\s*\S([\s\S]{0,98}\S)?\s*$")]
+    name: Option<String>,
+    /// Needs the current password, and ends the other sessions.
+    #[schema(nullable = false, max_length = 254, pattern = "^[^@]+@[^@]+$")]
+    email: Option<String>,
+    #[schema(nullable = false)]
+    current_password: Option<String>,
+}
+
+/// A new password.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "current_password": "correct horse battery", "new_password": "staple for the battery" }))]
+pub(super) struct PasswordChange {
+    current_password: String,
+    /// Not one of the most common ones.
+    #[schema(min_length = 8, max_length = 128)]
+    new_password: String,
+}
+
+/// That it is the owner who asks.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "current_password": "correct horse battery" }))]
+pub(super) struct CurrentPassword {
+    #[schema(nullable = false)]
+    current_password: Option<String>,
+}
+
+/// An account.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "id": "0198c9a5-0a3c-7f10-b2de-6c1a9e5d3b42", "email": "ada@example.org", "name": "Ada", "status": "active",
+    "orders_placed": 1, "version": 1, "created_at": "2026-11-28T09:30:00.123456Z",
+    "updated_at": "2026-11-28T09:30:00.123456Z"
+}))]
+pub(super) struct User {
+    #[schema(format = "uuid")]
+    id: String,
+    /// Null once the account is closed.
+    #[schema(required = true)]
+    email: Option<String>,
+    /// Null once the account is closed.
+    #[schema(required = true)]
+    name: Option<String>,
+    status: UserStatus,
+    /// Orders that were ever confirmed; does not change the version.
+    #[schema(minimum = 0)]
+    orders_placed: u64,
+    #[schema(minimum = 1)]
+    version: u64,
+    /// RFC 3339, in UTC.
+    #[schema(format = "date-time")]
+    created_at: String,
+    /// RFC 3339, in UTC.
+    #[schema(format = "date-time")]
+    updated_at: String,
+}
+
+/// What has become of an account.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(super) enum UserStatus {
+    Active,
+    Closing,
+    Closed,
+}
+
+/// Somewhere somebody is logged in.
+#[derive(ToSchema)]
+pub(super) struct Session {
+    #[schema(format = "uuid")]
+    id: String,
+    #[schema(format = "date-time")]
+    created_at: String,
+    #[schema(format = "date-time")]
+    last_used_at: String,
+    #[schema(format = "date-time")]
+    expires_at: String,
+    /// Whether the request's token belongs to it.
+    current: bool,
+}
+
+/// A page of sessions.
+#[derive(ToSchema)]
+#[schema(example = json!({ "items": [{
+    "id": "0198c9a5-7c2e-7b19-a0f4-3d5e8b1c6f27", "created_at": "2026-11-28T09:30:00.123456Z",
+    "last_used_at": "2026-11-28T09:40:00.123456Z", "expires_at": "2026-12-28T09:40:00.123456Z", "current": true
+}], "next_cursor": null }))]
+pub(super) struct SessionPage {
+    items: Vec<Session>,
+    /// The `cursor` of the next page; null on the last one.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+}
+
+/// The public keys of access tokens (RFC 7517).
+#[derive(ToSchema)]
+#[schema(example = json!({ "keys": [{
+    "kty": "OKP", "crv": "Ed25519", "kid": "2026-11", "alg": "EdDSA", "use": "sig",
+    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+}] }))]
+pub(super) struct KeySet {
+    keys: Vec<PublicKey>,
+}
+
+/// A public key (RFC 8037).
+#[derive(ToSchema)]
+pub(super) struct PublicKey {
+    kty: String,
+    crv: String,
+    kid: String,
+    x: String,
+}
+
+/// Sums over everything stored.
+#[derive(ToSchema)]
+#[schema(example = json!({ "users": 3, "closing": 0, "outbox": 0, "orders_placed": 4 }))]
+pub(super) struct Audit {
+    users: u64,
+    closing: u64,
+    outbox: u64,
+    orders_placed: u64,
+}
