@@ -13,11 +13,11 @@ use crate::Role;
 /// [`Verifier`](crate::Verifier).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The user.
+    /// The user. Of somebody whose token is of an issuer outside, an id of their own that stays the same.
     pub user_id: Uuid,
     /// What the user may do.
     pub role: Role,
-    /// The session: the family of refresh tokens.
+    /// The session: the family of refresh tokens; nil where an issuer outside names none.
     pub session: Uuid,
     /// When the token ends.
     pub expires_at: OffsetDateTime,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clock::SharedClock;
 use error::Error;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -47,10 +47,16 @@ impl Keys for JwkSet {
     }
 }
 
+/// A published key, and the one algorithm that it is used with: whoever shows a token does not choose.
+pub(crate) struct Key {
+    pub(crate) decoding: DecodingKey,
+    pub(crate) algorithm: Algorithm,
+}
+
 /// The keys of the last fetch, by id.
 #[derive(Default)]
 struct Fetched {
-    keys: HashMap<String, Arc<DecodingKey>>,
+    keys: HashMap<String, Arc<Key>>,
     at: Option<OffsetDateTime>,
 }
 
@@ -84,7 +90,7 @@ impl KeyRing {
     }
 
     /// Returns the key with this id, or nothing when the issuer does not publish one.
-    pub(crate) async fn find(self: &Arc<Self>, kid: &str) -> Result<Option<Arc<DecodingKey>>, Error> {
+    pub(crate) async fn find(self: &Arc<Self>, kid: &str) -> Result<Option<Arc<Key>>, Error> {
         let fetched = self.cached();
         if let Some(key) = fetched.keys.get(kid) {
             if !self.is_within(fetched.at, MAX_AGE)
@@ -156,15 +162,21 @@ fn unavailable() -> Error {
     Error::unavailable("the check of access tokens")
 }
 
-/// Returns the key when it is an Ed25519 key with an id; others are not for us.
-fn usable(jwk: &Jwk) -> Option<(String, Arc<DecodingKey>)> {
-    let AlgorithmParameters::OctetKeyPair(parameters) = &jwk.algorithm else {
-        return None;
-    };
-    if parameters.curve != EllipticCurve::Ed25519 {
+/// Returns the key when it has an id and is for signatures of a kind that we verify; others are not for us.
+fn usable(jwk: &Jwk) -> Option<(String, Arc<Key>)> {
+    let common = &jwk.common;
+    if matches!(common.public_key_use, Some(PublicKeyUse::Encryption)) {
         return None;
     }
-    let kid = jwk.common.key_id.clone()?;
-    let key = DecodingKey::from_ed_components(&parameters.x).ok()?;
-    Some((kid, Arc::new(key)))
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        _ => return None,
+    };
+    if common.key_algorithm.is_some_and(|named| named.to_string().parse().ok() != Some(algorithm)) {
+        return None;
+    }
+    let decoding = DecodingKey::from_jwk(jwk).ok()?;
+    Some((common.key_id.clone()?, Arc::new(Key { decoding, algorithm })))
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use clock::SharedClock;
 use error::{Error, Problem};
-use jsonwebtoken::{Algorithm, Validation};
+use jsonwebtoken::{Algorithm, Header, Validation};
 use moka::sync::Cache;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::keys::KeyRing;
-use crate::{AUDIENCE, Claims, ISSUER, Identity, Keys};
+use crate::{AUDIENCE, Claims, ISSUER, Identity, Issuer, Keys};
 
 /// How many verified tokens are cached.
 const CACHE_CAPACITY: u64 = 4096;
@@ -31,7 +32,7 @@ struct Presented {
     nbf: Option<i64>,
 }
 
-/// Checks access tokens: Ed25519 only, by issuer, audience, key and time.
+/// Checks access tokens: by issuer, audience, key and time; our own are Ed25519 and nothing else.
 ///
 /// Cheap to clone. A verified token is cached by its SHA-256 until it expires, so that the signature is
 /// checked once.
@@ -39,10 +40,17 @@ struct Presented {
 pub struct Verifier(Arc<Inner>);
 
 struct Inner {
-    ring: Arc<KeyRing>,
+    own: Trusted,
+    outside: Option<(Issuer, Trusted)>,
     clock: SharedClock,
-    validation: Validation,
     verified: Cache<[u8; 32], Identity>,
+}
+
+/// What tokens of one issuer have to be.
+struct Trusted {
+    ring: Arc<KeyRing>,
+    validation: Validation,
+    types: &'static [&'static str],
 }
 
 impl std::fmt::Debug for Verifier {
@@ -54,15 +62,27 @@ impl std::fmt::Debug for Verifier {
 impl Verifier {
     /// Makes a verifier that takes the keys from `keys` when it first needs one, on `tracker` and until `stop`.
     pub fn new(keys: Arc<dyn Keys>, clock: SharedClock, tracker: TaskTracker, stop: CancellationToken) -> Self {
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // The time is ours to check, by the clock that was passed in.
-        validation.validate_exp = false;
-        let verified = Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(CACHE_TTL).build();
+        Self::trusting(None, keys, clock, tracker, stop)
+    }
+
+    /// Makes one for which tokens of an issuer outside count too, with its keys.
+    pub fn trusting(
+        outside: Option<(Issuer, Arc<dyn Keys>)>,
+        keys: Arc<dyn Keys>,
+        clock: SharedClock,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let outside = outside.map(|(issuer, keys)| {
+            let ring = KeyRing::new(keys, clock.clone(), tracker.clone(), stop.clone());
+            // RFC 9068 has a type of its own for access tokens, and Keycloak has not.
+            let trusted = Trusted::new(ring, &issuer.issuer, &issuer.audience, &["JWT", "at+jwt"]);
+            (issuer, trusted)
+        });
         let ring = KeyRing::new(keys, clock.clone(), tracker, stop);
-        Self(Arc::new(Inner { ring, clock, validation, verified }))
+        let own = Trusted::new(ring, ISSUER, AUDIENCE, &["JWT"]);
+        let verified = Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(CACHE_TTL).build();
+        Self(Arc::new(Inner { own, outside, clock, verified }))
     }
 
     /// Returns who shows this token.
@@ -85,22 +105,59 @@ impl Verifier {
     }
 }
 
-impl Inner {
-    async fn check(&self, token: &str) -> Result<Identity, Error> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("cannot be read"))?;
-        if header.alg != Algorithm::EdDSA {
-            return Err(refused("is not signed the right way"));
-        }
+impl Trusted {
+    fn new(ring: Arc<KeyRing>, issuer: &str, audience: &str, types: &'static [&'static str]) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // The time is ours to check, by the clock that was passed in.
+        validation.validate_exp = false;
+        Self { ring, validation, types }
+    }
+
+    /// The claims of a token with the right signature, issuer and audience.
+    async fn claims<T: DeserializeOwned>(&self, token: &str, header: Header) -> Result<T, Error> {
         // Tokens of other kinds, signed with the same key, are not for us.
-        if header.typ.as_deref() != Some("JWT") {
+        if !header.typ.as_deref().is_some_and(|typ| self.types.contains(&typ)) {
             return Err(refused("is of another type"));
         }
         let kid = header.kid.ok_or_else(|| refused("names no key"))?;
-        let key = self.ring.find(&kid).await?;
-        let key = key.ok_or_else(|| refused("is signed with an unknown key"))?;
-        let Presented { claims, nbf } = jsonwebtoken::decode(token, &key, &self.validation)
-            .map_err(|cause| refused("is not valid").with_source(cause))?
-            .claims;
+        let key = self.ring.find(&kid).await?.ok_or_else(|| refused("is signed with an unknown key"))?;
+        if key.algorithm != header.alg {
+            return Err(refused("is not signed the right way"));
+        }
+        let mut validation = self.validation.clone();
+        validation.algorithms = vec![key.algorithm];
+        let decoded = jsonwebtoken::decode(token, &key.decoding, &validation);
+        Ok(decoded.map_err(|cause| refused("is not valid").with_source(cause))?.claims)
+    }
+}
+
+/// Who says that they have issued a token.
+#[derive(Deserialize)]
+struct Issued {
+    iss: String,
+}
+
+impl Inner {
+    async fn check(&self, token: &str) -> Result<Identity, Error> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("cannot be read"))?;
+        // Only to know whose keys to ask: what it says is verified afterwards.
+        let named = jsonwebtoken::dangerous::insecure_decode_claims::<Issued>(token);
+        match &self.outside {
+            Some((issuer, trusted)) if named.is_ok_and(|named| named.iss == issuer.issuer) => {
+                issuer.identity(&trusted.claims(token, header).await?, self.clock.now().unix_timestamp())
+            }
+            _ => self.check_own(token, header).await,
+        }
+    }
+
+    async fn check_own(&self, token: &str, header: Header) -> Result<Identity, Error> {
+        if header.alg != Algorithm::EdDSA {
+            return Err(refused("is not signed the right way"));
+        }
+        let Presented { claims, nbf } = self.own.claims(token, header).await?;
         if nbf.is_some_and(|nbf| self.clock.now().unix_timestamp() < nbf) {
             return Err(refused("does not count yet"));
         }
@@ -118,7 +175,7 @@ impl Inner {
     }
 }
 
-fn refused(why: &'static str) -> Error {
+pub(crate) fn refused(why: &'static str) -> Error {
     Error::new(Problem::TokenInvalid, format!("the access token {why}"))
 }
 

@@ -71,6 +71,21 @@ impl Default for Breaker {
     }
 }
 
+/// Reads an address outside, encrypted or not, or that there is none: `#[serde(deserialize_with = "client::outside_url")]`.
+///
+/// # Errors
+///
+/// It is neither empty nor of the form `https://host:port/path`.
+pub fn outside_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    if text.is_empty() || text.parse().is_ok_and(|uri| known(&uri)) {
+        Ok(text)
+    } else {
+        Err(D::Error::custom(format!("`{text}` is no address: write it like https://host/path")))
+    }
+}
+
 /// Reads the address of another service: `#[serde(deserialize_with = "client::url")]`.
 ///
 /// # Errors

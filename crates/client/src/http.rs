@@ -7,25 +7,16 @@ use auth::Credential;
 use bytes::Bytes;
 use error::Kind;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use serde_json::Value;
 use telemetry::Carrier;
 use tracing::Instrument as _;
 
-use crate::{Config, Error, call::Caller};
+use crate::{Config, Error, call::Caller, transport::Transport};
 
 /// Tells the callee how long its caller waits, in milliseconds.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 /// The largest body that is read, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// Connections kept to one callee; more are opened under load and closed after it.
-const IDLE_CONNECTIONS: usize = 32;
-/// Shorter than any usual server's keep-alive, so that a kept connection is rarely closed under a request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A response below 500, its body read.
 #[derive(Debug)]
 pub struct Response {
@@ -54,22 +45,15 @@ pub struct Http {
     caller: Caller,
     base: String,
     credential: Option<HeaderValue>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    transport: Transport,
 }
 
 impl Http {
     /// A client of the service `name` at the URL `base`. Connects with the first call.
     pub fn new(base: &str, config: Config, credential: Option<Credential>, name: &'static str) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(connector);
+        let transport = Transport::new(base, config.connect_timeout);
         let credential = credential.map(|credential| credential.header_value());
-        Self { caller: Caller::new(name, config), base: base.trim_end_matches('/').to_owned(), credential, client }
+        Self { caller: Caller::new(name, config), base: base.trim_end_matches('/').to_owned(), credential, transport }
     }
 
     /// Reads a resource.
@@ -131,7 +115,8 @@ impl Http {
 
     async fn attempt(&self, request: Result<Request<Full<Bytes>>, ::http::Error>) -> Result<Response, Error> {
         let request = request.map_err(|cause| self.refused(Kind::Internal, cause.to_string()))?;
-        let response = self.client.request(request).await.map_err(|cause| self.unavailable(&error::chain(&cause)))?;
+        let response =
+            self.transport.request(request).await.map_err(|cause| self.unavailable(&error::chain(&cause)))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, BODY_LIMIT).collect().await;
         let body = body.map_err(|cause| self.unavailable(&error::chain(&*cause)))?.to_bytes();

@@ -7,9 +7,10 @@ mod config;
 mod error;
 mod grpc;
 mod http;
+mod transport;
 
 pub use self::{
-    config::{Breaker as BreakerConfig, Config, url},
+    config::{Breaker as BreakerConfig, Config, outside_url, url},
     error::Error,
     grpc::{Grpc, GrpcChannel},
     http::{Http, Response},

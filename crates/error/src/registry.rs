@@ -99,6 +99,9 @@ problems! {
     AccountClosing: Forbidden, "account-closing", "The account is closing or closed",
         "from the closing on the account's tokens may only read and repeat the closing",
         "Open a new account. A closing cannot be taken back.";
+    AccountDisabled: Forbidden, "account-disabled", "The account is disabled",
+        "an operator keeps its owner out, and its tokens may only read",
+        "Ask the shop.";
     CallerNotAllowed: Forbidden, "caller-not-allowed", "This service may not call here",
         "the credential is good, but this call is for another service",
         "Do not call it.";
@@ -141,6 +144,9 @@ problems! {
     InvalidFields: Invalid, "invalid-fields", "Some fields do not fit",
         "the request reads well but has unknown, missing or unfit fields",
         "`errors` has a pointer (RFC 6901) and the reason for each of them. Correct all of them and send it again.";
+    MailTokenInvalid: Invalid, "mail-token-invalid", "The token from the mail does not count",
+        "the token is not known, was used, is too old, or its account has changed since",
+        "Ask for another mail.";
     IdempotencyKeyReused: Invalid, "idempotency-key-reused", "The idempotency key was used for something else",
         "the same key came with another body before",
         "Use a new key for a new command. To repeat the old one send its own body.";

@@ -82,6 +82,37 @@ pub struct Auth {
     /// Where the user service publishes its keys.
     #[serde(deserialize_with = "client::url")]
     pub jwks_url: String,
+    /// Another issuer.
+    pub outside: Outside,
+}
+
+/// An issuer of access tokens outside of this system.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outside {
+    issuer: String,
+    audience: String,
+    /// Where it publishes its keys.
+    #[serde(deserialize_with = "client::outside_url")]
+    pub jwks_url: String,
+    role_claim: String,
+}
+
+impl Outside {
+    /// The issuer, if there is one.
+    ///
+    /// # Errors
+    /// It has no audience or no address of its keys.
+    pub fn issuer(&self) -> Result<Option<auth::Issuer>, &'static str> {
+        if self.issuer.is_empty() {
+            return Ok(None);
+        }
+        if self.audience.is_empty() || self.jwks_url.is_empty() {
+            return Err("auth.outside: an issuer needs an audience and a jwks_url");
+        }
+        let (issuer, audience) = (self.issuer.clone(), self.audience.clone());
+        Ok(Some(auth::Issuer { issuer, audience, role_claim: self.role_claim.clone() }))
+    }
 }
 
 /// The payment service.
@@ -159,6 +190,7 @@ mod tests {
             ("PAYMENT__CLIENT__RETRY_BUDGET", "2.0", "2 is out of range: from 0 to 1"),
             ("PAYMENT__CLIENT__BREAKER__WINDOW", "0", "0 is out of range: from 1 to 10000"),
             ("PAYMENT__URL", "payment:9090", "`payment:9090` is no address"),
+            ("AUTH__OUTSIDE__JWKS_URL", "keys", "`keys` is no address"),
             ("AUTH__JWKS_URL", "https://user/keys", "`https://user/keys` is no address"),
         ] {
             let key = variable.to_lowercase().replace("__", ".");
@@ -170,6 +202,13 @@ mod tests {
                 "{error}"
             );
         }
-        config::load_from::<Config>("order", DEFAULTS, None, [secret]).unwrap();
+        let load = |env: &[(&str, &str)]| {
+            let env = env.iter().map(|(key, value)| (format!("TRIREME_AUTH__OUTSIDE__{key}"), (*value).to_owned()));
+            let loaded = config::load_from::<Config>("order", DEFAULTS, None, env.chain([secret.clone()]));
+            loaded.unwrap().value.auth.outside.issuer()
+        };
+        assert!(matches!(load(&[]), Ok(None)));
+        assert!(load(&[("ISSUER", "https://id.example"), ("AUDIENCE", "shop")]).is_err());
+        assert!(load(&[("ISSUER", "https://id.example"), ("JWKS_URL", "https://id.example/keys")]).is_err());
     }
 }

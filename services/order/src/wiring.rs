@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use auth::{Credential, Verifier};
+use auth::{Credential, Keys, Verifier};
 use backends::Database;
 use cache::Cache;
 use chassis::{Health, Tasks, push::Push};
@@ -36,7 +36,7 @@ use crate::{
         tickets::Tickets,
         token_cache::TokenCache,
     },
-    config::Config,
+    config::{Auth, Config},
 };
 
 /// This service's name.
@@ -66,8 +66,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         lock::Policy::default(),
     );
     start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
-    let keys = Arc::new(JwksClient::new(&config.auth.jwks_url, client::Config::default()));
-    let verifier = Verifier::new(keys, clock, tasks.tracker(), tasks.token());
+    let verifier = verifier(&config.auth, clock, &tasks)?;
     let secret = config.service.credential_file.expose();
     let database = store.database;
     Ok(chassis::App {
@@ -84,6 +83,15 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
             database.close().await;
         })],
     })
+}
+
+/// Knows people by the tokens of the user service, and of another issuer where there is one.
+fn verifier(config: &Auth, clock: SharedClock, tasks: &Tasks) -> Result<Verifier> {
+    let keys = |url, name| Arc::new(JwksClient::new(url, client::Config::default(), name)) as Arc<dyn Keys>;
+    let outside = config.outside.issuer().map_err(anyhow::Error::msg)?;
+    let outside = outside.map(|issuer| (issuer, keys(&config.outside.jwks_url, "issuer")));
+    let own = keys(&config.jwks_url, "user");
+    Ok(Verifier::trusting(outside, own, clock, tasks.tracker(), tasks.token()))
 }
 
 /// Brings the schema and the indexes up to date.

@@ -2,6 +2,8 @@
 
 pub mod argon2;
 mod columns;
+pub mod log_mail;
 pub mod order_client;
 pub mod postgres;
+pub mod smtp;
 pub mod sqlite;

@@ -6,6 +6,7 @@ pub mod cached_account;
 mod change_password;
 mod close_account;
 mod count_order;
+mod disable_user;
 pub mod error;
 mod get_user;
 mod grant_role;
@@ -13,15 +14,18 @@ pub mod housekeeping;
 pub mod key_ring;
 mod log_in;
 mod log_out;
+pub mod mail_queue;
+pub mod opaque_token;
 pub mod ports;
 pub mod published;
 mod reauthenticate;
 mod refresh;
-pub mod refresh_token;
 mod register;
+mod reset_password;
 pub mod sweep;
 pub mod tokens;
 mod update_user;
+mod verify_email;
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,11 +44,12 @@ pub use error::Error;
 pub use grant_role::grant_role;
 pub use key_ring::KeyRing;
 pub use log_in::SessionPolicy;
+pub use mail_queue::MailQueue;
 pub use reauthenticate::{Reauthentication, Requester};
 pub use tokens::TokenPair;
 pub use update_user::Expected;
 
-use ports::{Accounts, Closings, Orders, Passwords, Sessions};
+use ports::{Accounts, AuditTrail, Closings, MailTokens, Mails, Orders, Passwords, Sessions};
 
 /// What the use cases work with.
 pub struct App {
@@ -54,9 +59,17 @@ pub struct App {
     pub closings: Arc<dyn Closings>,
     /// Where sessions are kept.
     pub sessions: Arc<dyn Sessions>,
+    /// Where it is kept what operators did.
+    pub audit_trail: Arc<dyn AuditTrail>,
+    /// Where tokens are kept that were sent by mail.
+    pub mail_tokens: Arc<dyn MailTokens>,
+    /// What sends mail.
+    pub mails: Arc<dyn Mails>,
+    /// Mail that waits to be sent.
+    pub mail_queue: MailQueue,
     /// Events that wait to be published.
     pub outbox: Arc<dyn Outbox>,
-    /// What counts attempts to log in.
+    /// What counts attempts to log in, and mails.
     pub attempts: Attempts,
     /// What hashes passwords.
     pub passwords: Arc<dyn Passwords>,

@@ -41,6 +41,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// How passwords are hashed.
     pub passwords: Passwords,
+    /// How mail is sent.
+    pub mail: Mail,
     /// How accounts are closed.
     pub closing: Closing,
     /// How much at once.
@@ -167,6 +169,16 @@ impl From<&Passwords> for Cost {
         let Passwords { memory_kib, passes, parallel, queue } = *passwords;
         Self { memory_kib, passes, parallel, queue }
     }
+}
+
+/// Section `mail`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// The URL of the server.
+    pub url: String,
+    /// The sender.
+    pub from: String,
 }
 
 /// Section `closing`.

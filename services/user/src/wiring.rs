@@ -17,18 +17,21 @@ use tonic::service::Routes;
 use crate::{
     adapters::{
         argon2::Argon2id,
+        log_mail::LogMail,
         order_client::OrderClient,
         postgres::{self, PostgresStore},
+        smtp::Smtp,
         sqlite::{self, SqliteStore},
     },
     api::{Api, events, grpc, http},
     app::{
-        self, App, Attempts, KeyRing, housekeeping,
-        ports::{Accounts, Closings, Sessions, SigningKeys},
+        self, App, Attempts, KeyRing, MailQueue, housekeeping,
+        mail_queue::{self, Jobs},
+        ports::{Accounts, AuditEntry, AuditTrail, Closings, MailTokens, Mails, Sessions, SigningKeys},
         sweep,
     },
     config::Config,
-    domain::{Email, Role},
+    domain::{Email, OperatorAction, Role},
 };
 
 /// This service's name.
@@ -53,8 +56,10 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
     let relay = Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake);
-    let app = Arc::new(use_cases(config, clock.clone(), &store, &tasks).await?);
+    let (mail_queue, jobs) = MailQueue::new();
+    let app = Arc::new(use_cases(config, clock.clone(), &store, (&tasks, mail_queue)).await?);
     start(&tasks, relay, consumers(&app, &bus), &app);
+    start_mail(&tasks, &app, jobs);
     let api = Api {
         verifier: Verifier::new(app.keys.clone(), clock, tasks.tracker(), tasks.token()),
         callers: Callers::new(config.service.credential_file.expose(), &CALLERS),
@@ -91,8 +96,9 @@ pub async fn migrate(config: &Config) -> Result<()> {
 /// # Errors
 /// No such account; the database cannot be used.
 pub async fn grant(config: &Config, email: &Email, role: Role) -> Result<()> {
-    let store = store(config, &clock::system(), &Wake::default(), config.database.migrate).await?;
-    app::grant_role(&*store.accounts, email, role).await?;
+    let clock = clock::system();
+    let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
+    app::grant_role(&*store.accounts, email, role, clock.now()).await?;
     store.database.close().await;
     Ok(())
 }
@@ -104,8 +110,9 @@ pub async fn grant(config: &Config, email: &Email, role: Role) -> Result<()> {
 /// The database cannot be used.
 pub async fn rotate_keys(config: &Config, clock: SharedClock) -> Result<String> {
     let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
-    let keys = KeyRing::open(Arc::clone(&store.keys), clock, config.tokens.rotation()).await?;
+    let keys = KeyRing::open(Arc::clone(&store.keys), Arc::clone(&clock), config.tokens.rotation()).await?;
     let takeover = keys.rotate_on_demand().await?;
+    store.audit_trail.append(&AuditEntry::new(OperatorAction::RotateKeys, clock.now())).await?;
     store.database.close().await;
     Ok(clock::rfc3339(takeover))
 }
@@ -116,6 +123,8 @@ struct Store {
     closings: Arc<dyn Closings>,
     sessions: Arc<dyn Sessions>,
     keys: Arc<dyn SigningKeys>,
+    mail_tokens: Arc<dyn MailTokens>,
+    audit_trail: Arc<dyn AuditTrail>,
     database: Database,
 }
 
@@ -140,18 +149,28 @@ async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) 
 }
 
 impl Store {
-    fn new<S: Accounts + Closings + Sessions + SigningKeys + Clone + 'static>(store: S, database: Database) -> Self {
+    fn new<S: Accounts + AuditTrail + Closings + MailTokens + Sessions + SigningKeys + Clone + 'static>(
+        store: S,
+        database: Database,
+    ) -> Self {
         Self {
             accounts: Arc::new(store.clone()),
             closings: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
-            keys: Arc::new(store),
+            keys: Arc::new(store.clone()),
+            mail_tokens: Arc::new(store.clone()),
+            audit_trail: Arc::new(store),
             database,
         }
     }
 }
 
-async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &Tasks) -> Result<App> {
+async fn use_cases(
+    config: &Config,
+    clock: SharedClock,
+    store: &Store,
+    (tasks, mail_queue): (&Tasks, MailQueue),
+) -> Result<App> {
     let keys = KeyRing::open(Arc::clone(&store.keys), clock.clone(), config.tokens.rotation()).await?;
     let cache = backends::cache(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
     let policy = cache::Policy { ttl: config.cache.ttl, ..cache::Policy::default() };
@@ -161,6 +180,10 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
         accounts: Arc::clone(&store.accounts),
         closings: Arc::clone(&store.closings),
         sessions: Arc::clone(&store.sessions),
+        audit_trail: Arc::clone(&store.audit_trail),
+        mail_tokens: Arc::clone(&store.mail_tokens),
+        mails: mails(config)?,
+        mail_queue,
         outbox: Arc::clone(&store.database.outbox),
         attempts: Attempts::new(backends::limiter(&config.cache.url).context("cache.url")?),
         passwords: Arc::new(Argon2id::new((&config.passwords).into()).context("passwords")?),
@@ -172,6 +195,15 @@ async fn use_cases(config: &Config, clock: SharedClock, store: &Store, tasks: &T
         closing: (&config.closing).into(),
         closing_due: Notify::new(),
     })
+}
+
+fn mails(config: &Config) -> Result<Arc<dyn Mails>> {
+    let url = &config.mail.url;
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("smtp" | "smtps") => Ok(Arc::new(Smtp::open(url, &config.mail.from).context("mail.url")?)),
+        Some("log") => Ok(Arc::new(LogMail::open(url).context("mail.url: either log: or log:?show=token")?)),
+        _ => Err(backends::Error::unknown_scheme(url, ["log", "smtp", "smtps"])).context("mail.url"),
+    }
 }
 
 fn consumers(app: &Arc<App>, bus: &Arc<dyn Bus>) -> [(&'static str, Consumer); 2] {
@@ -199,6 +231,14 @@ fn start(tasks: &Tasks, relay: Relay, consumers: [(&'static str, Consumer); 2], 
     let (token, house) = (tasks.token(), Arc::clone(app));
     tasks.spawn("housekeeping", async move {
         housekeeping::run(house, token).await;
+        Ok(())
+    });
+}
+
+fn start_mail(tasks: &Tasks, app: &Arc<App>, jobs: Jobs) {
+    let (token, app) = (tasks.token(), Arc::clone(app));
+    tasks.spawn("mail", async move {
+        mail_queue::run(app, jobs, token).await;
         Ok(())
     });
 }

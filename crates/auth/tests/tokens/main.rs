@@ -3,6 +3,7 @@
 
 mod handlers;
 mod keys;
+mod outside;
 mod shapes;
 
 use std::sync::Arc;

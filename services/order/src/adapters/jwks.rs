@@ -1,4 +1,4 @@
-//! The user service's public keys over HTTP.
+//! The public keys of the user service, or of another issuer, over HTTP.
 
 use async_trait::async_trait;
 use auth::{JwkSet, Keys};
@@ -13,14 +13,14 @@ pub struct JwksClient {
 }
 
 impl JwksClient {
-    /// Reads the keys at `url` (`http://host:port/path`).
-    pub fn new(url: &str, config: Config) -> Self {
+    /// Reads the keys at `url` (`http://host:port/path`); `name` is whose they are, in errors and spans.
+    pub fn new(url: &str, config: Config, name: &'static str) -> Self {
         let host = url.find("://").map_or(0, |at| at + 3);
         let (base, path) = match url[host..].find('/') {
             Some(slash) => url.split_at(host + slash),
             None => (url, "/"),
         };
-        Self { http: Http::new(base, config, None, "user"), path: path.to_owned() }
+        Self { http: Http::new(base, config, None, name), path: path.to_owned() }
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn the_path_is_found() {
-        let path = |url| JwksClient::new(url, Config::default()).path;
+        let path = |url| JwksClient::new(url, Config::default(), "user").path;
         assert_eq!(path("http://127.0.0.1:8080/.well-known/jwks.json"), "/.well-known/jwks.json");
         assert_eq!(path("http://user:8080"), "/");
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use auth::{AUDIENCE, Claims, Credential, ISSUER, JwkSet, Role, Signer, Verifier};
+use auth::{AUDIENCE, Claims, Credential, ISSUER, Issuer, JwkSet, Keys, Role, Signer, Verifier};
 use axum::Router;
 use chassis::{Tasks, push::Push};
 use http::{Method, StatusCode};
@@ -137,6 +137,15 @@ impl TestApp {
         let (live, clock) = (self.use_cases.live.clone(), self.clock.shared());
         let feed = Feed::new(live, bus, api::live::KINDS, api::live::translate, clock);
         self.tracker.spawn(feed.run(self.stop.clone()));
+    }
+
+    /// The same service for which tokens of another issuer count too.
+    pub fn trusting(&self, issuer: Issuer, keys: Arc<dyn Keys>) -> Router {
+        let own = Arc::new(JwkSet { keys: vec![self.signer.jwk().clone()] });
+        let (clock, tracker, stop) = (self.clock.shared(), self.tracker.clone(), self.stop.clone());
+        let verifier = Verifier::trusting(Some((issuer, keys)), own, clock, tracker, stop);
+        let router = api::http::router(self.use_cases.clone(), verifier, SECRET);
+        chassis::layers(router, &chassis::Limits::default(), &chassis::Cors::default())
     }
 
     /// A customer.

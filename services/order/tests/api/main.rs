@@ -7,6 +7,7 @@ mod closing;
 mod events;
 mod fulfilling;
 mod lists;
+mod outside;
 mod payment;
 mod placing;
 mod products;

@@ -5,7 +5,7 @@ use crate::{app::ports::Seed, domain::Invalid};
 /// The columns of an account, in the order in which each adapter's `account` reads them.
 macro_rules! account_columns {
     () => {
-        "id, email, name, status, orders_placed, version, revision, created_at, updated_at"
+        "id, email, name, status, orders_placed, version, revision, created_at, updated_at, disabled_at"
     };
 }
 pub(super) use account_columns;

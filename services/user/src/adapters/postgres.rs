@@ -3,7 +3,9 @@
 //! Where a statement decides by what another row says, it locks that row: several processes write at the same time.
 
 mod accounts;
+mod audit_trail;
 mod closings;
+mod mail_tokens;
 mod rows;
 mod sessions;
 mod signing_keys;

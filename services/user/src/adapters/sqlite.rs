@@ -1,7 +1,9 @@
 //! Accounts, sessions and signing keys in an embedded SQLite database.
 
 mod accounts;
+mod audit_trail;
 mod closings;
+mod mail_tokens;
 mod rows;
 mod sessions;
 mod signing_keys;

@@ -1,7 +1,9 @@
 //! The HTTP interface: routes and what they share.
 
+mod email;
 mod internal;
 mod keys;
+mod operators;
 mod password;
 mod schema;
 mod sessions;
@@ -19,6 +21,8 @@ const ABOUT: About = About {
     tags: &[
         ("users", "Accounts."),
         ("sessions", "Logging in and out."),
+        ("mail", "What is done by a mail to an account's address."),
+        ("operators", "For operators."),
         ("keys", "What access tokens are checked with."),
         ("internal", "For the operators' tool."),
     ],
@@ -32,10 +36,17 @@ pub fn router(api: Api) -> Router {
         .routes(routes!(password::change))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::revoke))
+        .routes(routes!(email::verification, email::request_verification))
         .routes(routes!(users::by_id))
+        .routes(routes!(operators::disable))
+        .routes(routes!(operators::enable))
+        .routes(routes!(operators::audit))
         .routes(routes!(sessions::log_in))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::log_out))
+        .routes(routes!(email::verify))
+        .routes(routes!(email::request_reset))
+        .routes(routes!(email::reset))
         .routes(routes!(keys::jwks))
         .routes(routes!(internal::audit));
     openapi::serve(ABOUT, routes).with_state(api)

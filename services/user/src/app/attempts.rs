@@ -21,6 +21,11 @@ const ADDRESS: Quota = Quota { burst: 60, refill: Duration::from_secs(3) };
 /// single one uses it up.
 const ACCOUNT: Quota = Quota { burst: 40, refill: Duration::from_mins(1) };
 
+/// Mails to one account: nobody's mailbox is flooded.
+const MAIL_ACCOUNT: Quota = Quota { burst: 3, refill: Duration::from_mins(10) };
+/// Mails that are asked for from one address.
+const MAIL_ADDRESS: Quota = Quota { burst: 30, refill: Duration::from_mins(1) };
+
 /// An attempt that may be made, and counts until it is known to be right.
 pub(super) struct Attempt {
     pair: Option<String>,
@@ -43,11 +48,24 @@ impl Attempts {
     /// Counts an attempt. `email` is what was typed, `None` where that cannot be an address of an account.
     pub(super) async fn begin(&self, email: Option<&Email>, client: Option<IpAddr>) -> Result<Attempt, Error> {
         let attempt = Attempt::new(email, client);
-        for (key, quota) in attempt.keys() {
+        self.take(attempt.keys()).await?;
+        Ok(attempt)
+    }
+
+    /// Counts a mail that somebody has sent to an account. `email` is `None` where what was typed cannot be an address.
+    pub(super) async fn begin_mail(&self, email: Option<&Email>, client: Option<IpAddr>) -> Result<(), Error> {
+        let address = client.map(|client| (format!("mail/address/{}", network(client)), MAIL_ADDRESS));
+        let account = email.map(|email| (format!("mail/account/{}", fingerprint(Some(email))), MAIL_ACCOUNT));
+        let keys = address.iter().chain(&account).map(|(key, quota)| (key.as_str(), *quota));
+        self.take(keys).await
+    }
+
+    async fn take<'a>(&self, keys: impl Iterator<Item = (&'a str, Quota)>) -> Result<(), Error> {
+        for (key, quota) in keys {
             match self.limiter.take(key, quota).await {
                 Ok(Decision::Allowed) => {
                     if let Some(failures) = self.outage.ended() {
-                        tracing::info!(failures, "attempts to log in are counted again");
+                        tracing::info!(failures, "attempts are counted again");
                     }
                 }
                 Ok(Decision::Refused { retry_after }) => return Err(Error::TooManyAttempts { retry_after }),
@@ -55,13 +73,13 @@ impl Attempts {
                 Err(error) => {
                     if let Some(failures) = self.outage.failed() {
                         let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, failures, "attempts to log in are not counted");
+                        tracing::warn!(error, failures, "attempts are not counted");
                     }
                     break;
                 }
             }
         }
-        Ok(attempt)
+        Ok(())
     }
 
     /// Takes back what an attempt with the right password counted, and forgets the wrong ones of its account.
@@ -87,9 +105,7 @@ fn still_counts(results: impl IntoIterator<Item = Result<(), limit::Error>>) {
 
 impl Attempt {
     fn new(email: Option<&Email>, client: Option<IpAddr>) -> Self {
-        // Nobody reads addresses of accounts in a cache, or in its backup.
-        let typed = email.map_or_else(String::new, |email| email.as_str().to_lowercase());
-        let account = hex::encode(&digest(&SHA256, typed.as_bytes()).as_ref()[..16]);
+        let account = fingerprint(email);
         let address = client.map(network);
         Self {
             pair: address.as_ref().map(|address| format!("login/pair/{account}/{address}")),
@@ -104,6 +120,12 @@ impl Attempt {
         let address = self.address.iter().map(|key| (key.as_str(), ADDRESS));
         pair.chain(address).chain([(self.account.as_str(), ACCOUNT)])
     }
+}
+
+/// What stands for an address of an account: nobody reads those in a cache, or in its backup.
+fn fingerprint(email: Option<&Email>) -> String {
+    let typed = email.map_or_else(String::new, |email| email.as_str().to_lowercase());
+    hex::encode(&digest(&SHA256, typed.as_bytes()).as_ref()[..16])
 }
 
 /// What one customer of a provider is given: an address, or 64 bits of one (RFC 6177).

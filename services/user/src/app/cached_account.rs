@@ -17,6 +17,9 @@ pub struct CachedAccount {
     revision: u64,
     created_at: i64,
     updated_at: i64,
+    // Not in what was cached before there was such a thing.
+    #[serde(default)]
+    disabled_at: Option<i64>,
 }
 
 impl CachedAccount {
@@ -38,6 +41,7 @@ impl From<&Account> for CachedAccount {
             revision: account.revision,
             created_at: clock::micros(account.created_at),
             updated_at: clock::micros(account.updated_at),
+            disabled_at: account.disabled_at.map(clock::micros),
         }
     }
 }
@@ -56,6 +60,7 @@ impl TryFrom<CachedAccount> for Account {
             revision: cached.revision,
             created_at: clock::from_micros(cached.created_at),
             updated_at: clock::from_micros(cached.updated_at),
+            disabled_at: cached.disabled_at.map(clock::from_micros),
         })
     }
 }

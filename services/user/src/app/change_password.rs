@@ -6,7 +6,7 @@ use super::{
     App, Error, Reauthentication,
     ports::{PasswordChange, Surviving},
 };
-use crate::domain::{NotActive, Password, Status, UserId};
+use crate::domain::{Password, UserId};
 
 impl App {
     /// Replaces the password and ends all other sessions: whoever knew the old one is out.
@@ -16,9 +16,7 @@ impl App {
     #[instrument(name = "service.change_password", skip_all, fields(user.id = %id))]
     pub async fn change_password(&self, id: UserId, owner: Reauthentication, new: Password) -> Result<(), Error> {
         let account = self.accounts.get(id).await?.ok_or(Error::NoAccount)?;
-        if account.status != Status::Active {
-            return Err(NotActive.into());
-        }
+        account.takes_changes()?;
         let old = self.verify_current_password(&account, &owner).await?;
         let new = self.passwords.hash(new, owner.client).await?;
         let surviving = Surviving::Only(owner.session);

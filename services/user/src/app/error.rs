@@ -4,7 +4,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use error::{HasProblem, Problem, Violation};
 
-use super::ports::{PasswordError, StoreError};
+use super::ports::{MailError, PasswordError, StoreError};
 use crate::domain::NotActive;
 
 /// Why a use case refused or failed.
@@ -28,12 +28,22 @@ pub enum Error {
     /// The current password is another one.
     #[error("the current password is wrong")]
     WrongPassword,
-    /// The password of this account was tried too often, or too many were tried from this address.
-    #[error("too many attempts with a password")]
+    /// The password of this account was tried too often, or too many were tried from this address; or too many mails were
+    /// asked for.
+    #[error("too many attempts")]
     TooManyAttempts {
         /// When one more may be made.
         retry_after: Duration,
     },
+    /// The token from a mail is unknown, used or too old, or its account has changed since.
+    #[error("the token is not valid")]
+    WrongMailToken,
+    /// As many mails wait to be sent as may.
+    #[error("too many mails wait to be sent")]
+    MailQueueFull,
+    /// A mail was not sent.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The refresh token is unknown, expired, used or revoked, or its account is closing.
     #[error("the refresh token is not valid")]
     WrongRefreshToken,
@@ -76,7 +86,11 @@ impl HasProblem for Error {
             Self::Stale => Problem::VersionMismatch,
             Self::PasswordMissing => Problem::PasswordRequired,
             Self::WrongPassword => Problem::WrongPassword,
-            Self::NotActive(_) => Problem::AccountClosing,
+            Self::NotActive(NotActive::Closing) => Problem::AccountClosing,
+            Self::NotActive(NotActive::Disabled) => Problem::AccountDisabled,
+            Self::WrongMailToken => Problem::MailTokenInvalid,
+            Self::MailQueueFull => Problem::Overloaded,
+            Self::Mail(error) => error.problem(),
             Self::Store(error) => error.problem(),
             Self::Password(error) => error.problem(),
             Self::Internal(_) => Problem::Internal,
@@ -93,6 +107,7 @@ impl HasProblem for Error {
     fn violations(&self) -> Vec<Violation> {
         match self {
             Self::EmailTaken => vec![Violation::field("/email", "is taken")],
+            Self::WrongMailToken => vec![Violation::field("/token", "is not valid")],
             Self::PasswordMissing => vec![Violation::field("/current_password", "is missing")],
             Self::WrongPassword => vec![Violation::field("/current_password", "is wrong")],
             _ => Vec::new(),

@@ -1,4 +1,4 @@
-//! What has to be done now and then: signing keys are rotated, expired sessions deleted.
+//! What has to be done now and then: signing keys are rotated, expired sessions and tokens deleted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::domain::key_rotation::READ_EVERY;
 
 /// How long between two rounds.
 const INTERVAL: Duration = READ_EVERY;
-/// How many tokens, and how many sessions, are deleted in one round.
+/// How many of each are deleted in one round.
 const BATCH: u32 = 1000;
 
 /// Does it again and again until the token is cancelled. The first round is one interval away: the keys were read,
@@ -26,8 +26,9 @@ impl App {
     pub async fn keep_house(&self) {
         let keys = self.keys.rotate().await;
         let sessions = self.sessions.prune(self.now(), BATCH).await.map_err(Error::from);
+        let mail_tokens = self.mail_tokens.prune(self.now(), BATCH).await.map_err(Error::from);
         // Each by itself: neither waits for the other's recovery.
-        for error in [keys.err(), sessions.err()].into_iter().flatten() {
+        for error in [keys.err(), sessions.err(), mail_tokens.err()].into_iter().flatten() {
             tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping failed; will be retried");
         }
     }

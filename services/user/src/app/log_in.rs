@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::{
     App, Error, TokenPair,
+    opaque_token::OpaqueToken,
     ports::{Login, NewSession, Session},
-    refresh_token::RefreshToken,
     time_duration,
     tokens::claims,
 };
-use crate::domain::{Email, Password, SessionId, Status};
+use crate::domain::{Email, Password, SessionId};
 
 /// How long sessions and their tokens live.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ impl App {
         let login = self.authenticate(email, password, client).await?.ok_or(Error::WrongCredentials)?;
         tracing::Span::current().record("user.id", tracing::field::display(login.user));
         let session = Session { id: SessionId(Uuid::now_v7()), user: login.user, role: login.role };
-        let (token, now) = (RefreshToken::generate()?, self.now());
+        let (token, now) = (OpaqueToken::generate()?, self.now());
         let expires_at = now + time_duration(self.session.refresh);
         let new = NewSession { session, token: *token.hash(), password: login.hash, now, expires_at };
         // The account may have begun to close, or its password have changed, while this one was verified: the store looks
@@ -81,11 +81,11 @@ impl App {
         let hash = login.as_ref().map(|login| login.hash.clone());
         // Before the status is looked at, so that a closing account is not told from an open one by its time.
         let right = self.passwords.verify(password, hash, client).await?;
-        Ok(login.filter(|login| right && login.status == Status::Active))
+        Ok(login.filter(|login| right && login.is_active))
     }
 
     /// The tokens of a session that is stored with this refresh token.
-    pub(super) fn issue_tokens(&self, session: &Session, token: RefreshToken) -> Result<TokenPair, Error> {
+    pub(super) fn issue_tokens(&self, session: &Session, token: OpaqueToken) -> Result<TokenPair, Error> {
         let lifetime = self.session.access;
         let access_token = self.keys.sign(&claims(session, self.now(), lifetime))?;
         Ok(TokenPair { access_token, expires_in: lifetime, refresh_token: token.into_text() })

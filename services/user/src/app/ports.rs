@@ -1,5 +1,8 @@
 //! What the use cases need from outside.
 
+mod audit_trail;
+mod mail;
+
 use std::{error::Error as StdError, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
@@ -8,7 +11,10 @@ use messaging::{Effects, Receipt};
 use telemetry::Carrier;
 use time::OffsetDateTime;
 
-use crate::domain::{Account, Email, Password, PasswordHash, Role, SessionId, Status, UserId};
+pub use audit_trail::{AuditEntry, AuditTrail};
+pub use mail::{Letter, MailError, MailTokens, Mails, NewMailToken};
+
+use crate::domain::{Account, Email, Password, PasswordHash, Role, SessionId, UserId};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -48,8 +54,8 @@ pub enum Saved {
 pub struct Login {
     /// Whose it is.
     pub user: UserId,
-    /// Only active accounts may log in.
-    pub status: Status,
+    /// Only active accounts that are not disabled may log in.
+    pub is_active: bool,
     /// For the access token.
     pub role: Role,
     /// What the password is checked against.
@@ -110,8 +116,12 @@ pub trait Accounts: Send + Sync {
     /// Changes the password of an active account and ends the sessions that do not survive it, if the stored password is
     /// the old one; says whether.
     async fn set_password(&self, change: &PasswordChange) -> Result<bool, StoreError>;
-    /// Gives a role; says whether there is such an account.
-    async fn set_role(&self, email: &Email, role: Role) -> Result<bool, StoreError>;
+    /// Gives a role, and stores the entry with the account as its subject; says whether there is such an account.
+    async fn set_role(&self, email: &Email, role: Role, entry: &AuditEntry) -> Result<bool, StoreError>;
+    /// Stores that an account is disabled, or is not any more, with its entry, and ends all its sessions, if the stored
+    /// version is the one before.
+    async fn set_disabled(&self, account: &Account, entry: &AuditEntry, effects: &Effects)
+    -> Result<Saved, StoreError>;
     /// Counts a confirmed order, once per receipt; says whether there is such an account.
     async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<bool, StoreError>;
     /// Sums everything up.

@@ -4,8 +4,8 @@ use tracing::instrument;
 
 use super::{
     App, Error, TokenPair,
+    opaque_token::{self, OpaqueToken},
     ports::Renewal,
-    refresh_token::{self, RefreshToken},
     time_duration,
 };
 
@@ -17,10 +17,10 @@ impl App {
     /// The token is not valid; the store fails.
     #[instrument(name = "service.refresh", skip_all, fields(user.id))]
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, Error> {
-        let (now, seed) = (self.now(), refresh_token::seed()?);
+        let (now, seed) = (self.now(), opaque_token::seed()?);
         let renewal = Renewal {
-            token: refresh_token::hash(token),
-            successor: *RefreshToken::successor(token, &seed).hash(),
+            token: opaque_token::hash(token),
+            successor: *OpaqueToken::successor(token, &seed).hash(),
             seed,
             now,
             // Each use begins the lifetime anew: a session ends when nobody used it for so long.
@@ -30,6 +30,6 @@ impl App {
         let session = renewed.session;
         tracing::Span::current().record("user.id", tracing::field::display(session.user));
         // By the seed that is stored: after a second use that is the first one's, and so is the successor.
-        self.issue_tokens(&session, RefreshToken::successor(token, &renewed.seed))
+        self.issue_tokens(&session, OpaqueToken::successor(token, &renewed.seed))
     }
 }

@@ -26,7 +26,10 @@ impl App {
         tracing::Span::current().record("user.id", tracing::field::display(account.id));
         let effects = published::effects(DomainEvent::Registered, account.id, account.created_at)?;
         match self.accounts.add(&account, &hash, &effects).await? {
-            Saved::Stored(account) => Ok(account),
+            Saved::Stored(account) => {
+                self.offer_verification(account.id);
+                Ok(account)
+            }
             Saved::EmailTaken | Saved::Stale => Err(Error::EmailTaken),
         }
     }

@@ -7,7 +7,7 @@ use super::{
     ports::{Saved, Surviving},
     published,
 };
-use crate::domain::{Account, Change, DomainEvent, NotActive, Status, UserId};
+use crate::domain::{Account, Change, DomainEvent, UserId};
 
 /// How often a change that any version may take is tried when others write at the same time.
 const MAX_ATTEMPTS: usize = 8;
@@ -41,15 +41,12 @@ impl Expected {
 }
 
 impl App {
-    /// Refuses changes of an account that is closing or closed: what a change is refused for before it is read.
+    /// Refuses changes of an account that is closing, closed or disabled: what a change is refused for before it is read.
     ///
     /// # Errors
     /// The account takes no changes; there is none; the store fails.
     pub async fn may_change(&self, id: UserId) -> Result<(), Error> {
-        match self.own_account(id).await?.status {
-            Status::Active => Ok(()),
-            Status::Closing | Status::Closed => Err(NotActive.into()),
-        }
+        Ok(self.own_account(id).await?.takes_changes()?)
     }
 
     /// Changes an account, if it has an expected version. Another e-mail address needs the owner's password and ends the
@@ -69,9 +66,7 @@ impl App {
         let mut reauthenticated = false;
         for _ in 0..MAX_ATTEMPTS {
             let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
-            if account.status != Status::Active {
-                return Err(NotActive.into());
-            }
+            account.takes_changes()?;
             let mut surviving = Surviving::All;
             if change.gives_another_address(&account) {
                 if !reauthenticated {
@@ -88,6 +83,9 @@ impl App {
             match self.accounts.save(&account, surviving, &published::effects(DomainEvent::Updated, id, now)?).await? {
                 Saved::Stored(account) => {
                     self.write_through(&account).await;
+                    if surviving != Surviving::All {
+                        self.offer_verification(id);
+                    }
                     return Ok(account);
                 }
                 Saved::EmailTaken => return Err(Error::EmailTaken),

@@ -25,6 +25,8 @@ pub struct Account {
     pub created_at: OffsetDateTime,
     /// When `version` last rose.
     pub updated_at: OffsetDateTime,
+    /// Since when an operator keeps its owner out.
+    pub disabled_at: Option<OffsetDateTime>,
 }
 
 /// A change that an owner asks for; what is `None` stays.
@@ -43,10 +45,16 @@ impl Change {
     }
 }
 
-/// The account is closing or closed, and takes no changes.
+/// Why an account takes no changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the account is closing or closed: it can only be read")]
-pub struct NotActive;
+pub enum NotActive {
+    /// It is closing or closed.
+    #[error("the account is closing or closed: it can only be read")]
+    Closing,
+    /// An operator keeps its owner out.
+    #[error("the account is disabled: it can only be read")]
+    Disabled,
+}
 
 impl Account {
     /// Opens an account.
@@ -61,6 +69,7 @@ impl Account {
             revision: 1,
             created_at: now,
             updated_at: now,
+            disabled_at: None,
         }
     }
 
@@ -69,9 +78,7 @@ impl Account {
     /// # Errors
     /// Only an active account takes changes.
     pub fn change(&mut self, change: Change, now: OffsetDateTime) -> Result<bool, NotActive> {
-        if self.status != Status::Active {
-            return Err(NotActive);
-        }
+        self.takes_changes()?;
         let before = (self.name.clone(), self.email.clone());
         // As they are written: an address in another letter case is a change, although it is not another address.
         self.name = change.name.or(self.name.take());
@@ -81,6 +88,39 @@ impl Account {
             self.bump_version(now);
         }
         Ok(changed)
+    }
+
+    /// Whether its owner may do everything with it.
+    pub fn is_active(&self) -> bool {
+        self.takes_changes().is_ok()
+    }
+
+    /// Refuses changes of an account that is not active.
+    ///
+    /// # Errors
+    /// It is closing, closed or disabled.
+    pub fn takes_changes(&self) -> Result<(), NotActive> {
+        match (self.status, self.disabled_at) {
+            (Status::Active, None) => Ok(()),
+            (Status::Active, Some(_)) => Err(NotActive::Disabled),
+            (Status::Closing | Status::Closed, _) => Err(NotActive::Closing),
+        }
+    }
+
+    /// Keeps its owner out, or lets them in again; says whether that is new.
+    ///
+    /// # Errors
+    /// The account is closing or closed.
+    pub fn set_disabled(&mut self, disabled: bool, now: OffsetDateTime) -> Result<bool, NotActive> {
+        if self.status != Status::Active {
+            return Err(NotActive::Closing);
+        }
+        if self.disabled_at.is_some() == disabled {
+            return Ok(false);
+        }
+        self.disabled_at = disabled.then_some(now);
+        self.bump_version(now);
+        Ok(true)
     }
 
     /// Begins the closing; says whether that is new.
@@ -158,17 +198,31 @@ mod tests {
     }
 
     #[test]
+    fn a_disabled_account_takes_no_changes_until_it_is_enabled() {
+        let mut account = ada();
+        assert_eq!(account.set_disabled(false, NOW), Ok(false));
+        assert_eq!(account.set_disabled(true, NOW), Ok(true));
+        assert_eq!(account.set_disabled(true, NOW + Duration::SECOND), Ok(false));
+        assert_eq!((account.version, account.disabled_at, account.is_active()), (2, Some(NOW), false));
+        assert_eq!(account.change(called("Eve"), NOW), Err(NotActive::Disabled));
+        assert_eq!(account.set_disabled(false, NOW), Ok(true));
+        assert_eq!((account.version, account.is_active()), (3, true));
+        assert!(account.begin_closing(NOW));
+        assert_eq!(account.set_disabled(true, NOW), Err(NotActive::Closing));
+    }
+
+    #[test]
     fn closes_once_and_forgets() {
         let mut account = ada();
         assert!(!account.finish_closing(NOW));
         assert!(account.begin_closing(NOW));
         assert!(!account.begin_closing(NOW));
-        assert_eq!(account.change(called("Eve"), NOW), Err(NotActive));
+        assert_eq!(account.change(called("Eve"), NOW), Err(NotActive::Closing));
         assert!(account.email.is_some());
         assert!(account.finish_closing(NOW));
         assert!(!account.finish_closing(NOW));
         assert_eq!((account.email.clone(), account.name.clone(), account.version), (None, None, 3));
-        assert_eq!(account.change(Change::default(), NOW), Err(NotActive));
+        assert_eq!(account.change(Change::default(), NOW), Err(NotActive::Closing));
     }
 
     proptest! {

@@ -16,9 +16,12 @@ use testkit::ManualClock;
 use time::Duration;
 use tokio::sync::Notify;
 use user::{
-    adapters::sqlite::{MIGRATIONS, SqliteStore},
+    adapters::{
+        log_mail::LogMail,
+        sqlite::{MIGRATIONS, SqliteStore},
+    },
     app::{
-        App, Attempts, ClosingPolicy, KeyRing, SessionPolicy,
+        App, Attempts, ClosingPolicy, KeyRing, MailQueue, SessionPolicy,
         ports::{OrderError, Orders, PasswordError, Passwords},
     },
     domain::{Account, Email, Name, Password, PasswordHash, Rotation, UserId},
@@ -51,6 +54,10 @@ impl UseCases {
             accounts: store.clone(),
             closings: store.clone(),
             sessions: store.clone(),
+            audit_trail: store.clone(),
+            mail_tokens: store.clone(),
+            mails: Arc::new(LogMail::open("log:").unwrap()),
+            mail_queue: MailQueue::new().0,
             outbox,
             attempts: Attempts::new(Arc::new(limit::Memory::default())),
             passwords: passwords.clone(),

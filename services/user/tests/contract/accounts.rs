@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use user::{
-    app::ports::{PasswordChange, Saved, Surviving},
-    domain::{Account, Change, DomainEvent, PasswordHash, Role, Status, UserId},
+    app::ports::{AuditEntry, PasswordChange, Saved, Surviving},
+    domain::{Account, Change, DomainEvent, OperatorAction, PasswordHash, Role, UserId},
 };
 use uuid::Uuid;
 
@@ -106,14 +106,15 @@ pub(crate) async fn an_order_counted_in_between_survives_a_change(stores: Stores
 pub(crate) async fn a_login_finds_what_it_needs(stores: Stores) {
     let ada = stores.add("Ada@Example.com").await;
     let login = stores.accounts.login(&email("aDA@eXAMPLE.COM")).await.unwrap().unwrap();
-    assert_eq!((login.user, login.status, login.role, login.hash), (ada.id, Status::Active, Role::Customer, hash()));
+    assert_eq!((login.user, login.is_active, login.role, login.hash), (ada.id, true, Role::Customer, hash()));
     assert_eq!(stores.accounts.login(&email("eve@example.com")).await.unwrap(), None);
 }
 
 pub(crate) async fn a_role_is_given(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
-    assert!(stores.accounts.set_role(&email("ADA@example.com"), Role::Operator).await.unwrap());
-    assert!(!stores.accounts.set_role(&email("eve@example.com"), Role::Operator).await.unwrap());
+    let grant = AuditEntry::new(OperatorAction::Grant, NOW);
+    assert!(stores.accounts.set_role(&email("ADA@example.com"), Role::Operator, &grant).await.unwrap());
+    assert!(!stores.accounts.set_role(&email("eve@example.com"), Role::Operator, &grant).await.unwrap());
     let login = stores.accounts.login(&email("ada@example.com")).await.unwrap().unwrap();
     assert_eq!(login.role, Role::Operator);
     let now = stores.accounts.get(ada.id).await.unwrap().unwrap();

@@ -10,7 +10,10 @@ use user::{
         sqlite::{MIGRATIONS, SqliteStore},
     },
     app::{
-        ports::{Accounts, Closings, NewSession, Renewal, Renewed, Saved, Session, Sessions, SigningKeys, TokenHash},
+        ports::{
+            Accounts, AuditTrail, Closings, MailTokens, NewSession, Renewal, Renewed, Saved, Session, Sessions,
+            SigningKeys, TokenHash,
+        },
         published,
     },
     domain::{Account, DomainEvent, Email, Name, PasswordHash, Role, SessionId, UserId},
@@ -25,8 +28,17 @@ pub(crate) struct Stores {
     pub(crate) closings: Arc<dyn Closings>,
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) keys: Arc<dyn SigningKeys>,
+    pub(crate) mail_tokens: Arc<dyn MailTokens>,
+    pub(crate) audit_trail: Arc<dyn AuditTrail>,
     pub(crate) outbox: Arc<dyn Outbox>,
+    database: Database,
     _folder: Option<testkit::TempDir>,
+}
+
+/// The database itself.
+enum Database {
+    Sqlite(sqlite::Database),
+    Postgres(sqlx::PgPool),
 }
 
 impl Stores {
@@ -42,7 +54,7 @@ impl Stores {
     async fn sqlite(url: &str, folder: Option<testkit::TempDir>) -> Self {
         let db = sqlite::open(url, &MIGRATIONS).await.unwrap();
         let outbox = ::sqlite::Outbox::open(db.clone(), clock::system()).await.unwrap();
-        Self::of(SqliteStore::new(db, Wake::default()), outbox, folder)
+        Self::of(SqliteStore::new(db.clone(), Wake::default()), outbox, Database::Sqlite(db), folder)
     }
 
     /// `None` where there is no server.
@@ -50,20 +62,24 @@ impl Stores {
         let url = testkit::servers::Postgres::shared().await?.database().await;
         let pool = ::postgres::open(&url, "user", &postgres::MIGRATIONS, true).await.unwrap();
         let outbox = ::postgres::Outbox::new(pool.clone());
-        Some(Self::of(PostgresStore::new(pool, Wake::default()), outbox, None))
+        Some(Self::of(PostgresStore::new(pool.clone(), Wake::default()), outbox, Database::Postgres(pool), None))
     }
 
-    fn of<S: Accounts + Closings + Sessions + SigningKeys + Clone + 'static>(
+    fn of<S: Accounts + AuditTrail + Closings + MailTokens + Sessions + SigningKeys + Clone + 'static>(
         store: S,
         outbox: impl Outbox + 'static,
+        database: Database,
         folder: Option<testkit::TempDir>,
     ) -> Self {
         Self {
             accounts: Arc::new(store.clone()),
             closings: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
-            keys: Arc::new(store),
+            keys: Arc::new(store.clone()),
+            mail_tokens: Arc::new(store.clone()),
+            audit_trail: Arc::new(store),
             outbox: Arc::new(outbox),
+            database,
             _folder: folder,
         }
     }
@@ -115,6 +131,14 @@ impl Stores {
         let mut account = account.clone();
         assert!(account.finish_closing(NOW));
         self.closings.finish(&account, &effects(DomainEvent::Closed, account.id)).await.unwrap()
+    }
+
+    /// Runs a statement that no port has.
+    pub(crate) async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        match &self.database {
+            Database::Sqlite(db) => sqlx::query(sql).execute(&db.write).await.map(drop),
+            Database::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(drop),
+        }
     }
 
     /// The kinds of the events that wait to be published.

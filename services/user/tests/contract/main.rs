@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod accounts;
+mod audit_trail;
 mod closings;
 mod fixture;
+mod mail_tokens;
 mod sessions;
 mod signing_keys;
 
@@ -29,6 +31,20 @@ macro_rules! stores {
                 a_role_is_given,
                 several_accounts_are_found_at_once,
                 everything_is_summed_up,
+            }
+            audit_trail {
+                entries_come_youngest_first,
+                an_entry_is_stored_with_what_it_tells_of,
+                a_disabled_account_lets_nobody_in,
+                no_entry_is_changed_or_deleted,
+            }
+            mail_tokens {
+                a_mail_token_is_good_once_and_for_its_purpose,
+                a_reset_replaces_the_password_and_ends_everything,
+                of_several_resets_at_once_one_wins,
+                a_mail_token_replaces_the_one_before,
+                a_mail_token_ends_with_its_time,
+                another_address_or_password_ends_what_was_sent,
             }
             closings {
                 closing_revokes_the_sessions_and_is_due_later,

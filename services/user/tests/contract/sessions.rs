@@ -3,8 +3,8 @@
 use futures::future::join_all;
 use time::Duration;
 use user::{
-    app::ports::{REPEAT_WITHIN, Renewed, Session},
-    domain::{PasswordHash, Role, SessionId},
+    app::ports::{AuditEntry, REPEAT_WITHIN, Renewed, Session},
+    domain::{OperatorAction, PasswordHash, Role, SessionId},
 };
 use uuid::Uuid;
 
@@ -93,7 +93,8 @@ pub(crate) async fn an_expired_or_unknown_token_lets_nobody_in(stores: Stores) {
 pub(crate) async fn a_new_role_counts_from_the_next_token(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
     stores.open(ada.id, [1; 32]).await;
-    stores.accounts.set_role(&email("ada@example.com"), Role::Operator).await.unwrap();
+    let grant = AuditEntry::new(OperatorAction::Grant, NOW);
+    stores.accounts.set_role(&email("ada@example.com"), Role::Operator, &grant).await.unwrap();
     for _ in 0..2 {
         assert_eq!(stores.renew([1; 32], [2; 32]).await.map(|r| r.session.role), Some(Role::Operator));
     }

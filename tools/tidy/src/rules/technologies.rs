@@ -49,7 +49,7 @@ const OWN: [(&str, &[&str]); 15] = [
             "utoipa-axum",
         ],
     ),
-    ("client", &["http", "http-body-util", "hyper-util", "tonic"]),
+    ("client", &["http", "http-body-util", "hyper", "hyper-rustls", "hyper-util", "rustls", "tonic"]),
     ("config", &["anstyle", "figment"]),
     ("error", &["axum", "http", "tonic", "tonic-types"]),
     ("money", &["iso_currency"]),

@@ -19,6 +19,7 @@ pub(super) fn account(row: &PgRow) -> Result<Account, sqlx::Error> {
         revision: count(row, 6)?,
         created_at: row.try_get(7)?,
         updated_at: row.try_get(8)?,
+        disabled_at: row.try_get(9)?,
     })
 }
 

@@ -60,7 +60,8 @@ impl PostgresStore {
         // other.
         let sql = "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at) \
                    SELECT $1, id, $3::timestamptz, $3::timestamptz, $4::timestamptz FROM users \
-                   WHERE id = $2 AND status = 'active' AND password_hash = $5 FOR SHARE";
+                   WHERE id = $2 AND status = 'active' AND disabled_at IS NULL \
+                   AND password_hash = $5 FOR SHARE";
         let done = sqlx::query(sql)
             .bind(new.session.id.0)
             .bind(new.session.user.0)
@@ -116,7 +117,8 @@ impl PostgresStore {
     }
 }
 
-/// Revokes the sessions of an account that do not survive a change of it. Access tokens live on for their few minutes.
+/// Revokes the sessions of an account that do not survive a change of it, and what was sent to its address before.
+/// Access tokens live on for their few minutes.
 pub(super) async fn end_sessions(
     tx: &mut PgConnection,
     user: UserId,
@@ -129,7 +131,8 @@ pub(super) async fn end_sessions(
         Surviving::None => Uuid::nil(),
     };
     let sql = "UPDATE sessions SET revoked_at = $3 WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL";
-    sqlx::query(sql).bind(user.0).bind(kept).bind(now).execute(tx).await.map(drop)
+    sqlx::query(sql).bind(user.0).bind(kept).bind(now).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM mail_tokens WHERE user_id = $1").bind(user.0).execute(tx).await.map(drop)
 }
 
 /// Stores a token, with the one that it follows.
@@ -156,7 +159,7 @@ async fn consume(tx: &mut PgConnection, renewal: &Renewal) -> Result<Option<Rene
     let sql = "UPDATE refresh_tokens AS token SET used_at = $2, seed = $3 \
                FROM sessions AS s JOIN users AS u ON u.id = s.user_id \
                WHERE token.hash = $1 AND token.used_at IS NULL AND token.expires_at > $2 \
-               AND s.id = token.session_id AND s.revoked_at IS NULL AND u.status = 'active' \
+               AND s.id = token.session_id AND s.revoked_at IS NULL AND u.status = 'active' AND u.disabled_at IS NULL \
                RETURNING s.id, s.user_id, u.role, token.seed";
     let query = sqlx::query(sql).bind(renewal.token.as_slice()).bind(renewal.now).bind(renewal.seed.as_slice());
     let Some(row) = query.fetch_optional(&mut *tx).await? else {
@@ -175,7 +178,7 @@ async fn repeat(tx: &mut PgConnection, renewal: &Renewal) -> Result<Option<Renew
     let sql = "SELECT s.id, s.user_id, u.role, token.seed FROM refresh_tokens AS token \
                JOIN sessions AS s ON s.id = token.session_id JOIN users AS u ON u.id = s.user_id \
                WHERE token.hash = $1 AND token.seed IS NOT NULL AND token.used_at BETWEEN $2 AND $3 \
-               AND s.revoked_at IS NULL AND u.status = 'active' FOR SHARE OF token";
+               AND s.revoked_at IS NULL AND u.status = 'active' AND u.disabled_at IS NULL FOR SHARE OF token";
     let query = sqlx::query(sql).bind(renewal.token.as_slice());
     let query = query.bind(renewal.now - REPEAT_WITHIN).bind(renewal.now + REPEAT_WITHIN);
     query.fetch_optional(tx).await?.as_ref().map(renewed).transpose()

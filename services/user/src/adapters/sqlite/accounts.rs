@@ -6,13 +6,14 @@ use sqlx::{Row as _, SqliteConnection};
 
 use super::{
     SqliteStore,
+    audit_trail::insert_entry,
     rows::{account, count, uuid},
     sessions::end_sessions,
     store_error,
 };
 use crate::{
     adapters::columns::{account_columns, as_i64, decode_error},
-    app::ports::{Accounts, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
+    app::ports::{Accounts, AuditEntry, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
 
@@ -48,10 +49,17 @@ impl Accounts for SqliteStore {
         self.update_password(change).await.map_err(store_error)
     }
 
-    async fn set_role(&self, email: &Email, role: Role) -> Result<bool, StoreError> {
-        let sql = "UPDATE users SET role = ?2, revision = revision + 1 WHERE email_key = ?1";
-        let done = sqlx::query(sql).bind(email.normalized()).bind(role.as_str()).execute(&self.db.write).await;
-        done.map(|done| done.rows_affected() == 1).map_err(store_error)
+    async fn set_role(&self, email: &Email, role: Role, entry: &AuditEntry) -> Result<bool, StoreError> {
+        self.update_role(email, role, entry).await.map_err(store_error)
+    }
+
+    async fn set_disabled(
+        &self,
+        account: &Account,
+        entry: &AuditEntry,
+        effects: &Effects,
+    ) -> Result<Saved, StoreError> {
+        self.update_disabled(account, entry, effects).await.map_err(store_error)
     }
 
     async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<bool, StoreError> {
@@ -97,13 +105,14 @@ impl SqliteStore {
     }
 
     async fn find_login(&self, email: &Email) -> Result<Option<Login>, sqlx::Error> {
-        let sql = "SELECT id, status, role, password_hash FROM users WHERE email_key = ?1";
+        let sql =
+            "SELECT id, status = 'active' AND disabled_at IS NULL, role, password_hash FROM users WHERE email_key = ?1";
         let Some(row) = sqlx::query(sql).bind(email.normalized()).fetch_optional(&self.db.read).await? else {
             return Ok(None);
         };
         Ok(Some(Login {
             user: UserId(uuid(&row, 0)?),
-            status: row.try_get::<String, _>(1)?.parse().map_err(decode_error)?,
+            is_active: row.try_get(1)?,
             role: row.try_get::<String, _>(2)?.parse().map_err(decode_error)?,
             hash: PasswordHash::new(row.try_get(3)?),
         }))
@@ -121,9 +130,38 @@ impl SqliteStore {
         Ok(saved)
     }
 
+    async fn update_role(&self, email: &Email, role: Role, entry: &AuditEntry) -> Result<bool, sqlx::Error> {
+        let sql = "UPDATE users SET role = ?2, revision = revision + 1 WHERE email_key = ?1 RETURNING id";
+        let mut tx = self.db.begin().await?;
+        let row = sqlx::query(sql).bind(email.normalized()).bind(role.as_str()).fetch_optional(&mut *tx).await?;
+        let Some(row) = row else { return Ok(false) };
+        let subject = Some(UserId(uuid(&row, 0)?));
+        insert_entry(&mut tx, &AuditEntry { subject, ..entry.clone() }).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn update_disabled(
+        &self,
+        changed: &Account,
+        entry: &AuditEntry,
+        effects: &Effects,
+    ) -> Result<Saved, sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let saved = update_if_unchanged(&mut tx, changed).await?;
+        if let Saved::Stored(_) = saved {
+            end_sessions(&mut tx, changed.id, Surviving::None, changed.updated_at).await?;
+            insert_entry(&mut tx, entry).await?;
+            let _ = sqlite::record(&mut tx, effects).await?;
+            tx.commit().await?;
+            self.wake.poke();
+        }
+        Ok(saved)
+    }
+
     async fn update_password(&self, change: &PasswordChange) -> Result<bool, sqlx::Error> {
         let sql = "UPDATE users SET password_hash = ?3, revision = revision + 1 \
-                   WHERE id = ?1 AND password_hash = ?2 AND status = 'active'";
+                   WHERE id = ?1 AND password_hash = ?2 AND status = 'active' AND disabled_at IS NULL";
         let mut tx = self.db.begin().await?;
         let done = sqlx::query(sql)
             .bind(change.user.0.as_bytes().as_slice())
@@ -158,7 +196,8 @@ impl SqliteStore {
 /// Stores what an owner or a closing changed, if the stored version is the one before.
 pub(super) async fn update_if_unchanged(tx: &mut SqliteConnection, changed: &Account) -> Result<Saved, sqlx::Error> {
     let sql = concat!(
-        "UPDATE users SET email = ?2, email_key = ?3, name = ?4, status = ?5, version = ?6, updated_at = ?7, ",
+        "UPDATE users SET email = ?2, email_key = ?3, name = ?4, status = ?5, version = ?6, updated_at = ?7, disabled_at = ?8, ",
+        "email_verified_at = CASE WHEN email IS ?2 THEN email_verified_at END, ",
         "revision = revision + 1, password_hash = CASE WHEN ?5 = 'closed' THEN NULL ELSE password_hash END ",
         "WHERE id = ?1 AND version = ?6 - 1 RETURNING ",
         account_columns!()
@@ -171,6 +210,7 @@ pub(super) async fn update_if_unchanged(tx: &mut SqliteConnection, changed: &Acc
         .bind(changed.status.as_str())
         .bind(as_i64(changed.version))
         .bind(clock::micros(changed.updated_at))
+        .bind(changed.disabled_at.map(clock::micros))
         .fetch_optional(tx)
         .await;
     match row {

@@ -21,12 +21,18 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
         revision: count(row, 6)?,
         created_at: time(row, 7)?,
         updated_at: time(row, 8)?,
+        disabled_at: row.try_get::<Option<i64>, _>(9)?.map(clock::from_micros),
     })
 }
 
 /// Reads an id.
 pub(super) fn uuid(row: &SqliteRow, index: usize) -> Result<Uuid, sqlx::Error> {
     Uuid::from_slice(&row.try_get::<Vec<u8>, _>(index)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Reads an id that may not be there.
+pub(super) fn optional_uuid(row: &SqliteRow, index: usize) -> Result<Option<Uuid>, sqlx::Error> {
+    row.try_get::<Option<Vec<u8>>, _>(index)?.map(|_| uuid(row, index)).transpose()
 }
 
 /// Reads a number that is never negative.

@@ -64,7 +64,8 @@ impl SqliteStore {
     async fn insert_session(&self, new: &NewSession) -> Result<bool, sqlx::Error> {
         let mut tx = self.db.begin().await?;
         let sql = "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at) \
-                   SELECT ?1, id, ?3, ?3, ?4 FROM users WHERE id = ?2 AND status = 'active' AND password_hash = ?5";
+                   SELECT ?1, id, ?3, ?3, ?4 FROM users WHERE id = ?2 AND status = 'active' AND disabled_at IS NULL \
+                   AND password_hash = ?5";
         let done = sqlx::query(sql)
             .bind(new.session.id.0.as_bytes().as_slice())
             .bind(new.session.user.0.as_bytes().as_slice())
@@ -126,7 +127,8 @@ impl SqliteStore {
     }
 }
 
-/// Revokes the sessions of an account that do not survive a change of it. Access tokens live on for their few minutes.
+/// Revokes the sessions of an account that do not survive a change of it, and what was sent to its address before.
+/// Access tokens live on for their few minutes.
 pub(super) async fn end_sessions(
     tx: &mut SqliteConnection,
     user: UserId,
@@ -143,9 +145,10 @@ pub(super) async fn end_sessions(
         .bind(user.0.as_bytes().as_slice())
         .bind(kept.as_bytes().as_slice())
         .bind(clock::micros(now))
-        .execute(tx)
-        .await
-        .map(drop)
+        .execute(&mut *tx)
+        .await?;
+    let sql = "DELETE FROM mail_tokens WHERE user_id = ?1";
+    sqlx::query(sql).bind(user.0.as_bytes().as_slice()).execute(tx).await.map(drop)
 }
 
 /// Stores a token, with the one that it follows.
@@ -172,7 +175,7 @@ async fn consume(tx: &mut SqliteConnection, renewal: &Renewal) -> Result<Option<
     let sql = "UPDATE refresh_tokens SET used_at = ?2, seed = ?3 \
                FROM sessions s JOIN users u ON u.id = s.user_id \
                WHERE refresh_tokens.hash = ?1 AND refresh_tokens.used_at IS NULL AND refresh_tokens.expires_at > ?2 \
-               AND s.id = refresh_tokens.session_id AND s.revoked_at IS NULL AND u.status = 'active' \
+               AND s.id = refresh_tokens.session_id AND s.revoked_at IS NULL AND u.status = 'active' AND u.disabled_at IS NULL \
                RETURNING session_id, \
                (SELECT user_id FROM sessions WHERE id = session_id), \
                (SELECT role FROM users JOIN sessions ON users.id = user_id WHERE sessions.id = session_id), seed";
@@ -193,7 +196,7 @@ async fn repeat(tx: &mut SqliteConnection, renewal: &Renewal) -> Result<Option<R
     let sql = "SELECT s.id, s.user_id, u.role, t.seed FROM refresh_tokens t \
                JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id \
                WHERE t.hash = ?1 AND t.seed IS NOT NULL AND t.used_at BETWEEN ?2 AND ?3 \
-               AND s.revoked_at IS NULL AND u.status = 'active'";
+               AND s.revoked_at IS NULL AND u.status = 'active' AND u.disabled_at IS NULL";
     let query = sqlx::query(sql).bind(renewal.token.as_slice());
     let query = query.bind(clock::micros(renewal.now - REPEAT_WITHIN)).bind(clock::micros(renewal.now + REPEAT_WITHIN));
     query.fetch_optional(tx).await?.as_ref().map(renewed).transpose()

@@ -35,7 +35,7 @@ pub(super) fn reauthentication(
 #[utoipa::path(
     post, path = "/v1/users/me/password", operation_id = "changePassword", tag = "users", security(("bearer" = [])),
     request_body = schema::PasswordChange, responses((status = 204, description = "Changed.")),
-    extensions(("x-problems" = json!(["account-closing", "wrong-password", "rate-limited"]))),
+    extensions(("x-problems" = json!(["account-closing", "account-disabled", "wrong-password", "rate-limited"]))),
 )]
 pub(super) async fn change(
     State(api): State<Api>,

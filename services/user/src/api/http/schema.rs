@@ -116,6 +116,9 @@ pub(super) struct User {
     /// RFC 3339, in UTC.
     #[schema(format = "date-time")]
     updated_at: String,
+    /// Only of an account that an operator has disabled.
+    #[schema(nullable = false, format = "date-time")]
+    disabled_at: Option<String>,
 }
 
 /// What has become of an account.
@@ -150,6 +153,90 @@ pub(super) struct Session {
 }], "next_cursor": null }))]
 pub(super) struct SessionPage {
     items: Vec<Session>,
+    /// The `cursor` of the next page; null on the last one.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+}
+
+/// The address of an account, and when it was verified.
+#[derive(ToSchema)]
+#[schema(example = json!({ "email": "ada@example.org", "verified_at": "2026-11-28T09:30:00.123456Z" }))]
+pub(super) struct EmailVerification {
+    /// Null once the account is closed.
+    #[schema(required = true)]
+    email: Option<String>,
+    /// Null as long as nobody has shown that it is theirs.
+    #[schema(required = true, format = "date-time")]
+    verified_at: Option<String>,
+}
+
+/// A token from a mail.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "token": "c29tZXRoaW5nIHRoYXQgaXMgbm90IGEgdG9rZW4" }))]
+pub(super) struct MailToken {
+    token: String,
+}
+
+/// Whose password is forgotten.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ada@example.org" }))]
+pub(super) struct MailAddress {
+    email: String,
+}
+
+/// Another password, for the token from a mail.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "token": "c29tZXRoaW5nIHRoYXQgaXMgbm90IGEgdG9rZW4", "new_password": "staple for the battery"
+}))]
+pub(super) struct PasswordReset {
+    token: String,
+    /// Not one of the most common ones.
+    #[schema(min_length = 8, max_length = 128)]
+    new_password: String,
+}
+
+/// Why an operator does it, for the log of operators.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "The owner reported a stolen phone." }))]
+pub(super) struct OperatorReason {
+    /// 1 to 500 characters after trimming, none of them a control character.
+    #[schema(pattern = r"^\s*\S([\s\S]{0,498}\S)?\s*$")]
+    reason: String,
+}
+
+/// What an operator did.
+#[derive(ToSchema)]
+pub(super) struct AuditEntry {
+    #[schema(format = "uuid")]
+    id: String,
+    #[schema(format = "date-time")]
+    at: String,
+    /// The operator's account; null for a command of the binary.
+    #[schema(required = true, format = "uuid")]
+    actor_id: Option<String>,
+    action: String,
+    /// To whose account.
+    #[schema(required = true, format = "uuid")]
+    user_id: Option<String>,
+    /// Why, or which role.
+    #[schema(required = true)]
+    detail: Option<String>,
+}
+
+/// A page of what operators did.
+#[derive(ToSchema)]
+#[schema(example = json!({ "items": [{
+    "id": "0198c9a5-7c2e-7b19-a0f4-3d5e8b1c6f27", "at": "2026-11-28T09:30:00.123456Z",
+    "actor_id": "0198c9a5-0a3c-7f10-b2de-6c1a9e5d3b42", "action": "disable",
+    "user_id": "0198c9a5-0f6e-7a21-9c3d-5e7f1a2b3c4d", "detail": "The owner reported a stolen phone."
+}], "next_cursor": null }))]
+pub(super) struct AuditPage {
+    items: Vec<AuditEntry>,
     /// The `cursor` of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,

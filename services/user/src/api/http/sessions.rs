@@ -84,7 +84,7 @@ pub(super) async fn refresh(State(api): State<Api>, payload: Payload) -> Result<
 #[utoipa::path(
     delete, path = "/v1/sessions/current", operation_id = "logOut", tag = "sessions", security(("bearer" = [])),
     responses((status = 204, description = "Logged out.")),
-    extensions(("x-problems" = json!(["account-closing"]))),
+    extensions(("x-problems" = json!(["account-closing", "account-disabled"]))),
 )]
 pub(super) async fn log_out(State(api): State<Api>, caller: Identity) -> Result<StatusCode, Error> {
     api.app.log_out(UserId(caller.user_id), SessionId(caller.session)).await?;
@@ -133,7 +133,7 @@ fn position(cursor: &str) -> Result<SessionId, Error> {
 #[utoipa::path(
     delete, path = "/v1/users/me/sessions/{id}", operation_id = "revokeSession", tag = "sessions", security(("bearer" = [])),
     params(Id::<SessionId>), responses((status = 204, description = "Ended.")),
-    extensions(("x-problems" = json!(["account-closing"]))),
+    extensions(("x-problems" = json!(["account-closing", "account-disabled"]))),
 )]
 pub(super) async fn revoke(
     State(api): State<Api>,

@@ -35,9 +35,11 @@ struct View<'a> {
     version: u64,
     created_at: String,
     updated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<String>,
 }
 
-fn response(status: StatusCode, account: &Account) -> Response {
+pub(super) fn response(status: StatusCode, account: &Account) -> Response {
     let view = View {
         id: account.id.to_string(),
         email: account.email.as_ref().map(Email::as_str),
@@ -47,6 +49,7 @@ fn response(status: StatusCode, account: &Account) -> Response {
         version: account.version,
         created_at: clock::rfc3339(account.created_at),
         updated_at: clock::rfc3339(account.updated_at),
+        disabled_at: account.disabled_at.map(clock::rfc3339),
     };
     resource(status, account.version, &view)
 }
@@ -107,7 +110,7 @@ pub(super) async fn by_id(State(api): State<Api>, caller: Identity, Id(id): Id<U
     params(IfMatch), request_body = schema::UserChange,
     responses((status = 200, description = "The account as it is now.", body = schema::User)),
     extensions(("x-problems" = json!([
-        "email-taken", "account-closing", "password-required", "wrong-password", "rate-limited"
+        "email-taken", "account-closing", "account-disabled", "password-required", "wrong-password", "rate-limited"
     ]))),
 )]
 pub(super) async fn update(

@@ -178,6 +178,7 @@ pub(super) const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("order_client", &["client", "http"]),
     ("payment_client", &["client", "proto", "tonic"]),
     ("postgres", &["postgres", "sqlx"]),
+    ("smtp", &["lettre"]),
     ("sandbox", &["postgres", "sqlite", "sqlx"]),
     ("sqlite", &["sqlite", "sqlx"]),
     ("words", &["postgres", "sqlite", "sqlx"]),

@@ -1,4 +1,4 @@
-//! Refresh tokens: what the owner has, and what is stored of it.
+//! Tokens that say nothing by themselves, of sessions and in mails: what their owner has, and what is stored of it.
 
 use aws_lc_rs::{digest, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -8,14 +8,14 @@ use super::{
     ports::{Seed, TokenHash},
 };
 
-/// A refresh token in the clear, on its way to its owner. Its `Debug` does not show it.
-pub struct RefreshToken {
+/// A token in the clear, on its way to its owner. Its `Debug` does not show it.
+pub struct OpaqueToken {
     text: String,
     hash: TokenHash,
 }
 
-impl RefreshToken {
-    /// Makes the first one of a session.
+impl OpaqueToken {
+    /// Makes one.
     ///
     /// # Errors
     /// The system has no randomness.
@@ -23,7 +23,7 @@ impl RefreshToken {
         Ok(Self::of(&random()?))
     }
 
-    /// The one that follows `token`: HMAC-SHA-256 of the seed under the token.
+    /// The refresh token that follows `token`: HMAC-SHA-256 of the seed under the token.
     ///
     /// It can be given twice without being stored. Neither half is enough for it: the store has the seed and only the hash of
     /// the token, and whoever has stolen a token that was used has no seed.
@@ -49,9 +49,9 @@ impl RefreshToken {
     }
 }
 
-impl std::fmt::Debug for RefreshToken {
+impl std::fmt::Debug for OpaqueToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RefreshToken(…)")
+        f.write_str("OpaqueToken(…)")
     }
 }
 
@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn tokens_differ_and_are_stored_as_hashes() {
-        let (one, two) = (RefreshToken::generate().unwrap(), RefreshToken::generate().unwrap());
+        let (one, two) = (OpaqueToken::generate().unwrap(), OpaqueToken::generate().unwrap());
         assert_ne!(one.hash(), two.hash());
-        assert_eq!(format!("{one:?}"), "RefreshToken(…)");
+        assert_eq!(format!("{one:?}"), "OpaqueToken(…)");
         let stored = *one.hash();
         let text = one.into_text();
         assert_eq!((text.len(), hash(&text)), (43, stored));
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn a_successor_follows_from_token_and_seed_and_from_nothing_less() {
-        let token = RefreshToken::generate().unwrap().into_text();
-        let successor = |token: &str, seed: Seed| RefreshToken::successor(token, &seed).into_text();
+        let token = OpaqueToken::generate().unwrap().into_text();
+        let successor = |token: &str, seed: Seed| OpaqueToken::successor(token, &seed).into_text();
         assert_eq!(successor(&token, [1; 32]), successor(&token, [1; 32]));
         assert_ne!(successor(&token, [1; 32]), successor(&token, [2; 32]));
         assert_ne!(successor(&token, [1; 32]), successor("another", [1; 32]));

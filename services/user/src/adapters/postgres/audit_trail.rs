@@ -1,0 +1,53 @@
+//! What operators did.
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{PostgresStore, store_error};
+use crate::{
+    adapters::columns::decode_error,
+    app::ports::{AuditEntry, AuditTrail, StoreError},
+    domain::UserId,
+};
+
+#[async_trait]
+impl AuditTrail for PostgresStore {
+    async fn append(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(store_error)?;
+        insert_entry(&mut connection, entry).await.map_err(store_error)
+    }
+
+    async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let sql = "SELECT id, at, actor, action, subject, detail FROM audit_log \
+                   WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2";
+        let rows = sqlx::query(sql).bind(after).bind(i64::from(limit)).fetch_all(&self.pool).await;
+        rows.and_then(|rows| rows.iter().map(entry).collect()).map_err(store_error)
+    }
+}
+
+/// Adds an entry, in the transaction of what it tells of.
+pub(super) async fn insert_entry(tx: &mut PgConnection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO audit_log (id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
+    sqlx::query(sql)
+        .bind(entry.id)
+        .bind(entry.at)
+        .bind(entry.actor.map(|id| id.0))
+        .bind(entry.action.as_str())
+        .bind(entry.subject.map(|id| id.0))
+        .bind(&entry.detail)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+fn entry(row: &PgRow) -> Result<AuditEntry, sqlx::Error> {
+    Ok(AuditEntry {
+        id: row.try_get(0)?,
+        at: row.try_get(1)?,
+        actor: row.try_get::<Option<Uuid>, _>(2)?.map(UserId),
+        action: row.try_get::<&str, _>(3)?.parse().map_err(decode_error)?,
+        subject: row.try_get::<Option<Uuid>, _>(4)?.map(UserId),
+        detail: row.try_get(5)?,
+    })
+}

@@ -1,0 +1,59 @@
+//! What operators did.
+
+use async_trait::async_trait;
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    SqliteStore,
+    rows::{optional_uuid, time, uuid},
+    store_error,
+};
+use crate::{
+    adapters::columns::decode_error,
+    app::ports::{AuditEntry, AuditTrail, StoreError},
+    domain::UserId,
+};
+
+#[async_trait]
+impl AuditTrail for SqliteStore {
+    async fn append(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let mut connection = self.db.write.acquire().await.map_err(store_error)?;
+        insert_entry(&mut connection, entry).await.map_err(store_error)
+    }
+
+    async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let sql = "SELECT id, at, actor, action, subject, detail FROM audit_log \
+                   WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
+        let rows =
+            sqlx::query(sql).bind(after.map(|id| id.as_bytes().to_vec())).bind(limit).fetch_all(&self.db.read).await;
+        rows.and_then(|rows| rows.iter().map(entry).collect()).map_err(store_error)
+    }
+}
+
+/// Adds an entry, in the transaction of what it tells of.
+pub(super) async fn insert_entry(tx: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO audit_log (id, at, actor, action, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    sqlx::query(sql)
+        .bind(entry.id.as_bytes().as_slice())
+        .bind(clock::micros(entry.at))
+        .bind(entry.actor.map(|id| id.0.as_bytes().to_vec()))
+        .bind(entry.action.as_str())
+        .bind(entry.subject.map(|id| id.0.as_bytes().to_vec()))
+        .bind(&entry.detail)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+fn entry(row: &SqliteRow) -> Result<AuditEntry, sqlx::Error> {
+    let user = |index| optional_uuid(row, index).map(|id| id.map(UserId));
+    Ok(AuditEntry {
+        id: uuid(row, 0)?,
+        at: time(row, 1)?,
+        actor: user(2)?,
+        action: row.try_get::<String, _>(3)?.parse().map_err(decode_error)?,
+        subject: user(4)?,
+        detail: row.try_get(5)?,
+    })
+}

@@ -1,0 +1,104 @@
+//! A server of mail on a real port: it speaks as much SMTP (RFC 5321) as a client needs that sends.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::task::TaskTracker;
+
+/// A mail as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) content: String,
+}
+
+impl Received {
+    /// The one line that can be a token: 43 characters of base64url. Long lines come with soft breaks.
+    pub(crate) fn token(&self) -> String {
+        let content = self.content.replace("=\r\n", "");
+        let is_token =
+            |line: &&str| line.len() == 43 && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        content.lines().find(is_token).unwrap_or_else(|| panic!("no token in {content}")).to_owned()
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct SmtpServer {
+    mails: Arc<Mutex<Vec<Received>>>,
+    /// Answers to the next mails, the last one first.
+    answers: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl SmtpServer {
+    /// Listens, and gives its URL too.
+    pub(crate) async fn start() -> (Self, String) {
+        let server = Self::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}?tls=none", listener.local_addr().unwrap());
+        let (accepting, tasks) = (server.clone(), TaskTracker::new());
+        TaskTracker::new().spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let server = accepting.clone();
+                tasks.spawn(async move { server.talk(stream).await });
+            }
+        });
+        (server, url)
+    }
+
+    pub(crate) fn mails(&self) -> Vec<Received> {
+        self.mails.lock().unwrap().clone()
+    }
+
+    /// The mails to one address, once there are so many.
+    pub(crate) async fn mails_to(&self, address: &str, count: usize) -> Vec<Received> {
+        let of_address = || self.mails().into_iter().filter(|mail| mail.to == address).collect::<Vec<_>>();
+        testkit::eventually!(of_address().len() >= count);
+        of_address()
+    }
+
+    /// Has the next mails answered like this, the last one first.
+    pub(crate) fn set_answers(&self, answers: &[&'static str]) {
+        *self.answers.lock().unwrap() = answers.to_vec();
+    }
+
+    async fn talk(&self, stream: TcpStream) {
+        let (read, mut write) = stream.into_split();
+        let mut lines = BufReader::new(read).lines();
+        let (mut from, mut to) = (String::new(), String::new());
+        write.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let path = || line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).unwrap().0.to_owned();
+            let answer = match line.get(..4).unwrap_or_default() {
+                "EHLO" => "250-mail.example\r\n250 8BITMIME",
+                "MAIL" => {
+                    from = path();
+                    self.answers.lock().unwrap().pop().unwrap_or("250 ok")
+                }
+                "RCPT" => {
+                    to = path();
+                    "250 ok"
+                }
+                "DATA" => {
+                    write.write_all(b"354 go on\r\n").await.unwrap();
+                    let mut content = String::new();
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        if line == "." {
+                            break;
+                        }
+                        content.push_str(&line);
+                        content.push_str("\r\n");
+                    }
+                    self.mails.lock().unwrap().push(Received { from: from.clone(), to: to.clone(), content });
+                    "250 queued"
+                }
+                "QUIT" => "221 bye",
+                _ => "250 ok",
+            };
+            write.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+        }
+    }
+}
