@@ -52,6 +52,12 @@ problems! {
     BadRequest: Malformed, "bad-request", "The request cannot be read",
         "the request is not one that HTTP allows",
         "Do not send it again as it is. A request needs exactly one valid `Host`.";
+    InvalidDocument: Malformed, "invalid-document", "The GraphQL document cannot be executed",
+        "the document does not parse, or asks for what the schema does not have",
+        "Compare it with the schema, docs/graphql/schema.graphql. `locations` says where in the document it is.";
+    DocumentTooComplex: Malformed, "document-too-complex", "The GraphQL document asks for too much",
+        "the document is larger, deeper or costs more than what is executed",
+        "Ask for less at once: a smaller page, fewer fields, fewer aliases. `message` says what there is too much of.";
 
     TokenMissing: Unauthenticated, "token-missing", "An access token is needed",
         "the request has no bearer token",
@@ -102,6 +108,9 @@ problems! {
     AccountDisabled: Forbidden, "account-disabled", "The account is disabled",
         "an operator keeps its owner out, and its tokens may only read",
         "Ask the shop.";
+    DocumentNotAllowed: Forbidden, "document-not-allowed", "The document is not on the list",
+        "only documents that the operator has listed are executed",
+        "Have it added to `graphql.safelist`.";
     CallerNotAllowed: Forbidden, "caller-not-allowed", "This service may not call here",
         "the credential is good, but this call is for another service",
         "Do not call it.";
@@ -112,6 +121,9 @@ problems! {
     RouteNotFound: NotFound, "route-not-found", "There is nothing at this address",
         "there is nothing at this address",
         "Compare the path with `/docs`. Paths have no trailing slash.";
+    PersistedQueryNotFound: NotFound, "persisted-query-not-found", "The document is not known by its hash",
+        "no document with this hash was sent lately",
+        "Send the hash together with the document; both are remembered.";
     MethodNotAllowed: MethodNotAllowed, "method-not-allowed", "This address does not take this method",
         "this address does not take this method",
         "`Allow` lists the methods that it takes.";

@@ -32,7 +32,7 @@ impl Violation {
     }
 
     /// Returns the member of a problem document's `errors`.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         let (key, value) = match &self.location {
             Location::Pointer(at) => ("pointer", at),
             Location::Parameter(name) => ("parameter", name),

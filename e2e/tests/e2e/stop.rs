@@ -42,6 +42,7 @@ impl Order {
             .env("TRIREME_ADMIN__PORT", "0")
             .env("TRIREME_AUTH__JWKS_URL", format!("{}/.well-known/jwks.json", cluster.process("user")?.http))
             .env("TRIREME_PAYMENT__URL", cluster.process("payment")?.grpc)
+            .env("TRIREME_USER__URL", cluster.process("user")?.grpc)
             .env("TRIREME_SERVICE__CREDENTIAL_FILE", cluster.data().join("service.credential"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -61,6 +61,7 @@ fn addresses_that_change_something_need_a_token() {
     let open = described().routes.into_iter().filter(|route| route.token == "none").map(|route| route.path);
     let expected = [
         "/.well-known/jwks.json",
+        "/graphql",
         "/openapi.json",
         "/problems",
         "/problems/*",

@@ -154,7 +154,8 @@ impl Fleet {
             Service::User => command.env("TRIREME_ORDER__URL", self.listeners.url(8082)),
             Service::Order => command
                 .env("TRIREME_AUTH__JWKS_URL", format!("{}/.well-known/jwks.json", self.listeners.url(8081)))
-                .env("TRIREME_PAYMENT__URL", self.listeners.url(9090)),
+                .env("TRIREME_PAYMENT__URL", self.listeners.url(9090))
+                .env("TRIREME_USER__URL", self.listeners.url(9091)),
             Service::Payment => command
                 .env("TRIREME_PROVIDER__URL", format!("sandbox+{payment}"))
                 .env("TRIREME_WEBHOOK__SECRET_FILE", &secret),

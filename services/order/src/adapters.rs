@@ -4,3 +4,4 @@ pub mod jwks;
 pub mod mongodb;
 pub mod payment_client;
 pub mod sqlite;
+pub mod user_client;

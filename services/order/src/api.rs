@@ -1,5 +1,6 @@
 //! The interfaces: they translate and nothing else.
 
 pub mod events;
+pub mod graphql;
 pub mod http;
 pub mod live;

@@ -10,6 +10,7 @@ pub mod cancel_order;
 pub mod catalogue;
 pub mod close_account;
 pub mod create_product;
+pub mod customers;
 pub mod error;
 pub mod follow_up;
 pub mod fulfil_order;
@@ -31,7 +32,7 @@ pub mod watch_orders;
 pub use error::Error;
 use follow_up::FollowUps;
 use live::Live;
-use ports::{Accounts, Audit, Orders, Payments, Products};
+use ports::{Accounts, Audit, Customers, Orders, Payments, Products};
 use product_cache::ProductCache;
 use set_aside::SetAside;
 use tickets::Tickets;
@@ -62,6 +63,8 @@ pub struct App {
     pub audit: Arc<dyn Audit>,
     /// The payment service.
     pub payments: Arc<dyn Payments>,
+    /// The user service.
+    pub customers: Arc<dyn Customers>,
     /// Payment tokens that the provider is known to know.
     pub token_cache: TokenCache,
     /// Orders to be advanced in the background at once.

@@ -1,6 +1,9 @@
 //! What can be configured; `config.default.toml` documents each key.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use config::{
     Error, Loaded, SecretFile,
@@ -28,7 +31,11 @@ pub struct Config {
     /// How access tokens are checked.
     pub auth: Auth,
     /// The payment service.
-    pub payment: Payment,
+    pub payment: Callee,
+    /// The user service.
+    pub user: Callee,
+    /// The GraphQL interface.
+    pub graphql: Graphql,
     /// How long orders wait for payment.
     pub orders: Orders,
     /// Who may watch orders.
@@ -115,10 +122,20 @@ impl Outside {
     }
 }
 
-/// The payment service.
+/// The GraphQL interface.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Payment {
+pub struct Graphql {
+    /// Whether clients may read the schema.
+    pub introspection: bool,
+    /// A file with the documents that are executed; empty for all.
+    pub safelist: PathBuf,
+}
+
+/// A service that this one calls.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callee {
     /// Its gRPC address.
     #[serde(deserialize_with = "client::url")]
     pub url: String,

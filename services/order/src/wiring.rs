@@ -19,9 +19,11 @@ use crate::{
         mongodb::{self, MongoStore},
         payment_client::PaymentClient,
         sqlite::{self, SqliteStore},
+        user_client::UserClient,
     },
     api::{
         events::{Events, GROUP, KINDS},
+        graphql::{self, Documents},
         http, live,
     },
     app::{
@@ -36,7 +38,7 @@ use crate::{
         tickets::Tickets,
         token_cache::TokenCache,
     },
-    config::{Auth, Config},
+    config::{Auth, Callee, Config, Graphql},
 };
 
 /// This service's name.
@@ -68,12 +70,16 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
     let verifier = verifier(&config.auth, clock, &tasks)?;
     let secret = config.service.credential_file.expose();
+    let options = graphql_options(&config.graphql).await.context("graphql.safelist")?;
+    let push = Push::new(&tasks, &config.cors);
+    let http =
+        http::router(Arc::clone(&app), verifier.clone(), push, secret).merge(graphql::router(app, verifier, options));
     let database = store.database;
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
-        http: http::router(app, verifier, Push::new(&tasks, &config.cors), secret),
+        http,
         grpc: Routes::default(),
         descriptors: &[],
         health: Health::new().check("database", database.ping()),
@@ -92,6 +98,15 @@ fn verifier(config: &Auth, clock: SharedClock, tasks: &Tasks) -> Result<Verifier
     let outside = outside.map(|issuer| (issuer, keys(&config.outside.jwks_url, "issuer")));
     let own = keys(&config.jwks_url, "user");
     Ok(Verifier::trusting(outside, own, clock, tasks.tracker(), tasks.token()))
+}
+
+async fn graphql_options(config: &Graphql) -> Result<graphql::Options> {
+    let documents = if config.safelist.as_os_str().is_empty() {
+        Documents::default()
+    } else {
+        Documents::safelist(&tokio::fs::read_to_string(&config.safelist).await?)?
+    };
+    Ok(graphql::Options { introspection: config.introspection, documents })
 }
 
 /// Brings the schema and the indexes up to date.
@@ -162,8 +177,9 @@ impl Store {
 
 fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: FollowUps, tasks: &Tasks) -> Result<App> {
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
-    let payment = &config.payment;
-    let grpc = Grpc::new(&payment.url, payment.client.clone(), Some(credential), "payment").context("payment.url")?;
+    let grpc = |callee: &Callee, name| Grpc::new(&callee.url, callee.client.clone(), Some(credential.clone()), name);
+    let payment = grpc(&config.payment, "payment").context("payment.url")?;
+    let user = grpc(&config.user, "user").context("user.url")?;
     let cache = backends::cache(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
     let limits = Limits { open: config.streams.max_open, per_account: config.streams.max_per_account };
     let spent = backends::limiter(&config.cache.url).context("cache.url")?;
@@ -173,7 +189,8 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
         accounts: Arc::clone(&store.accounts),
         audit: Arc::clone(&store.audit),
         set_aside: SetAside::default(),
-        payments: Arc::new(PaymentClient::new(grpc)),
+        payments: Arc::new(PaymentClient::new(payment)),
+        customers: Arc::new(UserClient::new(user)),
         token_cache: TokenCache::new(Cache::new("payment_token", Arc::clone(&cache), cache::Policy::default())),
         product_cache: ProductCache::new(Cache::new("product", cache, ProductCache::policy())),
         follow_ups,

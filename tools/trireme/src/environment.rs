@@ -37,6 +37,8 @@ pub(crate) fn environment(service: Service, data: &Data, state: &State) -> Resul
         Service::Order => {
             all.push(("TRIREME_AUTH__JWKS_URL", format!("{}/.well-known/jwks.json", user.http)));
             all.push(("TRIREME_PAYMENT__URL", payment.grpc.clone()));
+            all.push(("TRIREME_USER__URL", user.grpc.clone()));
+            all.push(("TRIREME_GRAPHQL__INTROSPECTION", "true".to_owned()));
         }
         Service::Payment => {
             all.push(("TRIREME_PROVIDER__URL", format!("sandbox://{}", data.join("provider.db").display())));

@@ -23,6 +23,7 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Payload {
     is_json: bool,
+    limit: usize,
     body: Body,
 }
 
@@ -32,21 +33,35 @@ impl<S: Sync> FromRequest<S> for Payload {
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Infallible> {
         let headers = request.headers();
         let is_json = only(headers).is_some_and(is_json) && !is_coded(headers);
-        Ok(Self { is_json, body: request.into_body() })
+        Ok(Self { is_json, limit: BODY_LIMIT, body: request.into_body() })
     }
 }
 
 impl Payload {
+    /// Takes no more than so many bytes, where less than [`BODY_LIMIT`] is enough.
+    pub fn at_most(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
     /// Reads the body as JSON.
     ///
     /// # Errors
     ///
     /// [`Problem::UnsupportedMediaType`], [`Problem::BodyTooLarge`] or [`Problem::MalformedBody`], in this order.
     pub async fn json(self) -> Result<Node, Error> {
+        json::parse(&self.json_bytes().await?)
+    }
+
+    /// Reads the body, which says that it is JSON, without parsing it.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::UnsupportedMediaType`], [`Problem::BodyTooLarge`] or [`Problem::MalformedBody`].
+    pub async fn json_bytes(self) -> Result<Bytes, Error> {
         if !self.is_json {
             return Err(Error::new(Problem::UnsupportedMediaType, "the body must be application/json"));
         }
-        json::parse(&self.bytes().await?)
+        self.bytes().await
     }
 
     /// Reads the body as JSON, where there is one: `None` for a request that ends with its head.
@@ -64,10 +79,10 @@ impl Payload {
     ///
     /// [`Problem::BodyTooLarge`], or [`Problem::MalformedBody`] where the client stops in the middle.
     pub async fn bytes(self) -> Result<Bytes, Error> {
-        let read = Limited::new(self.body, BODY_LIMIT).collect().await;
+        let read = Limited::new(self.body, self.limit).collect().await;
         read.map(http_body_util::Collected::to_bytes).map_err(|cause| {
             if cause.is::<LengthLimitError>() {
-                Error::new(Problem::BodyTooLarge, "the body must be at most 1 MiB")
+                Error::new(Problem::BodyTooLarge, format!("the body must be at most {} KiB", self.limit / 1024))
             } else {
                 Error::new(Problem::MalformedBody, "the body is incomplete")
             }

@@ -26,12 +26,18 @@ impl IdempotencyKey {
         let fault = match (lines.next().map(http::HeaderValue::as_bytes), lines.next()) {
             (None, _) => "is missing",
             (_, Some(_)) => "is given more than once",
-            (Some(key), None) if matches!(key.len(), 1..=255) && key.iter().all(u8::is_ascii_graphic) => {
-                return Ok(Self(String::from_utf8_lossy(key).into_owned()));
-            }
-            _ => "must be 1 to 255 visible ASCII characters",
+            (Some(key), None) => match Self::parse(key) {
+                Some(key) => return Ok(key),
+                None => "must be 1 to 255 visible ASCII characters",
+            },
         };
         Err(Error::malformed_header("Idempotency-Key", fault))
+    }
+
+    /// Reads a key that comes otherwise than in the header; `None` where it is not of the form.
+    pub fn parse(key: &[u8]) -> Option<Self> {
+        let good = matches!(key.len(), 1..=255) && key.iter().all(u8::is_ascii_graphic);
+        good.then(|| Self(String::from_utf8_lossy(key).into_owned()))
     }
 
     /// The key as text.

@@ -7,8 +7,6 @@ use percent_encoding::percent_decode_str;
 
 /// Format of the cursor: raised when its contents change, so that an old one is refused rather than misread.
 const CURSOR_FORMAT: char = '1';
-const LIMIT_DEFAULT: u32 = 20;
-const LIMIT_MAX: u32 = 100;
 
 /// Which page of a list is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +18,18 @@ pub struct Page {
 }
 
 impl Page {
+    /// Items of a page where nothing is said.
+    pub const DEFAULT_LIMIT: u32 = 20;
+    /// Most items of a page.
+    pub const MAX_LIMIT: u32 = 100;
+
     /// Makes a position opaque for the client.
     pub fn seal(position: &str) -> String {
         URL_SAFE_NO_PAD.encode(format!("{CURSOR_FORMAT}{position}"))
     }
 
-    fn open(cursor: &str) -> Option<String> {
+    /// The position in a cursor; `None` where it is not one of ours.
+    pub fn open(cursor: &str) -> Option<String> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
         text.strip_prefix(CURSOR_FORMAT).map(str::to_owned)
     }
@@ -70,13 +74,13 @@ impl Params {
     /// `limit` and `cursor`.
     pub fn page(&mut self) -> Page {
         let limit = match self.text("limit") {
-            None => LIMIT_DEFAULT,
+            None => Page::DEFAULT_LIMIT,
             Some(text) => {
                 let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-                let number = text.parse().ok().filter(|limit| digits && (1..=LIMIT_MAX).contains(limit));
+                let number = text.parse().ok().filter(|limit| digits && (1..=Page::MAX_LIMIT).contains(limit));
                 number.unwrap_or_else(|| {
                     self.fault("limit", "must be a number from 1 to 100");
-                    LIMIT_DEFAULT
+                    Page::DEFAULT_LIMIT
                 })
             }
         };

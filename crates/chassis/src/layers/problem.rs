@@ -15,12 +15,10 @@ pub(crate) async fn problems(request: Request, next: Next) -> Response {
     let head = request.method() == Method::HEAD;
     let mut response = next.run(request).await;
     let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM)
-    {
+    // What is JSON says it all: a problem, the admin port's own report, an answer of GraphQL.
+    let is_document = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+    if !(status.is_client_error() || status.is_server_error()) || is_document {
         return response;
-    }
-    if response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
-        return response; // the admin port's own report
     }
     let error = response.extensions_mut().remove::<Arc<Error>>();
     if status.is_server_error() {

@@ -1,10 +1,10 @@
 //! HTTP: the routes.
 
-mod body;
+pub(super) mod body;
 mod caller;
 mod internal;
-mod orders;
-mod products;
+pub(super) mod orders;
+pub(super) mod products;
 mod schema;
 mod stream;
 mod view;

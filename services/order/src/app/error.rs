@@ -1,8 +1,10 @@
 //! Why a use case refuses or fails.
 
+use std::sync::Arc;
+
 use error::{HasProblem, Problem, Violation};
 
-use super::ports::{PaymentError, Shortage, StoreError};
+use super::ports::{CustomersError, PaymentError, Shortage, StoreError};
 use crate::domain::{
     basket::{Fault, LineFault},
     order::InvalidTransition,
@@ -14,12 +16,12 @@ pub enum Error {
     /// The account is closing: its tokens may only read.
     #[error("the account is closing")]
     AccountClosing,
+    /// Somebody who is no operator asks for what only operators may do.
+    #[error("only an operator may do this")]
+    OperatorsOnly,
     /// There is nothing of that kind with that id, or it belongs to somebody else.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// Others' orders are asked for by somebody who is no operator.
-    #[error("only an operator may see others' orders")]
-    OperatorsOnly,
     /// The ticket is none, is too old or was used before.
     #[error("the ticket is not good, or not any more")]
     TicketRefused,
@@ -71,6 +73,9 @@ pub enum Error {
     /// Payment did not answer, or not as its contract says.
     #[error(transparent)]
     Payment(#[from] PaymentError),
+    /// User did not answer, or not as its contract says.
+    #[error("the accounts cannot be read")]
+    Customers(#[source] Arc<CustomersError>),
     /// A product to be seeded is not valid.
     #[error("cannot read the products: {0}")]
     Seed(String),
@@ -80,7 +85,12 @@ impl HasProblem for Error {
     fn problem(&self) -> Problem {
         match self {
             Self::AccountClosing => Problem::AccountClosing,
+            Self::OperatorsOnly => Problem::OperatorRequired,
             Self::NotFound(_) => Problem::NotFound,
+            Self::Customers(error) => match **error {
+                CustomersError::Down(_) => Problem::Unavailable,
+                CustomersError::Failed(_) => Problem::Internal,
+            },
             Self::KeyReused => Problem::IdempotencyKeyReused,
             Self::Basket(faults) => faults.first().map_or(Problem::InvalidFields, |(_, fault)| problem_of(*fault)),
             Self::UnknownToken => Problem::UnknownPaymentToken,
@@ -90,7 +100,6 @@ impl HasProblem for Error {
             Self::InvalidTransition(_) => Problem::StatusConflict,
             Self::SkuTaken => Problem::SkuTaken,
             Self::Stale => Problem::VersionMismatch,
-            Self::OperatorsOnly => Problem::OperatorRequired,
             Self::TicketRefused => Problem::TicketInvalid,
             Self::TooManyStreams => Problem::TooManyStreams,
             Self::PaymentPending

@@ -333,3 +333,47 @@ pub trait Payments: Send + Sync {
     /// Gives the money back.
     async fn refund(&self, order: OrderId) -> Result<Payment, PaymentError>;
 }
+
+/// The state of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountStatus {
+    /// Open.
+    Active,
+    /// Being closed: its owner may only read.
+    Closing,
+    /// Closed; nothing personal is left.
+    Closed,
+}
+
+/// The account of somebody who orders.
+#[derive(Clone)]
+pub struct Customer {
+    /// Its id.
+    pub id: UserId,
+    /// The e-mail address; none once it is closed.
+    pub email: Option<String>,
+    /// The person's name; none once it is closed.
+    pub name: Option<String>,
+    /// Its state.
+    pub status: AccountStatus,
+    /// Orders that were ever confirmed.
+    pub orders_placed: u64,
+}
+
+/// The user service gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CustomersError {
+    /// It could not be reached, or did not answer in time.
+    #[error("user does not answer")]
+    Down(#[source] Source),
+    /// It answered something that is not in the contract.
+    #[error("user gave an answer that makes no sense")]
+    Failed(#[source] Source),
+}
+
+/// The user service, as far as accounts are read.
+#[async_trait]
+pub trait Customers: Send + Sync {
+    /// Those of these accounts, 100 at most, that exist, in no order.
+    async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Customer>, CustomersError>;
+}

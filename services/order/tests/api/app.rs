@@ -11,6 +11,7 @@ use order::{
     adapters::{
         payment_client::PaymentClient,
         sqlite::{SqliteStore, open},
+        user_client::UserClient,
     },
     api,
     app::{
@@ -27,7 +28,7 @@ use testkit::{ManualClock, http::TestRequest};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::payment::FakePayments;
+use crate::{customers::FakeCustomers, payment::FakePayments};
 
 pub const SECRET: &str = "a secret that the services share";
 /// Pages of this origin may call.
@@ -40,11 +41,13 @@ pub struct TestApp {
     pub bare: Router,
     pub use_cases: Arc<App>,
     pub payments: FakePayments,
+    pub customers: FakeCustomers,
     pub clock: ManualClock,
     pub database: sqlite::Database,
     pub outbox: sqlite::Outbox,
     pub tasks: Tasks,
     signer: Signer,
+    verifier: Verifier,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -96,11 +99,15 @@ impl TestApp {
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let payments = FakePayments::default();
         let address = payments.serve(&tracker).await;
+        let customers = FakeCustomers::default();
+        let user = customers.serve(&tracker).await;
         // The breaker and the budget have their own tests; here they would make answers depend on each other.
         let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
         let config = client::Config { retries: 0, breaker, ..client::Config::default() };
         let credential = Credential::new(SECRET, "order");
-        let grpc = client::Grpc::new(&format!("http://{address}"), config, Some(credential), "payment").unwrap();
+        let grpc = |address, name| {
+            client::Grpc::new(&format!("http://{address}"), config.clone(), Some(credential.clone()), name).unwrap()
+        };
         let database = open("sqlite::memory:").await.unwrap();
         let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
         let store = Arc::new(SqliteStore::new(database.clone(), Wake::default()));
@@ -112,7 +119,8 @@ impl TestApp {
             accounts: store.clone(),
             audit: store,
             set_aside: SetAside::default(),
-            payments: Arc::new(PaymentClient::new(grpc)),
+            payments: Arc::new(PaymentClient::new(grpc(address, "payment"))),
+            customers: Arc::new(UserClient::new(grpc(user, "user"))),
             token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
             product_cache: ProductCache::new(cache::Cache::new("product", cache, ProductCache::policy())),
             follow_ups,
@@ -126,10 +134,30 @@ impl TestApp {
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
         let verifier = Verifier::new(Arc::new(keys), clock.shared(), tracker.clone(), stop.clone());
         let cors = chassis::Cors { origins: vec![ORIGIN.to_owned()] };
-        let bare = api::http::router(use_cases.clone(), verifier, Push::new(&tasks, &cors), SECRET);
-        let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
-        let router = chassis::layers(bare.clone(), &limits, &cors);
-        Self { router, bare, use_cases, payments, clock, database, outbox, tasks, signer, tracker, stop }
+        let graphql = api::graphql::router(use_cases.clone(), verifier.clone(), api::graphql::Options::default());
+        let push = Push::new(&tasks, &cors);
+        let bare = api::http::router(use_cases.clone(), verifier.clone(), push, SECRET).merge(graphql);
+        let router = layered(bare.clone(), &cors);
+        Self {
+            router,
+            bare,
+            use_cases,
+            payments,
+            customers,
+            clock,
+            database,
+            outbox,
+            tasks,
+            signer,
+            verifier,
+            tracker,
+            stop,
+        }
+    }
+
+    /// Serves this GraphQL interface and nothing else.
+    pub fn serve_only(&mut self, graphql: impl FnOnce(Arc<App>, Verifier) -> Router) {
+        self.router = layered(graphql(self.use_cases.clone(), self.verifier.clone()), &chassis::Cors::default());
     }
 
     /// Tells those who watch what comes on a bus.
@@ -255,6 +283,11 @@ impl TestApp {
         self.clock.advance(by);
         self.use_cases.sweep(&self.stop).await.unwrap();
     }
+}
+
+fn layered(router: Router, cors: &chassis::Cors) -> Router {
+    let limits = chassis::Limits { max_in_flight: 1024, ..chassis::Limits::default() };
+    chassis::layers(router, &limits, cors)
 }
 
 impl Drop for TestApp {

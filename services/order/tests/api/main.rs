@@ -4,8 +4,10 @@
 mod app;
 mod cancelling;
 mod closing;
+mod customers;
 mod events;
 mod fulfilling;
+mod graphql;
 mod lists;
 mod outside;
 mod payment;

@@ -19,7 +19,7 @@ use crate::{
 const MAX_LINES: usize = 50;
 
 /// The body of `POST /v1/orders`.
-pub(super) fn order(body: &Node) -> Result<(Vec<Line>, PaymentToken), Error> {
+pub(in crate::api) fn order(body: &Node) -> Result<(Vec<Line>, PaymentToken), Error> {
     body.read(|order| {
         let lines = order.list("items", 1..=MAX_LINES, line);
         let token = order.required("payment_token", json::text(PaymentToken::parse));

@@ -118,7 +118,7 @@ pub(super) async fn list(Reader(caller): Reader, State(api): State<Api>, uri: Ur
 }
 
 /// Whose orders are asked for. Whoever may not ask is told so before what was asked is read.
-pub(super) fn asked(operator: bool, user_id: Option<&str>) -> Result<Option<Owner>, Error> {
+pub(in crate::api) fn asked(operator: bool, user_id: Option<&str>) -> Result<Option<Owner>, Error> {
     match user_id {
         None => Ok(None),
         Some(_) if !operator => Err(crate::app::Error::OperatorsOnly.into()),
@@ -170,11 +170,11 @@ fn response(status: StatusCode, order: &Order) -> Response {
 }
 
 /// The cursor of the page after an order.
-fn cursor(order: &Order) -> String {
+pub(in crate::api) fn cursor(order: &Order) -> String {
     format!("{} {}", clock::micros(order.created_at), order.id)
 }
 
-fn parse_cursor(cursor: &str) -> Result<After, Error> {
+pub(in crate::api) fn parse_cursor(cursor: &str) -> Result<After, Error> {
     let parse = |cursor: &str| {
         let (micros, id) = cursor.split_once(' ')?;
         let micros: i64 = micros.parse().ok()?;

@@ -43,9 +43,7 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, E
     let query = params.text("query").unwrap_or_default();
     let page = params.page();
     params.finish()?;
-    if query.chars().count() > MAX_QUERY {
-        return Err(Error::malformed_parameter("query", format!("must be at most {MAX_QUERY} characters")));
-    }
+    check_query(&query)?;
     let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
     // One more than the page holds says whether there is a next one.
     let products = api.app.list_products(&query, after, page.limit + 1).await?;
@@ -140,12 +138,24 @@ pub(super) async fn restock(
     Ok(if replayed { replay(product) } else { response(StatusCode::OK, product) })
 }
 
+/// Refuses what is no words to search for.
+pub(in crate::api) fn check_query(query: &str) -> Result<(), Error> {
+    let refused = |why| Err(Error::malformed_parameter("query", why));
+    if query.contains(char::is_control) {
+        return refused("must not contain control characters".to_owned());
+    }
+    if query.chars().count() > MAX_QUERY {
+        return refused(format!("must be at most {MAX_QUERY} characters"));
+    }
+    Ok(())
+}
+
 /// The cursor of the page after a product.
-fn cursor(product: &Product) -> String {
+pub(in crate::api) fn cursor(product: &Product) -> String {
     format!("{CURSOR_PREFIX}{}", product.sku)
 }
 
-fn parse_cursor(cursor: &str) -> Result<Sku, Error> {
+pub(in crate::api) fn parse_cursor(cursor: &str) -> Result<Sku, Error> {
     let sku = cursor.strip_prefix(CURSOR_PREFIX).and_then(|sku| Sku::parse(sku).ok());
     sku.ok_or_else(|| Error::malformed_parameter("cursor", "is not one of ours"))
 }

@@ -90,6 +90,7 @@ pub(super) const LAYERS: [Layer; 9] = [
                 "std::net::IpAddr",
                 "std::sync",
                 "anyhow",
+                "async_graphql",
                 "auth",
                 "aws_lc_rs",
                 "axum",
@@ -143,6 +144,7 @@ pub(super) const LAYERS: [Layer; 9] = [
                 "postgres",
                 "proto",
                 "sqlite",
+                "tokio::fs",
                 "tokio::sync",
                 "tokio::time",
                 "tonic",
@@ -181,5 +183,6 @@ pub(super) const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("smtp", &["lettre"]),
     ("sandbox", &["postgres", "sqlite", "sqlx"]),
     ("sqlite", &["sqlite", "sqlx"]),
+    ("user_client", &["client", "proto", "tonic"]),
     ("words", &["postgres", "sqlite", "sqlx"]),
 ];

@@ -1,0 +1,111 @@
+//! What can be read.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+use error::{Error, Problem};
+use uuid::Uuid;
+
+use super::{
+    connection::{Connection, Edge, begin, connection, page, price},
+    types::{Customer, Order, Product},
+};
+use crate::{
+    api::http::{orders, products},
+    app::{App, customers::CustomerBatch, orders::Caller},
+    domain::{ids::ProductId, order},
+};
+
+/// The use cases.
+pub(super) fn app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
+    ctx.data_unchecked()
+}
+
+/// Who asks.
+///
+/// # Errors
+/// The request has no access token.
+pub(super) fn caller(ctx: &Context<'_>) -> Result<Caller, Error> {
+    ctx.data_opt().copied().ok_or_else(|| Error::new(Problem::TokenMissing, "a bearer token is needed"))
+}
+
+/// An id, as REST has it in a path: what is none names nothing.
+pub(super) fn id<T: From<Uuid>>(id: &ID, what: &str) -> Result<T, Error> {
+    let uuid = Some(id.as_str()).filter(|id| id.len() == 36).and_then(|id| Uuid::try_parse(id).ok());
+    uuid.map(T::from).ok_or_else(|| Error::not_found(what))
+}
+
+/// One order, without others beside it.
+pub(super) fn single(caller: Caller, order: order::Order) -> Order {
+    let customers = Arc::new(CustomerBatch::new(caller, [order.user]));
+    Order { order, customers }
+}
+
+/// What can be read.
+pub(super) struct Query;
+
+/// What can be read.
+#[Object]
+impl Query {
+    /// The caller's own account; null with an error while the user service does not answer.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn me(&self, ctx: &Context<'_>) -> Result<Option<Customer>, Error> {
+        let user = caller(ctx)?.user;
+        let own = CustomerBatch::new(caller(ctx)?, [user]);
+        Ok(app(ctx).customer(&own, user).await?.map(Customer::from))
+    }
+
+    /// A product of the catalogue.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn product(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Product>, Error> {
+        let id: ProductId = self::id(&id, "product")?;
+        Ok(Some(Product(app(ctx).product(id).await?)))
+    }
+
+    /// Products by article number.
+    #[graphql(complexity = "price(first, child_complexity)")]
+    async fn products(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Words that article number, name or description have, or words that begin so.")] query: Option<
+            String,
+        >,
+        #[graphql(desc = "How many, 1 to 100; 20 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+    ) -> Result<Option<Connection<Edge<Product>>>, Error> {
+        let query = query.unwrap_or_default();
+        products::check_query(&query)?;
+        let page = page(first, after.as_deref())?;
+        let after = begin(&page, products::parse_cursor)?;
+        let found = app(ctx).list_products(&query, after, page.limit + 1).await?;
+        Ok(Some(connection(&page, found, products::cursor, Product)))
+    }
+
+    /// An order of the caller's; an operator may see each.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn order(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Order>, Error> {
+        let caller = caller(ctx)?;
+        let order = app(ctx).order(caller, self::id(&id, "order")?).await?;
+        Ok(Some(single(caller, order)))
+    }
+
+    /// The caller's orders, newest first.
+    #[graphql(complexity = "price(first, child_complexity)")]
+    async fn orders(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose orders an operator asks for: an id, or `all`.")] user_id: Option<String>,
+        #[graphql(desc = "How many, 1 to 100; 20 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+    ) -> Result<Option<Connection<Edge<Order>>>, Error> {
+        let caller = caller(ctx)?;
+        let asked = orders::asked(caller.operator, user_id.as_deref())?;
+        let page = page(first, after.as_deref())?;
+        let after = begin(&page, orders::parse_cursor)?;
+        let found = app(ctx).list_orders(caller, asked, after, page.limit + 1).await?;
+        let shown = found.iter().take(page.limit as usize);
+        let customers = Arc::new(CustomerBatch::new(caller, shown.map(|order| order.user)));
+        let node = |order| Order { order, customers: Arc::clone(&customers) };
+        Ok(Some(connection(&page, found, orders::cursor, node)))
+    }
+}
