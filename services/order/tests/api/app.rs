@@ -172,8 +172,9 @@ impl TestApp {
         let own = Arc::new(JwkSet { keys: vec![self.signer.jwk().clone()] });
         let (clock, tracker, stop) = (self.clock.shared(), self.tracker.clone(), self.stop.clone());
         let verifier = Verifier::trusting(Some((issuer, keys)), own, clock, tracker, stop);
-        let router = api::http::router(self.use_cases.clone(), verifier, SECRET);
-        chassis::layers(router, &chassis::Limits::default(), &chassis::Cors::default())
+        let cors = chassis::Cors::default();
+        let push = Push::new(&self.tasks, &cors);
+        layered(api::http::router(self.use_cases.clone(), verifier, push, SECRET), &cors)
     }
 
     /// A customer.

@@ -9,7 +9,7 @@ use chassis::{
     http::{Id, IdempotencyKey, IfNoneMatch, Params, Payload, REPLAYED, resource},
     openapi::Paged,
 };
-use error::{Error, Problem};
+use error::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
