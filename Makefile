@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools delivery contract bench bench-messaging bench-cache bench-lock bench-live lint fmt deny proto \
+	deploy-tools lint-tools delivery contract clients bench bench-messaging bench-cache bench-lock bench-live lint fmt deny proto \
 	advisories doc ci clean
 
 help: ## List the commands
@@ -128,7 +128,10 @@ contract: build ## Hold the interfaces to their descriptions, and those to what 
 	.ci/contract/run
 
 ci: export TEST_ALL = 1
-ci: lint doc test-all delivery contract ## What runs before a change lands
+clients: build ## Place orders with clients that others wrote: a browser, GraphQL, gRPC-Web, WebSocket (make lint-tools)
+	.ci/clients/run
+
+ci: lint doc test-all delivery contract clients ## What runs before a change lands
 
 clean: ## Remove build output and the demo's data
 	$(CARGO) clean

@@ -221,7 +221,8 @@ async fn grpc_routes(routes: Routes, descriptors: &'static [&'static [u8]]) -> R
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let mut reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(error::DETAIL_DESCRIPTORS);
     for set in descriptors {
         reflection = reflection.register_encoded_file_descriptor_set(set);
     }

@@ -7,6 +7,9 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::Error;
 
+/// The file descriptors of the details that a status carries (google.rpc), encoded: by reflection a client can read them.
+pub const DETAIL_DESCRIPTORS: &[u8] = tonic_types::pb::FILE_DESCRIPTOR_SET;
+
 /// Whose names the reasons of google.rpc.ErrorInfo are.
 const DOMAIN: &str = "trireme";
 

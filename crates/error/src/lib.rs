@@ -10,6 +10,7 @@ mod registry;
 mod violation;
 
 pub use boundary::{Error, HasProblem, chain};
+pub use grpc::DETAIL_DESCRIPTORS;
 pub use http::problem;
 pub use kind::Kind;
 pub use registry::Problem;

@@ -72,7 +72,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         commit: COMMIT,
         http: http::router(Arc::clone(&app), config.webhook.secret_file.expose(), clock),
         grpc: Routes::new(grpc::service(app, config.service.credential_file.expose())),
-        descriptors: &[proto::DESCRIPTORS],
+        descriptors: &[proto::payment::DESCRIPTORS],
         health: Health::new().check("database", database.ping()).check("lock", check_locks),
         tasks,
         on_drained: vec![Box::pin(async move {

@@ -72,7 +72,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         commit: COMMIT,
         http: http::router(api.clone()),
         grpc: Routes::new(UserServiceServer::new(grpc::Users::new(api))),
-        descriptors: &[proto::DESCRIPTORS],
+        descriptors: &[proto::user::DESCRIPTORS],
         health: Health::new().check("database", database.ping()),
         tasks,
         on_drained: vec![Box::pin(async move {

@@ -142,15 +142,19 @@ async fn health_and_reflection_are_there() {
     let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(health.into_inner().status, 1, "serving");
 
-    let request = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let stream = futures::stream::iter([request]);
-    let mut responses = ServerReflectionClient::new(channel).server_reflection_info(stream).await.unwrap().into_inner();
-    let response = responses.message().await.unwrap().unwrap().message_response;
-    let Some(MessageResponse::ListServicesResponse(list)) = response else { panic!("{response:?}") };
+    let ask = |question| ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    let questions = [
+        ask(MessageRequest::ListServices(String::new())),
+        // What an error says in its details can be read, too.
+        ask(MessageRequest::FileContainingSymbol("google.rpc.ErrorInfo".to_owned())),
+    ];
+    let mut client = ServerReflectionClient::new(channel);
+    let mut answers = client.server_reflection_info(futures::stream::iter(questions)).await.unwrap().into_inner();
+    let listed = answers.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = listed else { panic!("{listed:?}") };
     assert!(list.service.iter().any(|service| service.name == "grpc.health.v1.Health"), "{list:?}");
+    let file = answers.message().await.unwrap().unwrap().message_response;
+    assert!(matches!(file, Some(MessageResponse::FileDescriptorResponse(_))), "{file:?}");
 }
 
 /// A page of a browser can neither send nor read trailers: they come as the last frame of the body.
