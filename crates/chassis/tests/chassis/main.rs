@@ -6,6 +6,7 @@ mod crowd;
 mod limits;
 mod probe;
 mod problems;
+mod push;
 mod stop;
 mod support;
 mod travel;
