@@ -62,10 +62,34 @@ pub fn rfc3339(t: OffsetDateTime) -> String {
         .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }
 
+/// Reads a time of RFC 3339, in UTC. None where it is no such time, or one that [`rfc3339`] could not write: in UTC it may
+/// lie outside the years 0 to 9999.
+pub fn parse_rfc3339(text: &str) -> Option<OffsetDateTime> {
+    let time = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    time.checked_to_offset(UtcOffset::UTC).filter(|time| (0..=9999).contains(&time.year()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use time::macros::datetime;
+
+    #[test]
+    fn what_was_written_is_read() {
+        for t in [
+            datetime!(2026-03-01 10:20:30.123456 UTC),
+            datetime!(0000-01-01 00:00 UTC),
+            datetime!(9999-12-31 23:59:59 UTC),
+        ] {
+            assert_eq!(parse_rfc3339(&rfc3339(t)), Some(t));
+        }
+        assert_eq!(parse_rfc3339("2026-03-01T12:20:30+02:00"), Some(datetime!(2026-03-01 10:20:30 UTC)));
+        for other in
+            ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01", "2026-03-01", "2026-02-30T00:00:00Z", ""]
+        {
+            assert_eq!(parse_rfc3339(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn micros_and_back_is_the_same_time() {

@@ -128,7 +128,18 @@ impl FromStr for Cursor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_taken_for_a_cursor_says_the_same_again(text in prop_oneof!["[0-9a-f-]{0,80}", "\\PC{0,40}"]) {
+            if let Ok(cursor) = text.parse::<Cursor>() {
+                prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            }
+        }
+    }
 
     #[test]
     fn a_cursor_knows_what_was_read() {

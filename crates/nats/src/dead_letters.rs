@@ -9,7 +9,7 @@ use async_nats::jetstream::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
 use uuid::Uuid;
 
 use messaging::{Cause, DeadLetter, Error, Event, Reason};
@@ -88,7 +88,7 @@ fn dead_letter(headers: Option<&HeaderMap>, data: Bytes) -> Result<DeadLetter, E
             cause: Cause::parse(text(CAUSE)?).ok_or_else(|| bad(CAUSE))?,
             detail: serde_json::from_str(text(DETAIL)?).map_err(|_| bad(DETAIL))?,
         },
-        dead_at: OffsetDateTime::parse(text(AT)?, &Rfc3339).map_err(|_| bad(AT))?,
+        dead_at: clock::parse_rfc3339(text(AT)?).ok_or_else(|| bad(AT))?,
     })
 }
 
