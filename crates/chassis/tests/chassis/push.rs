@@ -97,7 +97,7 @@ async fn who_answers_no_pings_is_gone() {
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let noise = proptest::collection::vec(any::<u8>(), 1..2_000);
     let head = (any::<u8>(), any::<u8>(), any::<u64>(), any::<[u8; 4]>());
-    let framed =
+    let single =
         (head, proptest::collection::vec(any::<u8>(), 0..200)).prop_map(|((first, second, long, mask), rest)| {
             let length = match second & 0x7f {
                 126 => long.to_be_bytes()[6..].to_vec(),
@@ -106,7 +106,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             };
             [vec![first, second], length, mask.to_vec(), rest].concat()
         });
-    let frames = proptest::collection::vec(one, 1..5).prop_map(|frames| frames.concat());
+    let frames = proptest::collection::vec(single, 1..5).prop_map(|all| all.concat());
     prop_oneof![noise, frames]
 }
 
