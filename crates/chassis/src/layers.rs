@@ -35,7 +35,7 @@ use tower_http::{
 };
 
 use self::trace::Protocol;
-use crate::{Cors, Limits, problems};
+use crate::{Cors, Limits, openapi::deprecation, problems};
 
 /// Puts the standard layers around HTTP routes.
 pub fn layers(router: Router, limits: &Limits, cors: &Cors) -> Router {
@@ -91,6 +91,7 @@ fn allowed(cors: &Cors) -> Option<CorsLayer> {
     let asked = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH];
     let shown = ["ratelimit", "grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
     let shown = shown.into_iter().chain([header::ETAG, header::LOCATION, header::RETRY_AFTER, crate::http::REPLAYED]);
+    let shown = shown.chain([deprecation::DEPRECATION, deprecation::SUNSET, header::LINK]);
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))

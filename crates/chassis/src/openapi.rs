@@ -5,9 +5,11 @@
 //! added here, so that it is written once and forgotten nowhere.
 
 mod complete;
+pub(crate) mod deprecation;
 mod html;
 mod links;
 mod parameters;
+mod prune;
 mod schemas;
 
 use axum::{Router, response::IntoResponse as _, routing::get};
@@ -16,7 +18,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use self::parameters::{Conditional, Paged};
+pub use self::{
+    deprecation::{Deprecation, deprecated},
+    parameters::{Conditional, Paged},
+};
 use crate::page::page_with;
 
 const SCRIPT: &str = include_str!("openapi/try.js");

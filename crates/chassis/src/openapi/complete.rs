@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use error::Problem;
 use serde_json::{Map, Value, json};
 
-use super::{About, links, schemas};
+use super::{About, links, prune, schemas};
 
 /// Where an operation lists the problems that only it has.
 const OWN: &str = "x-problems";
@@ -44,6 +44,7 @@ pub(super) fn document(about: About, described: Value) -> Value {
     components["parameters"] = schemas::parameters();
     components["headers"] = schemas::headers();
     components["examples"] = schemas::examples(Problem::ALL.iter().copied());
+    prune::prune(&mut document);
     document
 }
 
@@ -61,6 +62,7 @@ fn take_examples(document: &mut Value) -> Map<String, Value> {
 
 fn complete(operation: &mut Map<String, Value>, examples: &Map<String, Value>) {
     let met = problems(operation);
+    let deprecated = operation.get("deprecated") == Some(&true.into());
     operation.entry("security").or_insert_with(|| json!([]));
     if let Some(body) = operation.get_mut("requestBody") {
         body["required"] = true.into();
@@ -70,11 +72,14 @@ fn complete(operation: &mut Map<String, Value>, examples: &Map<String, Value>) {
     for answer in answers.as_object_mut().into_iter().flat_map(Map::values_mut) {
         show_example(answer, examples);
         if links::is_resource(answer) {
-            answer["headers"]["ETag"] = json!({ "$ref": "#/components/headers/ETag" });
+            schemas::add_header(answer, "ETag");
         }
     }
     for (status, problems) in by_status(&met) {
         answers[status.to_string()] = schemas::answer(status, &problems);
+    }
+    if deprecated {
+        answers.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(schemas::deprecate);
     }
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {

@@ -49,11 +49,23 @@ pub(super) fn parameters() -> Value {
 /// Headers of answers, by the name of their component.
 pub(super) fn headers() -> Value {
     json!({
+        "Deprecation": {
+            "description": "Since when it is deprecated, in seconds since 1970 (RFC 9745).",
+            "schema": { "type": "string", "pattern": "^@[0-9]+$" },
+        },
         "ETag": {
             "description": "The version, in quotes.", "schema": { "type": "string", "pattern": "^\"[0-9]+\"$" },
         },
+        "RateLimit": {
+            "description": "What is left: nothing for `t` seconds (draft-ietf-httpapi-ratelimit-headers-10). \
+                Only where attempts are counted.",
+            "schema": { "type": "string", "pattern": "^\"attempts\";r=0;t=[0-9]+$" },
+        },
         "Retry-After": {
             "description": "Seconds until it may do better.", "schema": { "type": "integer", "minimum": 1 },
+        },
+        "Sunset": {
+            "description": "When it ends, as an HTTP date (RFC 8594).", "schema": { "type": "string" },
         },
         "WWW-Authenticate": { "description": "What is wanted.", "schema": { "type": "string", "pattern": "^Bearer$" } },
     })
@@ -118,11 +130,21 @@ pub(super) fn answer(status: u16, problems: &[Problem]) -> Value {
             "examples": problems.iter().map(example).collect::<Map<_, _>>(),
         } },
     });
-    let header = match status {
-        401 => "WWW-Authenticate",
-        429 | 503 => "Retry-After",
-        _ => return answer,
-    };
-    answer["headers"] = json!({ header: { "$ref": format!("#/components/headers/{header}") } });
+    match status {
+        401 => add_header(&mut answer, "WWW-Authenticate"),
+        429 => ["RateLimit", "Retry-After"].iter().for_each(|name| add_header(&mut answer, name)),
+        503 => add_header(&mut answer, "Retry-After"),
+        _ => {}
+    }
     answer
+}
+
+/// Adds what each answer of a deprecated operation carries.
+pub(super) fn deprecate(answer: &mut Value) {
+    ["Deprecation", "Sunset"].iter().for_each(|name| add_header(answer, name));
+}
+
+/// Adds a header of the components to an answer.
+pub(super) fn add_header(answer: &mut Value, name: &str) {
+    answer["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
 }

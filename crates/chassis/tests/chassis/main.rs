@@ -3,6 +3,7 @@
 
 mod calls;
 mod crowd;
+mod described;
 mod limits;
 mod probe;
 mod problems;
