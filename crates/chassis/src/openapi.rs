@@ -39,10 +39,10 @@ pub struct About {
 
 /// Serves described routes together with their document (`/openapi.json`) and its page (`/docs`).
 pub fn serve<S: Clone + Send + Sync + 'static>(about: About, routes: OpenApiRouter<S>) -> Router<S> {
-    let (router, described) = routes.split_for_parts();
+    let (served, described) = routes.split_for_parts();
     // A description made of strings and numbers has a JSON form.
     let described = serde_json::to_value(described).unwrap_or_default();
-    router.merge(pages("/openapi.json", "/docs", &complete::document(about, described)))
+    served.merge(pages("/openapi.json", "/docs", &complete::document(about, described)))
 }
 
 /// Serves a document at one path and its page at another.

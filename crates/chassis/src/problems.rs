@@ -80,7 +80,8 @@ fn table() -> String {
     let rows: String = Problem::ALL.iter().map(row).collect();
     format!(
         "<h1>Problems</h1><p>The <code>type</code> of a problem document (RFC 9457) leads to one of these. \
-         In gRPC the same name is the <code>reason</code> of <code>google.rpc.ErrorInfo</code>.</p>\
+         The same name is the <code>reason</code> of <code>google.rpc.ErrorInfo</code> in gRPC, and \
+         <code>extensions.code</code> in GraphQL.</p>\
          <table><tr><th>Status</th><th>Name</th><th>What it is</th></tr>{rows}</table>"
     )
 }

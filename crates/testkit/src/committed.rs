@@ -12,8 +12,9 @@ use std::{env, fs, path::Path};
 pub fn committed(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
     if env::var_os("UPDATE").is_some() {
-        path.parent().map(fs::create_dir_all).transpose().expect("a folder for it");
-        fs::write(&path, text).expect("it can be written");
+        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = folder.and_then(|()| fs::write(&path, text));
+        assert!(written.is_ok(), "{file} cannot be written: {written:?}");
     }
     let there = fs::read_to_string(&path).unwrap_or_default();
     assert!(there == text, "{file} is not what the code says: run this test with UPDATE=1 and look at the difference");

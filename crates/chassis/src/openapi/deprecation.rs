@@ -1,6 +1,6 @@
 //! Operations that go away: each of their answers says so, and so does the description.
 
-use std::future::ready;
+use std::{fmt::Write as _, future::ready};
 
 use axum::{middleware::map_response, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, header::LINK};
@@ -51,7 +51,7 @@ impl Deprecation {
         operation.deprecated = Some(Deprecated::True);
         let Self { since, sunset, instead } = self;
         let description = operation.description.get_or_insert_default();
-        description.push_str(&format!("\n\nDeprecated since {since}, gone on {sunset}. {instead}"));
+        let _ = write!(description, "\n\nDeprecated since {since}, gone on {sunset}. {instead}");
     }
 
     fn headers(self) -> HeaderMap {

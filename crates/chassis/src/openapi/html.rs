@@ -43,12 +43,13 @@ fn operation(document: &Value, path: &str, method: &str, operation: &Value) -> S
         list(&operation["parameters"]).iter().map(|parameter| resolved(document, parameter)).collect();
     let body = &operation["requestBody"]["content"]["application/json"];
     format!(
-        "<details id=\"{id}\"><summary><span class=\"method\">{method}</span><code>{path}</code> {summary}</summary>\
+        "<details id=\"{id}\"><summary><span class=\"method\">{method}</span><code>{path}</code> {summary}{deprecated}</summary>\
          {description}{security}{parameters}{body}{answers}{form}</details>",
         id = text(string(&operation["operationId"])),
         method = method.to_uppercase(),
         path = text(path),
         summary = prose(string(&operation["summary"])),
+        deprecated = if operation["deprecated"] == true { " <span class=\"soft\">deprecated</span>" } else { "" },
         description = paragraphs(string(&operation["description"])),
         security = security(&operation["security"]),
         parameters = table_of_parameters(&parameters),
@@ -68,14 +69,26 @@ fn table_of_parameters(parameters: &[&Value]) -> String {
     let row = |parameter: &&Value| {
         let needed = if parameter["required"] == true { ", required" } else { "" };
         format!(
-            "<tr><td><code>{}</code></td><td>{}{needed}</td><td>{}</td></tr>",
+            "<tr><td><code>{}</code></td><td>{}{needed}</td><td>{} {}</td></tr>",
             text(string(&parameter["name"])),
             text(string(&parameter["in"])),
             prose(string(&parameter["description"])),
+            bounds(&parameter["schema"]),
         )
     };
     let rows: String = parameters.iter().map(row).collect();
     format!("<h3>Parameters</h3><table>{rows}</table>")
+}
+
+/// What a value may be, as far as JSON Schema has words for it.
+fn bounds(schema: &Value) -> String {
+    let bound = |keyword: &&str| {
+        let value = schema.get(*keyword)?;
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Some(format!("<span class=\"soft\">{keyword}</span> <code>{}</code>", text(&value)))
+    };
+    let keywords = ["format", "pattern", "minLength", "maxLength", "minimum", "maximum", "default"];
+    keywords.iter().filter_map(bound).collect::<Vec<_>>().join(" ")
 }
 
 fn table_of_body(body: &Value) -> String {
@@ -122,7 +135,11 @@ fn form(path: &str, method: &str, parameters: &[&Value], body: &Value) -> String
     let inputs: String = parameters.iter().map(input).collect();
     let body = match &body["example"] {
         Value::Null => String::new(),
-        example => format!("<textarea rows=\"8\" spellcheck=\"false\">{}</textarea>", text(&format!("{example:#}"))),
+        example => {
+            let example = format!("{example:#}");
+            let rows = example.lines().count();
+            format!("<textarea rows=\"{rows}\" spellcheck=\"false\">{}</textarea>", text(&example))
+        }
     };
     format!(
         "<h3>Try it</h3><form data-path=\"{}\" data-method=\"{}\">{inputs}{body}<button>Send</button>\
@@ -138,8 +155,9 @@ fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     target.unwrap_or(value)
 }
 
-fn paragraphs(prose_text: &str) -> String {
-    prose_text.split("\n\n").filter(|one| !one.is_empty()).map(|one| format!("<p>{}</p>", prose(one))).collect()
+fn paragraphs(markdown: &str) -> String {
+    let paragraphs = markdown.split("\n\n").filter(|one| !one.is_empty());
+    paragraphs.fold(String::new(), |html, one| html + "<p>" + &prose(one) + "</p>")
 }
 
 /// Prose whose lines may begin with a link, as `[name](path)`.

@@ -132,16 +132,19 @@ pub(super) fn answer(status: u16, problems: &[Problem]) -> Value {
     });
     match status {
         401 => add_header(&mut answer, "WWW-Authenticate"),
-        429 => ["RateLimit", "Retry-After"].iter().for_each(|name| add_header(&mut answer, name)),
-        503 => add_header(&mut answer, "Retry-After"),
+        429 | 503 => add_header(&mut answer, "Retry-After"),
         _ => {}
+    }
+    if status == 429 {
+        add_header(&mut answer, "RateLimit");
     }
     answer
 }
 
 /// Adds what each answer of a deprecated operation carries.
 pub(super) fn deprecate(answer: &mut Value) {
-    ["Deprecation", "Sunset"].iter().for_each(|name| add_header(answer, name));
+    add_header(answer, "Deprecation");
+    add_header(answer, "Sunset");
 }
 
 /// Adds a header of the components to an answer.

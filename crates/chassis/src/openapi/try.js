@@ -16,16 +16,30 @@ function read(form) {
 }
 
 async function show(output, answer) {
-  const text = await answer.text();
   const head = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
-  let body = text;
-  try {
-    body = JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    // Not JSON: shown as it came.
+  output.textContent = `${answer.status} ${answer.statusText}\n${head}\n\n`;
+  if (answer.headers.get("content-type")?.startsWith("text/event-stream")) {
+    // It does not end: shown as it comes.
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part = await reader.read(); !part.done; part = await reader.read()) output.append(part.value);
+    return;
   }
-  output.textContent = `${answer.status} ${answer.statusText}\n${head}\n\n${body}`;
+  const text = await answer.text();
+  try {
+    output.append(JSON.stringify(JSON.parse(text), null, 2));
+  } catch {
+    output.append(text);
+  }
 }
+
+// Where a link leads to what is folded, it is unfolded.
+function unfold() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target instanceof HTMLDetailsElement) target.open = true;
+}
+
+addEventListener("hashchange", unfold);
+unfold();
 
 for (const form of document.querySelectorAll("form")) {
   const key = form.querySelector('[name="Idempotency-Key"]');

@@ -29,8 +29,7 @@ async fn server() -> Server {
         sunset: date!(2027 - 05 - 02),
         instead: "`listThings` is what is there now.",
     };
-    let routes =
-        OpenApiRouter::new().routes(routes!(current)).routes(openapi::deprecated(routes!(former), gone));
+    let routes = OpenApiRouter::new().routes(routes!(current)).routes(openapi::deprecated(routes!(former), gone));
     Server::of(openapi::serve(ABOUT, routes)).await
 }
 

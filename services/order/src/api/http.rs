@@ -23,7 +23,8 @@ use crate::app::App;
 
 const ABOUT: About = About {
     title: "Trireme order",
-    description: "Products, their stock, and orders.",
+    description: "Products, their stock, and orders.\n\nThe same over GraphQL is at `/graphql`, which its own schema \
+        describes (docs/graphql/schema.graphql) and this document does not.",
     tags: &[
         ("products", "What can be bought."),
         ("orders", "What was bought, and what became of it."),

@@ -32,7 +32,7 @@ async fn the_description_is_true() {
         }
     }
     assert_eq!(operations, 14);
-    testkit::committed("docs/openapi/order.json", &String::from_utf8(response.bytes.to_vec()).unwrap());
+    testkit::committed("docs/openapi/order.json", std::str::from_utf8(&response.bytes).unwrap());
     assert!(checked_references(&response.body, &response.body) > 0);
 }
 

@@ -195,7 +195,7 @@ async fn while_the_provider_gives_no_answer_it_is_to_be_delivered_again() {
 async fn the_committed_description_is_this_one() {
     let app = TestApp::start().await;
     let document = TestRequest::new(app.router.clone(), Method::GET, "/openapi.json").send().await;
-    testkit::committed("docs/openapi/payment.json", &String::from_utf8(document.bytes.to_vec()).unwrap());
+    testkit::committed("docs/openapi/payment.json", std::str::from_utf8(&document.bytes).unwrap());
     let operation = &document.body["paths"]["/v1/webhooks/sandbox"]["post"];
     let answers: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
     assert_eq!(answers, ["204", "400", "401", "413", "415", "422", "500", "503", "504"]);

@@ -258,6 +258,8 @@ pub(super) struct PublicKey {
     kty: String,
     crv: String,
     kid: String,
+    alg: String,
+    r#use: String,
     x: String,
 }
 
