@@ -14,8 +14,8 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools delivery contract clients bench bench-messaging bench-cache bench-lock bench-live lint fmt deny proto \
-	advisories doc ci clean
+	deploy-tools lint-tools delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql lint \
+	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-lock: ## Measure the lock beside its two raw round trips (Redis installed)
 
 bench-live: ## Measure live events: memory of each of 5,000 WebSockets, and how soon all of them are told
 	$(CARGO) bench --locked -p trireme-order --bench live
+
+bench-graphql: ## Measure GraphQL: the same read over REST and GraphQL, and what hostile documents cost
+	$(CARGO) bench --locked -p trireme-order --bench graphql
 
 lint: ## Formatting, clippy, the dependency rules and the gRPC interfaces
 	$(CARGO) fmt --all --check

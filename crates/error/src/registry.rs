@@ -190,6 +190,9 @@ problems! {
     TooManyStreams: RateLimited, "too-many-streams", "The account has too many streams open",
         "the account has as many streams open as `streams.max_per_account` says",
         "Close one, or share one between the account's pages.";
+    StreamBehind: RateLimited, "stream-behind", "More has happened than was read",
+        "the client takes less than there is to tell",
+        "Subscribe again after the last `cursor`: nothing is lost while it is kept.";
 
     Internal: Internal, "internal", "Something went wrong on our side",
         "something went wrong on our side",

@@ -50,7 +50,8 @@ fn network(direction: &str, peers: &str) -> BTreeSet<Edge> {
 }
 
 fn picture() -> BTreeSet<Edge> {
-    let edges = [("user", "order", "http"), ("order", "user", "http"), ("order", "payment", "grpc")];
+    let edges =
+        [("user", "order", "http"), ("order", "user", "http"), ("order", "user", "grpc"), ("order", "payment", "grpc")];
     edges.map(|(from, to, port)| (from.to_owned(), to.to_owned(), port.to_owned())).into()
 }
 
@@ -97,6 +98,32 @@ fn only_order_may_call_payment_and_nobody_without_a_name_anything_but_health() {
         }
     }
     assert!(edges.is_empty() && manifests("order", &[]).is_empty() || edges == picture(), "{edges:?}");
+}
+
+/// What leads from outside to a service is what the ingress gateway may ask it for.
+#[test]
+fn what_is_routed_is_allowed() {
+    for service in SERVICES {
+        let manifests = manifests(service, &ALL);
+        let pattern = |uri: &Value| match uri["prefix"].as_str() {
+            Some(prefix) => format!("{prefix}*"),
+            None => uri["exact"].as_str().unwrap().to_owned(),
+        };
+        let routed: BTreeSet<_> = some_of_kind(&manifests, "VirtualService")
+            .into_iter()
+            .filter(|routes| routes["spec"]["gateways"] == json!(["public"]))
+            .flat_map(|routes| routes["spec"]["http"].as_array().unwrap())
+            .flat_map(|route| route["match"].as_array().unwrap().iter().map(|one| pattern(&one["uri"])))
+            .collect();
+        let allowed: BTreeSet<_> = some_of_kind(&manifests, "AuthorizationPolicy")
+            .into_iter()
+            .flat_map(|policy| policy["spec"]["rules"].as_array().unwrap())
+            .flat_map(|rule| rule["to"][0]["operation"]["paths"].as_array().into_iter().flatten())
+            .map(|path| path.as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(routed, allowed, "{service}");
+        assert_eq!(routed.is_empty(), manifests.is_empty(), "{service}");
+    }
 }
 
 /// What the ingress gateway may ask for is what the other gateways let through.

@@ -29,8 +29,9 @@ fn the_header_leads_to_version_2_and_its_absence_to_version_1() {
             // Those of endless responses are the same, for their paths, and come first.
             let (streams, others): (Vec<_>, Vec<_>) = routes.iter().partition(|route| route["timeout"] == "0s");
             let header = json!({"x-canary": {"exact": "true"}});
-            let path = json!({"exact": "/v1/orders/stream"});
-            let of_streams = (json!([{"uri": path, "headers": header}]), json!([{"uri": path}]));
+            let paths = ["/v1/orders/stream", "/graphql/stream"].map(|path| json!({"exact": path}));
+            let marked = json!(paths.clone().map(|path| json!({"uri": path, "headers": header})));
+            let of_streams = (marked, json!(paths.map(|path| json!({"uri": path}))));
             assert_eq!(streams.is_empty(), service != "order");
             assert!(
                 streams.iter().zip(&routes).all(|(stream, route)| *stream == route),

@@ -62,6 +62,7 @@ fn addresses_that_change_something_need_a_token() {
     let expected = [
         "/.well-known/jwks.json",
         "/graphql",
+        "/graphql/stream",
         "/openapi.json",
         "/problems",
         "/problems/*",

@@ -76,7 +76,8 @@ impl Chart {
                 // From outside the canary needs a key, which this Envoy leaves to the gateway.
                 let track = if canary && !public { "canary" } else { "stable" };
                 let routes = self.routes.get(&object).with_context(|| format!("no VirtualService {object}"))?;
-                let endless = route["match"]["path"] == "/v1/orders/stream";
+                let path = route["match"]["path"].as_str();
+                let endless = path.is_some_and(|path| path.ends_with("/stream"));
                 let named = |route: &&Value| {
                     let name = route["name"].as_str().unwrap_or_default();
                     name.ends_with(track) && name.starts_with("streams") == endless

@@ -72,8 +72,8 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let secret = config.service.credential_file.expose();
     let options = graphql_options(&config.graphql).await.context("graphql.safelist")?;
     let push = Push::new(&tasks, &config.cors);
-    let http =
-        http::router(Arc::clone(&app), verifier.clone(), push, secret).merge(graphql::router(app, verifier, options));
+    let graphql = graphql::router(Arc::clone(&app), verifier.clone(), push.clone(), options);
+    let http = http::router(app, verifier, push, secret).merge(graphql);
     let database = store.database;
     Ok(chassis::App {
         name: NAME,

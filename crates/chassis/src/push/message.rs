@@ -73,6 +73,8 @@ impl Close {
     pub const GOING_AWAY: Self = Self { code: 1001, reason: "shutting down: resume at another instance" };
     /// The client has sent something.
     pub(super) const UNEXPECTED: Self = Self { code: 1008, reason: "nothing is to be sent here" };
+    /// The client sends more than anybody has to.
+    pub(super) const TOO_MUCH: Self = Self { code: 1008, reason: "too many messages" };
     /// The client has sent something that is too large.
     pub(super) const TOO_LARGE: Self = Self { code: 1009, reason: "too large" };
     /// The client does not answer pings.

@@ -2,32 +2,44 @@
 
 mod answer;
 mod connection;
+mod context;
 mod documents;
 mod limits;
 mod mutation;
+mod operation;
 mod page;
+mod price;
 mod query;
 mod request;
+mod stream;
+mod subscription;
 mod types;
 
 use std::sync::Arc;
 
-use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
+use async_graphql::{Schema, SchemaBuilder};
 use auth::Verifier;
-use axum::{Router, extract::FromRef, routing::post};
+use axum::{
+    Router,
+    extract::FromRef,
+    routing::{get, post},
+};
+use chassis::push::Push;
 
 pub use self::documents::Documents;
-use self::{mutation::Mutation, query::Query};
+use self::{mutation::Mutation, price::Price, query::Query, subscription::Subscription};
 use crate::app::App;
 
-type Shop = Schema<Query, Mutation, EmptySubscription>;
+type Shop = Schema<Query, Mutation, Subscription>;
 
 /// The handlers' dependencies.
 #[derive(Clone)]
 struct Api {
+    app: Arc<App>,
     schema: Shop,
     documents: Arc<Documents>,
     verifier: Verifier,
+    push: Push,
 }
 
 impl FromRef<Api> for Verifier {
@@ -45,9 +57,9 @@ pub struct Options {
     pub documents: Documents,
 }
 
-/// The route: documents are executed, and where the schema may be read, a browser finds a page to try it.
-pub fn router(app: Arc<App>, verifier: Verifier, options: Options) -> Router {
-    let mut schema = builder().limit_complexity(limits::MAX_COMPLEXITY).data(app);
+/// The routes: documents are executed, and where the schema may be read, a browser finds a page to try it.
+pub fn router(app: Arc<App>, verifier: Verifier, push: Push, options: Options) -> Router {
+    let mut schema = builder().extension(Price).data(Arc::clone(&app));
     let mut route = post(request::execute);
     if options.introspection {
         route = route.get(page::page);
@@ -56,7 +68,10 @@ pub fn router(app: Arc<App>, verifier: Verifier, options: Options) -> Router {
         schema = schema.disable_introspection().disable_suggestions();
     }
     let (schema, documents) = (schema.finish(), Arc::new(options.documents));
-    Router::new().route("/graphql", route).with_state(Api { schema, documents, verifier })
+    Router::new()
+        .route("/graphql", route)
+        .route("/graphql/stream", get(stream::open).post(stream::subscribe))
+        .with_state(Api { app, schema, documents, verifier, push })
 }
 
 /// The schema as it is written down.
@@ -64,6 +79,6 @@ pub fn sdl() -> String {
     builder().finish().sdl()
 }
 
-fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query, Mutation, EmptySubscription)
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query, Mutation, Subscription)
 }

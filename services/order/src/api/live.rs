@@ -46,3 +46,21 @@ pub fn translate(event: &Event, cursor: &Cursor) -> Result<(UserId, Bytes), serd
     });
     Ok((UserId(user), Message::new(&cursor, &event.kind, &document).event()))
 }
+
+/// What is read of an event that was written for those who watch.
+#[derive(Deserialize)]
+pub(super) struct Told {
+    /// What is resumed after.
+    pub(super) cursor: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    /// To which order.
+    #[serde(rename = "subject")]
+    pub(super) order: Uuid,
+}
+
+/// Reads an event that [`translate`] has written.
+pub(super) fn read(event: &Bytes) -> Option<Told> {
+    serde_json::from_str(&Message::from_event(event.clone()).text()).ok()
+}

@@ -20,9 +20,7 @@ impl App {
     /// The caller is no operator, there is no such order, its status does not allow it, or payment or the store does not answer.
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn fulfil_order(&self, caller: Caller, id: OrderId) -> Result<Order, Error> {
-        if !caller.operator {
-            return Err(Error::OperatorsOnly);
-        }
+        caller.must_operate()?;
         let order = self.order(caller, id).await?;
         let order = self.store_decision(order).await?;
         let order = self.advance_within(order, self.request_budget()).await?.order;

@@ -24,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     feed::{Feed, Translate},
-    watch::{End, Watch, Watched},
+    watch::{End, Permit, Watch, Watched},
     watchers::Limits,
 };
 use self::{
     metrics::Metrics,
-    watch::Permit,
+    watch::Joined,
     watchers::{Queued, Watchers},
     window::{Since, Window},
 };
@@ -106,23 +106,35 @@ impl Live {
         self.0.read.send_replace(());
     }
 
+    /// Leave for an account to watch.
+    ///
+    /// # Errors
+    /// Too many watch.
+    pub(super) fn admit(&self, account: UserId) -> Result<Arc<Permit>, Error> {
+        if self.0.stop.is_cancelled() {
+            return Err(Error::StreamsUnavailable);
+        }
+        self.state().watchers.admit(account, self.0.limits).inspect_err(|error| self.0.metrics.refused(error))?;
+        self.0.metrics.opened();
+        Ok(Arc::new(Permit::new(self.clone(), account)))
+    }
+
     /// Watches the orders of `owner` until the time is over, from now on or after a cursor.
     ///
     /// # Errors
-    /// Too many watch, or the bus has not been reached yet.
+    /// The bus has not been reached yet.
     pub(super) async fn watch(
         &self,
-        account: UserId,
+        permit: Arc<Permit>,
         owner: Owner,
         after: Option<Cursor>,
         time: Duration,
     ) -> Result<Watch, Error> {
-        let mut permit = Some(self.admit(account)?);
         let (begin, mut read) = (Instant::now(), self.0.read.subscribe());
         loop {
             read.mark_unchanged();
             let may_catch_up = begin.elapsed() < CATCH_UP;
-            if let Some(watch) = self.join(&mut permit, owner, after.as_ref(), may_catch_up, begin + time)? {
+            if let Some(watch) = self.join(&permit, owner, after.as_ref(), may_catch_up, begin + time)? {
                 return Ok(watch);
             }
             // It is looked at once more when the time is over.
@@ -130,20 +142,11 @@ impl Live {
         }
     }
 
-    fn admit(&self, account: UserId) -> Result<Permit, Error> {
-        if self.0.stop.is_cancelled() {
-            return Err(Error::StreamsUnavailable);
-        }
-        self.state().watchers.admit(account, self.0.limits).inspect_err(|error| self.0.metrics.refused(error))?;
-        self.0.metrics.opened();
-        Ok(Permit::new(self.clone(), account))
-    }
-
     /// Lets a watcher in; `None` where what it has seen may still come. What it has missed and what comes from now on fit
     /// together, because both are taken under one lock.
     fn join(
         &self,
-        permit: &mut Option<Permit>,
+        permit: &Arc<Permit>,
         owner: Owner,
         after: Option<&Cursor>,
         may_catch_up: bool,
@@ -159,14 +162,13 @@ impl Live {
             Some(Since::Ahead | Since::Lost) => (Some(Watched::Reset(window.read().clone())), Vec::new()),
             None => (Some(Watched::Ready(window.read().clone())), Vec::new()),
         };
-        let Some(mut permit) = permit.take() else { return Err(Error::StreamsUnavailable) };
         let (sender, queue) = mpsc::channel(QUEUE);
-        permit.joined(owner, watchers.join(owner, sender));
+        let joined = Joined::new(Arc::clone(permit), owner, watchers.join(owner, sender));
         drop(state);
         if after.is_some() {
             self.0.metrics.resumed(matches!(first, Some(Watched::Ready(_))));
         }
-        Ok(Some(Watch::new(permit, queue, first, missed, ends)))
+        Ok(Some(Watch::new(joined, queue, first, missed, ends)))
     }
 
     /// Up to where a watcher has been told everything, if nothing waits for it.

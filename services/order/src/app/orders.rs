@@ -1,5 +1,6 @@
 //! Reading orders.
 
+use auth::Identity;
 use tracing::instrument;
 
 use super::{
@@ -21,6 +22,19 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever has proved to be somebody.
+    pub fn of(identity: &Identity) -> Self {
+        Self { user: UserId(identity.user_id), operator: identity.is_operator() }
+    }
+
+    /// Refuses whoever is no operator.
+    ///
+    /// # Errors
+    /// The caller is none.
+    pub fn must_operate(self) -> Result<(), Error> {
+        if self.operator { Ok(()) } else { Err(Error::OperatorsOnly) }
+    }
+
     /// Whose orders the caller is shown: the own ones where nobody else's are asked for.
     ///
     /// # Errors

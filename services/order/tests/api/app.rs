@@ -97,10 +97,8 @@ impl TestApp {
     async fn start_with(payment_wait: Duration) -> Self {
         let (clock, tasks) = (ManualClock::at_now(), Tasks::new());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let payments = FakePayments::default();
-        let address = payments.serve(&tracker).await;
-        let customers = FakeCustomers::default();
-        let user = customers.serve(&tracker).await;
+        let (payments, customers) = (FakePayments::default(), FakeCustomers::default());
+        let (payment, user) = (payments.serve(&tracker).await, customers.serve(&tracker).await);
         // The breaker and the budget have their own tests; here they would make answers depend on each other.
         let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
         let config = client::Config { retries: 0, breaker, ..client::Config::default() };
@@ -119,7 +117,7 @@ impl TestApp {
             accounts: store.clone(),
             audit: store,
             set_aside: SetAside::default(),
-            payments: Arc::new(PaymentClient::new(grpc(address, "payment"))),
+            payments: Arc::new(PaymentClient::new(grpc(payment, "payment"))),
             customers: Arc::new(UserClient::new(grpc(user, "user"))),
             token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
             product_cache: ProductCache::new(cache::Cache::new("product", cache, ProductCache::policy())),
@@ -134,8 +132,9 @@ impl TestApp {
         let keys = JwkSet { keys: vec![signer.jwk().clone()] };
         let verifier = Verifier::new(Arc::new(keys), clock.shared(), tracker.clone(), stop.clone());
         let cors = chassis::Cors { origins: vec![ORIGIN.to_owned()] };
-        let graphql = api::graphql::router(use_cases.clone(), verifier.clone(), api::graphql::Options::default());
         let push = Push::new(&tasks, &cors);
+        let graphql =
+            api::graphql::router(use_cases.clone(), verifier.clone(), push.clone(), api::graphql::Options::default());
         let bare = api::http::router(use_cases.clone(), verifier.clone(), push, SECRET).merge(graphql);
         let router = layered(bare.clone(), &cors);
         Self {
@@ -155,9 +154,12 @@ impl TestApp {
         }
     }
 
-    /// Serves this GraphQL interface and nothing else.
-    pub fn serve_only(&mut self, graphql: impl FnOnce(Arc<App>, Verifier) -> Router) {
-        self.router = layered(graphql(self.use_cases.clone(), self.verifier.clone()), &chassis::Cors::default());
+    /// Serves GraphQL with these options and nothing else.
+    pub fn serve_graphql(&mut self, options: api::graphql::Options) {
+        let cors = chassis::Cors::default();
+        let push = Push::new(&self.tasks, &cors);
+        let graphql = api::graphql::router(self.use_cases.clone(), self.verifier.clone(), push, options);
+        self.router = layered(graphql, &cors);
     }
 
     /// Tells those who watch what comes on a bus.

@@ -1,12 +1,16 @@
 //! GraphQL: it says what REST says, refuses what REST refuses, and does little for strangers.
 
 mod documents;
+mod fuzz;
+mod hostile;
 mod limits;
 mod mutations;
+mod parity;
 mod queries;
 mod refusals;
+mod stream;
 
-use order::api::graphql::{Options, router, sdl};
+use order::api::graphql::{Options, sdl};
 use serde_json::{Value, json};
 use testkit::http::TestResponse;
 
@@ -87,7 +91,7 @@ async fn the_schema_is_read_only_where_that_is_configured() {
     let answer = app.graphql(None, "{ product(id: \"1\") { skus } }", json!({})).await;
     assert_eq!(answer.code(), "INVALID_DOCUMENT");
     assert!(!answer.0.to_string().contains("Did you mean"), "{}", answer.0);
-    app.serve_only(|app, verifier| router(app, verifier, Options { introspection: true, ..Options::default() }));
+    app.serve_graphql(Options { introspection: true, ..Options::default() });
     let page = app.get("/graphql").send().await;
     assert_eq!((page.status.as_u16(), page.header("content-encoding")), (200, "gzip"));
     assert!(page.header("content-security-policy").starts_with("default-src 'none'; script-src 'sha256-"));

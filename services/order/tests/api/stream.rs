@@ -1,11 +1,11 @@
 //! Live events: who is told what, and how a stream is opened, resumed and ended.
 
-mod clients;
+pub(crate) mod clients;
 mod killed;
 mod limits;
 mod process;
 mod replicas;
-mod sockets;
+pub(crate) mod sockets;
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use self::clients::Events;
 use crate::app::{Person, RequestExt as _, TestApp};
 
 /// A bus of this process.
-async fn memory() -> Arc<dyn Bus> {
+pub(crate) async fn memory() -> Arc<dyn Bus> {
     Arc::new(sqlite::Bus::open("sqlite::memory:", clock::system()).await.unwrap())
 }
 
@@ -29,14 +29,14 @@ fn event(user: Uuid, number: u64) -> Event {
     Event::new("order.confirmed.v1", "order", order, now, data).unwrap()
 }
 
-async fn publish(bus: &Arc<dyn Bus>, user: Uuid, numbers: std::ops::Range<u64>) {
+pub(crate) async fn publish(bus: &Arc<dyn Bus>, user: Uuid, numbers: std::ops::Range<u64>) {
     for number in numbers {
         bus.publish(&[event(user, number)]).await.unwrap();
     }
 }
 
 /// A service that has reached its bus.
-async fn following(bus: &Arc<dyn Bus>) -> TestApp {
+pub(crate) async fn following(bus: &Arc<dyn Bus>) -> TestApp {
     let app = TestApp::start().await;
     app.follow(Arc::clone(bus));
     let somebody = app.customer();

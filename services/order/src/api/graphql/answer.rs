@@ -14,25 +14,41 @@ use error::{Error, Problem, Violation};
 const GRAPHQL: HeaderValue = HeaderValue::from_static("application/graphql-response+json");
 
 /// The answer to a request that was refused before it was executed.
-pub(super) fn refused(error: Error) -> Response {
+pub(super) fn refused(error: &Error) -> Response {
     let mut refused = ServerError::new(String::new(), None);
-    describe(&mut refused, &error);
+    describe(&mut refused, error);
     Response::from_errors(vec![refused])
 }
 
+/// The most faults that are told of one document.
+const MAX_FAULTS: usize = 10;
+/// The longest that is said of one, in characters: it has names of the document.
+const MAX_MESSAGE: usize = 300;
+
 /// Gives each error its code, keeps back what is not for callers, and logs once what is our own mistake.
 pub(super) fn finish(mut response: Response) -> Response {
+    if response.data == Value::Null {
+        // What was not executed may have a fault at each word.
+        response.errors.truncate(MAX_FAULTS);
+    }
     let mut logged = false;
     for error in &mut response.errors {
-        match error.source.take().and_then(|source| source.downcast::<Error>().ok()) {
-            Some(source) => {
-                logged = logged || log(&source);
-                describe(error, &source);
-            }
-            None => set(error, Problem::InvalidDocument, &[]),
+        let source = error.source.take().and_then(|source| source.downcast::<Error>().ok());
+        if let Some(source) = source {
+            logged = logged || log(&source);
+            describe(error, &source);
+        } else {
+            error.message = without_value(&error.message);
+            set(error, Problem::InvalidDocument, &[]);
         }
     }
     response
+}
+
+/// What async-graphql says of a document, without the value that does not fit: it may be a secret, and long.
+fn without_value(message: &str) -> String {
+    let (said, _) = message.split_once(", found ").unwrap_or((message, ""));
+    said.chars().take(MAX_MESSAGE).collect()
 }
 
 /// The code of the first error.

@@ -74,6 +74,11 @@ impl Documents {
         Ok(Self(Known::Safelist(texts.into_iter().map(entry).collect::<Result<_, _>>()?)))
     }
 
+    /// Whether the documents are those of the operator and no others.
+    pub(super) fn are_listed(&self) -> bool {
+        matches!(self.0, Known::Safelist(_))
+    }
+
     /// The document that a request asks to execute.
     ///
     /// # Errors

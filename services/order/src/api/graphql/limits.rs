@@ -6,16 +6,18 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Positioned,
+    Name, Pos, Positioned,
     parser::{
         parse_query,
-        types::{ExecutableDocument, Selection, SelectionSet},
+        types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
     },
 };
 use error::{Error, Problem};
 
 /// The longest document, in bytes.
 const MAX_DOCUMENT: usize = 16 * 1024;
+/// The most names and numbers, in whatever place: what the parser takes its time for.
+const MAX_WORDS: usize = 1_500;
 /// The most brackets that a document opens: what bounds how deep the parser goes.
 const MAX_BRACKETS: usize = 200;
 /// The most fragments that a document defines.
@@ -26,8 +28,6 @@ const MAX_DEPTH: usize = 16;
 const MAX_FIELDS: usize = 500;
 const MAX_ALIASES: usize = 30;
 const MAX_DIRECTIVES: usize = 30;
-/// The most that a document may cost: about a page of 100 orders with everything that is to be known of them.
-pub(super) const MAX_COMPLEXITY: usize = 10_000;
 
 /// Parses a document.
 ///
@@ -37,9 +37,21 @@ pub(super) fn parse(text: &str) -> Result<ExecutableDocument, Error> {
     at_most("bytes", text.len(), MAX_DOCUMENT)?;
     let brackets = text.bytes().filter(|byte| matches!(byte, b'{' | b'(' | b'[')).count();
     at_most("opening brackets", brackets, MAX_BRACKETS)?;
-    let document = parse_query(text).map_err(|fault| Error::new(Problem::InvalidDocument, fault.to_string()))?;
+    at_most("words", words(text), MAX_WORDS)?;
+    let document = parse_query(text).map_err(|fault| {
+        // Its own words repeat the document.
+        let at = fault.positions().next().map(|Pos { line, column }| format!(": line {line}, column {column}"));
+        Error::new(Problem::InvalidDocument, format!("the document cannot be read{}", at.unwrap_or_default()))
+    })?;
     check(&document)?;
     Ok(document)
+}
+
+fn words(text: &str) -> usize {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let bytes = text.as_bytes();
+    let begins = |at: usize| is_word(bytes[at]) && !at.checked_sub(1).is_some_and(|before| is_word(bytes[before]));
+    (0..bytes.len()).filter(|at| begins(*at)).count()
 }
 
 fn check(document: &ExecutableDocument) -> Result<(), Error> {
@@ -51,11 +63,24 @@ fn check(document: &ExecutableDocument) -> Result<(), Error> {
         let variables = operation.node.variable_definitions.iter();
         size.directives += variables.map(|variable| variable.node.directives.len()).sum::<usize>();
         size.add(fragments.selection(&operation.node.selection_set)?);
+        check_root(&operation.node)?;
     }
     at_most("fields below each other", size.depth, MAX_DEPTH)?;
     at_most("fields", size.fields, MAX_FIELDS)?;
     at_most("aliases", size.aliases, MAX_ALIASES)?;
     at_most("directives", size.directives, MAX_DIRECTIVES)
+}
+
+/// A subscription has one field (GraphQL, 5.2.4.1). It stands there itself: async-graphql looks at no fragments and
+/// conditions at the root of one.
+fn check_root(operation: &OperationDefinition) -> Result<(), Error> {
+    let root = operation.selection_set.node.items.iter().map(|item| &item.node);
+    let fields =
+        root.clone().filter(|item| matches!(item, Selection::Field(field) if field.node.directives.is_empty()));
+    if operation.ty == OperationType::Subscription && (root.count(), fields.count()) != (1, 1) {
+        return Err(Error::new(Problem::InvalidDocument, "a subscription has one field, without conditions"));
+    }
+    Ok(())
 }
 
 fn at_most(what: &str, number: usize, most: usize) -> Result<(), Error> {
@@ -149,6 +174,7 @@ mod tests {
             (many("a: b ", MAX_ALIASES), many("a: b ", MAX_ALIASES + 1), "aliases"),
             (many("a @skip ", MAX_DIRECTIVES), many("a @skip ", MAX_DIRECTIVES + 1), "directives"),
             (many("a ", 8_000), many("a ", 9_000), "bytes"),
+            (many("a(b: 1) ", 100), many("a b_2 3 ", MAX_WORDS / 3 + 1), "words"),
             (chain(8), chain(9), "fields"),
             (chain(9), chain(MAX_FRAGMENTS), "fragments"),
             (many("a { b } ", 100), many("a { b } ", MAX_BRACKETS), "opening brackets"),
@@ -168,6 +194,15 @@ mod tests {
             assert_eq!(refused(text).map(|(problem, _)| problem), Some(Problem::InvalidDocument), "{text}");
         }
         assert_eq!(refused("{ ...A ...A } fragment A on Query { a }"), None);
+    }
+
+    #[test]
+    fn a_subscription_is_to_one_thing() {
+        assert_eq!(refused("subscription { a { b c } }"), None);
+        for root in ["a b", "a a: a", "...A", "... { a }", "a @skip(if: true)", "a ... { b }"] {
+            let text = format!("subscription {{ {root} }} fragment A on Subscription {{ a }}");
+            assert_eq!(refused(&text).map(|(problem, _)| problem), Some(Problem::InvalidDocument), "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use error::{Error, Location, Problem};
 use serde::Serialize;
 
 use super::{
-    query::{app, caller, id, single},
+    context::{app, caller, id},
     types::Order,
 };
 use crate::{
@@ -72,7 +72,7 @@ impl Mutation {
         let (lines, token) = body::order(&node)?;
         let command = PlaceOrder { user: caller.user, key: key.to_string(), digest: node.digest(), lines, token };
         let PlacedOrder { order, replayed } = app(ctx).place_order(command).await?;
-        Ok(Some(PlaceOrderPayload { order: single(caller, order), replayed }))
+        Ok(Some(PlaceOrderPayload { order: Order::single(caller, order), replayed }))
     }
 
     /// Cancels an order of the caller's; an operator may cancel each. An order is cancelled once, whatever the key.
@@ -87,7 +87,7 @@ impl Mutation {
         let order = self::id(&id, "order")?;
         key(&idempotency_key)?;
         let order = app(ctx).cancel_order(caller, order).await?.order;
-        Ok(Some(OrderPayload { order: single(caller, order) }))
+        Ok(Some(OrderPayload { order: Order::single(caller, order) }))
     }
 
     /// Fulfils an order, which only an operator may. An order is fulfilled once, whatever the key.
@@ -98,11 +98,13 @@ impl Mutation {
         idempotency_key: String,
         id: ID,
     ) -> Result<Option<OrderPayload>, Error> {
+        // As over REST, the role comes before what the account may still do, and that before what is asked for.
+        caller(ctx)?.must_operate()?;
         let caller = writer(ctx).await?;
-        let order = self::id(&id, "order");
+        let order = self::id(&id, "order")?;
         key(&idempotency_key)?;
-        let order = app(ctx).fulfil_order(caller, order?).await?;
-        Ok(Some(OrderPayload { order: single(caller, order) }))
+        let order = app(ctx).fulfil_order(caller, order).await?;
+        Ok(Some(OrderPayload { order: Order::single(caller, order) }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A page to try it: GraphiQL, in one document that loads nothing from elsewhere.
+//! A page to try it: `GraphiQL`, in one document that loads nothing from elsewhere.
 
 use axum::{
     http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},

@@ -3,43 +3,18 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
-use error::{Error, Problem};
-use uuid::Uuid;
+use error::Error;
 
 use super::{
     connection::{Connection, Edge, begin, connection, page, price},
+    context::{app, caller, id},
     types::{Customer, Order, Product},
 };
 use crate::{
     api::http::{orders, products},
-    app::{App, customers::CustomerBatch, orders::Caller},
-    domain::{ids::ProductId, order},
+    app::customers::CustomerBatch,
+    domain::ids::ProductId,
 };
-
-/// The use cases.
-pub(super) fn app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
-    ctx.data_unchecked()
-}
-
-/// Who asks.
-///
-/// # Errors
-/// The request has no access token.
-pub(super) fn caller(ctx: &Context<'_>) -> Result<Caller, Error> {
-    ctx.data_opt().copied().ok_or_else(|| Error::new(Problem::TokenMissing, "a bearer token is needed"))
-}
-
-/// An id, as REST has it in a path: what is none names nothing.
-pub(super) fn id<T: From<Uuid>>(id: &ID, what: &str) -> Result<T, Error> {
-    let uuid = Some(id.as_str()).filter(|id| id.len() == 36).and_then(|id| Uuid::try_parse(id).ok());
-    uuid.map(T::from).ok_or_else(|| Error::not_found(what))
-}
-
-/// One order, without others beside it.
-pub(super) fn single(caller: Caller, order: order::Order) -> Order {
-    let customers = Arc::new(CustomerBatch::new(caller, [order.user]));
-    Order { order, customers }
-}
 
 /// What can be read.
 pub(super) struct Query;
@@ -86,7 +61,7 @@ impl Query {
     async fn order(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Order>, Error> {
         let caller = caller(ctx)?;
         let order = app(ctx).order(caller, self::id(&id, "order")?).await?;
-        Ok(Some(single(caller, order)))
+        Ok(Some(Order::single(caller, order)))
     }
 
     /// The caller's orders, newest first.

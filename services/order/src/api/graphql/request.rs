@@ -1,6 +1,6 @@
 //! Requests as GraphQL over HTTP has them: one document, or a few in an array.
 
-use async_graphql::{BatchRequest, BatchResponse, Request, Response, parser::types::ExecutableDocument};
+use async_graphql::{BatchResponse, Request, Response};
 use auth::Identity;
 use axum::{
     extract::{FromRequestParts, State},
@@ -9,13 +9,15 @@ use axum::{
 };
 use chassis::http::Payload;
 use error::{Error, Problem};
-use tracing::{Instrument as _, field::Empty, info_span};
+use serde::{Deserialize as _, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tracing::Instrument as _;
 
-use super::{Api, answer};
-use crate::{app::orders::Caller, domain::ids::UserId};
+use super::{Api, answer, operation::Operation};
+use crate::app::orders::Caller;
 
 /// The largest body: a document, and variables for the largest order.
-const MAX_BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY: usize = 32 * 1024;
 /// The most operations in one request.
 const MAX_BATCH: usize = 5;
 
@@ -30,7 +32,7 @@ impl FromRequestParts<Api> for Asker {
             return Ok(Self(None));
         }
         let identity = Identity::from_request_parts(parts, api).await?;
-        Ok(Self(Some(Caller { user: UserId(identity.user_id), operator: identity.is_operator() })))
+        Ok(Self(Some(Caller::of(&identity))))
     }
 }
 
@@ -41,10 +43,9 @@ pub(super) async fn execute(
     headers: HeaderMap,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    let body = payload.at_most(MAX_BODY).json_bytes().await?;
-    let answer = match read(&body)? {
-        BatchRequest::Single(request) => BatchResponse::Single(answer(&api, caller, request).await),
-        BatchRequest::Batch(requests) => {
+    let answer = match read(payload).await? {
+        Body::One(request) => BatchResponse::Single(answer(&api, caller, *request).await),
+        Body::Many(requests) => {
             let mut answers = Vec::with_capacity(requests.len());
             for request in requests {
                 answers.push(answer(&api, caller, request).await);
@@ -55,48 +56,73 @@ pub(super) async fn execute(
     Ok(answer::http(&headers, answer))
 }
 
-fn read(body: &[u8]) -> Result<BatchRequest, Error> {
-    let request: BatchRequest = serde_json::from_slice(body).map_err(|fault| {
-        let problem = if fault.is_data() { Problem::InvalidFields } else { Problem::MalformedBody };
-        Error::new(
-            problem,
-            "the body is not what GraphQL over HTTP sends: an object with `query`, or a few in an array",
-        )
-    })?;
-    match &request {
-        BatchRequest::Batch(requests) if requests.len() > MAX_BATCH => {
-            Err(Error::new(Problem::DocumentTooComplex, format!("the request has more than {MAX_BATCH} operations")))
-        }
-        _ => Ok(request),
+/// What a client sends.
+pub(super) enum Body {
+    /// An operation.
+    One(Box<Request>),
+    /// A few.
+    Many(Vec<Request>),
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// It is too large, no JSON, no request, or too many.
+pub(super) async fn read(payload: Payload) -> Result<Body, Error> {
+    let body = payload.at_most(MAX_BODY).json_bytes().await?;
+    match body.trim_ascii_start().first() {
+        Some(b'{') => Ok(Body::One(parse(&body)?)),
+        _ => Ok(Body::Many(few(parse(&body)?)?)),
     }
 }
 
-async fn answer(api: &Api, caller: Option<Caller>, mut request: Request) -> Response {
-    let document = match api.documents.find(&request) {
-        Ok(document) => document,
-        Err(error) => return answer::refused(error),
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body)
+        .map_err(|fault| refused(if fault.is_data() { Problem::InvalidFields } else { Problem::MalformedBody }))
+}
+
+/// An object each: async-graphql would take an array for a request without a document.
+fn few(objects: Vec<Map<String, Value>>) -> Result<Vec<Request>, Error> {
+    if objects.is_empty() {
+        return Err(refused(Problem::InvalidFields));
+    }
+    if objects.len() > MAX_BATCH {
+        let detail = format!("the request has more than {MAX_BATCH} operations");
+        return Err(Error::new(Problem::DocumentTooComplex, detail));
+    }
+    let request = |object| Request::deserialize(Value::Object(object)).map_err(|_| refused(Problem::InvalidFields));
+    objects.into_iter().map(request).collect()
+}
+
+fn refused(problem: Problem) -> Error {
+    Error::new(problem, "the body is not what GraphQL over HTTP sends: an object with `query`, or a few in an array")
+}
+
+async fn answer(api: &Api, caller: Option<Caller>, request: Request) -> Response {
+    let (request, operation) = match prepare(api, caller, request) {
+        Ok(prepared) => prepared,
+        Err(error) => return answer::refused(&error),
     };
-    let kind = kind(&document, request.operation_name.as_deref());
+    let (span, begin) = (operation.span(), api.app.clock.now());
+    let answer = answer::finish(api.schema.execute(request).instrument(span.clone()).await);
+    let code = answer::code(&answer);
+    if let Some(code) = code {
+        span.record("error.type", code);
+    }
+    operation.done(api.app.clock.now() - begin, code);
+    answer
+}
+
+/// Makes a request ready to be executed.
+///
+/// # Errors
+/// Its document is none that may be executed.
+pub(super) fn prepare(api: &Api, caller: Option<Caller>, mut request: Request) -> Result<(Request, Operation), Error> {
+    let document = api.documents.find(&request)?;
+    let operation = Operation::of(&document, request.operation_name.as_deref(), api.documents.are_listed());
     request.set_parsed_query(document);
     if let Some(caller) = caller {
         request.data.insert(caller);
     }
-    // The name is the client's own: it is on the span and nowhere else.
-    let span = info_span!("graphql.operation", otel.name = kind, graphql.operation.type = kind, error.type = Empty);
-    let answer = answer::finish(api.schema.execute(request).instrument(span.clone()).await);
-    if let Some(code) = answer::code(&answer) {
-        span.record("error.type", code);
-    }
-    answer
-}
-
-/// What the operation is that will be executed.
-fn kind(document: &ExecutableDocument, name: Option<&str>) -> &'static str {
-    let mut operations = document.operations.iter();
-    let asked = operations.find(|(known, _)| name.is_none() || known.map(|known| known.as_str()) == name);
-    match asked.map(|(_, operation)| operation.node.ty) {
-        Some(async_graphql::parser::types::OperationType::Mutation) => "mutation",
-        Some(async_graphql::parser::types::OperationType::Subscription) => "subscription",
-        _ => "query",
-    }
+    Ok((request, operation))
 }

@@ -12,9 +12,9 @@ use self::{
     enums::{AccountStatus, OrderStatus, PaymentStatus, Reason},
     scalars::{DateTime, Long},
 };
-use super::query::app;
+use super::context::app;
 use crate::{
-    app::{customers::CustomerBatch, ports},
+    app::{customers::CustomerBatch, orders::Caller, ports},
     domain::{basket, order, product},
 };
 
@@ -76,6 +76,14 @@ impl Product {
 pub(super) struct Order {
     pub(super) order: order::Order,
     pub(super) customers: Arc<CustomerBatch>,
+}
+
+impl Order {
+    /// One order, without others beside it.
+    pub(super) fn single(caller: Caller, order: order::Order) -> Self {
+        let customers = Arc::new(CustomerBatch::new(caller, [order.user]));
+        Self { order, customers }
+    }
 }
 
 /// An order.

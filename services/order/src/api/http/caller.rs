@@ -6,7 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use error::Error;
 
 use super::Api;
-use crate::{app::orders::Caller, domain::ids::UserId};
+use crate::app::orders::Caller;
 
 /// Somebody who reads.
 pub(super) struct Reader(pub Caller);
@@ -17,12 +17,8 @@ pub(super) struct Writer(pub Caller);
 /// An operator who changes something.
 pub(super) struct WritingOperator(pub Caller);
 
-fn caller(identity: &Identity) -> Caller {
-    Caller { user: UserId(identity.user_id), operator: identity.is_operator() }
-}
-
 async fn may_write(api: &Api, identity: &Identity) -> Result<Caller, Error> {
-    let caller = caller(identity);
+    let caller = Caller::of(identity);
     api.app.may_write(caller.user).await?;
     Ok(caller)
 }
@@ -32,7 +28,7 @@ impl FromRequestParts<Api> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
         let identity = Identity::from_request_parts(parts, api).await?;
-        Ok(Self(caller(&identity)))
+        Ok(Self(Caller::of(&identity)))
     }
 }
 

@@ -77,7 +77,8 @@ async fn watch(api: &Api, parts: &mut Parts) -> Result<Watch, Error> {
     let asked = orders::asked(identity.is_operator(), params.text("user_id").as_deref())?;
     let seen = seen(parts, params.text("last_event_id"))?;
     params.finish()?;
-    Ok(api.app.watch_orders(&identity, asked, seen).await?)
+    let permit = api.app.open_stream(&identity)?;
+    Ok(api.app.watch_orders(permit, &identity, asked, seen).await?)
 }
 
 /// Who asks, by access token, or else by ticket.

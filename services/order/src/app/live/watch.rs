@@ -1,6 +1,6 @@
 //! One who watches.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use messaging::Cursor;
@@ -40,35 +40,50 @@ pub enum End {
     Stopping,
 }
 
-/// Leave to watch, until it is dropped.
+/// Leave to watch, until it is dropped: one of the streams of an account.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub struct Permit {
     live: Live,
     account: UserId,
-    joined: Option<(Owner, u64)>,
 }
 
 impl Permit {
     pub(super) fn new(live: Live, account: UserId) -> Self {
-        Self { live, account, joined: None }
-    }
-
-    pub(super) fn joined(&mut self, owner: Owner, number: u64) {
-        self.joined = Some((owner, number));
+        Self { live, account }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.live.state().watchers.leave(self.account, self.joined);
+        self.live.state().watchers.leave(self.account);
         self.live.0.metrics.closed();
+    }
+}
+
+/// A queue that is filled, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Joined {
+    permit: Arc<Permit>,
+    owner: Owner,
+    number: u64,
+}
+
+impl Joined {
+    pub(super) fn new(permit: Arc<Permit>, owner: Owner, number: u64) -> Self {
+        Self { permit, owner, number }
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.permit.live.state().watchers.forget(self.owner, self.number);
     }
 }
 
 /// One who watches orders.
 #[derive(Debug)]
 pub struct Watch {
-    permit: Permit,
+    joined: Joined,
     queue: mpsc::Receiver<Queued>,
     first: Option<Watched>,
     missed: VecDeque<Bytes>,
@@ -78,13 +93,13 @@ pub struct Watch {
 
 impl Watch {
     pub(super) fn new(
-        permit: Permit,
+        joined: Joined,
         queue: mpsc::Receiver<Queued>,
         first: Option<Watched>,
         missed: Vec<Bytes>,
         ends: Instant,
     ) -> Self {
-        Self { permit, queue, first, missed: missed.into(), heartbeat: Instant::now() + HEARTBEAT, ends }
+        Self { joined, queue, first, missed: missed.into(), heartbeat: Instant::now() + HEARTBEAT, ends }
     }
 
     /// Waits for the next thing to be told. Nothing comes after [`Watched::End`].
@@ -92,7 +107,7 @@ impl Watch {
         if let Some(first) = self.first.take() {
             return first;
         }
-        let (stop, now) = (self.permit.live.0.stop.clone(), Instant::now());
+        let (stop, now) = (self.joined.permit.live.0.stop.clone(), Instant::now());
         if stop.is_cancelled() {
             return Watched::End(End::Stopping);
         }
@@ -125,7 +140,7 @@ impl Watch {
             return None;
         }
         self.heartbeat = now + HEARTBEAT;
-        let told = if self.missed.is_empty() { self.permit.live.checkpoint(&self.queue) } else { None };
+        let told = if self.missed.is_empty() { self.joined.permit.live.checkpoint(&self.queue) } else { None };
         Some(Watched::Heartbeat(told))
     }
 }

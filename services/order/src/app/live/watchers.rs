@@ -57,20 +57,23 @@ impl Watchers {
         self.joined
     }
 
-    /// Forgets one who was admitted.
-    pub(super) fn leave(&mut self, account: UserId, joined: Option<(Owner, u64)>) {
+    /// Has a queue filled no longer.
+    pub(super) fn forget(&mut self, owner: Owner, number: u64) {
+        if let Some(queues) = self.queues.get_mut(&owner) {
+            queues.remove(&number);
+            if queues.is_empty() {
+                self.queues.remove(&owner);
+            }
+        }
+    }
+
+    /// Counts one less of an account.
+    pub(super) fn leave(&mut self, account: UserId) {
         self.open -= 1;
         if let Some(of_account) = self.accounts.get_mut(&account) {
             *of_account -= 1;
             if *of_account == 0 {
                 self.accounts.remove(&account);
-            }
-        }
-        let Some((owner, number)) = joined else { return };
-        if let Some(queues) = self.queues.get_mut(&owner) {
-            queues.remove(&number);
-            if queues.is_empty() {
-                self.queues.remove(&owner);
             }
         }
     }

@@ -1,8 +1,46 @@
 //! Hostile documents are refused before anything is done for them.
 
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
 use serde_json::{Value, json};
 
+use super::hostile;
 use crate::app::TestApp;
+
+/// What this thread has worked so far, where the system says so, or else the time. The service works on it, too.
+fn worked() -> Duration {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let worked = stat.and_then(|stat| stat.split(' ').next()?.parse().ok());
+    worked.map_or_else(|| BEGIN.elapsed(), Duration::from_nanos)
+}
+
+/// What it costs is measured in the release build by `make bench-graphql`; here it is ten to fifty times as much.
+#[tokio::test]
+async fn a_hundred_hostile_requests_are_refused_for_little() {
+    let app = TestApp::start().await;
+    let ada = app.customer();
+    app.graphql(Some(&ada), "{ products { edges { cursor } } }", json!({})).await.data();
+    let requests = hostile::requests();
+    assert!(requests.len() >= 100, "{}", requests.len());
+    let mut costs = Vec::new();
+    for (what, body) in &requests {
+        let begin = worked();
+        let response = app.send(Some(&ada), body).await;
+        costs.push((worked().saturating_sub(begin), what));
+        let answers = response.body.as_array().map_or(std::slice::from_ref(&response.body), Vec::as_slice);
+        let refused = |answer: &Value| answer["errors"].is_array() && answer["data"].as_object().is_none();
+        assert!(response.status.is_client_error() || answers.iter().all(refused), "{what}: {}", response.body);
+        assert!(!response.status.is_server_error() && response.bytes.len() < 32 * 1024, "{what}: {}", response.body);
+    }
+    costs.sort();
+    println!("the dearest of {}: {:?}", costs.len(), &costs[costs.len() - 5..]);
+    assert!(costs[costs.len() - 1].0 < Duration::from_millis(250), "{:?}", &costs[costs.len() - 5..]);
+    assert!(app.customers.take_calls().is_empty());
+}
 
 #[tokio::test]
 async fn what_costs_too_much_is_not_executed() {

@@ -20,14 +20,14 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// What a client was told.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) id: String,
-    pub(super) kind: String,
-    pub(super) document: Value,
+pub(crate) struct Told {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) document: Value,
 }
 
 impl Told {
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.document["data"]["number"].as_u64().unwrap_or_else(|| panic!("{self:?}"))
     }
 
@@ -37,15 +37,15 @@ impl Told {
 }
 
 /// A client of Server-Sent Events.
-pub(super) struct Events {
+pub(crate) struct Events {
     body: Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + Send>>,
     read: String,
     /// What the stream has said first.
-    pub(super) first: Told,
+    pub(crate) first: Told,
 }
 
 impl Events {
-    pub(super) async fn request(app: &TestApp, person: &Person, path: &str, seen: Option<&str>) -> Response<Body> {
+    pub(crate) async fn request(app: &TestApp, person: &Person, path: &str, seen: Option<&str>) -> Response<Body> {
         let mut request = Request::get(path);
         if !person.token.is_empty() {
             request = request.header("authorization", format!("Bearer {}", person.token));
@@ -56,11 +56,11 @@ impl Events {
         app.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
-    pub(super) async fn open(app: &TestApp, person: &Person, path: &str) -> Self {
+    pub(crate) async fn open(app: &TestApp, person: &Person, path: &str) -> Self {
         Self::resume(app, person, path, None).await
     }
 
-    pub(super) async fn resume(app: &TestApp, person: &Person, path: &str, seen: Option<&str>) -> Self {
+    pub(crate) async fn resume(app: &TestApp, person: &Person, path: &str, seen: Option<&str>) -> Self {
         let response = Self::request(app, person, path, seen).await;
         assert_eq!(response.status(), StatusCode::OK);
         let body = Box::pin(response.into_body().into_data_stream());
@@ -71,18 +71,18 @@ impl Events {
     }
 
     /// The next event, which has to come.
-    pub(super) async fn next(&mut self) -> Told {
+    pub(crate) async fn next(&mut self) -> Told {
         timeout(DEADLINE, self.event()).await.expect("an event in time").expect("an event before the end")
     }
 
     /// Nothing comes.
-    pub(super) async fn quiet(&mut self) {
+    pub(crate) async fn quiet(&mut self) {
         if let Ok(told) = timeout(QUIET, self.event()).await {
             panic!("nothing was to come, but {told:?}");
         }
     }
 
-    pub(super) async fn ended(&mut self) -> bool {
+    pub(crate) async fn ended(&mut self) -> bool {
         timeout(DEADLINE, self.event()).await.expect("an end in time").is_none()
     }
 
@@ -108,11 +108,11 @@ fn parse(event: &str) -> Option<Told> {
 }
 
 /// A client of a WebSocket.
-pub(super) struct Socket(pub(super) WebSocketStream<TcpStream>);
+pub(crate) struct Socket(pub(super) WebSocketStream<TcpStream>);
 
 impl Socket {
     /// Connects; the headers are added to those that have to be there.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         address: SocketAddr,
         path: &str,
         headers: &[(&'static str, String)],
@@ -126,7 +126,7 @@ impl Socket {
     }
 
     /// The next document; `None` where the connection is broken.
-    pub(super) async fn try_next(&mut self) -> Option<Value> {
+    pub(crate) async fn try_next(&mut self) -> Option<Value> {
         loop {
             match timeout(DEADLINE, self.0.next()).await.expect("a message in time")?.ok()? {
                 Message::Text(text) => {
@@ -141,13 +141,13 @@ impl Socket {
         }
     }
 
-    pub(super) async fn open(address: SocketAddr, person: &Person, path: &str) -> Self {
+    pub(crate) async fn open(address: SocketAddr, person: &Person, path: &str) -> Self {
         let headers = [("authorization", format!("Bearer {}", person.token))];
         Self::connect(address, path, &headers).await.unwrap()
     }
 
     /// The next document, or the code that the socket is closed with.
-    pub(super) async fn next(&mut self) -> Result<Value, u16> {
+    pub(crate) async fn next(&mut self) -> Result<Value, u16> {
         loop {
             match timeout(DEADLINE, self.0.next()).await.expect("a message in time").expect("a close before the end") {
                 Ok(Message::Text(text)) => {
@@ -163,7 +163,7 @@ impl Socket {
         }
     }
 
-    pub(super) async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
     }
 }

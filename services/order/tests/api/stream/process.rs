@@ -85,6 +85,10 @@ impl Process {
         Self { child, address: ready.expect("a process that is ready") }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As sudden as kill -9.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

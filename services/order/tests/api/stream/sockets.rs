@@ -19,14 +19,14 @@ use super::{
 use crate::app::{ORIGIN, Person, RequestExt as _, TestApp};
 
 /// The service on a port.
-pub(super) struct Served {
-    pub(super) address: SocketAddr,
-    stop: CancellationToken,
-    end: JoinHandle<anyhow::Result<()>>,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) end: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Served {
-    pub(super) async fn start(app: &TestApp) -> Self {
+    pub(crate) async fn start(app: &TestApp) -> Self {
         let listen = || Listen { host: "127.0.0.1".to_owned(), port: 0 };
         let shutdown = Shutdown { lame_duck: Duration::ZERO, deadline: Duration::from_secs(10) };
         let (limits, cors) = (Limits::default(), Cors::default());

@@ -97,6 +97,7 @@ pub(super) const LAYERS: [Layer; 9] = [
                 "bytes",
                 "chassis",
                 "http",
+                "opentelemetry",
                 "proto",
                 "tonic",
                 "utoipa",

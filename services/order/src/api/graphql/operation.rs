@@ -1,0 +1,77 @@
+//! What is executed: its span and its metric.
+
+use std::sync::LazyLock;
+
+use async_graphql::{
+    Name,
+    parser::types::{ExecutableDocument, OperationType},
+};
+use opentelemetry::{KeyValue, metrics::Histogram};
+use time::Duration;
+use tracing::{Span, field::Empty, info_span};
+
+/// The longest name that a span shows: it is a stranger's.
+const MAX_NAME: usize = 64;
+/// Bounds in seconds, as of the HTTP server's durations.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    telemetry::meter()
+        .f64_histogram("graphql.server.operation.duration")
+        .with_unit("s")
+        .with_description("How long queries and mutations took.")
+        .with_boundaries(SECONDS.to_vec())
+        .build()
+});
+
+/// The operation of a document that will be executed.
+pub(super) struct Operation {
+    pub(super) of: OperationType,
+    name: Option<String>,
+    listed: bool,
+}
+
+impl Operation {
+    /// The one with this name, or the first; `listed` says that the document is one of the operator's.
+    pub(super) fn of(document: &ExecutableDocument, name: Option<&str>, listed: bool) -> Self {
+        let mut operations = document.operations.iter();
+        let asked = operations.find(|(known, _)| name.is_none() || known.map(Name::as_str) == name);
+        let of = asked.map_or(OperationType::Query, |(_, operation)| operation.node.ty);
+        // The document's own name, which is letters and digits: what a request says may be anything.
+        let name = asked.and_then(|(known, _)| known).map(|known| known.chars().take(MAX_NAME).collect());
+        Self { of, name, listed }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.of {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => "subscription",
+        }
+    }
+
+    /// Its span.
+    pub(super) fn span(&self) -> Span {
+        let (kind, name) = (self.kind(), self.name.as_deref());
+        info_span!(
+            "graphql.operation",
+            otel.name = kind,
+            graphql.operation.type = kind,
+            graphql.operation.name = name,
+            error.type = Empty
+        )
+    }
+
+    /// Records how long it took, and how it failed, if it did. Names are a label only where they are the operator's:
+    /// strangers' have no bound.
+    pub(super) fn done(&self, took: Duration, code: Option<&str>) {
+        let mut attributes = vec![KeyValue::new("graphql.operation.type", self.kind())];
+        if let Some(name) = self.name.as_ref().filter(|_| self.listed) {
+            attributes.push(KeyValue::new("graphql.operation.name", name.clone()));
+        }
+        if let Some(code) = code {
+            attributes.push(KeyValue::new("error.type", code.to_owned()));
+        }
+        DURATION.record(took.as_seconds_f64().max(0.0), &attributes);
+    }
+}
