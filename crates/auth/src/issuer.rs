@@ -5,7 +5,7 @@ use error::Error;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Identity, Role, verifier::refused};
+use crate::{Identity, Role, refused::refused};
 
 /// An issuer of access tokens that is trusted with everybody's identity and role.
 #[derive(Clone, Debug)]
@@ -14,21 +14,28 @@ pub struct Issuer {
     pub issuer: String,
     /// What has to be in `aud` of its tokens.
     pub audience: String,
-    /// The claim with a person's roles, one word or a list of words; a claim within claims by a path of names, such as
-    /// `realm_access.roles`. Who has `operator` among them is one.
+    /// The claim with a person's roles, one word or a list of words: its name, such as `https://shop.example/roles`, or the
+    /// path to it, such as `realm_access.roles`. Who has `operator` among them is one.
     pub role_claim: String,
 }
+
+/// How far the issuer's clock may be ahead of ours for a token that counts from when it was made (RFC 7519, section 4.1.5).
+const LEEWAY_SECONDS: i64 = 60;
 
 impl Issuer {
     /// Reads the claims of a token whose signature, issuer and audience are right.
     pub(crate) fn identity(&self, claims: &Value, now: i64) -> Result<Identity, Error> {
+        // Keycloak signs its ID tokens with the same keys and header, and says here what they are.
+        if claims.get("typ").is_some_and(|typ| typ != "Bearer") {
+            return Err(refused("is of another type"));
+        }
         let subject = claims["sub"].as_str().filter(|subject| !subject.is_empty());
         let subject = subject.ok_or_else(|| refused("names nobody"))?;
         // RFC 7519, section 2: a NumericDate need not be an integer, and everybody's is.
         let number = |name: &str| claims[name].as_i64();
         let expires_at = number("exp").and_then(|exp| time::OffsetDateTime::from_unix_timestamp(exp).ok());
         let expires_at = expires_at.ok_or_else(|| refused("has no usable expiry"))?;
-        if !claims["nbf"].is_null() && number("nbf").is_none_or(|nbf| now < nbf) {
+        if !claims["nbf"].is_null() && number("nbf").is_none_or(|nbf| now.saturating_add(LEEWAY_SECONDS) < nbf) {
             return Err(refused("does not count yet"));
         }
         let session = claims["sid"].as_str().and_then(|sid| Uuid::try_parse(sid).ok()).unwrap_or_default();
@@ -47,7 +54,9 @@ impl Issuer {
     }
 
     fn role(&self, claims: &Value) -> Role {
-        let found = self.role_claim.split('.').try_fold(claims, |claims, name| claims.get(name));
+        let nested = || self.role_claim.split('.').try_fold(claims, |claims, name| claims.get(name));
+        // A name first: those of OpenID Connect that nobody else has are URLs, with dots of their own.
+        let found = claims.get(&self.role_claim).or_else(nested);
         let is_operator = |value: &Value| value.as_str() == Some(Role::Operator.as_str());
         let operator = match found {
             Some(Value::Array(roles)) => roles.iter().any(is_operator),
@@ -75,6 +84,7 @@ mod tests {
             ("role", json!({"role": "operator"})),
             ("roles", json!({"roles": ["customer", "operator"]})),
             ("realm_access.roles", json!({"realm_access": {"roles": ["operator"]}})),
+            ("https://shop.example/roles", json!({"https://shop.example/roles": ["operator"]})),
         ] {
             assert_eq!(issuer(path).role(&claims), Role::Operator, "{claims}");
         }

@@ -8,6 +8,7 @@ mod extract;
 mod identity;
 mod issuer;
 mod keys;
+mod refused;
 mod signer;
 mod verifier;
 

@@ -15,14 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::keys::KeyRing;
+use crate::refused::refused;
 use crate::{AUDIENCE, Claims, ISSUER, Identity, Issuer, Keys};
 
 /// How many verified tokens are cached.
 const CACHE_CAPACITY: u64 = 4096;
 /// How long one is cached at most; it counts only until it expires.
 const CACHE_TTL: Duration = Duration::from_mins(15);
-/// The longest token that is read, in bytes.
-const MAX_LENGTH: usize = 4096;
+/// The longest token that is read, in bytes: as much as gateways let through in one header. Keycloak writes every role into it.
+const MAX_LENGTH: usize = 8192;
 
 /// What is read of a token. Ours have no `nbf`, but whoever sets one means it.
 #[derive(Deserialize)]
@@ -76,7 +77,8 @@ impl Verifier {
         let outside = outside.map(|(issuer, keys)| {
             let ring = KeyRing::new(keys, clock.clone(), tracker.clone(), stop.clone());
             // RFC 9068 has a type of its own for access tokens, and Keycloak has not.
-            let trusted = Trusted::new(ring, &issuer.issuer, &issuer.audience, &["JWT", "at+jwt"]);
+            let types = &["JWT", "at+jwt", "application/at+jwt"];
+            let trusted = Trusted::new(ring, &issuer.issuer, &issuer.audience, types);
             (issuer, trusted)
         });
         let ring = KeyRing::new(keys, clock.clone(), tracker, stop);
@@ -119,7 +121,8 @@ impl Trusted {
     /// The claims of a token with the right signature, issuer and audience.
     async fn claims<T: DeserializeOwned>(&self, token: &str, header: Header) -> Result<T, Error> {
         // Tokens of other kinds, signed with the same key, are not for us.
-        if !header.typ.as_deref().is_some_and(|typ| self.types.contains(&typ)) {
+        let is_ours = |typ: &str| self.types.iter().any(|known| known.eq_ignore_ascii_case(typ));
+        if !header.typ.as_deref().is_some_and(is_ours) {
             return Err(refused("is of another type"));
         }
         let kid = header.kid.ok_or_else(|| refused("names no key"))?;
@@ -173,10 +176,6 @@ impl Inner {
             Err(Error::new(Problem::TokenExpired, "the access token has expired"))
         }
     }
-}
-
-pub(crate) fn refused(why: &'static str) -> Error {
-    Error::new(Problem::TokenInvalid, format!("the access token {why}"))
 }
 
 fn fingerprint(token: &str) -> [u8; 32] {

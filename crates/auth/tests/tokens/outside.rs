@@ -9,6 +9,7 @@ use aws_lc_rs::{
     rsa::{KeyPair, KeySize},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use error::Kind;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
@@ -19,11 +20,11 @@ use crate::{Fixture, signer};
 const ISSUER: &str = "https://id.example/realms/shop";
 
 /// A provider with a key of each kind, and a verifier that trusts it beside our own issuer.
-struct Provider {
+pub(crate) struct Provider {
     own: Fixture,
-    own_token: String,
+    pub(crate) own_token: String,
     keys: Vec<(Algorithm, EncodingKey, Jwk)>,
-    verifier: Verifier,
+    pub(crate) verifier: Verifier,
 }
 
 /// How many bytes stand before the key itself (RFC 8017) in PKCS#8 of an RSA key of 2048 bits.
@@ -47,7 +48,7 @@ fn generated() -> Vec<(Algorithm, EncodingKey, Jwk)> {
 }
 
 impl Provider {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let signer = signer("k1");
         let own = Fixture::new(&[&signer]);
         let own_token = signer.sign(&own.claims()).unwrap();
@@ -64,7 +65,7 @@ impl Provider {
         Self { own, own_token, keys, verifier }
     }
 
-    fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         let now = self.own.claims().iat;
         json!({
             "iss": ISSUER, "aud": ["account", "shop"], "sub": "f:1:ada", "iat": now, "exp": now + 300, "typ": "Bearer",
@@ -72,7 +73,7 @@ impl Provider {
         })
     }
 
-    fn sign(&self, algorithm: Algorithm, kid: Algorithm, claims: &Value) -> String {
+    pub(crate) fn sign(&self, algorithm: Algorithm, kid: Algorithm, claims: &Value) -> String {
         let key = self.keys.iter().find(|(known, ..)| *known == algorithm).map(|(_, key, _)| key).unwrap();
         let header = Header { kid: Some(format!("{kid:?}")), ..Header::new(algorithm) };
         jsonwebtoken::encode(&header, claims, key).unwrap()
@@ -116,8 +117,10 @@ async fn only_good_tokens_of_the_provider_count() {
         ("sub", json!("")),
         ("sub", json!(1)),
         ("sub", Value::Null),
-        ("nbf", json!(now + 60)),
+        ("nbf", json!(now + 61)),
         ("nbf", json!("now")),
+        ("typ", json!("ID")),
+        ("typ", json!("Refresh")),
     ] {
         let mut claims = provider.claims();
         claims[claim] = value;
@@ -129,10 +132,70 @@ async fn only_good_tokens_of_the_provider_count() {
     assert_eq!(provider.kind(&stranger).await, Some(Kind::Unauthenticated));
     let mixed = provider.sign(Algorithm::ES256, Algorithm::RS256, &provider.claims());
     assert_eq!(provider.kind(&mixed).await, Some(Kind::Unauthenticated), "a key is used with its own algorithm");
-    let header = Header { kid: Some("RS256".into()), ..Header::new(Algorithm::HS256) };
-    let public = EncodingKey::from_secret(b"what everybody can read").unwrap();
-    let symmetric = jsonwebtoken::encode(&header, &provider.claims(), &public).unwrap();
-    assert_eq!(provider.kind(&symmetric).await, Some(Kind::Unauthenticated));
+}
+
+/// RFC 8725, section 2.1: a public key is no secret, and no signature is none.
+#[tokio::test]
+async fn the_token_does_not_choose_how_it_is_verified() {
+    let provider = Provider::start();
+    let claims = provider.claims();
+    for (algorithm, _, published) in &provider.keys {
+        let kid = Some(format!("{algorithm:?}"));
+        let public = serde_json::to_value(published).unwrap();
+        let public = ["n", "x"].iter().find_map(|name| public[name].as_str()).unwrap().to_owned();
+        for secret in [serde_json::to_vec(published).unwrap(), public.clone().into_bytes()] {
+            let header = Header { kid: kid.clone(), ..Header::new(Algorithm::HS256) };
+            let key = EncodingKey::from_secret(&secret).unwrap();
+            let forged = jsonwebtoken::encode(&header, &claims, &key).unwrap();
+            assert_eq!(provider.kind(&forged).await, Some(Kind::Unauthenticated));
+        }
+        let genuine = provider.sign(*algorithm, *algorithm, &claims);
+        let payload = genuine.split('.').nth(1).unwrap();
+        for alg in ["none", "None", "HS256", "PS256"] {
+            let header = URL_SAFE_NO_PAD.encode(json!({"alg": alg, "typ": "JWT", "kid": kid}).to_string());
+            for signature in ["", genuine.rsplit('.').next().unwrap()] {
+                let forged = format!("{header}.{payload}.{signature}");
+                assert_eq!(provider.kind(&forged).await, Some(Kind::Unauthenticated), "{alg}");
+            }
+        }
+        assert_eq!(provider.kind(&genuine).await, None);
+    }
+}
+
+#[tokio::test]
+async fn both_ways_of_writing_the_type_of_a_token_count() {
+    let provider = Provider::start();
+    let (_, key, _) = &provider.keys[0];
+    for (typ, verified) in [
+        (Some("JWT"), None),
+        (Some("at+jwt"), None),
+        (Some("application/AT+jwt"), None),
+        (Some("logout+jwt"), Some(Kind::Unauthenticated)),
+        (None, Some(Kind::Unauthenticated)),
+    ] {
+        let header = Header { kid: Some("EdDSA".into()), typ: typ.map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
+        let token = jsonwebtoken::encode(&header, &provider.claims(), key).unwrap();
+        assert_eq!(provider.kind(&token).await, verified, "{typ:?}");
+    }
+    let mut skewed = provider.claims();
+    skewed["nbf"] = json!(provider.own.claims().iat + 60);
+    let token = provider.sign(Algorithm::EdDSA, Algorithm::EdDSA, &skewed);
+    assert_eq!(provider.kind(&token).await, None, "its clock may be ahead of ours");
+}
+
+/// RFC 7517, section 5: one of a kind that nobody has thought of yet does not take the others with it.
+#[test]
+fn keys_of_unknown_kinds_are_passed_over() {
+    let published = &generated()[0].2;
+    let unknown = [
+        json!({"kty": "AKP", "alg": "ML-DSA-65", "kid": "pq", "pub": "AA"}),
+        json!({"kty": "EC", "crv": "P-1", "x": "AA", "y": "AA"}),
+        json!({"kty": "RSA", "n": 7}),
+        json!({"kty": 1}),
+    ];
+    let keys = [&unknown[..], &[json!(published)]].concat();
+    let read: JwkSet = serde_json::from_value(json!({"keys": keys})).unwrap();
+    assert_eq!(read.keys.last(), Some(published));
 }
 
 /// Neither can make tokens of the other.
