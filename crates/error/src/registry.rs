@@ -108,6 +108,9 @@ problems! {
     AccountDisabled: Forbidden, "account-disabled", "The account is disabled",
         "an operator keeps its owner out, and its tokens may only read",
         "Ask the shop.";
+    OwnAccount: Forbidden, "own-account", "Not with one's own account",
+        "an operator asked to disable or enable the account that the token speaks for",
+        "Let another operator do it.";
     DocumentNotAllowed: Forbidden, "document-not-allowed", "The document is not on the list",
         "only documents that the operator has listed are executed",
         "Have it added to `graphql.safelist`.";

@@ -1,6 +1,6 @@
 //! What can be configured; `config.default.toml` documents each key.
 
-use std::{path::Path, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 use config::{
     Error, Loaded, SecretFile,
@@ -171,14 +171,20 @@ impl From<&Passwords> for Cost {
     }
 }
 
-/// Section `mail`.
-#[derive(Debug, Clone, Deserialize)]
+/// Section `mail`. Its `Debug` does not show the URL, which has the server's password.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mail {
     /// The URL of the server.
     pub url: String,
     /// The sender.
     pub from: String,
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail").field("from", &self.from).finish_non_exhaustive()
+    }
 }
 
 /// Section `closing`.
@@ -232,6 +238,8 @@ mod tests {
                 "{error}"
             );
         }
-        config::load_from::<Config>("user", DEFAULTS, None, [secret]).unwrap();
+        let url = ("TRIREME_MAIL__URL".to_owned(), "smtps://shop:hidden@mail.example".to_owned());
+        let loaded = config::load_from::<Config>("user", DEFAULTS, None, [secret, url]).unwrap();
+        assert!(!format!("{:?}", loaded.value).contains("hidden"));
     }
 }

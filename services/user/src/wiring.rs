@@ -27,11 +27,11 @@ use crate::{
     app::{
         self, App, Attempts, KeyRing, MailQueue, housekeeping,
         mail_queue::{self, Jobs},
-        ports::{Accounts, AuditEntry, AuditTrail, Closings, MailTokens, Mails, Sessions, SigningKeys},
+        ports::{Accounts, AuditTrail, Closings, MailTokens, Mails, Sessions, SigningKeys},
         sweep,
     },
     config::Config,
-    domain::{Email, OperatorAction, Role},
+    domain::{Email, Role},
 };
 
 /// This service's name.
@@ -112,7 +112,6 @@ pub async fn rotate_keys(config: &Config, clock: SharedClock) -> Result<String> 
     let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
     let keys = KeyRing::open(Arc::clone(&store.keys), Arc::clone(&clock), config.tokens.rotation()).await?;
     let takeover = keys.rotate_on_demand().await?;
-    store.audit_trail.append(&AuditEntry::new(OperatorAction::RotateKeys, clock.now())).await?;
     store.database.close().await;
     Ok(clock::rfc3339(takeover))
 }

@@ -10,11 +10,20 @@ pub struct LogMail {
 }
 
 impl LogMail {
-    /// Reads `log:`, or `log:?show=token` for a service that nobody but its developer uses; `None` is another URL.
+    /// Reads `log:`, or `log:?show=token` for a service that nobody but its developer uses, and warns of what that means;
+    /// `None` is another URL.
     pub fn open(url: &str) -> Option<Self> {
         match url {
-            "log:" => Some(Self { shows_token: false }),
-            "log:?show=token" => Some(Self { shows_token: true }),
+            "log:" => {
+                tracing::warn!(
+                    "mail.url names no server: no mail is sent, and nobody can replace a forgotten password"
+                );
+                Some(Self { shows_token: false })
+            }
+            "log:?show=token" => {
+                tracing::warn!("mail.url has tokens logged: whoever reads this log can take over every account");
+                Some(Self { shows_token: true })
+            }
             _ => None,
         }
     }

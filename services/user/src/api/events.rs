@@ -58,7 +58,7 @@ impl Handler for OrderEvents {
 /// The consumer group of [`CacheInvalidator`].
 pub const CACHE_GROUP: &str = "user-copies";
 /// What [`CacheInvalidator`] handles: what makes a cached account old.
-pub const CACHE_KINDS: &[&str] = &["user.updated.v1", "user.closed.v1"];
+pub const CACHE_KINDS: &[&str] = &["user.updated.v1", "user.closed.v1", "user.disabled.v1", "user.enabled.v1"];
 
 /// Drops an account from the cache once more when the event of its change comes: a process that was killed between its
 /// commit and the cache leaves no old account in it.

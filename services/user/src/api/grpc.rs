@@ -97,6 +97,11 @@ impl Users {
         let principal = self.principal(request.metadata()).await?;
         let id = user_id("/id", &request.get_ref().id)?;
         principal.may_read(id)?;
+        if let Principal::Person(person) = principal
+            && person.user_id != id.0
+        {
+            self.api.app.may_change(UserId(person.user_id)).await?;
+        }
         Ok(self.api.app.get_user(id).await?)
     }
 

@@ -1,5 +1,6 @@
 //! The HTTP interface: routes and what they share.
 
+mod cursor;
 mod email;
 mod internal;
 mod keys;

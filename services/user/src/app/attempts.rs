@@ -1,4 +1,4 @@
-//! How often somebody may try a password, before it costs anything to look whether it is right.
+//! How often somebody may try a password, before it costs anything to look whether it is right, and have mail sent.
 //!
 //! Of an account, of an address, and of an account from one address, so that whoever guesses from one place keeps nobody
 //! out who is somewhere else, and guessing from many places ends too.
@@ -11,7 +11,7 @@ use limit::{Decision, Limiter, Quota};
 use resilience::Outage;
 
 use super::Error;
-use crate::domain::Email;
+use crate::domain::{Email, MailPurpose};
 
 /// Of one account from one address.
 const PAIR: Quota = Quota { burst: 20, refill: Duration::from_mins(1) };
@@ -21,10 +21,12 @@ const ADDRESS: Quota = Quota { burst: 60, refill: Duration::from_secs(3) };
 /// single one uses it up.
 const ACCOUNT: Quota = Quota { burst: 40, refill: Duration::from_mins(1) };
 
-/// Mails to one account: nobody's mailbox is flooded.
+/// Mails of one purpose to one account: nobody's mailbox is flooded.
 const MAIL_ACCOUNT: Quota = Quota { burst: 3, refill: Duration::from_mins(10) };
 /// Mails that are asked for from one address.
 const MAIL_ADDRESS: Quota = Quota { burst: 30, refill: Duration::from_mins(1) };
+/// Mails in all: whatever many addresses ask for, the server of mail takes us for no sender of spam.
+const MAIL_ALL: Quota = Quota { burst: 100, refill: Duration::from_millis(100) };
 
 /// An attempt that may be made, and counts until it is known to be right.
 pub(super) struct Attempt {
@@ -53,11 +55,26 @@ impl Attempts {
     }
 
     /// Counts a mail that somebody has sent to an account. `email` is `None` where what was typed cannot be an address.
-    pub(super) async fn begin_mail(&self, email: Option<&Email>, client: Option<IpAddr>) -> Result<(), Error> {
+    ///
+    /// Each purpose by itself: strangers, who may ask for one of them, do not see in a refusal that the owner asked for the other.
+    pub(super) async fn begin_mail(
+        &self,
+        purpose: MailPurpose,
+        email: Option<&Email>,
+        client: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        let account = |email| format!("mail/{}/{}", purpose.as_str(), fingerprint(Some(email)));
+        let account = email.map(|email| (account(email), MAIL_ACCOUNT));
         let address = client.map(|client| (format!("mail/address/{}", network(client)), MAIL_ADDRESS));
-        let account = email.map(|email| (format!("mail/account/{}", fingerprint(Some(email))), MAIL_ACCOUNT));
         let keys = address.iter().chain(&account).map(|(key, quota)| (key.as_str(), *quota));
         self.take(keys).await
+    }
+
+    /// Waits until another mail may be sent, of all that there are.
+    pub(super) async fn mail_turn(&self) {
+        while let Err(Error::TooManyAttempts { retry_after }) = self.take([("mail/all", MAIL_ALL)].into_iter()).await {
+            tokio::time::sleep(retry_after).await;
+        }
     }
 
     async fn take<'a>(&self, keys: impl Iterator<Item = (&'a str, Quota)>) -> Result<(), Error> {
@@ -124,7 +141,7 @@ impl Attempt {
 
 /// What stands for an address of an account: nobody reads those in a cache, or in its backup.
 fn fingerprint(email: Option<&Email>) -> String {
-    let typed = email.map_or_else(String::new, |email| email.as_str().to_lowercase());
+    let typed = email.map_or_else(String::new, Email::normalized);
     hex::encode(&digest(&SHA256, typed.as_bytes()).as_ref()[..16])
 }
 
@@ -157,6 +174,18 @@ mod tests {
     fn no_key_shows_an_address_of_an_account() {
         assert!(keys("ada@example.com", "192.0.2.1").iter().all(|key| !key.contains("ada")));
         assert_eq!(keys("ada@example.com", "").len(), 1, "without an address it counts for the account");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mails_have_a_limit_in_all() {
+        let attempts = Attempts::new(Arc::new(limit::Memory::default()));
+        let begun = tokio::time::Instant::now();
+        for _ in 0..MAIL_ALL.burst {
+            attempts.mail_turn().await;
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        attempts.mail_turn().await;
+        assert!(begun.elapsed() >= MAIL_ALL.refill);
     }
 
     #[test]

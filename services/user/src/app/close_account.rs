@@ -47,6 +47,10 @@ impl App {
     pub async fn close_account(&self, id: UserId, expected: Expected, requester: Requester) -> Result<Account, Error> {
         let account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
         if account.status == Status::Active {
+            // Nor does an owner who is kept out erase what an operator has to look into.
+            if matches!(requester, Requester::Owner(_)) {
+                account.takes_changes()?;
+            }
             let reauthenticated = self.reauthenticate(&account, &requester).await;
             // Another of the owner's requests may have begun the closing meanwhile: then this one repeats it.
             if self.accounts.get(id).await?.is_some_and(|account| account.status == Status::Active) {

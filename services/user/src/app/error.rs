@@ -50,6 +50,12 @@ pub enum Error {
     /// The account that the token speaks for is not there.
     #[error("the access token's account does not exist")]
     NoAccount,
+    /// Whoever acts as an operator is none any more, or has been disabled.
+    #[error("only an operator whose account is active may do this")]
+    NoOperator,
+    /// An operator cannot be kept out, or let in, by themselves.
+    #[error("operators do not disable or enable their own accounts")]
+    OwnAccount,
     /// The account changed since the caller read it.
     #[error("the version is not the one the change was made on")]
     Stale,
@@ -82,6 +88,8 @@ impl HasProblem for Error {
             Self::WrongCredentials => Problem::WrongCredentials,
             Self::WrongRefreshToken => Problem::RefreshTokenInvalid,
             Self::NoAccount => Problem::TokenInvalid,
+            Self::NoOperator => Problem::OperatorRequired,
+            Self::OwnAccount => Problem::OwnAccount,
             Self::TooManyAttempts { .. } => Problem::RateLimited,
             Self::Stale => Problem::VersionMismatch,
             Self::PasswordMissing => Problem::PasswordRequired,

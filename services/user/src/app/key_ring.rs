@@ -13,9 +13,9 @@ use time::OffsetDateTime;
 
 use super::{
     Error,
-    ports::{SigningKeys, StoredKey},
+    ports::{AuditEntry, SigningKeys, StoredKey},
 };
-use crate::domain::{Rotation, Schedule, key_rotation::ON_DEMAND_AHEAD};
+use crate::domain::{OperatorAction, Rotation, Schedule, key_rotation::ON_DEMAND_AHEAD};
 
 #[derive(Default)]
 struct Keyset {
@@ -52,7 +52,7 @@ impl KeyRing {
         let mut stored = self.store.all().await?;
         if let Some(used_from) = Schedule::new(&starts(&stored), self.rotation).successor(now) {
             let predecessor = stored.last().map(|key| key.kid.clone()).unwrap_or_default();
-            self.store.add(&generate(predecessor, used_from)?).await?;
+            self.store.add(&generate(predecessor, used_from)?, None).await?;
             // Read again instead of added here: another process may have been first, and then its key is the successor
             // and ours was not stored.
             stored = self.store.all().await?;
@@ -76,12 +76,12 @@ impl KeyRing {
     /// The store fails.
     pub async fn rotate_on_demand(&self) -> Result<OffsetDateTime, Error> {
         let now = self.clock.now();
-        let takeover = now + ON_DEMAND_AHEAD;
+        let (takeover, entry) = (now + ON_DEMAND_AHEAD, AuditEntry::new(OperatorAction::RotateKeys, now));
         match self.store.all().await?.last() {
-            Some(waiting) if waiting.used_from > now => self.store.expedite(&waiting.kid, takeover).await?,
+            Some(waiting) if waiting.used_from > now => self.store.expedite(&waiting.kid, takeover, &entry).await?,
             youngest => {
                 let predecessor = youngest.map(|key| key.kid.clone()).unwrap_or_default();
-                self.store.add(&generate(predecessor, takeover)?).await?;
+                self.store.add(&generate(predecessor, takeover)?, Some(&entry)).await?;
             }
         }
         // Read: another process may have been first.

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
+use opentelemetry::{KeyValue, metrics::Counter};
 use resilience::Backoff;
 use telemetry::Carrier;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -27,8 +28,8 @@ const AT_ONCE: usize = 8;
 const ATTEMPTS: u32 = 4;
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a process that ends goes on sending.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a process that ends goes on sending: within the last quarter of `shutdown.deadline`, which tasks have in any case.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait after a failed attempt: the first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
@@ -44,13 +45,18 @@ pub enum Job {
 pub type Jobs = Receiver<(Job, Carrier)>;
 
 /// Where requests leave mail.
-pub struct MailQueue(Sender<(Job, Carrier)>);
+pub struct MailQueue {
+    jobs: Sender<(Job, Carrier)>,
+    mails: Counter<u64>,
+}
 
 impl MailQueue {
     /// An empty queue, and its other end, for [`run`].
     pub fn new() -> (Self, Jobs) {
         let (sender, jobs) = mpsc::channel(CAPACITY);
-        (Self(sender), jobs)
+        let mails =
+            telemetry::meter().u64_counter("user.mail").with_description("Mails by what became of them.").build();
+        (Self { jobs: sender, mails }, jobs)
     }
 
     /// Adds a job.
@@ -58,7 +64,16 @@ impl MailQueue {
     /// # Errors
     /// As many wait as may.
     pub(super) fn add(&self, job: Job) -> Result<(), Error> {
-        self.0.try_send((job, Carrier::current())).map_err(|_| Error::MailQueueFull)
+        self.jobs.try_send((job, Carrier::current())).map_err(|_| Error::MailQueueFull)
+    }
+
+    fn count(&self, purpose: MailPurpose, sent: &Result<(), MailError>) {
+        let outcome = match sent {
+            Ok(()) => "sent",
+            Err(MailError::Unavailable(_)) => "unavailable",
+            Err(MailError::Refused(_)) => "refused",
+        };
+        self.mails.add(1, &[KeyValue::new("mail.purpose", purpose.as_str()), KeyValue::new("mail.outcome", outcome)]);
     }
 }
 
@@ -87,10 +102,15 @@ pub async fn run(app: Arc<App>, jobs: Jobs, token: CancellationToken) {
 
 async fn work_off(app: &App, (job, carrier): (Job, Carrier)) {
     let span = tracing::info_span!("service.send_mail", user.id = tracing::field::Empty);
-    let done = telemetry::scope(&carrier, None, span, app.send_mail(job)).await;
-    if let Err(error) = done {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent; it has to be asked for again");
-    }
+    let sending = async {
+        if let Err(error) = app.send_mail(job).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a mail was not sent; it has to be asked for again"
+            );
+        }
+    };
+    telemetry::scope(&carrier, None, span, sending).await;
 }
 
 impl App {
@@ -112,6 +132,7 @@ impl App {
     /// Sends a new token to the address that is stored: one that was typed may only look the same.
     async fn send_token(&self, account: Account, purpose: MailPurpose) -> Result<(), Error> {
         let Some(email) = account.email else { return Ok(()) };
+        self.attempts.mail_turn().await;
         let token = OpaqueToken::generate()?;
         let (user, expires_at) = (account.id, self.now() + purpose.lifetime());
         let new = NewMailToken { user, email, purpose, hash: *token.hash(), expires_at };
@@ -120,7 +141,9 @@ impl App {
             return Ok(());
         }
         let letter = Letter { user, to: new.email, purpose, token: token.into_text() };
-        self.send_letter(&letter).await?;
+        let sent = self.send_letter(&letter).await;
+        self.mail_queue.count(purpose, &sent);
+        sent?;
         tracing::info!(user.id = %user, mail.purpose = purpose.as_str(), "mail sent");
         Ok(())
     }

@@ -119,9 +119,14 @@ pub trait Accounts: Send + Sync {
     /// Gives a role, and stores the entry with the account as its subject; says whether there is such an account.
     async fn set_role(&self, email: &Email, role: Role, entry: &AuditEntry) -> Result<bool, StoreError>;
     /// Stores that an account is disabled, or is not any more, with its entry, and ends all its sessions, if the stored
-    /// version is the one before.
-    async fn set_disabled(&self, account: &Account, entry: &AuditEntry, effects: &Effects)
-    -> Result<Saved, StoreError>;
+    /// version is the one before. `None` if the entry's actor is no active operator by now: of two who disable each other
+    /// one is left.
+    async fn set_disabled(
+        &self,
+        account: &Account,
+        entry: &AuditEntry,
+        effects: &Effects,
+    ) -> Result<Option<Saved>, StoreError>;
     /// Counts a confirmed order, once per receipt; says whether there is such an account.
     async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<bool, StoreError>;
     /// Sums everything up.
@@ -290,10 +295,10 @@ impl std::fmt::Debug for StoredKey {
 pub trait SigningKeys: Send + Sync {
     /// All keys, oldest first.
     async fn all(&self) -> Result<Vec<StoredKey>, StoreError>;
-    /// Stores a key, unless its predecessor has a successor.
-    async fn add(&self, key: &StoredKey) -> Result<(), StoreError>;
-    /// Has a key sign from an earlier moment on than it would.
-    async fn expedite(&self, kid: &str, used_from: OffsetDateTime) -> Result<(), StoreError>;
+    /// Stores a key, unless its predecessor has a successor; and with it the entry, where an operator asked for it.
+    async fn add(&self, key: &StoredKey, entry: Option<&AuditEntry>) -> Result<(), StoreError>;
+    /// Has a key sign from an earlier moment on than it would, and stores the entry if that changes anything.
+    async fn expedite(&self, kid: &str, used_from: OffsetDateTime, entry: &AuditEntry) -> Result<(), StoreError>;
     /// Deletes a key.
     async fn remove(&self, kid: &str) -> Result<(), StoreError>;
 }

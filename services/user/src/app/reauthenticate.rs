@@ -24,6 +24,14 @@ pub enum Requester {
 }
 
 impl Requester {
+    /// The address that the request came from, where that is known.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        match self {
+            Self::Owner(owner) => owner.client,
+            Self::Service => None,
+        }
+    }
+
     /// Which sessions go on after a change that ends the others: nobody else may have taken part in it.
     pub(super) fn surviving(&self) -> Surviving {
         match self {

@@ -27,7 +27,7 @@ impl App {
         let effects = published::effects(DomainEvent::Registered, account.id, account.created_at)?;
         match self.accounts.add(&account, &hash, &effects).await? {
             Saved::Stored(account) => {
-                self.offer_verification(account.id);
+                self.offer_verification(&account, client).await;
                 Ok(account)
             }
             Saved::EmailTaken | Saved::Stale => Err(Error::EmailTaken),

@@ -84,7 +84,7 @@ impl App {
                 Saved::Stored(account) => {
                     self.write_through(&account).await;
                     if surviving != Surviving::All {
-                        self.offer_verification(id);
+                        self.offer_verification(&account, requester.client()).await;
                     }
                     return Ok(account);
                 }

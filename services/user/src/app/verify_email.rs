@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tracing::instrument;
 
 use super::{App, Error, mail_queue::Job, opaque_token};
-use crate::domain::{Email, UserId};
+use crate::domain::{Account, Email, MailPurpose, UserId};
 
 impl App {
     /// Sends the owner of an active account a token for its address.
@@ -15,18 +15,23 @@ impl App {
     /// The account takes no changes; too many mails were asked for, or wait.
     #[instrument(name = "service.request_verification", skip_all, fields(user.id = %user))]
     pub async fn request_verification(&self, user: UserId, client: Option<IpAddr>) -> Result<(), Error> {
-        self.may_change(user).await?;
         let account = self.own_account(user).await?;
-        self.attempts.begin_mail(account.email.as_ref(), client).await?;
-        self.mail_queue.add(Job::Verification(user))
+        account.takes_changes()?;
+        self.queue_verification(&account, client).await
     }
 
-    /// The same after an account was opened or has another address. Nobody waits for it: it can be asked for.
-    pub(super) fn offer_verification(&self, user: UserId) {
-        if let Err(error) = self.mail_queue.add(Job::Verification(user)) {
+    /// The same after an account was opened or has another address, as long as that is not done too often: whoever does so
+    /// again and again has no mail sent to others. It can be asked for.
+    pub(super) async fn offer_verification(&self, account: &Account, client: Option<IpAddr>) {
+        if let Err(error) = self.queue_verification(account, client).await {
             let error: &dyn std::error::Error = &error;
-            tracing::info!(user.id = %user, error, "no mail to confirm an address is sent");
+            tracing::debug!(user.id = %account.id, error, "no mail to confirm an address is sent");
         }
+    }
+
+    async fn queue_verification(&self, account: &Account, client: Option<IpAddr>) -> Result<(), Error> {
+        self.attempts.begin_mail(MailPurpose::VerifyEmail, account.email.as_ref(), client).await?;
+        self.mail_queue.add(Job::Verification(account.id))
     }
 
     /// Uses up a token: the address is verified.
@@ -35,7 +40,10 @@ impl App {
     /// The token is not valid; the store fails.
     #[instrument(name = "service.verify_email", skip_all)]
     pub async fn verify_email(&self, token: &str) -> Result<(), Error> {
-        let verified = self.mail_tokens.verify_email(&opaque_token::hash(token), self.now()).await?;
+        let (token, now) = (opaque_token::hash(token), self.now());
+        // First: a token that was guessed keeps no writer waiting.
+        let verified = self.mail_tokens.is_valid(&token, MailPurpose::VerifyEmail, now).await?
+            && self.mail_tokens.verify_email(&token, now).await?;
         if verified { Ok(()) } else { Err(Error::WrongMailToken) }
     }
 

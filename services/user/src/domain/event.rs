@@ -9,11 +9,15 @@ pub enum DomainEvent {
     Updated,
     /// It is closed for good.
     Closed,
+    /// An operator keeps its owner out.
+    Disabled,
+    /// An operator lets its owner in again.
+    Enabled,
 }
 
 impl DomainEvent {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Registered, Self::Updated, Self::Closed];
+    pub const ALL: [Self; 5] = [Self::Registered, Self::Updated, Self::Closed, Self::Disabled, Self::Enabled];
 
     /// The type of the event outside, with its version; schemas are in `proto/events`.
     pub fn kind(self) -> &'static str {
@@ -21,6 +25,8 @@ impl DomainEvent {
             Self::Registered => "user.registered.v1",
             Self::Updated => "user.updated.v1",
             Self::Closed => "user.closed.v1",
+            Self::Disabled => "user.disabled.v1",
+            Self::Enabled => "user.enabled.v1",
         }
     }
 }

@@ -128,7 +128,7 @@ impl TestApp {
 
     /// The events that the service has published, once there are at least so many.
     pub(crate) async fn published(&self, at_least: usize) -> Vec<Event> {
-        let kinds = ["user.registered.v1", "user.updated.v1", "user.closed.v1"];
+        let kinds = user::domain::DomainEvent::ALL.map(user::domain::DomainEvent::kind);
         let subscription = self.bus.subscribe("test", &kinds).await.unwrap();
         let mut events = Vec::new();
         while events.len() < at_least {

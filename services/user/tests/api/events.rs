@@ -1,18 +1,25 @@
 //! Events in and out.
 
 use axum::http::StatusCode;
-use messaging::Bus as _;
+use messaging::{Bus as _, Event};
 use serde_json::{Value, json};
-use user::domain::DomainEvent;
+use time::OffsetDateTime;
+use user::{
+    app::published,
+    domain::{Account, DomainEvent, Email, Name, UserId},
+};
+use uuid::Uuid;
 
 use crate::app::TestApp;
+
+const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
 #[tokio::test]
 async fn confirmed_orders_are_counted_and_change_no_version() {
     let app = TestApp::start().await;
     let (ada, eve) = (app.person("ada@example.com").await, app.person("eve@example.com").await);
     let before = app.me(&ada).await;
-    let data = json!({"order_id": uuid::Uuid::now_v7(), "user_id": ada.id, "total": {"amount": 1, "currency": "EUR"}});
+    let data = json!({"order_id": Uuid::now_v7(), "user_id": ada.id, "total": {"amount": 1, "currency": "EUR"}});
     let mut first = None;
     for _ in 0..3 {
         first = Some(app.publish("order.confirmed.v1", &data).await);
@@ -36,7 +43,7 @@ async fn confirmed_orders_are_counted_and_change_no_version() {
 async fn what_cannot_be_handled_is_dead_lettered() {
     let app = TestApp::start().await;
     app.publish("order.confirmed.v1", &json!({"user_id": 7})).await;
-    app.publish("order.confirmed.v1", &json!({"user_id": uuid::Uuid::now_v7()})).await;
+    app.publish("order.confirmed.v1", &json!({"user_id": Uuid::now_v7()})).await;
     testkit::eventually!(app.bus.dead_letters(Some("user"), 10).await.unwrap().len() == 2);
 }
 
@@ -59,14 +66,29 @@ async fn what_happens_is_published_and_nothing_personal() {
     }
 }
 
+/// What is published of an account that this happens to.
+fn published(event: DomainEvent) -> Event {
+    let (email, name) = (Email::parse("a@b.co").unwrap(), Name::parse("Ada").unwrap());
+    let mut account = Account::register(UserId(Uuid::nil()), email, name, NOW);
+    account.disabled_at = (event == DomainEvent::Disabled).then_some(NOW);
+    let effects = match event {
+        DomainEvent::Disabled | DomainEvent::Enabled => published::standing(&account, NOW),
+        event => published::effects(event, account.id, NOW),
+    };
+    effects.unwrap().events.remove(0)
+}
+
 #[test]
 fn every_event_has_a_schema() {
     for event in DomainEvent::ALL {
         let path = format!("{}/../../proto/events/{}.json", env!("CARGO_MANIFEST_DIR"), event.kind());
         let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        assert_eq!(schema["title"], event.kind());
-        assert_eq!(schema["required"], json!(["user_id"]));
-        assert_eq!(schema["properties"].as_object().unwrap().len(), 1);
+        let published = published(event);
+        assert_eq!((published.kind.as_str(), &schema["title"]), (event.kind(), &json!(event.kind())));
+        let data: Value = published.decode().unwrap();
+        let members: Vec<_> = data.as_object().unwrap().keys().collect();
+        assert_eq!(json!(members), schema["required"]);
+        assert_eq!(members, schema["properties"].as_object().unwrap().keys().collect::<Vec<_>>());
     }
 }
 
@@ -79,7 +101,7 @@ async fn a_stale_cached_account_is_invalidated_by_the_event_of_its_change() {
     let database = sqlite::open(&app.config.database.url, &user::adapters::sqlite::MIGRATIONS).await.unwrap();
     sqlx::query("UPDATE users SET name = 'Lovelace', revision = revision + 1").execute(&database.write).await.unwrap();
     assert_eq!(app.me(&ada).await.body["name"], before, "cached");
-    let event = messaging::Event::new("user.updated.v1", "user", &ada.id, clock::system().now(), json!({})).unwrap();
+    let event = Event::new("user.updated.v1", "user", &ada.id, clock::system().now(), json!({})).unwrap();
     app.bus.publish(&[event]).await.unwrap();
     testkit::eventually!(app.me(&ada).await.body["name"] == "Lovelace");
 }

@@ -11,6 +11,7 @@ use tonic::{Code, Request, metadata::AsciiMetadataValue, transport::Channel};
 
 use crate::{
     app::{PASSWORD, Person, SECRET, TestApp},
+    operators::switch,
     order_stand_in::OrderStandIn,
 };
 
@@ -48,6 +49,10 @@ fn create(email: &str, name: &str, password: &str) -> CreateUserRequest {
 
 fn rename(id: &str, name: &str, version: u64) -> UpdateUserRequest {
     UpdateUserRequest { id: id.to_owned(), name: Some(name.to_owned()), version, ..Default::default() }
+}
+
+fn code<T>(result: Result<T, tonic::Status>) -> Code {
+    result.map(drop).unwrap_err().code()
 }
 
 /// The fields that a refusal names.
@@ -113,6 +118,21 @@ async fn bad_input_is_refused_by_field() {
 }
 
 #[tokio::test]
+async fn a_disabled_account_only_reads_itself() {
+    let app = TestApp::start().await;
+    let mut client = client(&app).await;
+    let (olga, otto) = (app.operator("olga@example.com").await, app.operator("otto@example.com").await);
+    switch(&app, &olga, &otto.id, "disable").await;
+    assert!(client.get_user(by(get(&otto.id), &otto)).await.is_ok());
+    assert_eq!(code(client.get_user(by(get(&olga.id), &otto)).await), Code::PermissionDenied);
+    assert_eq!(code(client.update_user(by(rename(&otto.id, "Eve", 2), &otto)).await), Code::PermissionDenied);
+    let close = CloseAccountRequest { id: otto.id.clone(), current_password: Some(PASSWORD.to_owned()) };
+    assert_eq!(code(client.close_account(by(close, &otto)).await), Code::PermissionDenied);
+    let authenticate = AuthenticateRequest { email: otto.email.clone(), password: PASSWORD.to_owned() };
+    assert_eq!(code(client.authenticate(authenticate).await), Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn callers_see_what_is_theirs() {
     let app = TestApp::start().await;
     let mut client = client(&app).await;
@@ -120,7 +140,6 @@ async fn callers_see_what_is_theirs() {
     let operator = app.operator("olga@example.com").await;
     let unknown = uuid::Uuid::now_v7().to_string();
 
-    let code = |result: Result<_, tonic::Status>| result.map(drop).unwrap_err().code();
     assert_eq!(code(client.get_user(Request::new(get(&ada.id))).await), Code::Unauthenticated);
     let hidden = client.get_user(by(get(&ada.id), &eve)).await.unwrap_err();
     let missing = client.get_user(by(get(&unknown), &eve)).await.unwrap_err();
@@ -130,7 +149,6 @@ async fn callers_see_what_is_theirs() {
     assert_eq!(code(client.get_user(by_service(get(&unknown), "order")).await), Code::NotFound);
     assert_eq!(code(client.get_user(by_service(get(&ada.id), "payment")).await), Code::PermissionDenied);
 
-    let code = |result: Result<_, tonic::Status>| result.map(drop).unwrap_err().code();
     assert_eq!(code(client.update_user(by(rename(&ada.id, "Eve", 1), &eve)).await), Code::NotFound);
     assert_eq!(code(client.update_user(by(rename(&ada.id, "Eve", 1), &operator)).await), Code::PermissionDenied);
     assert!(client.update_user(by_service(rename(&ada.id, "Ada L.", 1), "trireme")).await.is_ok());

@@ -18,6 +18,7 @@ use user::{
 use crate::{
     app::{PASSWORD, TestApp},
     order_stand_in::OrderStandIn,
+    smtp_server::SmtpServer,
 };
 
 #[derive(Clone, Default)]
@@ -53,8 +54,16 @@ async fn nothing_that_is_logged_gives_anybody_away() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let (_order, url) = OrderStandIn::start(0, 0).await;
-    let app = TestApp::with(&[("ORDER__URL", &url)]).await;
-    let ada = app.person("lovelace@example.com").await;
+    let (server, mail) = SmtpServer::start().await;
+    server.set_answers(&["550 <lovelace@example.com>: no such mailbox"]);
+    let app = TestApp::with(&[("ORDER__URL", &url), ("MAIL__URL", &mail)]).await;
+    app.register("lovelace@example.com").await;
+    server.dialogues(1).await;
+    app.post("/v1/password-resets").json(&json!({"email": "lovelace@example.com"})).send().await;
+    let mailed = server.mails_to("lovelace@example.com", 1).await.remove(0).token();
+    let reset = json!({"token": mailed, "new_password": PASSWORD});
+    app.post("/v1/password-resets/complete").json(&reset).send().await.expect(StatusCode::NO_CONTENT);
+    let ada = app.log_in("lovelace@example.com").await;
     app.try_log_in(&ada.email, "a wrong password").await.problem(401);
     let next = app.refresh(&ada.refresh).await.expect(StatusCode::OK);
     let access = app.log_in("lovelace@example.com").await.access;
@@ -83,9 +92,23 @@ async fn nothing_that_is_logged_gives_anybody_away() {
         crate::app::SECRET,
     ];
     let tokens = [&next, &last].map(|pair| [pair.text("access_token"), pair.text("refresh_token")]).concat();
-    for secret in secrets.into_iter().chain([ada.access.as_str(), &ada.refresh, &access]).chain(tokens) {
+    for secret in secrets.into_iter().chain([ada.access.as_str(), &ada.refresh, &access, &mailed]).chain(tokens) {
         let line = logged.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn that_no_mail_is_sent_is_said_at_the_start() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(lines.clone()).finish());
+    for (url, warning) in
+        [("log:", "no mail is sent"), ("log:?show=token", "whoever reads this log can take over every account")]
+    {
+        lines.0.lock().unwrap().clear();
+        TestApp::with(&[("MAIL__URL", url)]).await;
+        let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.lines().any(|line| line.contains(warning) && line.contains("WARN")), "{logged}");
     }
 }
 

@@ -177,9 +177,10 @@ async fn a_token_of_an_account_that_is_not_there_lets_nobody_in() {
     let tokens = app.try_log_in("ada@example.com", PASSWORD).await.expect(StatusCode::OK);
     // As after a backup was restored.
     let database = sqlite::open(&app.config.database.url, &user::adapters::sqlite::MIGRATIONS).await.unwrap();
-    for sql in ["DELETE FROM mail_tokens", "DELETE FROM refresh_tokens", "DELETE FROM sessions", "DELETE FROM users"] {
-        sqlx::query(sql).execute(&database.write).await.unwrap();
-    }
+    // At once: a mail may be on its way.
+    let sql = "BEGIN IMMEDIATE; DELETE FROM mail_tokens; DELETE FROM refresh_tokens; DELETE FROM sessions; \
+               DELETE FROM users; COMMIT";
+    sqlx::raw_sql(sql).execute(&database.write).await.unwrap();
     app.get("/v1/users/me").bearer(tokens.text("access_token")).send().await.problem(401);
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct SmtpServer {
     mails: Arc<Mutex<Vec<Received>>>,
     /// Answers to the next mails, the last one first.
     answers: Arc<Mutex<Vec<&'static str>>>,
+    /// What was said to it on connections that have ended.
+    dialogues: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 impl SmtpServer {
@@ -65,12 +67,26 @@ impl SmtpServer {
         *self.answers.lock().unwrap() = answers.to_vec();
     }
 
+    /// The commands on each connection that has ended, once there are so many.
+    pub(crate) async fn dialogues(&self, count: usize) -> Vec<Vec<String>> {
+        let ended = || self.dialogues.lock().unwrap().clone();
+        testkit::eventually!(ended().len() >= count);
+        ended()
+    }
+
     async fn talk(&self, stream: TcpStream) {
+        let mut said = Vec::new();
+        self.answer(stream, &mut said).await;
+        self.dialogues.lock().unwrap().push(said);
+    }
+
+    async fn answer(&self, stream: TcpStream, said: &mut Vec<String>) {
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read).lines();
         let (mut from, mut to) = (String::new(), String::new());
         write.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
         while let Ok(Some(line)) = lines.next_line().await {
+            said.push(line.clone());
             let path = || line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).unwrap().0.to_owned();
             let answer = match line.get(..4).unwrap_or_default() {
                 "EHLO" => "250-mail.example\r\n250 8BITMIME",

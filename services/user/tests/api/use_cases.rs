@@ -22,7 +22,8 @@ use user::{
     },
     app::{
         App, Attempts, ClosingPolicy, KeyRing, MailQueue, SessionPolicy,
-        ports::{OrderError, Orders, PasswordError, Passwords},
+        mail_queue::Jobs,
+        ports::{Mails, OrderError, Orders, PasswordError, Passwords},
     },
     domain::{Account, Email, Name, Password, PasswordHash, Rotation, UserId},
 };
@@ -43,6 +44,12 @@ pub(crate) struct UseCases {
 
 impl UseCases {
     pub(crate) async fn new() -> Self {
+        Self::mailing(Arc::new(LogMail::open("log:").unwrap())).await.0
+    }
+
+    /// With a server of mail, and what waits for it.
+    pub(crate) async fn mailing(mails: Arc<dyn Mails>) -> (Self, Jobs) {
+        let (mail_queue, jobs) = MailQueue::new();
         let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
         let clock = ManualClock::at_now();
         let outbox = Arc::new(sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap());
@@ -56,8 +63,8 @@ impl UseCases {
             sessions: store.clone(),
             audit_trail: store.clone(),
             mail_tokens: store.clone(),
-            mails: Arc::new(LogMail::open("log:").unwrap()),
-            mail_queue: MailQueue::new().0,
+            mails,
+            mail_queue,
             outbox,
             attempts: Attempts::new(Arc::new(limit::Memory::default())),
             passwords: passwords.clone(),
@@ -74,7 +81,7 @@ impl UseCases {
             },
             closing_due: Notify::new(),
         };
-        Self { app: Arc::new(app), clock, database, passwords, orders }
+        (Self { app: Arc::new(app), clock, database, passwords, orders }, jobs)
     }
 
     pub(crate) async fn register(&self, address: &str) -> Account {

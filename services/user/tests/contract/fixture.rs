@@ -133,6 +133,14 @@ impl Stores {
         self.closings.finish(&account, &effects(DomainEvent::Closed, account.id)).await.unwrap()
     }
 
+    /// The statement for the database that these stores are in.
+    pub(crate) fn only_on(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+        match self.database {
+            Database::Sqlite(_) => sqlite,
+            Database::Postgres(_) => postgres,
+        }
+    }
+
     /// Runs a statement that no port has.
     pub(crate) async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error> {
         match &self.database {

@@ -36,6 +36,8 @@ macro_rules! stores {
                 entries_come_youngest_first,
                 an_entry_is_stored_with_what_it_tells_of,
                 a_disabled_account_lets_nobody_in,
+                only_an_active_operator_disables,
+                of_two_who_disable_each_other_one_is_left,
                 no_entry_is_changed_or_deleted,
             }
             mail_tokens {

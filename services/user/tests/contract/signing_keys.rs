@@ -2,11 +2,14 @@
 
 use futures::future::join_all;
 use time::Duration;
-use user::app::ports::StoredKey;
+use user::{
+    app::ports::{AuditEntry, StoredKey},
+    domain::OperatorAction,
+};
 
 use crate::fixture::{NOW, Stores};
 
-fn key(kid: &str, predecessor: &str, days: i64) -> StoredKey {
+pub(crate) fn key(kid: &str, predecessor: &str, days: i64) -> StoredKey {
     StoredKey {
         kid: kid.to_owned(),
         predecessor: predecessor.to_owned(),
@@ -18,8 +21,8 @@ fn key(kid: &str, predecessor: &str, days: i64) -> StoredKey {
 pub(crate) async fn keys_come_oldest_first_and_go(stores: Stores) {
     assert_eq!(stores.keys.all().await.unwrap(), []);
     let (old, new) = (key("z", "", 0), key("a", "z", 30));
-    stores.keys.add(&old).await.unwrap();
-    stores.keys.add(&new).await.unwrap();
+    stores.keys.add(&old, None).await.unwrap();
+    stores.keys.add(&new, None).await.unwrap();
     assert_eq!(stores.keys.all().await.unwrap(), [old, new.clone()]);
     stores.keys.remove("z").await.unwrap();
     assert_eq!(stores.keys.all().await.unwrap(), [new]);
@@ -30,7 +33,7 @@ pub(crate) async fn a_key_has_one_successor(stores: Stores) {
     for days in [0, 30] {
         let predecessor = chain.last().map(|key| key.kid.clone()).unwrap_or_default();
         let candidates = ["a", "b", "c", "d"].map(|kid| key(&format!("{kid}{days}"), &predecessor, days));
-        for added in join_all(candidates.iter().map(|candidate| stores.keys.add(candidate))).await {
+        for added in join_all(candidates.iter().map(|candidate| stores.keys.add(candidate, None))).await {
             added.unwrap();
         }
         let all = stores.keys.all().await.unwrap();
@@ -42,10 +45,12 @@ pub(crate) async fn a_key_has_one_successor(stores: Stores) {
 }
 
 pub(crate) async fn a_key_signs_earlier_and_never_later(stores: Stores) {
-    stores.keys.add(&key("a", "", 30)).await.unwrap();
+    stores.keys.add(&key("a", "", 30), None).await.unwrap();
     for (days, expected) in [(31, 30), (2, 2), (7, 2)] {
-        stores.keys.expedite("a", NOW + Duration::days(days)).await.unwrap();
-        stores.keys.expedite("b", NOW).await.unwrap();
+        // Entries have ids of their own.
+        let entry = || AuditEntry::new(OperatorAction::RotateKeys, NOW);
+        stores.keys.expedite("a", NOW + Duration::days(days), &entry()).await.unwrap();
+        stores.keys.expedite("b", NOW, &entry()).await.unwrap();
         assert_eq!(stores.keys.all().await.unwrap(), [key("a", "", expected)]);
     }
 }

@@ -57,7 +57,7 @@ impl Accounts for PostgresStore {
         account: &Account,
         entry: &AuditEntry,
         effects: &Effects,
-    ) -> Result<Saved, StoreError> {
+    ) -> Result<Option<Saved>, StoreError> {
         self.update_disabled(account, entry, effects).await.map_err(store_error)
     }
 
@@ -146,8 +146,11 @@ impl PostgresStore {
         changed: &Account,
         entry: &AuditEntry,
         effects: &Effects,
-    ) -> Result<Saved, sqlx::Error> {
+    ) -> Result<Option<Saved>, sqlx::Error> {
         let mut tx = self.pool.begin().await?;
+        if !is_operator(&mut tx, entry).await? {
+            return Ok(None);
+        }
         let saved = update_if_unchanged(&mut tx, changed).await?;
         if let Saved::Stored(_) = saved {
             end_sessions(&mut tx, changed.id, Surviving::None, changed.updated_at).await?;
@@ -156,7 +159,7 @@ impl PostgresStore {
             tx.commit().await?;
             self.wake.poke();
         }
-        Ok(saved)
+        Ok(Some(saved))
     }
 
     async fn update_password(&self, change: &PasswordChange) -> Result<bool, sqlx::Error> {
@@ -191,6 +194,16 @@ impl PostgresStore {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Whether who acts is an operator whose account is active, and stays one until the end of the transaction.
+async fn is_operator(tx: &mut PgConnection, entry: &AuditEntry) -> Result<bool, sqlx::Error> {
+    // Both rows, and always in the same order: two who disable each other wait, and do not lock each other out.
+    let sql = "SELECT (id = $1 AND role = 'operator' AND status = 'active' AND disabled_at IS NULL) IS TRUE FROM users \
+               WHERE id IN ($1, $2) ORDER BY id FOR UPDATE";
+    let query = sqlx::query_scalar(sql).bind(entry.actor.map(|id| id.0)).bind(entry.subject.map(|id| id.0));
+    let rows: Vec<bool> = query.fetch_all(tx).await?;
+    Ok(rows.contains(&true))
 }
 
 /// Stores what an owner or a closing changed, if the stored version is the one before.

@@ -13,11 +13,6 @@ use crate::{
 
 #[async_trait]
 impl AuditTrail for PostgresStore {
-    async fn append(&self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(store_error)?;
-        insert_entry(&mut connection, entry).await.map_err(store_error)
-    }
-
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let sql = "SELECT id, at, actor, action, subject, detail FROM audit_log \
                    WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2";

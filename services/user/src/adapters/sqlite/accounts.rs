@@ -58,7 +58,7 @@ impl Accounts for SqliteStore {
         account: &Account,
         entry: &AuditEntry,
         effects: &Effects,
-    ) -> Result<Saved, StoreError> {
+    ) -> Result<Option<Saved>, StoreError> {
         self.update_disabled(account, entry, effects).await.map_err(store_error)
     }
 
@@ -146,8 +146,11 @@ impl SqliteStore {
         changed: &Account,
         entry: &AuditEntry,
         effects: &Effects,
-    ) -> Result<Saved, sqlx::Error> {
+    ) -> Result<Option<Saved>, sqlx::Error> {
         let mut tx = self.db.begin().await?;
+        if !is_operator(&mut tx, entry).await? {
+            return Ok(None);
+        }
         let saved = update_if_unchanged(&mut tx, changed).await?;
         if let Saved::Stored(_) = saved {
             end_sessions(&mut tx, changed.id, Surviving::None, changed.updated_at).await?;
@@ -156,7 +159,7 @@ impl SqliteStore {
             tx.commit().await?;
             self.wake.poke();
         }
-        Ok(saved)
+        Ok(Some(saved))
     }
 
     async fn update_password(&self, change: &PasswordChange) -> Result<bool, sqlx::Error> {
@@ -191,6 +194,14 @@ impl SqliteStore {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Whether who acts is an operator whose account is active. The database has one writer at a time: it stays so until the end of
+/// the transaction.
+async fn is_operator(tx: &mut SqliteConnection, entry: &AuditEntry) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT 1 FROM users WHERE id = ?1 AND role = 'operator' AND status = 'active' AND disabled_at IS NULL";
+    let query = sqlx::query(sql).bind(entry.actor.map(|id| id.0.as_bytes().to_vec()));
+    Ok(query.fetch_optional(tx).await?.is_some())
 }
 
 /// Stores what an owner or a closing changed, if the stored version is the one before.

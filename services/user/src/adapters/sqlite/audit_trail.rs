@@ -17,11 +17,6 @@ use crate::{
 
 #[async_trait]
 impl AuditTrail for SqliteStore {
-    async fn append(&self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let mut connection = self.db.write.acquire().await.map_err(store_error)?;
-        insert_entry(&mut connection, entry).await.map_err(store_error)
-    }
-
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let sql = "SELECT id, at, actor, action, subject, detail FROM audit_log \
                    WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";

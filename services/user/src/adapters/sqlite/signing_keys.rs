@@ -1,11 +1,15 @@
 //! Signing keys.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{
+    Row as _, Sqlite,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 use time::OffsetDateTime;
 
-use super::{SqliteStore, rows::time, store_error};
-use crate::app::ports::{SigningKeys, StoreError, StoredKey};
+use super::{SqliteStore, audit_trail::insert_entry, rows::time, store_error};
+use crate::app::ports::{AuditEntry, SigningKeys, StoreError, StoredKey};
 
 #[async_trait]
 impl SigningKeys for SqliteStore {
@@ -15,7 +19,7 @@ impl SigningKeys for SqliteStore {
         rows.and_then(|rows| rows.iter().map(key).collect()).map_err(store_error)
     }
 
-    async fn add(&self, key: &StoredKey) -> Result<(), StoreError> {
+    async fn add(&self, key: &StoredKey, entry: Option<&AuditEntry>) -> Result<(), StoreError> {
         let sql = "INSERT INTO signing_keys (kid, predecessor, pkcs8, used_from) VALUES (?1, ?2, ?3, ?4) \
                    ON CONFLICT (predecessor) DO NOTHING";
         let query = sqlx::query(sql)
@@ -23,18 +27,34 @@ impl SigningKeys for SqliteStore {
             .bind(&key.predecessor)
             .bind(key.pkcs8.as_slice())
             .bind(clock::micros(key.used_from));
-        query.execute(&self.db.write).await.map(drop).map_err(store_error)
+        self.change_keys(query, entry).await.map_err(store_error)
     }
 
-    async fn expedite(&self, kid: &str, used_from: OffsetDateTime) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE signing_keys SET used_from = min(used_from, ?2) WHERE kid = ?1");
+    async fn expedite(&self, kid: &str, used_from: OffsetDateTime, entry: &AuditEntry) -> Result<(), StoreError> {
+        let query = sqlx::query("UPDATE signing_keys SET used_from = ?2 WHERE kid = ?1 AND used_from > ?2");
         let query = query.bind(kid).bind(clock::micros(used_from));
-        query.execute(&self.db.write).await.map(drop).map_err(store_error)
+        self.change_keys(query, Some(entry)).await.map_err(store_error)
     }
 
     async fn remove(&self, kid: &str) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM signing_keys WHERE kid = ?1").bind(kid);
         query.execute(&self.db.write).await.map(drop).map_err(store_error)
+    }
+}
+
+impl SqliteStore {
+    /// Stores the entry with what the statement changes, if that is anything.
+    async fn change_keys(
+        &self,
+        statement: Query<'_, Sqlite, SqliteArguments>,
+        entry: Option<&AuditEntry>,
+    ) -> Result<(), sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let done = statement.execute(&mut *tx).await?;
+        if let Some(entry) = entry.filter(|_| done.rows_affected() == 1) {
+            insert_entry(&mut tx, entry).await?;
+        }
+        tx.commit().await
     }
 }
 

@@ -13,9 +13,8 @@ use chassis::{
 };
 use error::Error;
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::{schema, users};
+use super::{cursor::position, schema, users};
 use crate::{
     api::Api,
     app::ports::AuditEntry,
@@ -41,7 +40,7 @@ struct View {
     post, path = "/v1/users/{id}/disable", operation_id = "disableUser", tag = "operators", security(("bearer" = [])),
     params(Id::<UserId>), request_body = schema::OperatorReason,
     responses((status = 200, description = "The account.", body = schema::User)),
-    extensions(("x-problems" = json!(["operator-required", "account-closing", "account-disabled"]))),
+    extensions(("x-problems" = json!(["operator-required", "own-account", "account-closing", "account-disabled"]))),
 )]
 pub(super) async fn disable(
     State(api): State<Api>,
@@ -57,7 +56,7 @@ pub(super) async fn disable(
     post, path = "/v1/users/{id}/enable", operation_id = "enableUser", tag = "operators", security(("bearer" = [])),
     params(Id::<UserId>), request_body = schema::OperatorReason,
     responses((status = 200, description = "The account.", body = schema::User)),
-    extensions(("x-problems" = json!(["operator-required", "account-closing", "account-disabled"]))),
+    extensions(("x-problems" = json!(["operator-required", "own-account", "account-closing", "account-disabled"]))),
 )]
 pub(super) async fn enable(
     State(api): State<Api>,
@@ -87,14 +86,13 @@ async fn set_disabled(
 #[utoipa::path(
     get, path = "/v1/audit", operation_id = "listOperatorActions", tag = "operators", security(("bearer" = [])),
     params(Paged), responses((status = 200, description = "A page.", body = schema::AuditPage)),
-    extensions(("x-problems" = json!(["operator-required"]))),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "account-disabled"]))),
 )]
-pub(super) async fn audit(State(api): State<Api>, _: Operator, uri: Uri) -> Result<Response, Error> {
+pub(super) async fn audit(State(api): State<Api>, Operator(operator): Operator, uri: Uri) -> Result<Response, Error> {
+    api.app.may_change(UserId(operator.user_id)).await?;
     let mut params = Params::of(&uri);
     let page = params.page();
     params.finish()?;
-    let position =
-        |cursor: &str| Uuid::try_parse(cursor).map_err(|_| Error::malformed_parameter("cursor", "is not one of ours"));
     let after = page.cursor.as_deref().map(position).transpose()?;
     // One more than the page holds says whether there is a next one.
     let entries = api.app.audit_trail(after, page.limit + 1).await?;

@@ -14,9 +14,8 @@ use chassis::{
 };
 use error::Error;
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::{password::current_password, schema};
+use super::{cursor::position, password::current_password, schema};
 use crate::{
     api::Api,
     app::{TokenPair, ports::OpenSession},
@@ -111,7 +110,7 @@ pub(super) async fn list(State(api): State<Api>, caller: Identity, uri: Uri) -> 
     let mut params = Params::of(&uri);
     let page = params.page();
     params.finish()?;
-    let after = page.cursor.as_deref().map(position).transpose()?;
+    let after = page.cursor.as_deref().map(position).transpose()?.map(SessionId);
     // One more than the page holds says whether there is a next one.
     let sessions = api.app.list_sessions(UserId(caller.user_id), after, page.limit + 1).await?;
     let view = |session: OpenSession| SessionView {
@@ -122,11 +121,6 @@ pub(super) async fn list(State(api): State<Api>, caller: Identity, uri: Uri) -> 
         current: session.id.0 == caller.session,
     };
     Ok(chassis::http::list(&page, sessions, view, |session| session.id.to_string()))
-}
-
-fn position(cursor: &str) -> Result<SessionId, Error> {
-    let id = Uuid::try_parse(cursor).map_err(|_| Error::malformed_parameter("cursor", "is not one of ours"))?;
-    Ok(SessionId(id))
 }
 
 /// Ends one of one's own sessions

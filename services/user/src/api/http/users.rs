@@ -93,10 +93,14 @@ pub(super) async fn me(State(api): State<Api>, caller: Identity) -> Result<Respo
 #[utoipa::path(
     get, path = "/v1/users/{id}", operation_id = "getUser", tag = "users", security(("bearer" = [])),
     params(Id::<UserId>), responses((status = 200, description = "The account.", body = schema::User)),
+    extensions(("x-problems" = json!(["account-closing", "account-disabled"]))),
 )]
 pub(super) async fn by_id(State(api): State<Api>, caller: Identity, Id(id): Id<UserId>) -> Result<Response, Error> {
-    if caller.user_id != id.0 && !caller.is_operator() {
-        return Err(app::Error::NotFound.into());
+    if caller.user_id != id.0 {
+        if !caller.is_operator() {
+            return Err(app::Error::NotFound.into());
+        }
+        api.app.may_change(UserId(caller.user_id)).await?;
     }
     let account = api.app.get_user(id).await?;
     Ok(response(StatusCode::OK, &account))
@@ -142,7 +146,7 @@ pub(super) async fn update(
     delete, path = "/v1/users/me", operation_id = "closeMe", tag = "users", security(("bearer" = [])),
     params(Conditional), request_body = schema::CurrentPassword,
     responses((status = 202, description = "`closing`, later `closed`.", body = schema::User)),
-    extensions(("x-problems" = json!(["password-required", "wrong-password", "rate-limited"]))),
+    extensions(("x-problems" = json!(["account-disabled", "password-required", "wrong-password", "rate-limited"]))),
 )]
 pub(super) async fn close(
     State(api): State<Api>,

@@ -31,11 +31,10 @@ impl AuditEntry {
     }
 }
 
-/// Where the actions of operators are kept for ever. What is done to an account is stored with its entry in one transaction.
+/// Where the actions of operators are kept for ever. Each is stored with its entry in one transaction, by the port of what is
+/// changed.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
-    /// Adds an entry.
-    async fn append(&self, entry: &AuditEntry) -> Result<(), StoreError>;
     /// Up to `limit` entries, youngest first, those after `after`.
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 }
