@@ -109,10 +109,13 @@ impl Outside {
     /// The issuer, if there is one.
     ///
     /// # Errors
-    /// It has no audience or no address of its keys.
+    /// It has no audience or no address of its keys, or says that it is the user service.
     pub fn issuer(&self) -> Result<Option<auth::Issuer>, &'static str> {
         if self.issuer.is_empty() {
             return Ok(None);
+        }
+        if self.issuer == auth::ISSUER {
+            return Err("auth.outside: this issuer is the user service, whose tokens count as they are");
         }
         if self.audience.is_empty() || self.jwks_url.is_empty() {
             return Err("auth.outside: an issuer needs an audience and a jwks_url");
@@ -227,5 +230,8 @@ mod tests {
         assert!(matches!(load(&[]), Ok(None)));
         assert!(load(&[("ISSUER", "https://id.example"), ("AUDIENCE", "shop")]).is_err());
         assert!(load(&[("ISSUER", "https://id.example"), ("JWKS_URL", "https://id.example/keys")]).is_err());
+        let whole = |issuer| load(&[("ISSUER", issuer), ("AUDIENCE", "shop"), ("JWKS_URL", "https://id.example/keys")]);
+        assert!(matches!(whole("https://id.example"), Ok(Some(_))));
+        assert!(whole(auth::ISSUER).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Orders, products and closing accounts on MongoDB, without transactions.
+//! Orders, products, closing and disabled accounts on MongoDB, without transactions.
 //!
 //! An order is one document with its events inside, so a change of an order and what it causes are one update. Only
 //! stock is in other documents: `stock` changes it exactly once however often it is tried, `placing` and `release`
@@ -43,6 +43,7 @@ pub struct MongoStore {
     orders: Collection<OrderDocument>,
     products: Collection<ProductDocument>,
     closing: Collection<Document>,
+    disabled: Collection<Document>,
     wake: Wake,
     clock: SharedClock,
     stage_timeout: Duration,
@@ -56,6 +57,7 @@ impl MongoStore {
             orders: database.collection(ORDERS),
             products: database.collection(PRODUCTS),
             closing: database.collection("closing_accounts"),
+            disabled: database.collection("disabled_accounts"),
             wake,
             clock,
             stage_timeout: STAGE_TIMEOUT,

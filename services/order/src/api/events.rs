@@ -23,9 +23,13 @@ pub const KINDS: &[&str] = &[
     "payment.voided.v1",
     "payment.refunded.v1",
     USER_CLOSED,
+    USER_DISABLED,
+    USER_ENABLED,
 ];
 
 const USER_CLOSED: &str = "user.closed.v1";
+const USER_DISABLED: &str = "user.disabled.v1";
+const USER_ENABLED: &str = "user.enabled.v1";
 
 /// Handles events of the other services.
 pub struct Events {
@@ -45,10 +49,17 @@ struct PaymentEvent {
     order_id: Uuid,
 }
 
-/// What is read of a `user.*` event.
+/// What is read of `user.closed`.
 #[derive(Deserialize)]
 struct UserEvent {
     user_id: Uuid,
+}
+
+/// What is read of `user.disabled` and `user.enabled`.
+#[derive(Deserialize)]
+struct StandingEvent {
+    user_id: Uuid,
+    version: u64,
 }
 
 #[async_trait]
@@ -57,6 +68,10 @@ impl Handler for Events {
         if event.kind == USER_CLOSED {
             let data: UserEvent = event.decode().map_err(unreadable)?;
             return self.close(UserId(data.user_id), receipt).await;
+        }
+        if [USER_DISABLED, USER_ENABLED].contains(&event.kind.as_str()) {
+            let data: StandingEvent = event.decode().map_err(unreadable)?;
+            return self.set_disabled(&data, event.kind == USER_DISABLED, receipt).await;
         }
         if !KINDS.contains(&event.kind.as_str()) {
             return Err(HandlerError::Permanent(anyhow::anyhow!("{} is not consumed here", event.kind)));
@@ -76,6 +91,15 @@ impl Events {
     async fn close(&self, user: UserId, receipt: Receipt) -> Result<(), HandlerError> {
         // Closing may be repeated, so its receipt need not be stored in the same write.
         self.app.close_account(user).await.map_err(passing)?;
+        self.app.orders.record_receipt(receipt).await.map_err(|error| passing(error.into()))
+    }
+}
+
+impl Events {
+    async fn set_disabled(&self, data: &StandingEvent, disabled: bool, receipt: Receipt) -> Result<(), HandlerError> {
+        // Its version says whether it is news, so its receipt need not be stored in the same write.
+        let stored = self.app.accounts.set_disabled(UserId(data.user_id), data.version, disabled).await;
+        stored.map_err(|error| passing(error.into()))?;
         self.app.orders.record_receipt(receipt).await.map_err(|error| passing(error.into()))
     }
 }

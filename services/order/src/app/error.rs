@@ -16,6 +16,9 @@ pub enum Error {
     /// The account is closing: its tokens may only read.
     #[error("the account is closing")]
     AccountClosing,
+    /// The account is disabled: its tokens may only read.
+    #[error("the account is disabled")]
+    AccountDisabled,
     /// Somebody who is no operator asks for what only operators may do.
     #[error("only an operator may do this")]
     OperatorsOnly,
@@ -85,6 +88,7 @@ impl HasProblem for Error {
     fn problem(&self) -> Problem {
         match self {
             Self::AccountClosing => Problem::AccountClosing,
+            Self::AccountDisabled => Problem::AccountDisabled,
             Self::OperatorsOnly => Problem::OperatorRequired,
             Self::NotFound(_) => Problem::NotFound,
             Self::Customers(error) => match **error {

@@ -5,7 +5,7 @@ use tracing::instrument;
 
 use super::{
     App, Error,
-    ports::{After, Owner},
+    ports::{After, Owner, Standing},
 };
 use crate::domain::{
     ids::{OrderId, UserId},
@@ -75,14 +75,15 @@ impl App {
         Ok(self.set_aside.list(limit, after, |after, limit| self.orders.list(owner, after, limit)).await?)
     }
 
-    /// Refuses an account that is closing anything but reading.
+    /// Refuses an account that is closing or disabled anything but reading.
     ///
     /// # Errors
-    /// It is closing, or the store failed.
+    /// It is, or the store failed.
     pub async fn may_write(&self, user: UserId) -> Result<(), Error> {
-        if self.accounts.is_closing(user).await? {
-            return Err(Error::AccountClosing);
+        match self.accounts.standing(user).await? {
+            Standing::Active => Ok(()),
+            Standing::Disabled => Err(Error::AccountDisabled),
+            Standing::Closing => Err(Error::AccountClosing),
         }
-        Ok(())
     }
 }

@@ -234,11 +234,26 @@ pub trait Products: Send + Sync {
     ) -> Result<Idempotent, StoreError>;
 }
 
+/// Whether an account may change anything here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Active,
+    /// An operator keeps its owner out.
+    Disabled,
+    /// It is closing or closed, which is for ever.
+    Closing,
+}
+
 /// Accounts that take no more orders.
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Whether the account is closing or closed.
-    async fn is_closing(&self, user: UserId) -> Result<bool, StoreError>;
+    /// Whether the account may change anything.
+    async fn standing(&self, user: UserId) -> Result<Standing, StoreError>;
+
+    /// Stores that an operator disabled the account, or enabled it, in this version of the account; of what comes late or
+    /// twice the highest version counts.
+    async fn set_disabled(&self, user: UserId, version: u64, disabled: bool) -> Result<(), StoreError>;
 
     /// Marks the account. From then on [`Orders::place`] refuses.
     async fn close(&self, user: UserId, now: OffsetDateTime) -> Result<(), StoreError>;

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::StatusCode;
 use messaging::{Event, Handler, HandlerError, Receipt};
 use order::api::events::{Events, GROUP};
 use serde_json::{Value, json};
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::app::TestApp;
+use crate::app::{Person, RequestExt as _, TestApp};
 
 fn event(kind: &str, data: &Value) -> Event {
     Event::new(kind, "test", "key", time::OffsetDateTime::UNIX_EPOCH, data).unwrap()
@@ -90,11 +91,33 @@ async fn a_closed_account_is_closed_here_too() {
 }
 
 #[tokio::test]
+async fn a_disabled_account_may_only_read() {
+    let app = TestApp::start().await;
+    let (customer, olga, mug) = (app.customer(), app.operator(), app.product("mug", 1450, 5).await);
+    let order = app.confirmed(&customer, &mug).await;
+    let standing = async |kind, person: &Person, version| {
+        handle(&app, &event(kind, &json!({ "user_id": person.id, "version": version }))).await.unwrap();
+    };
+    standing("user.disabled.v1", &customer, 2).await;
+    standing("user.disabled.v1", &olga, 2).await;
+    let refused = app.order(&customer, "k", &mug, 1).send().await;
+    assert!(refused.problem(403).text("type").ends_with("/account-disabled"));
+    app.post(&format!("/v1/orders/{order}/cancel")).by(&customer).send().await.problem(403);
+    app.post(&format!("/v1/orders/{order}/fulfil")).by(&olga).send().await.problem(403);
+    assert_eq!(app.status(&order).await, "confirmed");
+    app.get(&format!("/v1/orders/{order}")).by(&customer).send().await.expect(StatusCode::OK);
+    standing("user.enabled.v1", &customer, 3).await;
+    standing("user.disabled.v1", &customer, 2).await;
+    app.order(&customer, "k", &mug, 1).send().await.expect(StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_not_tried_again() {
     let app = TestApp::start().await;
     for bad in [
         event("payment.captured.v1", &json!({ "order_id": "nonsense" })),
         event("user.closed.v1", &json!({})),
+        event("user.disabled.v1", &json!({ "user_id": Uuid::new_v4() })),
         event("payment.invented.v1", &json!({ "order_id": Uuid::new_v4() })),
     ] {
         assert!(matches!(handle(&app, &bad).await, Err(HandlerError::Permanent(_))), "{bad:?}");

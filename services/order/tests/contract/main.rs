@@ -113,6 +113,7 @@ macro_rules! stores {
             }
             accounts {
                 a_closing_account_takes_no_order,
+                an_account_is_disabled_as_its_latest_version_says,
                 an_order_wins_or_the_closing_does,
             }
             audit {

@@ -1,4 +1,4 @@
-//! Closing accounts on MongoDB.
+//! Closing and disabled accounts on MongoDB.
 
 use async_trait::async_trait;
 use clock::micros;
@@ -8,18 +8,35 @@ use time::OffsetDateTime;
 
 use super::{
     MongoStore,
-    documents::{OrderDocument, StageName},
+    documents::{OrderDocument, StageName, number},
     id,
 };
 use crate::{
-    app::ports::{Accounts, StoreError},
+    app::ports::{Accounts, Standing, StoreError},
     domain::ids::UserId,
 };
 
 #[async_trait]
 impl Accounts for MongoStore {
-    async fn is_closing(&self, user: UserId) -> Result<bool, StoreError> {
-        Ok(mongodb::within(self.closing.find_one(doc! { "_id": id(user.0) })).await?.is_some())
+    async fn standing(&self, user: UserId) -> Result<Standing, StoreError> {
+        let closing = mongodb::within(self.closing.find_one(doc! { "_id": id(user.0) }));
+        let disabled = mongodb::within(self.disabled.find_one(doc! { "_id": id(user.0), "disabled": true }));
+        Ok(match futures::try_join!(closing, disabled)? {
+            (Some(_), _) => Standing::Closing,
+            (None, Some(_)) => Standing::Disabled,
+            (None, None) => Standing::Active,
+        })
+    }
+
+    async fn set_disabled(&self, user: UserId, version: u64, disabled: bool) -> Result<(), StoreError> {
+        let version = number(version);
+        let older = doc! { "_id": id(user.0), "version": { "$lt": version } };
+        let mark = doc! { "$set": { "version": version, "disabled": disabled } };
+        match mongodb::within(self.disabled.update_one(older, mark).upsert(true)).await {
+            // What is stored is not older, so a document of the same id was to be made beside it.
+            Err(error) if error.is_duplicate() => Ok(()),
+            done => Ok(done.map(drop)?),
+        }
     }
 
     /// Marks the account, then aborts orders that are being placed: one that is stored later finds the mark.

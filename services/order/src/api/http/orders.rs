@@ -46,7 +46,7 @@ use crate::{
             headers(("Idempotent-Replayed" = String, description = "`true`."))),
     ),
     extensions(("x-problems" = json!([
-        "account-closing", "insufficient-stock", "unknown-product", "duplicate-product", "mixed-currencies",
+        "account-closing", "account-disabled", "insufficient-stock", "unknown-product", "duplicate-product", "mixed-currencies",
         "total-too-large", "unknown-payment-token"
     ]))),
 )]
@@ -139,7 +139,7 @@ pub(in crate::api) fn asked(operator: bool, user_id: Option<&str>) -> Result<Opt
         (status = 202, description = "`cancelling` or `refunding`: the money follows.", body = OrderView),
         (status = 200, description = "It is cancelled or refunded already.", body = OrderView),
     ),
-    extensions(("x-problems" = json!(["account-closing", "status-conflict"]))),
+    extensions(("x-problems" = json!(["account-closing", "account-disabled", "status-conflict"]))),
 )]
 pub(super) async fn cancel(Writer(caller): Writer, State(api): State<Api>, id: Id<OrderId>) -> Result<Response, Error> {
     let cancellation = api.app.cancel_order(caller, id.0).await?;
@@ -154,7 +154,7 @@ pub(super) async fn cancel(Writer(caller): Writer, State(api): State<Api>, id: I
     post, path = "/v1/orders/{id}/fulfil", operation_id = "fulfilOrder", tag = "orders", security(("bearer" = [])),
     params(Id::<OrderId>),
     responses((status = 200, description = "`fulfilled`, now or before.", body = OrderView)),
-    extensions(("x-problems" = json!(["operator-required", "account-closing", "status-conflict"]))),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "account-disabled", "status-conflict"]))),
 )]
 pub(super) async fn fulfil(
     WritingOperator(caller): WritingOperator,

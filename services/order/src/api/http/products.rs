@@ -72,7 +72,7 @@ pub(super) async fn get(State(api): State<Api>, id: Id<ProductId>) -> Result<Res
         (status = 200, description = "Added before, under this key; the product as it is now.", body = ProductView,
             headers(("Idempotent-Replayed" = String, description = "`true`."))),
     ),
-    extensions(("x-problems" = json!(["operator-required", "account-closing", "sku-taken"]))),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "account-disabled", "sku-taken"]))),
 )]
 pub(super) async fn create(
     WritingOperator(caller): WritingOperator,
@@ -95,7 +95,7 @@ pub(super) async fn create(
     patch, path = "/v1/products/{id}", operation_id = "changeProduct", tag = "products", security(("bearer" = [])),
     params(Id::<ProductId>, IfMatch), request_body = ProductChange,
     responses((status = 200, description = "The product as it is now.", body = ProductView)),
-    extensions(("x-problems" = json!(["operator-required", "account-closing"]))),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "account-disabled"]))),
 )]
 pub(super) async fn change(
     WritingOperator(_): WritingOperator,
@@ -119,7 +119,7 @@ pub(super) async fn change(
     security(("bearer" = [])), params(Id::<ProductId>, IdempotencyKey), request_body = Restock,
     responses((status = 200, description = "The product as it is now.", body = ProductView,
         headers(("Idempotent-Replayed" = Option<String>, description = "`true` where it was done before, under this key.")))),
-    extensions(("x-problems" = json!(["operator-required", "account-closing", "stock-limit-exceeded"]))),
+    extensions(("x-problems" = json!(["operator-required", "account-closing", "account-disabled", "stock-limit-exceeded"]))),
 )]
 pub(super) async fn restock(
     WritingOperator(caller): WritingOperator,
