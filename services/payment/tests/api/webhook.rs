@@ -200,3 +200,40 @@ async fn the_committed_description_is_this_one() {
     let answers: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
     assert_eq!(answers, ["204", "400", "401", "413", "415", "422", "500", "503", "504"]);
 }
+
+/// What the provider signs may still be anything: it is taken or refused, and nothing breaks.
+#[tokio::test]
+async fn whatever_is_signed_is_taken_or_refused() {
+    use clock::Clock as _;
+    use proptest::{collection::vec, prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+
+    let app = TestApp::start().await;
+    let (order, _) = app.authorized().await;
+    let value = prop_oneof![
+        "\\PC{0,40}".prop_map(|text| json!(text).to_string()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        Just(json!(order).to_string()),
+        Just("null".to_owned()),
+        (1..3_000_usize).prop_map(|depth| "[".repeat(depth)),
+        (1..3_000_usize).prop_map(|depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth))),
+    ];
+    let template = (vec(value, 4), prop::sample::select(vec!["payment.captured", "payment.x", "", "payment.voided"]));
+    let documents = template.prop_map(|(values, kind)| {
+        let [id, order, reference, more] = values.try_into().unwrap();
+        format!(
+            r#"{{"id":{id},"type":{},"data":{{"order_id":{order},"provider_reference":{reference}}},"more":{more}}}"#,
+            json!(kind)
+        )
+    });
+    let bodies = prop_oneof![vec(any::<u8>(), 0..200), documents.prop_map(String::into_bytes)];
+    let mut runner = TestRunner::default();
+    for _ in 0..100 {
+        let body = bodies.new_tree(&mut runner).unwrap().current();
+        let header = SigningKey::new(WEBHOOK_SECRET).sign(app.clock.now(), &body);
+        let begun = std::time::Instant::now();
+        let answer = post(&app, Some(header), body.clone()).await;
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        assert!([204, 400, 422].contains(&answer.status.as_u16()), "{}: {shown}", answer.status);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{shown}");
+    }
+}

@@ -114,6 +114,7 @@ fn refused() -> Error {
 mod tests {
     use futures::FutureExt as _;
     use http::HeaderValue;
+    use proptest::{collection::vec, prelude::*, sample::Index};
 
     use super::*;
 
@@ -186,6 +187,42 @@ mod tests {
         let (verified, turns) = in_turns(key.verify(&signature, &body));
         assert!(verified.is_ok());
         assert!(turns >= body.len() / TURN, "{turns}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_as_a_signature_is_read_or_refused(
+            bytes in vec(any::<u8>(), 0..200), elements in vec("(t|v1|v0|[a-z]{0,3})=?[0-9a-f +-]{0,70}", 0..9),
+        ) {
+            for header in [bytes, elements.join(",").into_bytes()] {
+                let mut headers = HeaderMap::new();
+                let Ok(value) = HeaderValue::from_bytes(&header) else { continue };
+                headers.insert(HEADER, value);
+                let key = SigningKey::new("secret");
+                if let Ok(signature) = key.read(&headers, at(NOW)) {
+                    prop_assert!(signature.codes.len() <= MAX_CODES);
+                    let refused = in_turns(key.verify(&signature, b"{}")).0.is_err();
+                    prop_assert!(refused, "{header:?}");
+                }
+            }
+        }
+
+        /// A signature with a change fails, or is another way of writing the same; with another body it fails in any case.
+        #[test]
+        fn a_changed_signature_says_no_more(
+            at_byte in any::<Index>(), inserted in "[a-zA-Z0-9,= ]{0,3}", removed in 0..3_usize, body in vec(any::<u8>(), 0..99),
+        ) {
+            let valid = SigningKey::new("secret").sign(at(NOW), b"{}");
+            let from = at_byte.index(valid.len());
+            let rest = &valid[(from + removed).min(valid.len())..];
+            let changed = format!("{}{inserted}{rest}", &valid[..from]);
+            let refused = body == b"{}" || verify(&changed, &body).is_err();
+            prop_assert!(refused, "{}", changed);
+            if verify(&changed, b"{}").is_ok() {
+                let (was, is) = (parse(&valid).unwrap(), parse(&changed).unwrap());
+                prop_assert!(is.time.parse::<i64>() == was.time.parse() && is.codes.contains(&was.codes[0]), "{changed}");
+            }
+        }
     }
 
     #[test]
