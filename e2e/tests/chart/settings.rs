@@ -87,6 +87,25 @@ fn what_is_null_is_left_to_a_secret() {
     takes("order", &manifests);
 }
 
+/// What docs/deploy.md has added for mail and for another issuer.
+#[test]
+fn mail_and_another_issuer_are_values() {
+    let mail = "secretConfig.mail\\.url.secret=user,secretConfig.mail\\.url.key=mail-url,config.mail.from=no-reply@example.org";
+    takes("user", &manifests("user", &[mail]));
+    let outside = "config.auth.outside.issuer=https://id.example.org,config.auth.outside.audience=shop,\
+                   config.auth.outside.jwks_url=https://id.example.org/certs";
+    let mesh = "istio.enabled=true,istio.jwksUri=https://shop.example.org/keys";
+    let manifests = manifests("order", &[outside, mesh]);
+    takes("order", &manifests);
+    for rules in some_of_kind(&manifests, "RequestAuthentication").iter().map(|policy| &policy["spec"]["jwtRules"]) {
+        let theirs = json!({
+            "issuer": "https://id.example.org", "audiences": ["shop"], "jwksUri": "https://id.example.org/certs",
+            "forwardOriginalToken": true,
+        });
+        assert_eq!((rules[0]["issuer"].as_str(), &rules[1]), (Some("trireme-user"), &theirs));
+    }
+}
+
 /// Returns the whole configuration, as the binary prints it.
 fn takes(service: &str, manifests: &[Value]) -> String {
     let deployments = some_of_kind(manifests, "Deployment").into_iter();
