@@ -19,6 +19,9 @@ pub(crate) fn farewell(data: &Data, state: &State, output: &Output) {
     }
     for service in &state.services {
         output.line(&format!("  {}/docs", service.addresses.http));
+        if service.name == Service::Order {
+            output.line(&format!("  {}/graphql", service.addresses.http));
+        }
     }
     output.line(&format!("\n{}", bold("In another terminal:")));
     for command in commands(data, state) {
@@ -42,6 +45,9 @@ fn commands(data: &Data, state: &State) -> Vec<String> {
          -d '{\"items\":[{\"product_id\":\"'\"$PRODUCT\"'\",\"quantity\":1}],\"payment_token\":\"tok_ok\"}'"
             .to_owned(),
         "curl -s \"$ORDER_URL/v1/orders\" -H \"authorization: Bearer $TOKEN\"".to_owned(),
+        "curl -s \"$ORDER_URL/graphql\" -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \\\n      \
+         -d '{\"query\":\"{ orders(first: 3) { edges { node { id status customer { name } } } } }\"}'"
+            .to_owned(),
         format!("kill -9 {pid}"),
     ]
 }

@@ -62,16 +62,38 @@ impl Operation {
         )
     }
 
-    /// Records how long it took, and how it failed, if it did. Names are a label only where they are the operator's:
-    /// strangers' have no bound.
+    /// Records how long it took, and how it failed, if it did.
     pub(super) fn done(&self, took: Duration, code: Option<&str>) {
-        let mut attributes = vec![KeyValue::new("graphql.operation.type", self.kind())];
-        if let Some(name) = self.name.as_ref().filter(|_| self.listed) {
-            attributes.push(KeyValue::new("graphql.operation.name", name.clone()));
-        }
-        if let Some(code) = code {
-            attributes.push(KeyValue::new("error.type", code.to_owned()));
-        }
-        DURATION.record(took.as_seconds_f64().max(0.0), &attributes);
+        DURATION.record(took.as_seconds_f64().max(0.0), &self.attributes(code));
+    }
+
+    /// Names are a label only where they are the operator's: strangers' have no bound.
+    fn attributes(&self, code: Option<&str>) -> Vec<KeyValue> {
+        let name = self.name.as_ref().filter(|_| self.listed);
+        let name = name.map(|name| KeyValue::new("graphql.operation.name", name.clone()));
+        let failure = code.map(|code| KeyValue::new("error.type", code.to_owned()));
+        [KeyValue::new("graphql.operation.type", self.kind())].into_iter().chain(name).chain(failure).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(name: Option<&str>, listed: bool) -> Vec<String> {
+        let text = format!("query A {{ a }} mutation {} {{ b }}", "B".repeat(100));
+        let document = async_graphql::parser::parse_query(text).unwrap();
+        let attributes = Operation::of(&document, name, listed).attributes(Some("NOT_FOUND"));
+        attributes.iter().map(|one| format!("{}={}", one.key, one.value)).collect()
+    }
+
+    #[test]
+    fn the_names_of_strangers_are_no_labels() {
+        let (query, mutation) = ("graphql.operation.type=query", "graphql.operation.type=mutation");
+        let (name, failure) = (format!("graphql.operation.name={}", "B".repeat(MAX_NAME)), "error.type=NOT_FOUND");
+        assert_eq!(labels(Some(&"B".repeat(100)), false), [mutation, failure]);
+        assert_eq!(labels(Some(&"B".repeat(100)), true), [mutation, &name, failure]);
+        // What a request says and the document does not have is nowhere.
+        assert_eq!(labels(Some("ada@example.com"), true), [query, failure]);
     }
 }

@@ -1,5 +1,6 @@
 //! Whatever is refused is refused over REST and over GraphQL alike: by one name, with the same faults, and without an effect.
 
+use order::domain::ids::UserId;
 use serde_json::{Value, json};
 use testkit::http::{TestRequest, TestResponse};
 use uuid::Uuid;
@@ -116,6 +117,14 @@ async fn of_commands_on_orders() {
     app.same_command(&operator, "fulfil", &rejected, "status-conflict").await;
     app.payments.fail("capture", 100);
     app.same_command(&operator, "fulfil", &order, "unavailable").await;
+    let disable = async |person: &Person| {
+        app.use_cases.accounts.set_disabled(UserId(person.id), 2, true).await.unwrap();
+    };
+    disable(&ada).await;
+    disable(&operator).await;
+    app.same_command(&ada, "cancel", &order, "account-disabled").await;
+    app.same_command(&operator, "fulfil", &order, "account-disabled").await;
+    app.same_order(&ada, "k", body(&[(&mug, 1)], "tok_ok"), "account-disabled").await;
     let closing = format!("/internal/v1/accounts/{}/closing", ada.id);
     app.request(http::Method::PUT, &closing).by_service("user").send().await;
     app.same_command(&ada, "cancel", &order, "account-closing").await;
