@@ -1,7 +1,7 @@
 // Places an order with the types that openapi-typescript makes of docs/openapi/shop.json.
 import createClient from "openapi-fetch";
 
-import type { paths } from "./schema";
+import type { paths } from "./schema.js";
 
 function from(name: string): string {
   const value = process.env[name];

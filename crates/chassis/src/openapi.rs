@@ -11,6 +11,7 @@ mod links;
 mod parameters;
 mod prune;
 mod schemas;
+mod texts;
 
 use axum::{Router, response::IntoResponse as _, routing::get};
 use bytes::Bytes;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use error::Problem;
 use serde_json::{Map, Value, json};
 
-use super::{About, links, prune, schemas};
+use super::{About, links, prune, schemas, texts};
 
 /// Where an operation lists the problems that only it has.
 const OWN: &str = "x-problems";
@@ -38,6 +38,7 @@ pub(super) fn document(about: About, described: Value) -> Value {
         complete(operation, &examples);
     }
     links::link(&mut document);
+    texts::describe(&mut document);
     let components = &mut document["components"];
     components["schemas"]["Problem"] = schemas::problem();
     components["securitySchemes"] = schemas::security();
@@ -48,7 +49,8 @@ pub(super) fn document(about: About, described: Value) -> Value {
     document
 }
 
-fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+/// The operations of a document.
+pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
     let items = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     items.filter_map(Value::as_object_mut).flat_map(Map::values_mut).filter_map(Value::as_object_mut)
 }

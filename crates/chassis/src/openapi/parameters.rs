@@ -10,8 +10,9 @@ use utoipa::{
 
 use crate::http::{Id, IdempotencyKey, IfMatch, IfNoneMatch};
 
-/// `*`, or entity tags between commas (RFC 9110, sections 5.6.1.2 and 8.8.3).
-const ENTITY_TAGS: &str = r#"^(\s*\*\s*|[\s,]*(W/)?"[!#-~]*"(\s*,\s*((W/)?"[!#-~]*")?)*\s*)$"#;
+/// `*`, or entity tags between commas (RFC 9110, sections 5.6.1.2 and 8.8.3), of which none at all are malformed. White
+/// space around a header's value is not part of it.
+const ENTITY_TAGS: &str = r#"^(\*|[ \t,]*(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)$"#;
 
 /// `If-Match` where it may be left out.
 #[derive(Clone, Copy, Debug)]

@@ -16,12 +16,13 @@ pub(super) fn prune(document: &mut Value) {
     }
 }
 
-fn reference(kind: &str, name: &str) -> String {
+/// How a component is referred to.
+pub(super) fn reference(kind: &str, name: &str) -> String {
     format!("#/components/{kind}/{name}")
 }
 
 /// Finds what a value refers to, what that refers to, and the security schemes that it names.
-fn find(document: &Value, value: &Value, used: &mut BTreeSet<String>) {
+pub(super) fn find(document: &Value, value: &Value, used: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| find(document, item, used)),
         Value::Object(members) => {

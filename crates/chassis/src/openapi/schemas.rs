@@ -29,19 +29,16 @@ pub(super) fn parameters() -> Value {
     json!({
         "traceparent": {
             "name": "traceparent", "in": "header",
-            "description": "The trace that the request belongs to (W3C Trace Context).",
-            "schema": { "type": "string", "anyOf": [
-                { "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}" },
-                { "description": "Whatever else it is, it is ignored, and a new trace begins." },
-            ] },
+            "description": "The trace that the request belongs to (W3C Trace Context). What is malformed is ignored, and a \
+                new trace begins.",
+            "schema": { "type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}" },
             "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         },
         "x-canary": {
             "name": "x-canary", "in": "header",
-            "description": "Asks for version 2 of the services, all the way to what the request causes.",
-            "schema": { "type": "string", "anyOf": [
-                { "pattern": "^true$" }, { "description": "Any other value means no." },
-            ] },
+            "description": "Asks for version 2 of the services, all the way to what the request causes. Any other value means \
+                no.",
+            "schema": { "type": "string", "pattern": "^true$" },
         },
     })
 }
@@ -73,14 +70,13 @@ pub(super) fn headers() -> Value {
 
 /// The problem document (RFC 9457).
 pub(super) fn problem() -> Value {
-    let types: Vec<_> = Problem::ALL.iter().map(|problem| problem.uri()).collect();
     json!({
         "type": "object",
         "description": "A refusal, as RFC 9457 has it.",
         "required": ["type", "title", "status", "detail", "instance"],
         "properties": {
-            "type": { "type": "string", "format": "uri-reference", "enum": types,
-                "description": "What it is, and where that is explained." },
+            "type": { "type": "string", "format": "uri-reference", "pattern": "^/problems/[a-z-]+$",
+                "description": "What it is, and where that is explained; each answer lists those that it may be." },
             "title": { "type": "string", "description": "The same for all of a type." },
             "status": { "type": "integer", "format": "int32", "minimum": 400, "maximum": 599 },
             "detail": { "type": "string", "description": "What it is this time, for people." },

@@ -146,6 +146,7 @@ async fn everybody_sees_their_own_and_operators_all() {
     assert_eq!(list(&operator, &format!("&user_id={}", bob.id)).await, [of_bob.as_str()]);
     app.get("/v1/orders?user_id=all").by(&ada).send().await.problem(403);
     app.get(&format!("/v1/orders?user_id={}", bob.id)).by(&ada).send().await.problem(403);
+    app.get(&format!("/v1/orders?user_id=urn:uuid:{}", bob.id)).by(&operator).send().await.problem(400);
     let response = app.get("/v1/orders?user_id=bob").by(&operator).send().await;
     assert_eq!(response.problem(400).faults(), ["user_id"]);
     // One by one.

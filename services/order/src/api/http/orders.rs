@@ -99,7 +99,7 @@ pub(super) async fn get(
 #[utoipa::path(
     get, path = "/v1/orders", operation_id = "listOrders", tag = "orders", security(("bearer" = [])),
     params(
-        ("user_id" = Option<String>, Query, pattern = "^(all|[0-9A-Fa-f-]{32,36})$", example = "all",
+        ("user_id" = Option<String>, Query, pattern = "^(all|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$", example = "all",
             description = "For operators: whose orders; `all` for everybody's. Without it the caller's own."),
         Paged,
     ),
@@ -123,9 +123,11 @@ pub(in crate::api) fn asked(operator: bool, user_id: Option<&str>) -> Result<Opt
         None => Ok(None),
         Some(_) if !operator => Err(crate::app::Error::OperatorsOnly.into()),
         Some("all") => Ok(Some(Owner::All)),
-        Some(id) => Uuid::try_parse(id)
-            .map(|id| Some(Owner::User(UserId(id))))
-            .map_err(|_| Error::malformed_parameter("user_id", "must be a UUID or `all`")),
+        Some(text) => match Uuid::try_parse(text) {
+            // The one form of an id, as in paths and bodies.
+            Ok(id) if text.len() == 36 => Ok(Some(Owner::User(UserId(id)))),
+            _ => Err(Error::malformed_parameter("user_id", "must be a UUID or `all`")),
+        },
     }
 }
 

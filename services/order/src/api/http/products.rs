@@ -32,7 +32,7 @@ const CURSOR_PREFIX: &str = "sku:";
 #[utoipa::path(
     get, path = "/v1/products", operation_id = "listProducts", tag = "products",
     params(
-        ("query" = Option<String>, Query, max_length = 200, example = "enamel mug",
+        ("query" = Option<String>, Query, max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$", example = "enamel mug",
             description = "Words, or their beginnings, all of which are in sku, name or description; letter case does not matter."),
         Paged,
     ),

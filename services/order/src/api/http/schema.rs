@@ -37,10 +37,13 @@ pub(super) struct NewProduct {
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     sku: String,
     /// No control characters, and not only spaces.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     name: String,
     /// Line breaks and tabs are allowed, other control characters are not.
-    #[schema(max_length = 5000)]
+    #[schema(max_length = 5000, pattern = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$")]
     description: String,
     price: Price,
     #[schema(minimum = 0, maximum = 1_000_000_000)]
@@ -53,10 +56,18 @@ pub(super) struct NewProduct {
 #[schema(example = json!({ "price": { "amount": 1550, "currency": "EUR" } }))]
 pub(super) struct ProductChange {
     /// No control characters, and not only spaces.
-    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    #[schema(
+        nullable = false,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     name: Option<String>,
     /// Line breaks and tabs are allowed, other control characters are not.
-    #[schema(nullable = false, max_length = 5000)]
+    #[schema(
+        nullable = false,
+        max_length = 5000,
+        pattern = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
+    )]
     description: Option<String>,
     #[schema(nullable = false)]
     price: Option<Price>,
@@ -104,6 +115,21 @@ pub(super) struct StreamTicket {
     /// Seconds.
     #[schema(minimum = 1)]
     expires_in: u64,
+}
+
+/// An event of a stream (Server-Sent Events).
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "id": "7614bc586c24f492-4", "event": "stream.ready",
+    "data": "{\"cursor\":\"7614bc586c24f492-4\",\"type\":\"stream.ready\"}"
+}))]
+pub(super) struct StreamEvent {
+    /// What a client resumes after.
+    id: String,
+    /// The type of `data`.
+    event: String,
+    /// A JSON document: a CloudEvents 1.0 event, or what happened to the stream itself.
+    data: String,
 }
 
 /// What has become of an order.

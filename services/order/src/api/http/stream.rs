@@ -16,7 +16,10 @@ use futures::{Stream, stream};
 use messaging::Cursor;
 use serde_json::json;
 
-use super::{Api, orders, schema::StreamTicket};
+use super::{
+    Api, orders,
+    schema::{StreamEvent, StreamTicket},
+};
 use crate::app::{
     live::{End, Watch, Watched},
     tickets,
@@ -50,7 +53,7 @@ pub(super) async fn ticket(identity: Identity, State(api): State<Api>) -> Respon
 #[utoipa::path(
     get, path = "/v1/orders/stream", operation_id = "watchOrders", tag = "orders", security(("bearer" = [])),
     params(
-        ("user_id" = Option<String>, Query, pattern = "^(all|[0-9A-Fa-f-]{32,36})$", example = "all",
+        ("user_id" = Option<String>, Query, pattern = "^(all|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$", example = "all",
             description = "For operators: whose orders; `all` for everybody's. Without it the caller's own."),
         ("ticket" = Option<String>, Query, description = "Of `issueStreamTicket`; good once, for 30 s."),
         ("last_event_id" = Option<String>, Query, description = "What was seen last, where no header can be sent."),
@@ -58,7 +61,7 @@ pub(super) async fn ticket(identity: Identity, State(api): State<Api>) -> Respon
     ),
     responses(
         (status = 101, description = "A WebSocket."),
-        (status = 200, description = "An endless stream of events.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "An endless stream of events.", body = StreamEvent, content_type = "text/event-stream"),
     ),
     extensions(("x-problems" = json!([
         "ticket-invalid", "operator-required", "origin-not-allowed", "too-many-streams"

@@ -9,10 +9,12 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "email": "ada@example.org", "name": "Ada", "password": "correct horse battery" }))]
 pub(super) struct NewUser {
-    #[schema(max_length = 254, pattern = "^[^@]+@[^@]+$")]
+    #[schema(max_length = 254, pattern = r"^[^@\u0000-\u001f\u007f-\u009f]+@[^@\u0000-\u001f\u007f-\u009f]+$")]
     email: String,
     /// 1 to 100 characters after trimming, none of them a control character.
-    #[schema(pattern = r"^\s*\S([\s\S]{0,98}\S)?\s*$")]
+    #[schema(
+        pattern = r"^[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]([^\u0000-\u001f\u007f-\u009f]{0,98}[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$"
+    )]
     name: String,
     /// Not one of the most common ones.
     #[schema(min_length = 8, max_length = 128)]
@@ -59,10 +61,17 @@ pub(super) struct Tokens {
 #[schema(example = json!({ "name": "Ada Lovelace" }))]
 pub(super) struct UserChange {
     /// 1 to 100 characters after trimming, none of them a control character.
-    #[schema(nullable = false, pattern = r"^\s*\S([\s\S]{0,98}\S)?\s*$")]
+    #[schema(
+        nullable = false,
+        pattern = r"^[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]([^\u0000-\u001f\u007f-\u009f]{0,98}[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$"
+    )]
     name: Option<String>,
     /// Needs the current password, and ends the other sessions.
-    #[schema(nullable = false, max_length = 254, pattern = "^[^@]+@[^@]+$")]
+    #[schema(
+        nullable = false,
+        max_length = 254,
+        pattern = r"^[^@\u0000-\u001f\u007f-\u009f]+@[^@\u0000-\u001f\u007f-\u009f]+$"
+    )]
     email: Option<String>,
     #[schema(nullable = false)]
     current_password: Option<String>,
@@ -205,7 +214,9 @@ pub(super) struct PasswordReset {
 #[schema(example = json!({ "reason": "The owner reported a stolen phone." }))]
 pub(super) struct OperatorReason {
     /// 1 to 500 characters after trimming, none of them a control character.
-    #[schema(pattern = r"^\s*\S([\s\S]{0,498}\S)?\s*$")]
+    #[schema(
+        pattern = r"^[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]([^\u0000-\u001f\u007f-\u009f]{0,498}[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$"
+    )]
     reason: String,
 }
 
