@@ -3,6 +3,9 @@ import createClient from "openapi-fetch";
 
 import type { paths } from "./schema.js";
 
+// Node's, of which no more is needed.
+declare const process: { env: Record<string, string | undefined> };
+
 function from(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set`);

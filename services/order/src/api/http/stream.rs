@@ -57,7 +57,7 @@ pub(super) async fn ticket(identity: Identity, State(api): State<Api>) -> Respon
             description = "For operators: whose orders; `all` for everybody's. Without it the caller's own."),
         ("ticket" = Option<String>, Query, description = "Of `issueStreamTicket`; good once, for 30 s."),
         ("last_event_id" = Option<String>, Query, description = "What was seen last, where no header can be sent."),
-        ("Last-Event-ID" = Option<String>, Header, description = "What was seen last."),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "What was seen last."),
     ),
     responses(
         (status = 101, description = "A WebSocket."),
