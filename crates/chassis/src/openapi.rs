@@ -12,6 +12,7 @@ mod parameters;
 mod prune;
 mod schemas;
 mod texts;
+mod walk;
 
 use axum::{Router, response::IntoResponse as _, routing::get};
 use bytes::Bytes;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use error::Problem;
 use serde_json::{Map, Value, json};
 
-use super::{About, links, prune, schemas, texts};
+use super::{About, links, prune, schemas, texts, walk::operations};
 
 /// Where an operation lists the problems that only it has.
 const OWN: &str = "x-problems";
@@ -47,12 +47,6 @@ pub(super) fn document(about: About, described: Value) -> Value {
     components["examples"] = schemas::examples(Problem::ALL.iter().copied());
     prune::prune(&mut document);
     document
-}
-
-/// The operations of a document.
-pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
-    let items = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
-    items.filter_map(Value::as_object_mut).flat_map(Map::values_mut).filter_map(Value::as_object_mut)
 }
 
 /// Takes the schemas' examples out: they are shown where a schema is used.

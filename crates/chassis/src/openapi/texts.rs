@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{complete::operations, prune};
+use super::walk::{find, operations, reference};
 
 /// No control characters (category Cc).
 const PLAIN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
@@ -14,10 +14,10 @@ pub(super) fn describe(document: &mut Value) {
     let bodies: Vec<_> = operations(document).filter_map(|operation| operation.get("requestBody").cloned()).collect();
     let mut taken = BTreeSet::new();
     for body in &bodies {
-        prune::find(document, body, &mut taken);
+        find(document, body, &mut taken);
     }
     let schemas = document["components"]["schemas"].as_object_mut();
-    let schemas = schemas.into_iter().flatten().filter(|(name, _)| taken.contains(&prune::reference("schemas", name)));
+    let schemas = schemas.into_iter().flatten().filter(|(name, _)| taken.contains(&reference("schemas", name)));
     let members = schemas.filter_map(|(_, schema)| schema.get_mut("properties")?.as_object_mut());
     for member in members.flat_map(Map::values_mut) {
         let ruled = ["pattern", "format", "enum"].iter().any(|rule| member.get(rule).is_some());
