@@ -1,6 +1,7 @@
 //! One service from its first listener to its last request.
 
 use std::{
+    collections::HashSet,
     fs,
     net::SocketAddr,
     sync::{Arc, LazyLock},
@@ -10,6 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use futures::future::{BoxFuture, join_all};
+use prost::Message as _;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
@@ -112,9 +115,10 @@ pub async fn serve_until(
     let Listeners { http, grpc, admin } = listeners;
 
     let permits = Arc::new(Semaphore::new(config.limits.max_in_flight));
+    let methods = methods(app.descriptors)?;
     let (mut reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
     let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&permits));
-    let calls = layers::grpc(grpc_routes, &config.limits, &config.cors, permits);
+    let calls = layers::grpc(grpc_routes, methods, &config.limits, &config.cors, permits);
     let version = json!({"service": app.name, "version": app.version, "commit": app.commit});
 
     let (public, private) = (Server::default(), Server::default());
@@ -228,6 +232,22 @@ async fn grpc_routes(routes: Routes, descriptors: &'static [&'static [u8]]) -> R
     }
     let routes = routes.add_service(health).add_service(reflection.build_v1()?);
     Ok((reporter, routes.prepare().into_axum_router()))
+}
+
+/// The names of all methods that are served, as `package.Service/Method`.
+fn methods(descriptors: &[&[u8]]) -> Result<HashSet<String>> {
+    let standard = [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET];
+    let mut methods = HashSet::new();
+    for set in standard.iter().chain(descriptors) {
+        for file in FileDescriptorSet::decode(*set)?.file {
+            for service in &file.service {
+                let name =
+                    |method: &MethodDescriptorProto| format!("{}.{}/{}", file.package(), service.name(), method.name());
+                methods.extend(service.method.iter().map(name));
+            }
+        }
+    }
+    Ok(methods)
 }
 
 fn announce(name: &str, version: &str, [http, grpc, admin]: [SocketAddr; 3]) {

@@ -16,7 +16,7 @@ mod panic;
 mod problem;
 mod trace;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     Router,
@@ -34,7 +34,7 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
-use self::trace::Protocol;
+use self::trace::{Protocol, Tracing};
 use crate::{Cors, Limits, openapi::deprecation, problems};
 
 /// Puts the standard layers around HTTP routes.
@@ -43,6 +43,7 @@ pub fn layers(router: Router, limits: &Limits, cors: &Cors) -> Router {
 }
 
 pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Semaphore>) -> Router {
+    let tracing = Tracing { protocol: Protocol::Http, limit: limits.request_timeout, methods: Arc::default() };
     let router = router
         .merge(problems::router())
         .layer(from_fn_with_state(Protocol::Http, limit::deadline))
@@ -56,16 +57,23 @@ pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Se
         .layer(CatchPanicLayer::custom(|cause| panic::answer(Protocol::Http, cause)))
         .layer(from_fn(problem::problems))
         .layer(compression())
-        .layer(from_fn_with_state((Protocol::Http, limits.request_timeout), trace::trace))
+        .layer(from_fn_with_state(tracing, trace::trace))
 }
 
-pub(crate) fn grpc(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Semaphore>) -> Router {
+pub(crate) fn grpc(
+    router: Router,
+    methods: HashSet<String>,
+    limits: &Limits,
+    cors: &Cors,
+    permits: Arc<Semaphore>,
+) -> Router {
+    let tracing = Tracing { protocol: Protocol::Grpc, limit: limits.request_timeout, methods: Arc::new(methods) };
     let router = router
         .layer(from_fn_with_state(Protocol::Grpc, limit::deadline))
         .layer(from_fn_with_state((Protocol::Grpc, permits), limit::overload))
         .layer(from_fn_with_state(limits.trusted_proxies, client::address))
         .layer(CatchPanicLayer::custom(|cause| panic::answer(Protocol::Grpc, cause)))
-        .layer(from_fn_with_state((Protocol::Grpc, limits.request_timeout), trace::trace))
+        .layer(from_fn_with_state(tracing, trace::trace))
         .layer(GrpcWebLayer::new());
     match allowed(cors) {
         Some(cors) => router.layer(cors),

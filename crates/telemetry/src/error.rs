@@ -6,6 +6,14 @@ pub enum Error {
     /// `telemetry.log` is no filter.
     #[error("telemetry.log is not a filter such as `info,order=debug`")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A standard variable of the environment is wrong, or means nothing here.
+    #[error("{name} cannot be used: {why}")]
+    Variable {
+        /// Which.
+        name: String,
+        /// What is wrong with it; never what it was.
+        why: String,
+    },
     /// The OTLP settings in the environment are wrong.
     #[error("the OTEL_EXPORTER_OTLP_* settings cannot be used")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),

@@ -3,12 +3,15 @@
 use std::{env, fmt::Display, io::IsTerminal as _, time::Duration};
 
 use opentelemetry::{global, trace::TracerProvider as _};
-use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::{logs::SdkLoggerProvider, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
-use crate::{Config, Error, Format, format::Line, metrics, otlp};
+use crate::{Config, Error, Format, format::Line, metrics, otlp, resource::resource};
 
-/// Libraries below the exporter: their spans would be exported through themselves, without end.
+/// Libraries below the exporter: their spans and lines would be exported through themselves, without end.
 const PLUMBING: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "opentelemetry_otlp", "tonic", "tower"];
 
 /// Keeps telemetry running; [`Guard::shutdown`] sends what is left.
@@ -17,6 +20,7 @@ const PLUMBING: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "open
 pub struct Guard {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
+    logs: Option<SdkLoggerProvider>,
 }
 
 /// How long the last spans, metrics and logs of [`observed`] may take to leave.
@@ -49,50 +53,64 @@ pub async fn observed<T, E: From<Error> + Display>(
 ///
 /// The configuration or the `OTEL_*` environment is wrong, or it was called before.
 pub fn init(config: &Config, service: &'static str, version: &'static str) -> Result<Guard, Error> {
-    otlp::check_runtime()?;
-    let resource = otlp::resource(service, version);
-    let (traces, metrics) = providers(&resource)?;
-    global::set_meter_provider(metrics.clone());
+    let runtime = otlp::check_runtime()?;
+    let variables = otlp::Variables::of_process()?;
+    let resource = resource(service, version, &variables);
+    let prometheus = opentelemetry_prometheus::exporter().with_registry(metrics::registry().clone()).build()?;
+    let metrics = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(prometheus);
+    let guard = Guard {
+        metrics: otlp::metrics(metrics, &variables, &runtime)?.build(),
+        logs: otlp::logs(resource.clone(), &variables, &runtime)?,
+        traces: otlp::traces(resource, &variables, &runtime)?,
+    };
+    subscribe(config, service, &guard)?;
+    global::set_meter_provider(guard.metrics.clone());
+    otlp::observe(&metrics::meter());
+    Ok(guard)
+}
+
+/// Lines go to standard output and, where they are sent, to the loggers; spans to the tracers.
+fn subscribe(config: &Config, service: &'static str, guard: &Guard) -> Result<(), Error> {
     let terminal = std::io::stdout().is_terminal();
     let json = config.format == Format::Json || (config.format == Format::Auto && !terminal);
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Line { service, json })
         .with_ansi(terminal && env::var_os("NO_COLOR").is_none());
+    let is_plumbing = |target: &str| PLUMBING.iter().any(|library| target.starts_with(library));
     let spans = tracing_opentelemetry::layer()
-        .with_tracer(traces.tracer("trireme"))
+        .with_tracer(guard.traces.tracer("trireme"))
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        .with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
-            metadata.is_span() && !PLUMBING.iter().any(|library| metadata.target().starts_with(library))
-        }));
-    tracing_subscriber::registry().with(EnvFilter::try_new(&config.log)?).with(spans).with(lines).try_init()?;
-    Ok(Guard { traces, metrics })
-}
-
-fn providers(resource: &Resource) -> Result<(SdkTracerProvider, SdkMeterProvider), Error> {
-    let prometheus = opentelemetry_prometheus::exporter().with_registry(metrics::registry().clone()).build()?;
-    let wanted = otlp::Wanted::from_env();
-    let mut metrics = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(prometheus);
-    if wanted.metrics {
-        metrics = metrics.with_periodic_exporter(otlp::metrics()?);
-    }
-    Ok((otlp::tracer(resource.clone(), wanted)?, metrics.build()))
+        .with_filter(filter_fn(move |metadata| metadata.is_span() && !is_plumbing(metadata.target())));
+    let records = guard.logs.as_ref().map(OpenTelemetryTracingBridge::new);
+    let records =
+        records.with_filter(filter_fn(move |metadata| metadata.is_event() && !is_plumbing(metadata.target())));
+    // Of the exporters we say ourselves what is to be said; who looks for a fault in them turns theirs on.
+    let filter = EnvFilter::try_new(format!("opentelemetry=off,{}", config.log))?;
+    tracing_subscriber::registry().with(filter).with(spans).with(records).with(lines).try_init()?;
+    Ok(())
 }
 
 impl Guard {
     /// Sends what is left, for at most `limit`, and stops.
     pub async fn shutdown(self, limit: Duration) {
+        let before = otlp::lost();
         // The exporters block their thread and need the runtime's others to make progress.
         let flush = tokio::task::spawn_blocking(move || {
-            let traces = self.traces.shutdown_with_timeout(limit);
-            (traces, self.metrics.shutdown_with_timeout(limit))
+            let logs = self.logs.map(|logs| logs.shutdown_with_timeout(limit));
+            [
+                self.traces.shutdown_with_timeout(limit),
+                self.metrics.shutdown_with_timeout(limit),
+                logs.unwrap_or(Ok(())),
+            ]
         });
-        match tokio::time::timeout(limit, flush).await {
-            Ok(Ok((Ok(()), Ok(())))) => {}
-            Ok(Ok((traces, metrics))) => tracing::warn!(?traces, ?metrics, "telemetry was not flushed"),
-            Ok(Err(error)) => tracing::warn!(%error, "telemetry was not flushed"),
-            Err(_) => tracing::warn!("telemetry was not flushed in time"),
+        let in_time = tokio::time::timeout(limit, flush).await.is_ok_and(|results| results.is_ok());
+        let ((spans, logs), after) = (before, otlp::lost());
+        let (spans, log_records) = (after.0 - spans, after.1 - logs);
+        // What the SDK answers says nothing of a last batch that nobody took.
+        if !in_time || spans + log_records > 0 {
+            tracing::warn!(in_time, spans, log_records, "telemetry is lost at the end");
         }
     }
 }

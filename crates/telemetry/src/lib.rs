@@ -8,6 +8,7 @@ mod format;
 mod guard;
 mod metrics;
 mod otlp;
+mod resource;
 mod scope;
 mod traceparent;
 

@@ -1,6 +1,11 @@
 //! Span, access log, metrics and the context of one request.
 
-use std::{error::Error as _, sync::LazyLock, time::Duration};
+use std::{
+    collections::HashSet,
+    error::Error as _,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -21,18 +26,34 @@ pub(crate) enum Protocol {
     Grpc,
 }
 
+/// What the semantic conventions call a name that is not known.
+const OTHER: &str = "_OTHER";
 /// Buckets in seconds that the semantic conventions advise for both durations.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-fn histogram(name: &'static str) -> Histogram<f64> {
-    telemetry::meter().f64_histogram(name).with_unit("s").with_boundaries(SECONDS.to_vec()).build()
+fn histogram(name: &'static str, description: &'static str) -> Histogram<f64> {
+    let meter = telemetry::meter();
+    let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
+    histogram.with_boundaries(SECONDS.to_vec()).build()
 }
 
-static HTTP: LazyLock<Histogram<f64>> = LazyLock::new(|| histogram("http.server.request.duration"));
-static GRPC: LazyLock<Histogram<f64>> = LazyLock::new(|| histogram("rpc.server.call.duration"));
+static HTTP: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| histogram("http.server.request.duration", "Duration of HTTP server requests"));
+static GRPC: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| histogram("rpc.server.call.duration", "Duration of inbound remote procedure calls"));
+
+/// How requests are traced.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracing {
+    pub(crate) protocol: Protocol,
+    /// The most that a request may take.
+    pub(crate) limit: Duration,
+    /// gRPC's methods, as `package.Service/Method`: other names are made up by clients and have no bound.
+    pub(crate) methods: Arc<HashSet<String>>,
+}
 
 pub(crate) async fn trace(
-    State((protocol, limit)): State<(Protocol, Duration)>,
+    State(Tracing { protocol, limit, methods }): State<Tracing>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -40,7 +61,7 @@ pub(crate) async fn trace(
     let carrier = Carrier::from_headers(request.headers());
     let deadline = start + waits(protocol, request.headers()).map_or(limit, |waits| waits.min(limit));
     let method = method(request.method());
-    let route = route(protocol, &request);
+    let route = route(protocol, &methods, &request);
     let span = protocol.span(method, &route);
     telemetry::scope(&carrier, Some(deadline), span.clone(), async {
         let response = next.run(request).await;
@@ -63,17 +84,19 @@ fn method(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
-        _ => "_OTHER",
+        _ => OTHER,
     }
 }
 
-/// The route's pattern, never the raw path: paths have no bound. gRPC's paths are its methods.
-fn route(protocol: Protocol, request: &Request) -> String {
-    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    match (protocol, matched) {
-        (Protocol::Http, Some(pattern)) => pattern.to_owned(),
-        (Protocol::Grpc, Some(_)) => request.uri().path().trim_start_matches('/').to_owned(),
-        (_, None) => "(no route)".to_owned(),
+/// The route's pattern or the method's name, never the raw path: paths have no bound.
+fn route(protocol: Protocol, methods: &HashSet<String>, request: &Request) -> String {
+    match protocol {
+        Protocol::Http => {
+            request.extensions().get::<MatchedPath>().map_or("(no route)", MatchedPath::as_str).to_owned()
+        }
+        Protocol::Grpc => {
+            methods.get(request.uri().path().trim_start_matches('/')).map_or(OTHER, String::as_str).to_owned()
+        }
     }
 }
 
@@ -138,10 +161,8 @@ fn grpc_done(span: &Span, route: &str, response: &Response, took: Duration) {
     } else if matches!(code, tonic::Code::Unavailable | tonic::Code::DeadlineExceeded) {
         tracing::warn!(rpc.response.status_code = name, cause, "call not answered");
     }
-    // A method that does not exist has a name that the caller made up.
-    let method = if code == tonic::Code::Unimplemented { "_OTHER" } else { route };
     let attributes =
-        [KeyValue::new("rpc.method", method.to_owned()), KeyValue::new("rpc.response.status_code", name.clone())];
+        [KeyValue::new("rpc.method", route.to_owned()), KeyValue::new("rpc.response.status_code", name.clone())];
     GRPC.record(took.as_secs_f64(), &attributes);
     tracing::info!(took_ms = millis(took), "{route} {name}");
 }

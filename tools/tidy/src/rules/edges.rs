@@ -26,7 +26,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("resilience", &[]),
     ("servers", &[]),
     ("sqlite", &["clock", "messaging"]),
-    ("telemetry", &["config", "error"]),
+    ("telemetry", &["config", "error", "resilience"]),
     ("testkit", &["clock", "servers"]),
 ];
 const SERVICES: [&str; 3] = ["order", "payment", "user"];
