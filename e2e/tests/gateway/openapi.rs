@@ -53,7 +53,9 @@ fn merge(whole: &mut Value, part: &Value) {
     let paths = public(part);
     let mut found = BTreeSet::new();
     paths.values().for_each(|item| referred(part, item, &mut found));
-    found.iter().for_each(|target| add(whole, part, target));
+    for target in &found {
+        add(whole, part, target);
+    }
     for operation in operations(&paths) {
         let schemes = list(&operation["security"]).iter().flat_map(|one| one.as_object().unwrap().keys());
         schemes.for_each(|scheme| add(whole, part, &format!("#/components/securitySchemes/{scheme}")));
