@@ -108,7 +108,7 @@ pub trait Accounts: Send + Sync {
     async fn get(&self, id: UserId) -> Result<Option<Account>, StoreError>;
     /// Finds those of the accounts that exist, in no order.
     async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Account>, StoreError>;
-    /// Finds what a login needs, by e-mail address (letter case ignored).
+    /// Finds what a login needs, by e-mail address (as one mailbox is one address).
     async fn login(&self, email: &Email) -> Result<Option<Login>, StoreError>;
     /// Stores name, e-mail address and version of a changed account and ends the sessions that do not survive it, if the
     /// stored version is the one before.

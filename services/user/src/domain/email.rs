@@ -1,13 +1,16 @@
-//! E-mail addresses: shown as they were written, compared without letter case.
+//! E-mail addresses: shown as they were written, compared as one mailbox is.
 
 use std::fmt;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 use super::Invalid;
 
 /// Longest address, in characters.
 const MAX: usize = 254;
-/// Longest label of the domain, in characters (RFC 1035).
-const MAX_LABEL: usize = 63;
+
+const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
 
 /// An address that could receive mail. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,10 +31,12 @@ impl Email {
         if text.chars().count() > MAX {
             return Err(Invalid("must be at most 254 characters"));
         }
-        let Some((local, domain)) = text.rsplit_once('@') else {
+        // A letter and its accent may come as two characters.
+        let composed = NFC.normalize(text);
+        let Some((local, domain)) = composed.rsplit_once('@') else {
             return Err(Invalid("must have the form name@domain"));
         };
-        if !is_dot_atom(local) || !is_domain(domain) {
+        if !is_dot_atom(local) || !is_domain(domain) || to_ascii(domain).is_none() {
             return Err(Invalid("must have the form name@domain"));
         }
         Ok(Self(text.to_owned()))
@@ -47,9 +52,20 @@ impl Email {
         &self.0
     }
 
-    /// The form under which addresses are unique: without letter case.
+    /// The form under which addresses are unique: the domain as the DNS has it (UTS #46), and before it what is the same
+    /// whatever the letter case (full case folding) and however letters are composed (NFC). Two mailboxes whose addresses
+    /// differ in no more than that are one, for all providers that people use.
+    ///
+    /// ```
+    /// use user::domain::Email;
+    /// let normalized = |text| Email::parse(text).map(|email| email.normalized());
+    /// assert_eq!(normalized("STRASSE@Bücher.example"), normalized("straße@xn--bcher-kva.example"));
+    /// ```
     pub fn normalized(&self) -> String {
-        self.0.to_lowercase()
+        let (local, domain) = self.0.rsplit_once('@').unwrap_or_default();
+        let folded = CaseMapper::new().fold_string(&NFC.normalize(local)).into_owned();
+        // An address that was stored is one that was parsed.
+        format!("{}@{}", NFC.normalize(&folded), to_ascii(domain).unwrap_or_default())
     }
 }
 
@@ -67,13 +83,14 @@ fn is_atext(c: char) -> bool {
     c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c)
 }
 
+/// What is neither letter, digit nor hyphen, a full stop of another script for one, is no part of a name that people type.
 fn is_domain(domain: &str) -> bool {
-    domain.split('.').all(|label| {
-        (1..=MAX_LABEL).contains(&label.chars().count())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-    })
+    domain.split('.').all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'))
+}
+
+/// The name as the DNS has it, where it can have it (UTS #46, with the lengths and characters of RFC 1035).
+fn to_ascii(domain: &str) -> Option<String> {
+    idna::domain_to_ascii_strict(domain).ok()
 }
 
 #[cfg(test)]
@@ -112,9 +129,31 @@ mod tests {
             "a@b_c.de",
             "a\n@b.co",
             "<a@b.co>",
+            "a@xn--a.example",
+            "a@b\u{200d}c.example",
+            "a@b。co",
+            "a@a234567890123456789012345678901234567890123456789012345678901234.example",
         ] {
             assert!(Email::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn one_mailbox_is_one_address() {
+        let normalized = |text: &str| Email::parse(text).unwrap().normalized();
+        for (one, other) in [
+            ("Ada@Example.com", "ada@EXAMPLE.com"),
+            ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+            ("ada@BU\u{308}CHER.example", "ada@bücher.example"),
+            ("ada@ｅｘａｍｐｌｅ.com", "ada@example.com"),
+            ("Straße@b.co", "STRASSE@b.co"),
+            ("ju\u{308}rgen@b.co", "jürgen@b.co"),
+            ("ὈΔΥΣΣΕΎΣ@b.co", "ὀδυσσεύς@b.co"),
+        ] {
+            assert_eq!(normalized(one), normalized(other), "{one} {other}");
+        }
+        assert_ne!(normalized("jurgen@b.co"), normalized("jürgen@b.co"));
+        assert_ne!(normalized("ada@straße.example"), normalized("ada@strasse.example"), "two names since IDNA 2008");
     }
 
     #[test]

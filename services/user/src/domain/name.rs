@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use icu_properties::{CodePointSetData, props::DefaultIgnorableCodePoint};
+
 use super::Invalid;
 
 /// Longest name, in characters.
@@ -24,6 +26,12 @@ impl Name {
         if trimmed.chars().any(char::is_control) {
             return Err(Invalid("must not contain control characters"));
         }
+        if trimmed.chars().any(reorders) {
+            return Err(Invalid("must not contain characters that reorder others"));
+        }
+        if !trimmed.chars().any(is_visible) {
+            return Err(Invalid("must have a character that can be seen"));
+        }
         Ok(Self(trimmed.to_owned()))
     }
 
@@ -36,6 +44,18 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Embeddings, overrides and isolates (UAX #9): what follows on the page, too, would be shown in another order. Languages that
+/// are written from right to left do without them in a name.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Neither white space, nor what Unicode has shown as nothing; nor the braille pattern without dots.
+fn is_visible(c: char) -> bool {
+    let shown_as_nothing = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    !c.is_whitespace() && !shown_as_nothing.contains(c) && c != '\u{2800}'
 }
 
 impl fmt::Debug for Name {
@@ -57,5 +77,18 @@ mod tests {
         assert!(Name::parse("").is_err());
         assert!(Name::parse(" \u{3000} ").is_err());
         assert!(Name::parse("a\u{7}b").is_err());
+    }
+
+    #[test]
+    fn can_be_seen_and_reorders_nothing() {
+        for nothing in ["\u{200b}", "\u{2060}\u{feff}", "\u{3164}", "\u{ad} \u{200d}", "\u{2800}", "\u{e0041}"] {
+            assert!(Name::parse(nothing).is_err(), "{nothing:?}");
+        }
+        for reordering in ["Ada\u{202e}adA", "\u{202a}Ada", "\u{2067}Ada\u{2069}"] {
+            assert!(Name::parse(reordering).is_err(), "{reordering:?}");
+        }
+        for good in ["محمد", "עדה", "👩\u{200d}🚀", "नर्म\u{200d}दा", "李"] {
+            assert!(Name::parse(good).is_ok(), "{good:?}");
+        }
     }
 }

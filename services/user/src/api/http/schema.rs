@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 pub(super) struct NewUser {
     #[schema(max_length = 254, pattern = r"^[^@\u0000-\u001f\u007f-\u009f]+@[^@\u0000-\u001f\u007f-\u009f]+$")]
     email: String,
-    /// 1 to 100 characters after trimming, none of them a control character.
+    /// 1 to 100 characters after trimming, one of which can be seen; no control characters, and none that reorder others.
     #[schema(
         pattern = r"^[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]([^\u0000-\u001f\u007f-\u009f]{0,98}[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$"
     )]
@@ -60,7 +60,7 @@ pub(super) struct Tokens {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "name": "Ada Lovelace" }))]
 pub(super) struct UserChange {
-    /// 1 to 100 characters after trimming, none of them a control character.
+    /// 1 to 100 characters after trimming, one of which can be seen; no control characters, and none that reorder others.
     #[schema(
         nullable = false,
         pattern = r"^[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]([^\u0000-\u001f\u007f-\u009f]{0,98}[^\u0000-\u001f\u007f-\u009f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$"

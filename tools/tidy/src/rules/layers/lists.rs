@@ -62,7 +62,11 @@ pub(super) const LAYERS: [Layer; 9] = [
     Layer {
         name: "domain",
         inner: &["domain"],
-        outer: &[PLAIN, VALUES, &["aws_lc_rs::digest", "thiserror"]],
+        outer: &[
+            PLAIN,
+            VALUES,
+            &["aws_lc_rs::digest", "icu_casemap", "icu_normalizer", "icu_properties", "idna", "thiserror"],
+        ],
         instead: "a business rule takes values and returns values: pass it in",
     },
     Layer {
