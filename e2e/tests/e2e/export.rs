@@ -174,6 +174,25 @@ async fn a_collector_that_is_away_is_said_and_holds_up_nobody() -> Result<()> {
     Ok(())
 }
 
+/// It accepts and never answers. Each of the three signals has 3 s at the end, and all of them no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_silent_holds_up_the_end_for_a_moment_only() -> Result<()> {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", silent.local_addr()?);
+    for protocol in ["grpc", "http/protobuf"] {
+        let at = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
+        let service = Service::spawn(&at)?;
+        service.request().await?;
+        let start = Instant::now();
+        let output = service.end().await?;
+        assert!(output.status.success(), "{output:?}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{protocol}: {:?}", start.elapsed());
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(lines.contains("telemetry is lost at the end"), "{protocol}: {lines}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_used_is_refused_at_the_start() -> Result<()> {
     let output = Service::spawn(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")])?.output().await?;
