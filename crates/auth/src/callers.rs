@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use axum::Router;
 use axum::extract::{FromRef, FromRequestParts, Request, State};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use error::{Error, Problem};
 use http::HeaderMap;
@@ -125,6 +126,11 @@ pub async fn require_caller(
     let caller = callers.check(request.headers())?;
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+/// Lets only the operators' tool, `trireme`, through to these routes.
+pub fn for_operators(routes: Router, secret: &str) -> Router {
+    routes.layer(from_fn_with_state(Callers::new(secret, &["trireme"]), require_caller))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod refused;
 mod signer;
 mod verifier;
 
-pub use callers::{Caller, CallerInterceptor, Callers, require_caller};
+pub use callers::{Caller, CallerInterceptor, Callers, for_operators, require_caller};
 pub use claims::{AUDIENCE, Claims, ISSUER, Role};
 pub use credential::{CREDENTIAL_HEADER, Credential};
 pub use identity::{Identity, Operator, bearer};

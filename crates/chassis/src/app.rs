@@ -22,7 +22,9 @@ use tokio::{
 };
 use tonic::service::Routes;
 
-use crate::{Config, Health, Listen, Tasks, admin, admission::Admission, layers, phases::Phases, serve::serve};
+use crate::{
+    Config, Health, Listen, Tasks, admin, admission::Admission, layers, log_filter, phases::Phases, serve::serve,
+};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -38,6 +40,8 @@ pub struct App {
     pub http: Router,
     /// gRPC services; health and reflection are added.
     pub grpc: Routes,
+    /// Routes of the admin port beside health, metrics and version, each with a check of who asks.
+    pub admin: Router,
     /// Encoded file descriptor sets, for reflection.
     pub descriptors: &'static [&'static [u8]],
     /// What readiness depends on.
@@ -128,7 +132,8 @@ pub async fn serve_until(
         let admission = public.serve(name, listener, router, most);
         health = health.check(name, move || std::future::ready(admission.check()));
     }
-    private.serve("admin", admin, layers::admin(admin::router(health, version)), ADMIN_CONNECTIONS);
+    private.serve("admin", admin, layers::admin(admin::router(health, version).merge(app.admin)), ADMIN_CONNECTIONS);
+    private.tasks.spawn("log filter", log_filter::keep(private.tasks.token()));
     announce(app.name, app.version, addresses);
 
     let failure = tokio::select! {
@@ -286,6 +291,7 @@ mod tests {
             commit: "abc",
             http: Router::new(),
             grpc: Routes::default(),
+            admin: Router::new(),
             descriptors: &[],
             health: Health::new(),
             tasks: Tasks::new(),

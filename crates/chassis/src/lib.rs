@@ -11,6 +11,7 @@ mod health;
 pub mod http;
 pub mod json;
 mod layers;
+mod log_filter;
 pub mod openapi;
 mod page;
 mod phases;
@@ -26,6 +27,7 @@ pub use self::{
     config::{Config, Cors, Limits, Listen, Shutdown},
     health::Health,
     layers::layers,
+    log_filter::log_filter,
     probe::probe,
     runtime::runtime,
     tasks::Tasks,

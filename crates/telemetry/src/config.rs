@@ -6,7 +6,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Which lines and spans: a filter as of `tracing_subscriber::EnvFilter`, such as `info` or `info,order=debug`.
+    /// Which lines: a filter as of `tracing_subscriber::EnvFilter`, such as `info` or `info,order=debug`.
     pub log: String,
     /// The format of lines.
     pub format: Format,

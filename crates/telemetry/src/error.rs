@@ -3,8 +3,8 @@
 /// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `telemetry.log` is no filter.
-    #[error("telemetry.log is not a filter such as `info,order=debug`")]
+    /// The filter of lines is none.
+    #[error("the filter of lines (`telemetry.log`) is none such as `info,order=debug`")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// A standard variable of the environment is wrong, or means nothing here.
     #[error("{name} cannot be used: {why}")]
@@ -23,6 +23,9 @@ pub enum Error {
     /// The metrics reader cannot be made.
     #[error("metrics cannot be read")]
     Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
+    /// [`init`](crate::init) was not called.
+    #[error("telemetry is not started")]
+    NotStarted,
     /// [`init`](crate::init) was called before.
     #[error("telemetry is started already")]
     Again(#[from] tracing_subscriber::util::TryInitError),

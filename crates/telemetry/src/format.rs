@@ -15,13 +15,14 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::scope;
+use crate::{lines::Repeats, scope};
 
 /// Formats events of one service.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) service: &'static str,
     pub(crate) json: bool,
+    pub(crate) repeats: Repeats,
 }
 
 #[derive(Default)]
@@ -90,6 +91,10 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        let left_out = self.repeats.take(event.metadata());
+        if left_out > 0 {
+            fields.others.insert("left_out".to_owned(), left_out.into());
+        }
         if self.json { self.json(&mut to, event, fields) } else { pretty(&mut to, event, &fields) }
     }
 }
@@ -203,7 +208,7 @@ mod tests {
         for json in [false, true] {
             let lines = Lines::default();
             let layer = tracing_subscriber::fmt::layer()
-                .event_format(Line { service: "test", json })
+                .event_format(Line { service: "test", json, repeats: Repeats::default() })
                 .with_ansi(false)
                 .with_writer(lines.clone());
             tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

@@ -5,11 +5,22 @@ use std::{env, fmt::Display, io::IsTerminal as _, time::Duration};
 use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::{logs::SdkLoggerProvider, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use tracing::Metadata;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer, Registry,
+    filter::{FilterExt as _, LevelFilter, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
-use crate::{Config, Error, Format, format::Line, metrics, otlp, resource::resource};
+use crate::{
+    Config, Error, Format,
+    format::Line,
+    lines::{self, Repeats},
+    metrics, otlp,
+    resource::resource,
+};
 
 /// Libraries below the exporter: their spans and lines would be exported through themselves, without end.
 const PLUMBING: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "opentelemetry_otlp", "tonic", "tower"];
@@ -21,7 +32,12 @@ pub struct Guard {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
     logs: Option<SdkLoggerProvider>,
+    /// Writes the last lines when it is dropped.
+    _lines: WorkerGuard,
 }
+
+/// Lines that wait for standard output at most: whoever does not read it holds up nobody, and loses lines.
+const MAX_LINES: usize = 8_192;
 
 /// How long the last spans, metrics and logs of [`observed`] may take to leave.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -58,38 +74,47 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
     let resource = resource(service, version, &variables);
     let prometheus = opentelemetry_prometheus::exporter().with_registry(metrics::registry().clone()).build()?;
     let metrics = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(prometheus);
+    let (out, lines) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(std::io::stdout());
     let guard = Guard {
+        _lines: lines,
         metrics: otlp::metrics(metrics, &variables, &runtime)?.build(),
         logs: otlp::logs(resource.clone(), &variables, &runtime)?,
         traces: otlp::traces(resource, &variables, &runtime)?,
     };
-    subscribe(config, service, &guard)?;
+    subscribe(config, service, &guard, out)?;
     global::set_meter_provider(guard.metrics.clone());
     otlp::observe(&metrics::meter());
     Ok(guard)
 }
 
-/// Lines go to standard output and, where they are sent, to the loggers; spans to the tracers.
-fn subscribe(config: &Config, service: &'static str, guard: &Guard) -> Result<(), Error> {
+/// Lines go to standard output and, where they are sent, to the loggers; spans to the tracers, however few lines there are.
+fn subscribe(config: &Config, service: &'static str, guard: &Guard, out: NonBlocking) -> Result<(), Error> {
     let terminal = std::io::stdout().is_terminal();
     let json = config.format == Format::Json || (config.format == Format::Auto && !terminal);
+    let [of_lines, of_records] = lines::filters(&config.log)?;
+    let repeats = Repeats::default();
     let lines = tracing_subscriber::fmt::layer()
-        .event_format(Line { service, json })
-        .with_ansi(terminal && env::var_os("NO_COLOR").is_none());
-    let is_plumbing = |target: &str| PLUMBING.iter().any(|library| target.starts_with(library));
+        .event_format(Line { service, json, repeats: repeats.clone() })
+        .with_ansi(terminal && env::var_os("NO_COLOR").is_none())
+        .with_writer(out)
+        .with_filter(of_lines.and(repeats));
     let spans = tracing_opentelemetry::layer()
         .with_tracer(guard.traces.tracer("trireme"))
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        .with_filter(filter_fn(move |metadata| metadata.is_span() && !is_plumbing(metadata.target())));
+        .with_filter(
+            filter_fn(|metadata| metadata.is_span() && is_own(metadata)).with_max_level_hint(LevelFilter::INFO),
+        );
     let records = guard.logs.as_ref().map(OpenTelemetryTracingBridge::new);
-    let records =
-        records.with_filter(filter_fn(move |metadata| metadata.is_event() && !is_plumbing(metadata.target())));
-    // Of the exporters we say ourselves what is to be said; who looks for a fault in them turns theirs on.
-    let filter = EnvFilter::try_new(format!("opentelemetry=off,{}", config.log))?;
-    tracing_subscriber::registry().with(filter).with(spans).with(records).with(lines).try_init()?;
+    let records = records.with_filter(of_records.and(filter_fn(is_own)).and(Repeats::default()));
+    let layers: [Box<dyn Layer<Registry> + Send + Sync>; 3] = [spans.boxed(), records.boxed(), lines.boxed()];
+    tracing_subscriber::registry().with(Vec::from(layers)).try_init()?;
     Ok(())
+}
+
+fn is_own(metadata: &Metadata<'_>) -> bool {
+    !PLUMBING.iter().any(|library| metadata.target().starts_with(library))
 }
 
 impl Guard {

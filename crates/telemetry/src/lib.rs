@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod format;
 mod guard;
+mod lines;
 mod metrics;
 mod otlp;
 mod resource;
@@ -17,6 +18,7 @@ pub use self::{
     config::{Config, Format},
     error::Error,
     guard::{Guard, init, observed},
+    lines::{log_filter, set_log_filter},
     metrics::{meter, prometheus_text},
     scope::{canary, deadline, link, remaining, scope, trace_id},
 };

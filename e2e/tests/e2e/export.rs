@@ -22,23 +22,25 @@ use tokio::{
 
 use self::collector::{Collector, Seen};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// By which services, and the operators' tool, know each other.
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A user service on files of its own, with these variables.
-struct Service {
-    child: Child,
-    address: String,
+pub(crate) struct Service {
+    pub(crate) child: Child,
+    pub(crate) address: String,
     grpc: String,
-    admin: String,
+    pub(crate) admin: String,
     _folder: tempfile::TempDir,
 }
 
 impl Service {
-    fn spawn(variables: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) fn spawn(variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let [port, grpc, admin] = [(); 3].map(|()| testkit::free_port());
         std::fs::create_dir(folder.path().join(".trireme"))?;
-        std::fs::write(folder.path().join(".trireme/service.credential"), "0123456789abcdef0123456789abcdef")?;
+        std::fs::write(folder.path().join(".trireme/service.credential"), SECRET)?;
         let child = Command::new(binary("user")?)
             .current_dir(folder.path())
             .env("TRIREME_HTTP__PORT", port.to_string())
@@ -55,7 +57,7 @@ impl Service {
     }
 
     /// Has one request answered; returns how long that took, once the service is there.
-    async fn request(&self) -> Result<Duration> {
+    pub(crate) async fn request(&self) -> Result<Duration> {
         let give_up = Instant::now() + DEADLINE;
         while TcpStream::connect(&self.address).await.is_err() {
             ensure!(Instant::now() < give_up, "user does not start");
@@ -68,7 +70,7 @@ impl Service {
     }
 
     /// Ends it as an orchestrator does.
-    async fn end(self) -> Result<Output> {
+    pub(crate) async fn end(self) -> Result<Output> {
         let pid = self.child.id().context("it has ended")?;
         kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
         self.output().await
@@ -80,7 +82,7 @@ impl Service {
 }
 
 /// One request on a connection of its own, and the answer as it came.
-async fn exchange(address: &str, line: &str, headers: &str, body: &[u8]) -> Result<String> {
+pub(crate) async fn exchange(address: &str, line: &str, headers: &str, body: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
     let head =

@@ -5,6 +5,7 @@
 mod books;
 mod export;
 mod kill;
+mod lines;
 mod stop;
 mod story;
 mod trace;

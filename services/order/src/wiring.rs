@@ -79,6 +79,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
+        admin: auth::for_operators(chassis::log_filter(), secret),
         http,
         grpc: Routes::default(),
         descriptors: &[],

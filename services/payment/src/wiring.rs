@@ -70,6 +70,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
+        admin: auth::for_operators(chassis::log_filter(), config.service.credential_file.expose()),
         http: http::router(Arc::clone(&app), config.webhook.secret_file.expose(), clock),
         grpc: Routes::new(grpc::service(app, config.service.credential_file.expose())),
         descriptors: &[proto::payment::DESCRIPTORS],

@@ -70,6 +70,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
+        admin: auth::for_operators(chassis::log_filter(), config.service.credential_file.expose()),
         http: http::router(api.clone()),
         grpc: Routes::new(UserServiceServer::new(grpc::Users::new(api))),
         descriptors: &[proto::user::DESCRIPTORS],

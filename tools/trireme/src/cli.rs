@@ -70,6 +70,10 @@ enum Command {
         #[arg(long, value_name = "FILE", requires = "canary")]
         canary_key: Option<PathBuf>,
     },
+    /// Show which lines a service writes, or have it write others for a while.
+    ///
+    /// Without a restart; the service goes back by itself. SIGUSR1 does the same with `debug`, for ten minutes.
+    Log(commands::log::Question),
     /// Compare version 2 of a service with version 1 by what Prometheus knows: promote it, or roll it back.
     ///
     /// Asks for requests, their errors (HTTP 5xx, and the codes of gRPC that stand for the same) and their durations, by
@@ -142,6 +146,7 @@ impl Arguments {
             Command::Smoke { url, canary, canary_key } => {
                 commands::smoke::run(&url, canary, canary_key.as_deref()).await
             }
+            Command::Log(question) => commands::log::run(&data, question).await,
             Command::Canary { service, question } => commands::canary::run(&service, &question).await,
             Command::Env => commands::env::run(&data).await,
             Command::Token { email } => commands::token::run(&data, &email).await,

@@ -6,12 +6,15 @@ pub(crate) mod dlq;
 pub(crate) mod down;
 pub(crate) mod env;
 pub(crate) mod grant;
+pub(crate) mod log;
 pub(crate) mod smoke;
 pub(crate) mod status;
 pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod verify;
 pub(crate) mod watch;
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use auth::Credential;
@@ -27,9 +30,12 @@ fn running(data: &Data) -> Result<State> {
     data.state()
 }
 
-/// What opens the audit routes to this tool.
+/// What opens the audit routes and the admin port to this tool.
 fn credential(data: &Data) -> Result<Credential> {
-    let path = data.credential();
-    let secret = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    credential_of(&data.credential())
+}
+
+fn credential_of(path: &Path) -> Result<Credential> {
+    let secret = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Credential::new(secret.trim_end(), "trireme"))
 }

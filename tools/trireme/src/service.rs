@@ -7,10 +7,11 @@ use std::{
 
 use anstyle::AnsiColor;
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// One of the three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
     /// Accounts.

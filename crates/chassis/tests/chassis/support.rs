@@ -43,6 +43,7 @@ pub(crate) fn app(http: Router) -> App {
         commit: "abc",
         http,
         grpc: Routes::default(),
+        admin: chassis::log_filter(),
         descriptors: &[],
         health: Health::new(),
         tasks: Tasks::new(),

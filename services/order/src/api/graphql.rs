@@ -8,7 +8,6 @@ mod limits;
 mod mutation;
 mod operation;
 mod page;
-mod price;
 mod query;
 mod request;
 mod stream;
@@ -27,7 +26,7 @@ use axum::{
 use chassis::push::Push;
 
 pub use self::documents::Documents;
-use self::{mutation::Mutation, price::Price, query::Query, subscription::Subscription};
+use self::{mutation::Mutation, query::Query, subscription::Subscription};
 use crate::app::App;
 
 type Shop = Schema<Query, Mutation, Subscription>;
@@ -59,7 +58,7 @@ pub struct Options {
 
 /// The routes: documents are executed, and where the schema may be read, a browser finds a page to try it.
 pub fn router(app: Arc<App>, verifier: Verifier, push: Push, options: Options) -> Router {
-    let mut schema = builder().extension(Price).data(Arc::clone(&app));
+    let mut schema = builder().limit_complexity(limits::MAX_PRICE).data(Arc::clone(&app));
     let mut route = post(request::execute);
     if options.introspection {
         route = route.get(page::page);

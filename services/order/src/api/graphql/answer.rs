@@ -10,6 +10,8 @@ use axum::{
 };
 use error::{Error, Problem, Violation};
 
+use super::limits;
+
 /// The media type that lets the status say whether a document was executed.
 const GRAPHQL: HeaderValue = HeaderValue::from_static("application/graphql-response+json");
 
@@ -37,6 +39,8 @@ pub(super) fn finish(mut response: Response) -> Response {
         if let Some(source) = source {
             logged = logged || log(&source);
             describe(error, &source);
+        } else if let Some(refused) = limits::too_dear(error) {
+            describe(error, &refused);
         } else {
             error.message = without_value(&error.message);
             set(error, Problem::InvalidDocument, &[]);

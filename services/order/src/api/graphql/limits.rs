@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Pos, Positioned,
+    Name, Pos, Positioned, ServerError,
     parser::{
         parse_query,
         types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
@@ -28,6 +28,11 @@ const MAX_DEPTH: usize = 16;
 const MAX_FIELDS: usize = 500;
 const MAX_ALIASES: usize = 30;
 const MAX_DIRECTIVES: usize = 30;
+/// The most that a document may cost: about a page of 100 orders with everything that is to be known of them.
+pub(super) const MAX_PRICE: usize = 10_000;
+/// How async-graphql says that a document costs more. An extension could say it in our words, but with an extension each
+/// field takes a slower way.
+const TOO_DEAR: &str = "Query is too complex.";
 
 /// Parses a document.
 ///
@@ -45,6 +50,12 @@ pub(super) fn parse(text: &str) -> Result<ExecutableDocument, Error> {
     })?;
     check(&document)?;
     Ok(document)
+}
+
+/// The refusal of a document that costs too much, where that is what async-graphql says.
+pub(super) fn too_dear(said: &ServerError) -> Option<Error> {
+    let refused = || Error::new(Problem::DocumentTooComplex, format!("the document costs more than {MAX_PRICE}"));
+    (said.message == TOO_DEAR && said.locations.is_empty()).then(refused)
 }
 
 fn words(text: &str) -> usize {

@@ -37,6 +37,7 @@ impl Served {
             commit: "abc",
             http: app.bare.clone(),
             grpc: Routes::default(),
+            admin: Router::new(),
             descriptors: &[],
             health: Health::new(),
             tasks: app.tasks.clone(),
