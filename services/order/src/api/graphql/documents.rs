@@ -14,8 +14,9 @@ use error::{Error, Problem};
 
 use super::limits;
 
-/// The most documents that are remembered; the oldest is forgotten first.
-const MAX_REMEMBERED: usize = 256;
+/// The most words of all documents that are remembered: a word takes some hundred bytes. The oldest document is forgotten
+/// first.
+const MAX_WORDS: usize = 20_000;
 
 /// What Apollo's clients look for before they send the text.
 const NOT_FOUND: &str = "PersistedQueryNotFound";
@@ -42,19 +43,22 @@ impl Default for Known {
 #[derive(Debug, Default)]
 struct Remembered {
     documents: HashMap<Hash, ExecutableDocument>,
-    /// The oldest first.
-    order: VecDeque<Hash>,
+    /// The oldest first, each with its words.
+    order: VecDeque<(Hash, usize)>,
+    words: usize,
 }
 
 impl Remembered {
-    fn insert(&mut self, hash: Hash, document: ExecutableDocument) {
+    fn insert(&mut self, hash: Hash, words: usize, document: ExecutableDocument) {
         if self.documents.insert(hash, document).is_none() {
-            self.order.push_back(hash);
+            self.order.push_back((hash, words));
+            self.words += words;
         }
-        if self.order.len() > MAX_REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
+        while self.words > MAX_WORDS
+            && let Some((oldest, words)) = self.order.pop_front()
         {
             self.documents.remove(&oldest);
+            self.words -= words;
         }
     }
 }
@@ -99,13 +103,25 @@ impl Documents {
                 if hash(text) != name {
                     return Err(Error::new(Problem::InvalidDocument, "sha256Hash is not that of the document"));
                 }
-                let document = limits::parse(text)?;
-                lock(remembered).insert(name, document.clone());
-                Ok(document)
+                remember(remembered, name, text)
             }
-            (Known::Remembered(_), None, text) => limits::parse(text.unwrap_or_default()),
+            // Clients send the same few documents again and again, and parsing one is half of what it costs.
+            (Known::Remembered(remembered), None, text) => {
+                let text = text.unwrap_or_default();
+                remember(remembered, hash(text), text)
+            }
         }
     }
+}
+
+/// The document of a text, which is parsed where it is not remembered.
+fn remember(remembered: &Mutex<Remembered>, hash: Hash, text: &str) -> Result<ExecutableDocument, Error> {
+    if let Some(document) = lock(remembered).documents.get(&hash) {
+        return Ok(document.clone());
+    }
+    let document = limits::parse(text)?;
+    lock(remembered).insert(hash, limits::words(text), document.clone());
+    Ok(document)
 }
 
 fn lock(remembered: &Mutex<Remembered>) -> MutexGuard<'_, Remembered> {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Pos, Positioned, ServerError,
+    Name, Value, Variables, Pos, Positioned, ServerError,
     parser::{
         parse_query,
         types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
@@ -28,6 +28,8 @@ const MAX_DEPTH: usize = 16;
 const MAX_FIELDS: usize = 500;
 const MAX_ALIASES: usize = 30;
 const MAX_DIRECTIVES: usize = 30;
+/// The most values in the variables of a request: lists, objects, and what is in them. The largest order has 155.
+const MAX_VALUES: usize = 300;
 /// The most that a document may cost: about a page of 100 orders with everything that is to be known of them.
 pub(super) const MAX_PRICE: usize = 10_000;
 /// How async-graphql says that a document costs more. An extension could say it in our words, but with an extension each
@@ -52,13 +54,32 @@ pub(super) fn parse(text: &str) -> Result<ExecutableDocument, Error> {
     Ok(document)
 }
 
+/// Looks at the variables of a request before anything is made of them.
+///
+/// # Errors
+/// They are too many.
+pub(super) fn check_variables(variables: &Variables) -> Result<(), Error> {
+    let mut values = 0;
+    let mut left: Vec<_> = variables.values().collect();
+    while let Some(value) = left.pop() {
+        values += 1;
+        match value {
+            Value::List(items) => left.extend(items),
+            Value::Object(members) => left.extend(members.values()),
+            _ => {}
+        }
+    }
+    at_most("values in its variables", values, MAX_VALUES)
+}
+
 /// The refusal of a document that costs too much, where that is what async-graphql says.
 pub(super) fn too_dear(said: &ServerError) -> Option<Error> {
     let refused = || Error::new(Problem::DocumentTooComplex, format!("the document costs more than {MAX_PRICE}"));
     (said.message == TOO_DEAR && said.locations.is_empty()).then(refused)
 }
 
-fn words(text: &str) -> usize {
+/// How many names and numbers a text has.
+pub(super) fn words(text: &str) -> usize {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let bytes = text.as_bytes();
     let begins = |at: usize| is_word(bytes[at]) && !at.checked_sub(1).is_some_and(|before| is_word(bytes[before]));

@@ -13,7 +13,7 @@ use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
-use super::{Api, answer, operation::Operation};
+use super::{Api, answer, limits, operation::Operation};
 use crate::app::orders::Caller;
 
 /// The largest body: a document, and variables for the largest order.
@@ -118,6 +118,7 @@ async fn answer(api: &Api, caller: Option<Caller>, request: Request) -> Response
 /// # Errors
 /// Its document is none that may be executed.
 pub(super) fn prepare(api: &Api, caller: Option<Caller>, mut request: Request) -> Result<(Request, Operation), Error> {
+    limits::check_variables(&request.variables)?;
     let document = api.documents.find(&request)?;
     let operation = Operation::of(&document, request.operation_name.as_deref(), api.documents.are_listed());
     request.set_parsed_query(document);

@@ -40,12 +40,16 @@ async fn a_document_is_sent_once() {
 async fn what_is_remembered_is_bounded() {
     let app = TestApp::start().await;
     persisted(&app, HASH, Some(QUERY)).await.data();
-    for n in 0..256 {
-        let query = format!("{{ a{n}: products {{ edges {{ cursor }} }} }}");
+    let fields = "cursor ".repeat(400);
+    for n in 0..50 {
+        let query = format!("{{ a{n}: products {{ edges {{ {fields} }} }} }}");
         let hash = hex(&query);
         persisted(&app, &hash, Some(&query)).await.data();
     }
     assert_eq!(persisted(&app, HASH, None).await.code(), "PERSISTED_QUERY_NOT_FOUND");
+    // What was sent without a name is remembered with the others.
+    app.graphql(None, QUERY, json!({})).await.data();
+    persisted(&app, HASH, None).await.data();
 }
 
 #[tokio::test]

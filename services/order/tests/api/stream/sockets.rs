@@ -37,7 +37,7 @@ impl Served {
             commit: "abc",
             http: app.bare.clone(),
             grpc: Routes::default(),
-            admin: Router::new(),
+            admin: axum::Router::new(),
             descriptors: &[],
             health: Health::new(),
             tasks: app.tasks.clone(),
