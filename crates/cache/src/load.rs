@@ -187,7 +187,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
         Fut: Future<Output = Result<Option<V>, E>>,
     {
         let (start, limit) = (Instant::now(), self.store().policy.load_timeout);
-        let loaded = timeout(limit, fetch().instrument(tracing::debug_span!("cache.load"))).await;
+        let loaded = timeout(limit, fetch().instrument(tracing::info_span!("cache.load"))).await;
         self.store().metrics.loaded(start.elapsed());
         match loaded {
             Ok(Ok(value)) => Ok(value),

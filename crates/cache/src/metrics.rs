@@ -6,6 +6,7 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram},
 };
+use semconv::{attributes, metrics};
 
 /// What answered a request.
 #[derive(Clone, Copy, Debug)]
@@ -78,23 +79,20 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new(cache: &str) -> Self {
-        let meter = opentelemetry::global::meter("cache");
-        let counter = |name, text| meter.u64_counter(name).with_description(text).build();
-        let loads = meter.f64_histogram("cache.load.duration").with_unit("s");
+        let cache = attributes::CACHE.of(cache.to_owned());
         Self {
             outcomes: Level::ALL.map(|level| {
                 Outcome::ALL.map(|outcome| {
-                    let how = [("cache", cache.to_owned()), ("level", level.name().to_owned())];
-                    let [cache, level] = how.map(|(key, value)| KeyValue::new(key, value));
-                    [cache, level, KeyValue::new("outcome", outcome.name())]
+                    let level = attributes::CACHE_LEVEL.of(level.name());
+                    [cache.clone(), level, attributes::OUTCOME.of(outcome.name())]
                 })
             }),
-            cache: KeyValue::new("cache", cache.to_owned()),
-            requests: counter("cache.requests", "Requests by how they were answered."),
-            loads: loads.with_description("Time a load took.").build(),
-            refused: counter("cache.fill.refused", "Loaded values not stored because they may be stale."),
-            errors: counter("cache.errors", "Calls that the store did not answer."),
-            unreadable: counter("cache.unreadable", "Values of another wire version or schema."),
+            requests: metrics::CACHE_REQUESTS.instrument(),
+            loads: metrics::CACHE_LOAD_DURATION.instrument(),
+            refused: metrics::CACHE_FILL_REFUSED.instrument(),
+            errors: metrics::CACHE_ERRORS.instrument(),
+            unreadable: metrics::CACHE_UNREADABLE.instrument(),
+            cache,
         }
     }
 

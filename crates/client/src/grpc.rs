@@ -94,7 +94,7 @@ impl Grpc {
             otel.name = %format_args!("call {callee}"),
             otel.kind = "client",
             rpc.system.name = "grpc",
-            server.name = callee,
+            service.peer.name = callee,
         );
         let attempt = |timeout| {
             ATTEMPT_TIMEOUT.scope(timeout, async {

@@ -83,7 +83,7 @@ impl Http {
             otel.name = %format_args!("{method} {}", self.caller.callee),
             otel.kind = "client",
             http.request.method = %method,
-            server.name = self.caller.callee,
+            service.peer.name = self.caller.callee,
         );
         let body = body.map(|value| Bytes::from(value.to_string()));
         let attempt = |timeout| self.attempt(self.request(&method, path, &headers, body.clone(), timeout));

@@ -2,10 +2,8 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Histogram, UpDownCounter},
-};
+use opentelemetry::metrics::{Counter, Histogram, UpDownCounter};
+use semconv::{attributes, metrics};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -18,25 +16,17 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let meter = opentelemetry::global::meter("lock");
-        let histogram = |name, text| meter.f64_histogram(name).with_unit("s").with_description(text).build();
         Self {
-            acquire: histogram("lock.acquire.duration", "Time from asking for a lock to the answer."),
-            hold: histogram("lock.hold.duration", "Time a lock was held."),
-            waiting: meter
-                .i64_up_down_counter("lock.waiting")
-                .with_description("Callers that wait for a lock.")
-                .build(),
-            renew_failures: meter
-                .u64_counter("lock.renew.failures")
-                .with_description("Renewals without an answer.")
-                .build(),
-            lost: meter.u64_counter("lock.lost").with_description("Locks lost while held.").build(),
+            acquire: metrics::LOCK_ACQUIRE_DURATION.instrument(),
+            hold: metrics::LOCK_HOLD_DURATION.instrument(),
+            waiting: metrics::LOCK_WAITING.instrument(),
+            renew_failures: metrics::LOCK_RENEW_FAILURES.instrument(),
+            lost: metrics::LOCK_LOST.instrument(),
         }
     }
 
     pub(crate) fn acquired(&self, after: Duration, outcome: &'static str) {
-        self.acquire.record(after.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
+        self.acquire.record(after.as_secs_f64(), &[attributes::OUTCOME.of(outcome)]);
     }
 
     pub(crate) fn held(&self, time: Duration) {
@@ -69,10 +59,6 @@ impl Drop for CountedWaiter<'_> {
 
 /// Counts a write that was refused because its fence was overtaken.
 pub(crate) fn stale_write() {
-    static REJECTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
-        let meter = opentelemetry::global::meter("lock");
-        let counter = meter.u64_counter("lock.fence.rejected");
-        counter.with_description("Writes refused because their fence was overtaken.").build()
-    });
+    static REJECTED: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::LOCK_FENCE_REJECTED.instrument());
     REJECTED.add(1, &[]);
 }

@@ -146,8 +146,9 @@ impl Relay {
             return Ok(0);
         }
         let span = tracing::info_span!(
-            "publish",
+            "send",
             otel.kind = "producer",
+            messaging.operation.name = "send",
             messaging.operation.type = "send",
             messaging.batch.message_count = rows.len(),
         );

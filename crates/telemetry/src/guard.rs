@@ -72,8 +72,7 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
     let runtime = otlp::check_runtime()?;
     let variables = otlp::Variables::of_process()?;
     let resource = resource(service, version, &variables);
-    let prometheus = opentelemetry_prometheus::exporter().with_registry(metrics::registry().clone()).build()?;
-    let metrics = SdkMeterProvider::builder().with_resource(resource.clone()).with_reader(prometheus);
+    let metrics = metrics::provider(metrics::registry())?.with_resource(resource.clone());
     let (out, lines) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(std::io::stdout());
     let guard = Guard {
         _lines: lines,
@@ -83,7 +82,7 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
     };
     subscribe(config, service, &guard, out)?;
     global::set_meter_provider(guard.metrics.clone());
-    otlp::observe(&metrics::meter());
+    otlp::observe();
     Ok(guard)
 }
 

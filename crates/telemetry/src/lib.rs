@@ -3,6 +3,8 @@
 
 mod carrier;
 mod config;
+#[cfg(test)]
+mod document;
 mod error;
 mod format;
 mod guard;
@@ -19,6 +21,6 @@ pub use self::{
     error::Error,
     guard::{Guard, init, observed},
     lines::{log_filter, set_log_filter},
-    metrics::{meter, prometheus_text},
+    metrics::prometheus_text,
     scope::{canary, deadline, link, remaining, scope, trace_id},
 };

@@ -7,7 +7,6 @@ mod variables;
 
 use std::time::Duration;
 
-use opentelemetry::metrics::Meter;
 use opentelemetry_otlp::{
     LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig as _, WithTonicConfig,
 };
@@ -21,6 +20,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tonic::transport::ClientTlsConfig;
 
 pub(crate) use self::variables::Variables;
+#[cfg(test)]
+pub(crate) use self::variables::table;
 use self::{
     delivery::{Bounded, Counted, LOGS, METRICS, SPANS},
     http::Sender,
@@ -161,8 +162,8 @@ pub(crate) fn logs(
 }
 
 /// Shows what becomes of spans and log records.
-pub(crate) fn observe(meter: &Meter) {
-    delivery::observe(meter);
+pub(crate) fn observe() {
+    delivery::observe();
 }
 
 /// How many spans and log records were lost so far.

@@ -14,9 +14,14 @@ use axum::{
 };
 use error::Error;
 use http::{HeaderMap, HeaderValue, Method};
-use opentelemetry::{KeyValue, metrics::Histogram};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Histogram, UpDownCounter},
+};
+use semconv::{attributes, metrics};
 use telemetry::Carrier;
 use tokio::time::Instant;
+use tonic::Code;
 use tracing::{Span, field::Empty};
 
 /// The interface a request came in by.
@@ -28,19 +33,29 @@ pub(crate) enum Protocol {
 
 /// What the semantic conventions call a name that is not known.
 const OTHER: &str = "_OTHER";
-/// Buckets in seconds that the semantic conventions advise for both durations.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// TLS is the mesh's: what arrives here has none.
+const SCHEME: &str = "http";
 
-fn histogram(name: &'static str, description: &'static str) -> Histogram<f64> {
-    let meter = telemetry::meter();
-    let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
-    histogram.with_boundaries(SECONDS.to_vec()).build()
+static HTTP: LazyLock<Histogram<f64>> = LazyLock::new(|| metrics::HTTP_SERVER_REQUEST_DURATION.instrument());
+static ACTIVE: LazyLock<UpDownCounter<i64>> = LazyLock::new(|| metrics::HTTP_SERVER_ACTIVE_REQUESTS.instrument());
+static GRPC: LazyLock<Histogram<f64>> = LazyLock::new(|| metrics::RPC_SERVER_CALL_DURATION.instrument());
+
+/// Counts a request as being answered for as long as it lives.
+struct Active([KeyValue; 2]);
+
+impl Active {
+    fn new(method: &'static str) -> Self {
+        let attributes = [attributes::HTTP_REQUEST_METHOD.of(method), attributes::URL_SCHEME.of(SCHEME)];
+        ACTIVE.add(1, &attributes);
+        Self(attributes)
+    }
 }
 
-static HTTP: LazyLock<Histogram<f64>> =
-    LazyLock::new(|| histogram("http.server.request.duration", "Duration of HTTP server requests"));
-static GRPC: LazyLock<Histogram<f64>> =
-    LazyLock::new(|| histogram("rpc.server.call.duration", "Duration of inbound remote procedure calls"));
+impl Drop for Active {
+    fn drop(&mut self) {
+        ACTIVE.add(-1, &self.0);
+    }
+}
 
 /// How requests are traced.
 #[derive(Clone, Debug)]
@@ -63,6 +78,7 @@ pub(crate) async fn trace(
     let method = method(request.method());
     let route = route(protocol, &methods, &request);
     let span = protocol.span(method, &route);
+    let _active = matches!(protocol, Protocol::Http).then(|| Active::new(method));
     telemetry::scope(&carrier, Some(deadline), span.clone(), async {
         let response = next.run(request).await;
         match protocol {
@@ -119,6 +135,8 @@ impl Protocol {
                 http.request.method = method,
                 http.route = route,
                 http.response.status_code = Empty,
+                url.scheme = SCHEME,
+                error.type = Empty,
             ),
             Self::Grpc => tracing::info_span!(
                 "grpc.request",
@@ -128,6 +146,7 @@ impl Protocol {
                 rpc.system.name = "grpc",
                 rpc.method = route,
                 rpc.response.status_code = Empty,
+                error.type = Empty,
             ),
         }
     }
@@ -136,14 +155,17 @@ impl Protocol {
 fn http_done(span: &Span, method: &'static str, route: &str, response: &Response, took: Duration) {
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
+    let mut attributes = vec![
+        attributes::HTTP_REQUEST_METHOD.of(method),
+        attributes::HTTP_ROUTE.of(route.to_owned()),
+        attributes::HTTP_RESPONSE_STATUS_CODE.of(i64::from(status.as_u16())),
+        attributes::URL_SCHEME.of(SCHEME),
+    ];
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
+        span.record("error.type", status.as_str());
+        attributes.push(attributes::ERROR_TYPE.of(status.as_str().to_owned()));
     }
-    let attributes = [
-        KeyValue::new("http.request.method", method),
-        KeyValue::new("http.route", route.to_owned()),
-        KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
-    ];
     HTTP.record(took.as_secs_f64(), &attributes);
     tracing::info!(took_ms = millis(took), "{method} {route} {}", status.as_u16());
 }
@@ -151,20 +173,40 @@ fn http_done(span: &Span, method: &'static str, route: &str, response: &Response
 fn grpc_done(span: &Span, route: &str, response: &Response, took: Duration) {
     // A failed unary call carries its status in the headers (trailers only).
     let code = response.headers().get("grpc-status").and_then(|value| value.to_str().ok()).unwrap_or("0");
-    let code = tonic::Code::from_bytes(code.as_bytes());
-    let name = format!("{code:?}");
-    span.record("rpc.response.status_code", &name);
+    let code = Code::from_bytes(code.as_bytes());
+    let name = attributes::grpc_status(code.into());
+    span.record("rpc.response.status_code", name);
     let cause = response.extensions().get().and_then(cause);
-    if matches!(code, tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::DataLoss) {
-        span.record("otel.status_code", "ERROR");
+    if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) {
         tracing::error!(rpc.response.status_code = name, cause, "call failed");
-    } else if matches!(code, tonic::Code::Unavailable | tonic::Code::DeadlineExceeded) {
+    } else if matches!(code, Code::Unavailable | Code::DeadlineExceeded) {
         tracing::warn!(rpc.response.status_code = name, cause, "call not answered");
     }
-    let attributes =
-        [KeyValue::new("rpc.method", route.to_owned()), KeyValue::new("rpc.response.status_code", name.clone())];
+    let mut attributes = vec![
+        attributes::RPC_SYSTEM_NAME.of("grpc"),
+        attributes::RPC_METHOD.of(route.to_owned()),
+        attributes::RPC_RESPONSE_STATUS_CODE.of(name),
+    ];
+    if is_error(code) {
+        span.record("otel.status_code", "ERROR");
+        span.record("error.type", name);
+        attributes.push(attributes::ERROR_TYPE.of(name));
+    }
     GRPC.record(took.as_secs_f64(), &attributes);
     tracing::info!(took_ms = millis(took), "{route} {name}");
+}
+
+/// Whether a status is the server's fault, as the conventions for gRPC say.
+fn is_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 /// Why a call failed, which the caller is not told.

@@ -89,6 +89,7 @@ impl Worker {
             "process",
             otel.name = format!("process {}", event.kind),
             otel.kind = "consumer",
+            messaging.operation.name = "process",
             messaging.operation.type = "process",
             messaging.destination.name = event.kind,
             messaging.consumer.group.name = self.group,

@@ -11,7 +11,9 @@ use std::{
 
 use cache::{BoxError, Entry, Fill, Invalidation, LeaseToken, Listener};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use opentelemetry::metrics::ObservableGauge;
 use resilience::{Breaker, BreakerConfig, State};
+use semconv::{Metric, metrics};
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 use tokio_util::task::TaskTracker;
 
@@ -116,19 +118,15 @@ impl Inner {
             weak: Weak::clone(weak),
             client,
         });
-        inner.gauge("cache.breaker.state", "1 while the circuit breaker of Redis is open.", |inner| {
-            u64::from(inner.breaker.state() != State::Closed)
-        });
-        inner.gauge("cache.quarantine", "1 while values from before an outage are not trusted.", |inner| {
-            u64::from(inner.quarantine.is_active())
-        });
-        inner.gauge("cache.journal", "Writes that Redis does not know of yet.", |inner| inner.journal.len());
+        inner.gauge(&metrics::CACHE_BREAKER_STATE, |inner| u64::from(inner.breaker.state() != State::Closed));
+        inner.gauge(&metrics::CACHE_QUARANTINE, |inner| u64::from(inner.quarantine.is_active()));
+        inner.gauge(&metrics::CACHE_JOURNAL, |inner| inner.journal.len());
         inner
     }
 
-    fn gauge(&self, name: &'static str, description: &'static str, read: fn(&Self) -> u64) {
+    fn gauge(&self, metric: &Metric<ObservableGauge<u64>>, read: fn(&Self) -> u64) {
         let weak = Weak::clone(&self.weak);
-        observe(name, description, move || weak.upgrade().map(|inner| read(&inner)));
+        observe(metric, move || weak.upgrade().map(|inner| read(&inner)));
     }
 
     fn stored_key(&self, key: &str) -> String {

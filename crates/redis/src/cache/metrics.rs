@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use opentelemetry::{
-    global::meter,
-    metrics::{AsyncInstrument, Counter, Histogram},
-};
-
-const METER: &str = "cache";
+use opentelemetry::metrics::{Counter, Histogram, ObservableGauge};
+use semconv::{Metric, metrics};
 
 /// What passes between processes.
 #[derive(Clone, Debug)]
@@ -20,16 +16,11 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let counter = |name, text| meter(METER).u64_counter(name).with_description(text).build();
         Self {
-            received: counter("cache.backplane.received", "Notifications of writes by other processes."),
-            disconnected: counter("cache.backplane.broken", "Disconnections, in which notifications may be missed."),
-            sent: counter("cache.backplane.sent", "Writes that the other processes were notified of."),
-            lag: meter(METER)
-                .f64_histogram("cache.backplane.lag")
-                .with_unit("s")
-                .with_description("From a write to its notification, by the server's clock.")
-                .build(),
+            received: metrics::CACHE_BACKPLANE_RECEIVED.instrument(),
+            disconnected: metrics::CACHE_BACKPLANE_BROKEN.instrument(),
+            sent: metrics::CACHE_BACKPLANE_SENT.instrument(),
+            lag: metrics::CACHE_BACKPLANE_LAG.instrument(),
         }
     }
 
@@ -48,16 +39,10 @@ impl Metrics {
 }
 
 /// Reports what `read` returns, as long as it returns anything.
-pub(super) fn observe(
-    name: &'static str,
-    description: &'static str,
-    read: impl Fn() -> Option<u64> + Send + Sync + 'static,
-) {
-    let callback = move |observer: &dyn AsyncInstrument<u64>| {
+pub(super) fn observe(metric: &Metric<ObservableGauge<u64>>, read: impl Fn() -> Option<u64> + Send + Sync + 'static) {
+    metric.observe(move |observer| {
         if let Some(value) = read() {
             observer.observe(value, &[]);
         }
-    };
-    let _registered =
-        meter(METER).u64_observable_gauge(name).with_description(description).with_callback(callback).build();
+    });
 }

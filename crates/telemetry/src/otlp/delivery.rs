@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{Context, InstrumentationScope, KeyValue, metrics::Meter};
+use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -17,6 +17,7 @@ use opentelemetry_sdk::{
     trace::{Span, SpanData, SpanExporter, SpanProcessor},
 };
 use resilience::Outage;
+use semconv::{attributes, metrics};
 
 /// What has become of the items of one signal in this process.
 #[derive(Debug, Default)]
@@ -78,27 +79,20 @@ impl Delivery {
     }
 }
 
-/// Shows what has become of spans and log records, under the names of the semantic conventions.
-pub(super) fn observe(meter: &Meter) {
-    for (delivery, item, unit) in [(&*SPANS, "span", "{span}"), (&*LOGS, "log", "{log_record}")] {
-        let _ = meter
-            .u64_observable_counter(format!("otel.sdk.exporter.{item}.exported"))
-            .with_unit(unit)
-            .with_description("How many left the process; with an error.type how many could not")
-            .with_callback(|observer| {
-                observer.observe(delivery.exported.load(Ordering::Relaxed), &[]);
-                observer.observe(delivery.failed.load(Ordering::Relaxed), &[KeyValue::new("error.type", "_OTHER")]);
-            })
-            .build();
-        let _ = meter
-            .u64_observable_counter(format!("otel.sdk.processor.{item}.processed"))
-            .with_unit(unit)
-            .with_description("How many were dropped, because too many waited to be sent")
-            .with_callback(|observer| {
-                observer
-                    .observe(delivery.dropped.load(Ordering::Relaxed), &[KeyValue::new("error.type", "queue_full")]);
-            })
-            .build();
+/// Shows what has become of spans and log records.
+pub(super) fn observe() {
+    for (delivery, exported, processed) in [
+        (&*SPANS, &metrics::OTEL_SDK_EXPORTER_SPAN_EXPORTED, &metrics::OTEL_SDK_PROCESSOR_SPAN_PROCESSED),
+        (&*LOGS, &metrics::OTEL_SDK_EXPORTER_LOG_EXPORTED, &metrics::OTEL_SDK_PROCESSOR_LOG_PROCESSED),
+    ] {
+        exported.observe(|observer| {
+            observer.observe(delivery.exported.load(Ordering::Relaxed), &[]);
+            observer.observe(delivery.failed.load(Ordering::Relaxed), &[attributes::ERROR_TYPE.of("_OTHER")]);
+        });
+        processed.observe(|observer| {
+            let queue_full = attributes::ERROR_TYPE.of("queue_full");
+            observer.observe(delivery.dropped.load(Ordering::Relaxed), &[queue_full]);
+        });
     }
 }
 

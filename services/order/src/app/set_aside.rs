@@ -6,6 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use semconv::metrics;
+
 use super::ports::{Listed, Row, StoreError, Unreadable};
 
 /// Of more than this it is not remembered that they were said.
@@ -18,9 +20,7 @@ pub struct SetAside(Mutex<HashSet<(&'static str, String)>>);
 impl SetAside {
     /// Something was found that cannot be read.
     pub fn note<T: Listed>(&self, unreadable: &Unreadable<T::Key>) {
-        let meter = telemetry::meter();
-        let counter = meter.u64_counter("order.unreadable");
-        counter.with_description("Times that a stored order or product could not be read.").build().add(1, &[]);
+        metrics::ORDER_UNREADABLE.instrument().add(1, &[]);
         let (what, key) = (T::NAME, unreadable.key.as_ref().map(ToString::to_string).unwrap_or_default());
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < MAX_SAID && said.insert((what, key.clone())) {

@@ -7,8 +7,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
-use opentelemetry::{KeyValue, metrics::Counter};
+use opentelemetry::metrics::Counter;
 use resilience::Backoff;
+use semconv::{attributes, metrics};
 use telemetry::Carrier;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
@@ -54,9 +55,7 @@ impl MailQueue {
     /// An empty queue, and its other end, for [`run`].
     pub fn new() -> (Self, Jobs) {
         let (sender, jobs) = mpsc::channel(CAPACITY);
-        let mails =
-            telemetry::meter().u64_counter("user.mail").with_description("Mails by what became of them.").build();
-        (Self { jobs: sender, mails }, jobs)
+        (Self { jobs: sender, mails: metrics::USER_MAIL.instrument() }, jobs)
     }
 
     /// Adds a job.
@@ -73,7 +72,7 @@ impl MailQueue {
             Err(MailError::Unavailable(_)) => "unavailable",
             Err(MailError::Refused(_)) => "refused",
         };
-        self.mails.add(1, &[KeyValue::new("mail.purpose", purpose.as_str()), KeyValue::new("mail.outcome", outcome)]);
+        self.mails.add(1, &[attributes::MAIL_PURPOSE.of(purpose.as_str()), attributes::MAIL_OUTCOME.of(outcome)]);
     }
 }
 

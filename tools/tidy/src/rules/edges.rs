@@ -5,28 +5,29 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 22] = [
-    ("auth", &["clock", "error"]),
+const EDGES: [(&str, &[&str]); 23] = [
+    ("auth", &["clock", "error", "semconv"]),
     ("backends", &["cache", "clock", "limit", "lock", "messaging", "mongodb", "nats", "postgres", "redis", "sqlite"]),
-    ("cache", &["clock"]),
-    ("chassis", &["config", "error", "telemetry"]),
-    ("client", &["auth", "config", "error", "resilience", "telemetry"]),
+    ("cache", &["clock", "semconv"]),
+    ("chassis", &["config", "error", "semconv", "telemetry"]),
+    ("client", &["auth", "config", "error", "resilience", "semconv", "telemetry"]),
     ("clock", &[]),
     ("config", &[]),
     ("error", &[]),
     ("limit", &[]),
-    ("lock", &["clock", "resilience"]),
-    ("messaging", &["clock", "resilience", "telemetry"]),
-    ("mongodb", &["clock", "messaging"]),
+    ("lock", &["clock", "resilience", "semconv"]),
+    ("messaging", &["clock", "resilience", "semconv", "telemetry"]),
+    ("mongodb", &["clock", "messaging", "semconv"]),
     ("money", &[]),
     ("nats", &["clock", "messaging", "resilience"]),
-    ("postgres", &["clock", "lock", "messaging"]),
+    ("postgres", &["clock", "lock", "messaging", "semconv"]),
     ("proto", &[]),
-    ("redis", &["cache", "limit", "lock", "resilience"]),
+    ("redis", &["cache", "limit", "lock", "resilience", "semconv"]),
     ("resilience", &[]),
+    ("semconv", &[]),
     ("servers", &[]),
-    ("sqlite", &["clock", "messaging"]),
-    ("telemetry", &["config", "error", "resilience"]),
+    ("sqlite", &["clock", "messaging", "semconv"]),
+    ("telemetry", &["config", "error", "resilience", "semconv"]),
     ("testkit", &["clock", "servers"]),
 ];
 const SERVICES: [&str; 3] = ["order", "payment", "user"];

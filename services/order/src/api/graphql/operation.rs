@@ -7,22 +7,13 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationType},
 };
 use opentelemetry::{KeyValue, metrics::Histogram};
+use semconv::{attributes, metrics};
 use time::Duration;
 use tracing::{Span, field::Empty, info_span};
 
 /// The longest name that a span shows: it is a stranger's.
 const MAX_NAME: usize = 64;
-/// Bounds in seconds, as of the HTTP server's durations.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-
-static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
-    telemetry::meter()
-        .f64_histogram("graphql.server.operation.duration")
-        .with_unit("s")
-        .with_description("How long queries and mutations took.")
-        .with_boundaries(SECONDS.to_vec())
-        .build()
-});
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| metrics::GRAPHQL_SERVER_OPERATION_DURATION.instrument());
 
 /// The operation of a document that will be executed.
 pub(super) struct Operation {
@@ -70,9 +61,9 @@ impl Operation {
     /// Names are a label only where they are the operator's: strangers' have no bound.
     fn attributes(&self, code: Option<&str>) -> Vec<KeyValue> {
         let name = self.name.as_ref().filter(|_| self.listed);
-        let name = name.map(|name| KeyValue::new("graphql.operation.name", name.clone()));
-        let failure = code.map(|code| KeyValue::new("error.type", code.to_owned()));
-        [KeyValue::new("graphql.operation.type", self.kind())].into_iter().chain(name).chain(failure).collect()
+        let name = name.map(|name| attributes::GRAPHQL_OPERATION_NAME.of(name.clone()));
+        let failure = code.map(|code| attributes::ERROR_TYPE.of(code.to_owned()));
+        [attributes::GRAPHQL_OPERATION_TYPE.of(self.kind())].into_iter().chain(name).chain(failure).collect()
     }
 }
 

@@ -1,14 +1,9 @@
 //! What is measured of those who watch.
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Histogram, UpDownCounter},
-};
+use opentelemetry::metrics::{Counter, Histogram, UpDownCounter};
+use semconv::{attributes, metrics};
 
 use super::Error;
-
-/// Bounds of the lag in seconds.
-const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 #[derive(Debug)]
 pub(super) struct Metrics {
@@ -21,25 +16,12 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let meter = telemetry::meter();
-        let counter = |name, what| meter.u64_counter(name).with_description(what).build();
         Self {
-            open: meter
-                .i64_up_down_counter("order.stream.open")
-                .with_description("Open streams of live events.")
-                .build(),
-            refused: counter("order.stream.refused", "Streams that were refused, because there were too many."),
-            too_slow: counter(
-                "order.stream.too_slow",
-                "Streams that were ended, because their clients took too little.",
-            ),
-            resumed: counter("order.stream.resumed", "Streams that went on after a cursor, or had to begin anew."),
-            lag: meter
-                .f64_histogram("order.stream.lag")
-                .with_unit("s")
-                .with_description("From when it happened until those who watch are sent it.")
-                .with_boundaries(SECONDS.to_vec())
-                .build(),
+            open: metrics::ORDER_STREAM_OPEN.instrument(),
+            refused: metrics::ORDER_STREAM_REFUSED.instrument(),
+            too_slow: metrics::ORDER_STREAM_TOO_SLOW.instrument(),
+            resumed: metrics::ORDER_STREAM_RESUMED.instrument(),
+            lag: metrics::ORDER_STREAM_LAG.instrument(),
         }
     }
 
@@ -53,7 +35,7 @@ impl Metrics {
 
     pub(super) fn refused(&self, why: &Error) {
         let limit = if matches!(why, Error::TooManyStreams) { "account" } else { "all" };
-        self.refused.add(1, &[KeyValue::new("limit", limit)]);
+        self.refused.add(1, &[attributes::STREAM_LIMIT.of(limit)]);
     }
 
     pub(super) fn too_slow(&self, count: usize) {
@@ -63,7 +45,7 @@ impl Metrics {
     }
 
     pub(super) fn resumed(&self, known: bool) {
-        self.resumed.add(1, &[KeyValue::new("outcome", if known { "resumed" } else { "reset" })]);
+        self.resumed.add(1, &[attributes::OUTCOME.of(if known { "resumed" } else { "reset" })]);
     }
 
     pub(super) fn lag(&self, lag: time::Duration) {

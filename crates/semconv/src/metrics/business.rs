@@ -1,0 +1,29 @@
+//! Of accounts, orders and payments.
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram};
+
+use super::{LONG, NONE, SECONDS, metrics};
+use crate::{Definition, Instrument as _, Metric, Stability, attributes};
+
+metrics! { BUSINESS;
+    in "services/user" {
+        USER_MAIL: Counter<u64> = "user.mail", Own, "{mail}", NONE, "Mails by what became of them.", [MAIL_PURPOSE, MAIL_OUTCOME];
+        USER_LOGINS: Counter<u64> = "user.logins", Own, "{login}", NONE, "Logins by what became of them.", [LOGIN_OUTCOME];
+    }
+    in "crates/auth" {
+        AUTH_TOKEN_REFUSALS: Counter<u64> = "auth.token.refusals", Own, "{token}", NONE, "Access tokens that were refused, by what was wrong with them.", [AUTH_REFUSAL];
+    }
+    in "services/order" {
+        ORDER_UNREADABLE: Counter<u64> = "order.unreadable", Own, "{row}", NONE, "Times that a stored order or product could not be read.", [];
+        ORDER_STATUS_CHANGES: Counter<u64> = "order.status.changes", Own, "{order}", NONE, "Orders by the status that they came to.", [ORDER_STATUS, ORDER_REASON];
+        ORDER_CONFIRMATION_DURATION: Histogram<f64> = "order.confirmation.duration", Own, "s", LONG, "From placing an order to its confirmation.", [];
+        ORDER_SAGAS_OPEN: Gauge<u64> = "order.sagas.open", Own, "{order}", NONE, "Orders whose saga is under way.", [ORDER_STATUS];
+        ORDER_SAGAS_OLDEST_AGE: Gauge<f64> = "order.sagas.oldest.age", Own, "s", NONE, "Age of the oldest saga that is under way.", [];
+        ORDER_STOCK_REFUSALS: Counter<u64> = "order.stock.refusals", Own, "{order}", NONE, "Orders refused because too little was in stock.", [];
+    }
+    in "services/payment" {
+        PAYMENT_OUTCOMES: Counter<u64> = "payment.outcomes", Own, "{payment}", NONE, "Payments by the status that they came to.", [PAYMENT_STATUS, PAYMENT_REASON];
+        PAYMENT_PROVIDER_DURATION: Histogram<f64> = "payment.provider.duration", Own, "s", SECONDS, "How long the provider took.", [PAYMENT_OPERATION, ERROR_TYPE];
+        PAYMENT_LEDGER_IMBALANCE: Gauge<u64> = "payment.ledger.imbalance", Own, "{minor_unit}", NONE, "What the ledger's entries sum to, without sign: 0.", [CURRENCY];
+    }
+}

@@ -1,0 +1,40 @@
+//! Requests, calls and events: where a process meets others.
+
+use super::spans;
+use crate::{Span, SpanKind, Stability, attributes};
+
+spans! {
+    in "crates/chassis" {
+        "{http.request.method} {http.route}", Stable, Server, "A request. Under the caller's span, whatever it is.",
+            [HTTP_REQUEST_METHOD, HTTP_ROUTE, HTTP_RESPONSE_STATUS_CODE, URL_SCHEME, ERROR_TYPE];
+        "{rpc.method}", Development, Server, "A call that came in. Under the caller's span.",
+            [RPC_SYSTEM_NAME, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, ERROR_TYPE];
+    }
+    in "services/order" {
+        "{graphql.operation.type}", Development, Internal, "An operation. Under its request.",
+            [GRAPHQL_OPERATION_TYPE, GRAPHQL_OPERATION_NAME, ERROR_TYPE];
+    }
+    in "crates/client" {
+        "{http.request.method} {service.peer.name}", Stable, Client, "A request to another, with all attempts.",
+            [HTTP_REQUEST_METHOD, SERVICE_PEER_NAME];
+        "call {service.peer.name}", Development, Client, "A call of another, with all attempts.", [RPC_SYSTEM_NAME, SERVICE_PEER_NAME];
+    }
+    in "crates/messaging" {
+        "send", Development, Producer,
+            "A batch from the outbox is published: a trace of its own, linked to the spans that recorded the events.",
+            [MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_BATCH_MESSAGE_COUNT];
+        "process {messaging.destination.name}", Development, Consumer, "An event is handled. Under the span that recorded it.",
+            [MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION_NAME, MESSAGING_CONSUMER_GROUP_NAME,
+                MESSAGING_MESSAGE_ID, MESSAGING_MESSAGE_KEY, MESSAGING_MESSAGE_ATTEMPT];
+    }
+    in "crates/cache" {
+        "redis.get", Own, Internal, "A value is read that the process does not have, from the store or by loading it.", [CACHE_KEY, CACHE_HIT];
+        "redis.set", Own, Internal, "A value is written.", [CACHE_KEY];
+        "redis.delete", Own, Internal, "A value is invalidated.", [CACHE_KEY];
+        "cache.load", Own, Internal, "The loader is asked. Under redis.get.", [];
+    }
+    in "crates/lock" {
+        "lock.acquire", Own, Internal, "A lock is asked for.", [LOCK_KEY, LOCK_ACQUIRED, LOCK_FENCE];
+        "lock.release", Own, Internal, "A lock is given back.", [LOCK_KEY];
+    }
+}
