@@ -4,8 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use resilience::{Backoff, Breaker};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
-use crate::{Config, Error, budget::Budget};
+use crate::{
+    Config, Error,
+    attempt::{Attempt, Peer, Protocol},
+    budget::Budget,
+};
 
 /// The delay before a retry.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(40), Duration::from_secs(1));
@@ -13,23 +18,24 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(40), Duration::from_
 /// What is shared by all calls to one callee.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    pub(crate) callee: &'static str,
+    pub(crate) peer: Arc<Peer>,
     pub(crate) config: Arc<Config>,
     budget: Arc<Budget>,
     breaker: Arc<Breaker>,
 }
 
 impl Caller {
-    pub(crate) fn new(callee: &'static str, config: Config) -> Self {
+    /// Calls the service `name` at `url`.
+    pub(crate) fn new(name: &'static str, url: &str, config: Config) -> Self {
         let budget = Arc::new(Budget::new(config.retry_budget));
         let breaker = Arc::new(Breaker::new((&config.breaker).into()));
-        Self { callee, config: Arc::new(config), budget, breaker }
+        Self { peer: Peer::new(name, url), config: Arc::new(config), budget, breaker }
     }
 
-    /// Calls `attempt`, which gets the time that it may take, until it succeeds, fails for good or time is up.
-    pub(crate) async fn call<T, F, Fut>(&self, idempotent: bool, attempt: F) -> Result<T, Error>
+    /// Calls `attempt` until it succeeds, fails for good or time is up.
+    pub(crate) async fn call<T, F, Fut>(&self, protocol: Protocol, idempotent: bool, attempt: F) -> Result<T, Error>
     where
-        F: Fn(Duration) -> Fut,
+        F: Fn(Arc<Attempt>) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
         let granted = telemetry::remaining(self.config.timeout);
@@ -40,7 +46,7 @@ impl Caller {
         let mut failures = 0;
         self.budget.deposit();
         loop {
-            let result = self.once(deadline, hurried, &attempt).await;
+            let result = self.once(protocol, deadline, hurried, &attempt).await;
             if !result.as_ref().is_err_and(Error::is_failure) || failures == retries {
                 return result;
             }
@@ -53,17 +59,26 @@ impl Caller {
         }
     }
 
-    async fn once<T, F, Fut>(&self, deadline: Instant, hurried: bool, attempt: &F) -> Result<T, Error>
+    async fn once<T, F, Fut>(
+        &self,
+        protocol: Protocol,
+        deadline: Instant,
+        hurried: bool,
+        attempt: &F,
+    ) -> Result<T, Error>
     where
-        F: Fn(Duration) -> Fut,
+        F: Fn(Arc<Attempt>) -> Fut,
         Fut: Future<Output = Result<T, Error>>,
     {
         let remaining = deadline.saturating_duration_since(Instant::now());
         if remaining.is_zero() {
-            return Err(Error::Timeout(self.callee));
+            return Err(Error::Timeout(self.peer.name));
         }
-        let permit = self.breaker.permit().map_err(|_| Error::BreakerOpen(self.callee))?;
-        let result = timeout(remaining, attempt(remaining)).await.unwrap_or(Err(Error::Timeout(self.callee)));
+        let permit = self.breaker.permit().map_err(|_| Error::BreakerOpen(self.peer.name))?;
+        let seen = Attempt::begin(protocol, &self.peer, remaining);
+        let work = timeout(remaining, attempt(Arc::clone(&seen))).instrument(seen.span.clone());
+        let result = work.await.unwrap_or(Err(Error::Timeout(self.peer.name)));
+        seen.done(result.as_ref().err());
         match &result {
             Err(Error::Timeout(_)) if hurried => drop(permit),
             Err(error) if error.is_failure() => permit.fail(),
@@ -83,7 +98,7 @@ mod tests {
     use super::*;
 
     fn caller() -> Caller {
-        Caller::new("payment", Config::default())
+        Caller::new("payment", "http://payment:9090", Config::default())
     }
 
     fn unavailable() -> Error {
@@ -94,7 +109,7 @@ mod tests {
     async fn attempts(caller: &Caller, idempotent: bool, failures: u32) -> (Result<(), Error>, u32) {
         let made = AtomicU32::new(0);
         let result = caller
-            .call(idempotent, |_| async {
+            .call(Protocol::Grpc, idempotent, |_| async {
                 let n = made.fetch_add(1, Ordering::Relaxed);
                 if n < failures { Err(unavailable()) } else { Ok(()) }
             })
@@ -116,7 +131,7 @@ mod tests {
             made.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(Error::Status { callee: "payment", kind: error::Kind::Invalid, message: String::new() })
         };
-        assert!(caller().call(true, refuse).await.is_err());
+        assert!(caller().call(Protocol::Grpc, true, refuse).await.is_err());
         assert_eq!(made.into_inner(), 1);
     }
 
@@ -124,7 +139,7 @@ mod tests {
     async fn the_budget_bounds_retries_over_many_calls() {
         let mut config = Config::default();
         config.breaker.window = usize::MAX; // not what is tested here
-        let caller = Caller::new("payment", config);
+        let caller = Caller::new("payment", "http://payment:9090", config);
         let mut made = 0;
         for _ in 0..100 {
             made += attempts(&caller, true, u32::MAX).await.1;
@@ -135,7 +150,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_is_up_in_spite_of_retries() {
         let start = Instant::now();
-        let result = caller().call(true, |_| std::future::pending::<Result<(), Error>>()).await;
+        let result = caller().call(Protocol::Grpc, true, |_| std::future::pending::<Result<(), Error>>()).await;
         assert!(matches!(result, Err(Error::Timeout("payment"))));
         assert_eq!(start.elapsed(), Duration::from_secs(3));
     }
@@ -145,7 +160,7 @@ mod tests {
         let caller = caller();
         for _ in 0..40 {
             let deadline = Some(Instant::now() + Duration::from_millis(1));
-            let call = caller.call(true, |_| std::future::pending::<Result<(), Error>>());
+            let call = caller.call(Protocol::Grpc, true, |_| std::future::pending::<Result<(), Error>>());
             let result = telemetry::scope(&Carrier::default(), deadline, Span::none(), call).await;
             assert!(matches!(result, Err(Error::Timeout("payment"))), "{result:?}");
         }

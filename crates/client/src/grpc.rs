@@ -1,6 +1,6 @@
 //! Calls over gRPC: one HTTP/2 connection that reconnects by itself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use auth::Credential;
 use error::Kind;
@@ -11,9 +11,12 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
-use tracing::Instrument as _;
 
-use crate::{Config, Error, call::Caller};
+use crate::{
+    Config, Error,
+    attempt::{Attempt, Protocol},
+    call::Caller,
+};
 
 /// What generated clients are made on: the connection, with context, credential and deadline put into each call.
 pub type GrpcChannel = InterceptedService<Channel, Outgoing>;
@@ -22,8 +25,8 @@ pub type GrpcChannel = InterceptedService<Channel, Outgoing>;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 tokio::task_local! {
-    /// How long the current attempt may take: less than the call's timeout when there were others before it.
-    static ATTEMPT_TIMEOUT: Duration;
+    /// The current attempt: it has less time than the call when there were others before it.
+    static ATTEMPT: Arc<Attempt>;
 }
 
 /// Puts context, credential and deadline into a call's metadata.
@@ -36,8 +39,11 @@ pub struct Outgoing {
 impl Interceptor for Outgoing {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         Carrier::current().inject_metadata(request.metadata_mut());
-        let attempt = ATTEMPT_TIMEOUT.try_with(|timeout| *timeout).unwrap_or(self.timeout);
-        request.set_timeout(telemetry::remaining(attempt));
+        let timeout = ATTEMPT.try_with(|attempt| {
+            request.extensions().get().into_iter().for_each(|method| attempt.calls(method));
+            attempt.timeout
+        });
+        request.set_timeout(telemetry::remaining(timeout.unwrap_or(self.timeout)));
         if let Some(credential) = &self.credential {
             request.metadata_mut().insert(auth::CREDENTIAL_HEADER, credential.clone());
         }
@@ -70,7 +76,7 @@ impl Grpc {
         let credential = credential.transpose().map_err(|cause| bad(cause.to_string()))?;
         let outgoing = Outgoing { credential, timeout: config.timeout };
         let channel = InterceptedService::new(endpoint.connect_lazy(), outgoing);
-        Ok(Self { caller: Caller::new(name, config), channel })
+        Ok(Self { caller: Caller::new(name, uri, config), channel })
     }
 
     /// The connection, for generated clients that are called without retries.
@@ -88,23 +94,15 @@ impl Grpc {
         F: Fn(GrpcChannel) -> Fut,
         Fut: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        let callee = self.caller.callee;
-        let span = tracing::info_span!(
-            "grpc.call",
-            otel.name = %format_args!("call {callee}"),
-            otel.kind = "client",
-            rpc.system.name = "grpc",
-            service.peer.name = callee,
-        );
-        let attempt = |timeout| {
-            ATTEMPT_TIMEOUT.scope(timeout, async {
-                method(self.channel())
-                    .await
-                    .map(tonic::Response::into_inner)
-                    .map_err(|status| classify(callee, &status))
+        let (callee, method) = (self.caller.peer.name, &method);
+        let attempt = |attempt: Arc<Attempt>| {
+            ATTEMPT.scope(Arc::clone(&attempt), async move {
+                let answer = method(self.channel()).await;
+                attempt.ended(answer.as_ref().err().map_or(Code::Ok, Status::code));
+                answer.map(tonic::Response::into_inner).map_err(|status| classify(callee, &status))
             })
         };
-        self.caller.call(idempotent, attempt).instrument(span).await
+        self.caller.call(Protocol::Grpc, idempotent, attempt).await
     }
 }
 

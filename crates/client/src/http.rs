@@ -1,17 +1,22 @@
 //! Calls over HTTP: JSON in, a bounded body out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use auth::Credential;
 use bytes::Bytes;
 use error::Kind;
 use http_body_util::{BodyExt as _, Full, Limited};
+use semconv::attributes;
 use serde_json::Value;
 use telemetry::Carrier;
-use tracing::Instrument as _;
 
-use crate::{Config, Error, call::Caller, transport::Transport};
+use crate::{
+    Config, Error,
+    attempt::{Attempt, Protocol},
+    call::Caller,
+    transport::Transport,
+};
 
 /// Tells the callee how long its caller waits, in milliseconds.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout-ms");
@@ -53,7 +58,12 @@ impl Http {
     pub fn new(base: &str, config: Config, credential: Option<Credential>, name: &'static str) -> Self {
         let transport = Transport::new(base, config.connect_timeout);
         let credential = credential.map(|credential| credential.header_value());
-        Self { caller: Caller::new(name, config), base: base.trim_end_matches('/').to_owned(), credential, transport }
+        Self {
+            caller: Caller::new(name, base, config),
+            base: base.trim_end_matches('/').to_owned(),
+            credential,
+            transport,
+        }
     }
 
     /// Reads a resource.
@@ -78,16 +88,14 @@ impl Http {
         body: Option<&Value>,
         idempotent: bool,
     ) -> Result<Response, Error> {
-        let span = tracing::info_span!(
-            "http.call",
-            otel.name = %format_args!("{method} {}", self.caller.callee),
-            otel.kind = "client",
-            http.request.method = %method,
-            service.peer.name = self.caller.callee,
-        );
         let body = body.map(|value| Bytes::from(value.to_string()));
-        let attempt = |timeout| self.attempt(self.request(&method, path, &headers, body.clone(), timeout));
-        self.caller.call(idempotent, attempt).instrument(span).await
+        let (of, headers) = (&method, &headers);
+        let attempt = |attempt: Arc<Attempt>| {
+            let (timeout, body) = (attempt.timeout, body.clone());
+            // Made within the attempt's span, which the callee's is to stand under.
+            async move { self.attempt(self.request(of, path, headers, body, timeout), &attempt).await }
+        };
+        self.caller.call(Protocol::Http(attributes::http_method(method.as_str())), idempotent, attempt).await
     }
 
     fn request(
@@ -113,16 +121,21 @@ impl Http {
         request.body(Full::new(body.unwrap_or_default()))
     }
 
-    async fn attempt(&self, request: Result<Request<Full<Bytes>>, ::http::Error>) -> Result<Response, Error> {
+    async fn attempt(
+        &self,
+        request: Result<Request<Full<Bytes>>, ::http::Error>,
+        attempt: &Attempt,
+    ) -> Result<Response, Error> {
         let request = request.map_err(|cause| self.refused(Kind::Internal, cause.to_string()))?;
         let response =
             self.transport.request(request).await.map_err(|cause| self.unavailable(&error::chain(&cause)))?;
         let (head, body) = response.into_parts();
+        attempt.responded(head.status);
         let body = Limited::new(body, BODY_LIMIT).collect().await;
         let body = body.map_err(|cause| self.unavailable(&error::chain(&*cause)))?.to_bytes();
         match Kind::of_http(head.status) {
             _ if head.status.is_success() => {}
-            Kind::Timeout => return Err(Error::Timeout(self.caller.callee)),
+            Kind::Timeout => return Err(Error::Timeout(self.caller.peer.name)),
             Kind::Unavailable | Kind::RateLimited => return Err(self.unavailable(head.status.as_str())),
             kind if head.status.is_server_error() => return Err(self.refused(kind, head.status.to_string())),
             _ => {}
@@ -131,10 +144,10 @@ impl Http {
     }
 
     fn unavailable(&self, reason: &str) -> Error {
-        Error::Unavailable { callee: self.caller.callee, reason: reason.to_owned() }
+        Error::Unavailable { callee: self.caller.peer.name, reason: reason.to_owned() }
     }
 
     fn refused(&self, kind: Kind, message: String) -> Error {
-        Error::Status { callee: self.caller.callee, kind, message }
+        Error::Status { callee: self.caller.peer.name, kind, message }
     }
 }

@@ -6,6 +6,14 @@ use crate::{
     Values::{Any, Few, OneOf},
 };
 
+/// The methods of HTTP that are known, and what others are called.
+const HTTP_METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "_OTHER"];
+
+/// What [`HTTP_REQUEST_METHOD`] says of a method: others than the known ones are made up by clients and have no bound.
+pub fn http_method(method: &str) -> &'static str {
+    HTTP_METHODS.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
+}
+
 /// The names of gRPC's status codes, by their numbers.
 const GRPC_STATUSES: [&str; 17] = [
     "OK",
@@ -60,7 +68,7 @@ attributes! {
     URL_SCHEME = "url.scheme", Stable, Text, OneOf(&["http", "https"]), "The scheme of the URL.";
 
     HTTP_REQUEST_METHOD = "http.request.method", Stable, Text,
-        OneOf(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "_OTHER"]), "The method; `_OTHER` where it is made up.";
+        OneOf(&HTTP_METHODS), "The method; `_OTHER` where it is made up.";
     HTTP_RESPONSE_STATUS_CODE = "http.response.status_code", Stable, Integer, Few("201"), "The status.";
     HTTP_ROUTE = "http.route", Stable, Text, Few("/v1/orders/{id}"), "The pattern of the path; `(no route)` where there is none.";
 

@@ -24,7 +24,7 @@ fn names_are_well_formed_and_used_once() {
     let mut at_prometheus = HashSet::new();
     assert!(metrics::all().all(|metric| at_prometheus.insert(metric.prometheus_name())));
     let mut named = HashSet::new();
-    assert!(spans::all().all(|span| named.insert(span.name)));
+    assert!(spans::all().all(|span| named.insert((span.name, span.kind.to_string()))));
 }
 
 /// Each value of an attribute is a series: what has any number of them would make as many.

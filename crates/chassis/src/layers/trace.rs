@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use error::Error;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
     KeyValue,
     metrics::{Histogram, UpDownCounter},
@@ -75,7 +75,7 @@ pub(crate) async fn trace(
     let start = Instant::now();
     let carrier = Carrier::from_headers(request.headers());
     let deadline = start + waits(protocol, request.headers()).map_or(limit, |waits| waits.min(limit));
-    let method = method(request.method());
+    let method = attributes::http_method(request.method().as_str());
     let route = route(protocol, &methods, &request);
     let span = protocol.span(method, &route);
     let _active = matches!(protocol, Protocol::Http).then(|| Active::new(method));
@@ -88,20 +88,6 @@ pub(crate) async fn trace(
         response
     })
     .await
-}
-
-/// The methods that the semantic conventions know: others are made up by clients and have no bound.
-fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => OTHER,
-    }
 }
 
 /// The route's pattern or the method's name, never the raw path: paths have no bound.

@@ -15,9 +15,10 @@ spans! {
             [GRAPHQL_OPERATION_TYPE, GRAPHQL_OPERATION_NAME, ERROR_TYPE];
     }
     in "crates/client" {
-        "{http.request.method} {service.peer.name}", Stable, Client, "A request to another, with all attempts.",
-            [HTTP_REQUEST_METHOD, SERVICE_PEER_NAME];
-        "call {service.peer.name}", Development, Client, "A call of another, with all attempts.", [RPC_SYSTEM_NAME, SERVICE_PEER_NAME];
+        "{http.request.method} {service.peer.name}", Stable, Client, "A request to another: each attempt by itself.",
+            [HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, SERVER_ADDRESS, SERVER_PORT, SERVICE_PEER_NAME, ERROR_TYPE];
+        "{rpc.method}", Development, Client, "A call of another: each attempt by itself.",
+            [RPC_SYSTEM_NAME, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, SERVER_ADDRESS, SERVER_PORT, SERVICE_PEER_NAME, ERROR_TYPE];
     }
     in "crates/messaging" {
         "send", Development, Producer,
