@@ -16,7 +16,7 @@ mod panic;
 mod problem;
 mod trace;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -91,6 +91,9 @@ pub(crate) fn admin(router: Router) -> Router {
     router.layer(from_fn(problem::problems))
 }
 
+/// How long a browser may remember what it may: a request costs one round trip and not two.
+const PREFLIGHT: Duration = Duration::from_mins(10);
+
 fn allowed(cors: &Cors) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = cors.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let own =
@@ -106,5 +109,6 @@ fn allowed(cors: &Cors) -> Option<CorsLayer> {
             .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
             .allow_headers(own.into_iter().chain(asked).collect::<Vec<_>>())
             .expose_headers(shown.collect::<Vec<_>>())
+            .max_age(PREFLIGHT)
     })
 }

@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{http::Payload, json};
 
 /// How long a change holds where nothing is said, and how long it may hold.
-const DEFAULT: Duration = Duration::from_secs(600);
-const MAX: Duration = Duration::from_secs(86_400);
+const DEFAULT: Duration = Duration::from_mins(10);
+const MAX: Duration = Duration::from_hours(24);
 /// What SIGUSR1 writes.
 const VERBOSE: &str = "debug";
 /// The longest filter, in bytes.

@@ -183,6 +183,7 @@ async fn cors_is_as_configured() {
     let preflight = request(server.http, "OPTIONS /v1/things", &preflight).await;
     assert_eq!(preflight.status, 200);
     assert!(preflight.header("access-control-allow-methods").unwrap().contains("PATCH"));
+    assert_eq!(preflight.header("access-control-max-age"), Some("600"));
     let headers = preflight.header("access-control-allow-headers").unwrap();
     assert!(["authorization", "idempotency-key", "if-match"].iter().all(|name| headers.contains(name)), "{headers}");
 }

@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, extract::Request, response::Response, routing::get};
 use chassis::{
     Cors,
-    push::{Push, Pushed},
+    push::{Push, Pushed, Socket},
 };
 use futures::stream;
 use proptest::{
@@ -91,6 +91,56 @@ async fn who_answers_no_pings_is_gone() {
     pushes.send(Pushed::Heartbeat(None)).await.unwrap();
     let (kind, content) = frame(&mut client).await;
     assert_eq!((kind, u16::from_be_bytes([content[0], content[1]])), (0x88, 4408));
+}
+
+/// The most connections of which it is not known yet whose they are.
+const MAX_STRANGERS: usize = 512;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_are_so_many_strangers_and_no_more() {
+    let mut app = app(Router::new());
+    let push = Push::new(&app.tasks, &Cors::default());
+    let open = async move |request: Request| -> Response {
+        let upgrade = push.socket(&mut request.into_parts().0, "chat").await;
+        // Whoever says something is known.
+        let serve = async |mut socket: Socket| {
+            while socket.listen(&mut stream::pending::<()>()).await.is_ok() {
+                socket.admitted();
+            }
+        };
+        upgrade.map_or_else(|refused| refused, |upgrade| upgrade.serve(1024, serve))
+    };
+    app.http = Router::new().route("/", get(open));
+    let mut config = config();
+    config.limits.max_connections = 2 * MAX_STRANGERS;
+    config.limits.max_in_flight = 2 * MAX_STRANGERS;
+    let server = Server::start(config, app).await;
+    let knock = async || {
+        let mut raw = Raw::to(server.http).await;
+        raw.send("GET /", &format!("{UPGRADE}Sec-WebSocket-Protocol: chat\r\n")).await;
+        let status = raw.read_head().await.unwrap().status;
+        (status, raw)
+    };
+    let mut strangers = Vec::new();
+    for n in 0..MAX_STRANGERS {
+        let (status, raw) = knock().await;
+        assert_eq!(status, 101, "stranger {n}");
+        strangers.push(raw);
+    }
+    assert_eq!(knock().await.0, 503);
+    // One says who it is, another goes.
+    strangers[0].write([0x81, 0x80, 0, 0, 0, 0]).await;
+    strangers.pop();
+    let mut places = 0;
+    testkit::eventually!({
+        let (status, raw) = knock().await;
+        if status == 101 {
+            strangers.push(raw);
+            places += 1;
+        }
+        places == 2
+    });
+    assert_eq!(knock().await.0, 503);
 }
 
 /// Bytes of a client: anything, or frames with any head.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Value, Variables, Pos, Positioned, ServerError,
+    Name, Pos, Positioned, ServerError, Value, Variables,
     parser::{
         parse_query,
         types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
