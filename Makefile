@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql lint \
+	deploy-tools lint-tools delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -77,6 +77,9 @@ bench-live: ## Measure live events: memory of each of 5,000 WebSockets, and how 
 
 bench-graphql: ## Measure GraphQL: the same read over REST and GraphQL, and what hostile documents cost
 	$(CARGO) bench --locked -p trireme-order --bench graphql
+
+bench-telemetry: ## Measure what telemetry costs: requests with everything on, beside the same with nothing
+	$(CARGO) bench --locked -p trireme-order --bench telemetry
 
 lint: ## Formatting, clippy, the dependency rules and the gRPC interfaces
 	$(CARGO) fmt --all --check

@@ -65,6 +65,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one that is called `name`, in a folder that others share the bus in.
     pub(crate) fn start(folder: &testkit::TempDir, name: &str, issuer: &Issuer, streams: usize) -> Self {
+        Self::start_with(folder, name, issuer, streams, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn start_with(
+        folder: &testkit::TempDir,
+        name: &str,
+        issuer: &Issuer,
+        streams: usize,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "never shown\n").unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_order"));
@@ -76,12 +87,15 @@ impl Process {
             .env("TRIREME_STREAMS__MAX_OPEN", streams.to_string())
             .env("TRIREME_STREAMS__MAX_PER_ACCOUNT", streams.to_string())
             .env("TRIREME_TELEMETRY__FORMAT", "json")
+            .envs(variables.iter().copied())
             .envs(["HTTP", "GRPC", "ADMIN"].map(|port| (format!("TRIREME_{port}__PORT"), "0")));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let logged = lines.map_while(Result::ok).filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-        let ready =
-            logged.filter(|line| line["ready_ms"].is_number()).find_map(|line| line["http"].as_str()?.parse().ok());
+        let mut logged = lines.map_while(Result::ok).filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        let mut ready = logged.by_ref().filter(|line| line["ready_ms"].is_number());
+        let ready = ready.find_map(|line| line["http"].as_str()?.parse().ok());
+        // Somebody reads on, as where it is in use.
+        std::thread::spawn(move || logged.for_each(drop));
         Self { child, address: ready.expect("a process that is ready") }
     }
 

@@ -1,0 +1,94 @@
+//! Measures what telemetry costs: requests per CPU-second of two processes, one that sends spans, metrics and log records
+//! and writes lines, and one that does nothing of it; and the durations of requests while the collector is away.
+//!
+//! `make bench-telemetry`. Linux only: it reads `/proc`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "../tests/api/stream/process.rs"]
+mod process;
+mod shop;
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use http::Method;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use process::Issuer;
+use shop::{Ratios, Shop};
+
+/// Requests whose durations are compared.
+const REQUESTS: u32 = 8_000;
+
+/// Takes whatever is sent by OTLP over HTTP, and its address.
+async fn collector() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let taken = Router::new().fallback(async || "");
+    TaskTracker::new().spawn(async move { axum::serve(listener, taken).await });
+    format!("http://{address}")
+}
+
+fn sent_to(address: &str) -> [(&str, &str); 2] {
+    [("OTEL_EXPORTER_OTLP_ENDPOINT", address), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let (folder, issuer, collector) = (testkit::temp_dir(), Issuer::start().await, collector().await);
+    let off = Shop::start(&folder, "off", &issuer, &[("TRIREME_TELEMETRY__LOG", "off,chassis::app=info")]).await;
+    let on = Shop::start(&folder, "on", &issuer, &sent_to(&collector)).await;
+    for (what, path) in [("an order", first(&off).await), ("a page of 20 orders", "/v1/orders?limit=20".to_owned())] {
+        let (path_off, path_on) = match what {
+            "an order" => (path, first(&on).await),
+            _ => (path.clone(), path),
+        };
+        let ratios =
+            Ratios::of(&off, async || read(&off, &path_off).await, &on, async || read(&on, &path_on).await).await;
+        println!("{what:<22} off {} /CPU-s   on {} /CPU-s   {ratios}", ratios.first, ratios.second);
+    }
+    drop(off);
+    without_collector(&folder, &issuer, &on).await;
+}
+
+async fn read(shop: &Shop, path: &str) {
+    assert_eq!(shop.send(Method::GET, path, None).await.status, 200);
+}
+
+async fn first(shop: &Shop) -> String {
+    let page = shop.send(Method::GET, "/v1/orders?limit=1", None).await.json().unwrap();
+    format!("/v1/orders/{}", page["items"][0]["id"].as_str().unwrap())
+}
+
+/// Nobody listens there: what requests take beside one whose collector answers, and memory before and after.
+async fn without_collector(folder: &testkit::TempDir, issuer: &Issuer, on: &Shop) {
+    let nobody = format!("http://127.0.0.1:{}", testkit::free_port());
+    let dead = Shop::start(folder, "dead", issuer, &sent_to(&nobody)).await;
+    let (path_on, path_dead) = (first(on).await, first(&dead).await);
+    let (mut answered, mut unanswered) = (Vec::new(), Vec::new());
+    let before = dead.resident();
+    for _ in 0..REQUESTS {
+        answered.push(timed(on, &path_on).await);
+        unanswered.push(timed(&dead, &path_dead).await);
+    }
+    println!(
+        "collector away         p99 {:.2?}, with one that answers {:.2?}; {} KiB before, {} KiB after {} requests",
+        p99(unanswered),
+        p99(answered),
+        before,
+        dead.resident(),
+        REQUESTS
+    );
+}
+
+async fn timed(shop: &Shop, path: &str) -> Duration {
+    let begin = Instant::now();
+    read(shop, path).await;
+    begin.elapsed()
+}
+
+fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() * 99 / 100]
+}
