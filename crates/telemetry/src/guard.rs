@@ -74,6 +74,7 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
     let resource = resource(service, version, &variables);
     let metrics = metrics::provider(metrics::registry())?.with_resource(resource.clone());
     let (out, lines) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(std::io::stdout());
+    let unread = out.error_counter();
     let guard = Guard {
         _lines: lines,
         metrics: otlp::metrics(metrics, &variables, &runtime)?.build(),
@@ -82,6 +83,7 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
     };
     subscribe(config, service, &guard, out)?;
     global::set_meter_provider(guard.metrics.clone());
+    lines::observe(unread);
     otlp::observe();
     Ok(guard)
 }

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use semconv::{attributes, metrics};
 use tracing::{Event, Level, Metadata, callsite::Identifier};
+use tracing_appender::non_blocking::ErrorCounter;
 use tracing_subscriber::{
     EnvFilter, Registry,
     layer::{Context, Filter},
@@ -30,7 +32,7 @@ struct Levels {
 }
 
 /// Lines that were left out because their statement had written too many.
-pub(crate) static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 
 static LEVELS: OnceLock<Levels> = OnceLock::new();
 
@@ -70,6 +72,14 @@ pub fn set_log_filter(words: Option<&str>) -> Result<(), Error> {
     }
     words.clone_into(&mut current);
     Ok(())
+}
+
+/// Shows how many lines were not written; `unread` counts those that nobody took.
+pub(crate) fn observe(unread: ErrorCounter) {
+    metrics::LOG_LINES_DROPPED.observe(move |observer| {
+        observer.observe(unread.dropped_lines() as u64, &[attributes::ERROR_TYPE.of("queue_full")]);
+        observer.observe(LEFT_OUT.load(Ordering::Relaxed), &[attributes::ERROR_TYPE.of("repeated")]);
+    });
 }
 
 /// A statement's warnings are written this often in a [`WINDOW`].

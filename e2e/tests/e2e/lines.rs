@@ -23,6 +23,8 @@ async fn whoever_does_not_read_them_holds_up_nobody() -> Result<()> {
         anyhow::Ok(())
     };
     tokio::time::timeout(DEADLINE, answered).await.context("requests wait for whoever reads the lines")??;
+    let shown = exchange(&service.admin, "GET /metrics", "", b"").await?;
+    assert!(shown.contains(r#"log_lines_dropped_total{error_type="queue_full""#), "{shown}");
     let output = service.end().await?;
     ensure!(output.status.success(), "{output:?}");
     let lines = String::from_utf8(output.stdout)?;
