@@ -1,11 +1,12 @@
-//! The admin port: health, metrics, version. Not for the public.
+//! The admin port: health, metrics, version, recent spans. Not for the public.
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Path, Query, State},
     response::{IntoResponse, Response},
     routing::get,
 };
+use error::{Error, Problem};
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
@@ -20,6 +21,21 @@ pub(crate) fn router(health: Health, version: Value) -> Router {
         .route("/healthz/ready", get(ready).with_state(health))
         .route("/metrics", get(async || ([(CONTENT_TYPE, PROMETHEUS)], telemetry::prometheus_text())))
         .route("/version", get(async move || Json(version)))
+        .route("/debug/traces", get(spans_with))
+        .route("/debug/traces/{trace_id}", get(spans_of))
+}
+
+async fn spans_with(Query(attributes): Query<Vec<(String, String)>>) -> Result<Json<Value>, Error> {
+    kept(telemetry::recent::with_attributes(&attributes))
+}
+
+async fn spans_of(Path(trace_id): Path<String>) -> Result<Json<Value>, Error> {
+    kept(telemetry::recent::of_trace(&trace_id))
+}
+
+fn kept(spans: Option<Value>) -> Result<Json<Value>, Error> {
+    let off = || Error::new(Problem::NotFound, "no spans are kept: `telemetry.recent_spans` says how many shall be");
+    spans.map(Json).ok_or_else(off)
 }
 
 async fn ready(State(health): State<Health>) -> Response {

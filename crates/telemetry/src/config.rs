@@ -10,6 +10,9 @@ pub struct Config {
     pub log: String,
     /// The format of lines.
     pub format: Format,
+    /// Finished spans that are kept in memory for the admin port, a KiB each on average; 0: none.
+    #[serde(deserialize_with = "config::within::<0, 100_000, _, _>")]
+    pub recent_spans: usize,
 }
 
 /// The format of lines.

@@ -4,7 +4,12 @@ use std::{env, fmt::Display, io::IsTerminal as _, time::Duration};
 
 use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_sdk::{logs::SdkLoggerProvider, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    logs::SdkLoggerProvider,
+    metrics::SdkMeterProvider,
+    trace::{SdkTracerProvider, TracerProviderBuilder},
+};
 use tracing::Metadata;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
@@ -18,7 +23,7 @@ use crate::{
     Config, Error, Format,
     format::Line,
     lines::{self, Repeats},
-    metrics, otlp,
+    metrics, otlp, recent,
     resource::resource,
 };
 
@@ -79,13 +84,22 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
         _lines: lines,
         metrics: otlp::metrics(metrics, &variables, &runtime)?.build(),
         logs: otlp::logs(resource.clone(), &variables, &runtime)?,
-        traces: otlp::traces(resource, &variables, &runtime)?,
+        traces: otlp::traces(traces(config, resource), &variables, &runtime)?,
     };
     subscribe(config, service, &guard, out)?;
     global::set_meter_provider(guard.metrics.clone());
     lines::observe(unread);
     otlp::observe();
     Ok(guard)
+}
+
+/// What all spans come to, whether they are sent or not.
+fn traces(config: &Config, resource: Resource) -> TracerProviderBuilder {
+    let provider = SdkTracerProvider::builder().with_resource(resource.clone());
+    match config.recent_spans {
+        0 => provider,
+        limit => provider.with_span_processor(recent::keep(limit, resource)),
+    }
 }
 
 /// Lines go to standard output and, where they are sent, to the loggers; spans to the tracers, however few lines there are.

@@ -11,6 +11,7 @@ mod guard;
 mod lines;
 mod metrics;
 mod otlp;
+pub mod recent;
 mod resource;
 mod scope;
 mod traceparent;

@@ -14,7 +14,7 @@ use opentelemetry_sdk::{
     Resource,
     logs::{BatchLogProcessor, SdkLoggerProvider},
     metrics::{MeterProviderBuilder, PeriodicReader},
-    trace::{BatchSpanProcessor, SdkTracerProvider},
+    trace::{BatchSpanProcessor, SdkTracerProvider, TracerProviderBuilder},
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tonic::transport::ClientTlsConfig;
@@ -104,9 +104,12 @@ fn max_waiting(variables: &Variables, name: &str) -> u64 {
     limit(variables, name).map_or(MAX_WAITING, u64::from)
 }
 
-/// Makes the tracers. Where traces are not wanted, ids are made all the same and nothing is kept.
-pub(crate) fn traces(resource: Resource, variables: &Variables, runtime: &Handle) -> Result<SdkTracerProvider, Error> {
-    let mut provider = SdkTracerProvider::builder().with_resource(resource);
+/// Makes the tracers. Where traces are not wanted, ids are made all the same and nothing is sent.
+pub(crate) fn traces(
+    mut provider: TracerProviderBuilder,
+    variables: &Variables,
+    runtime: &Handle,
+) -> Result<SdkTracerProvider, Error> {
     // The SDK reads the limits of spans; these it does not.
     if let Some(max) = limit(variables, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT") {
         provider = provider.with_max_attributes_per_event(max);

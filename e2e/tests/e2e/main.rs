@@ -8,4 +8,5 @@ mod kill;
 mod lines;
 mod stop;
 mod story;
+mod terminal;
 mod trace;

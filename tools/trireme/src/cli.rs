@@ -51,6 +51,16 @@ enum Command {
     ///
     /// A connection that breaks is resumed, without a gap or a repetition.
     Watch(commands::watch::Question),
+    /// Show what happened to an order as a tree: services, spans, how long each took, events over the bus, what failed.
+    ///
+    /// Each trace that changed the order is shown, the oldest first. What only looked at it is not.
+    Trace(commands::trace::Question),
+    /// Show how the services are, each second: requests, errors, durations, what waits, memory.
+    Top {
+        /// Show it once, of one second, and end.
+        #[arg(long)]
+        once: bool,
+    },
     /// Ask the running services to prove that stock, orders and money add up.
     Verify,
     /// Place an order through a gateway and cancel it, to see that a deployment works.
@@ -142,6 +152,8 @@ impl Arguments {
             Command::Status { json } => commands::status::run(&data, json),
             Command::Dlq { bus, action } => commands::dlq::run(&data, bus, action).await,
             Command::Watch(question) => commands::watch::run(&data, question).await,
+            Command::Trace(question) => commands::trace::run(&data, question).await,
+            Command::Top { once } => commands::top::run(&data, once).await,
             Command::Verify => commands::verify::run(&data).await,
             Command::Smoke { url, canary, canary_key } => {
                 commands::smoke::run(&url, canary, canary_key.as_deref()).await

@@ -10,6 +10,8 @@ pub(crate) mod log;
 pub(crate) mod smoke;
 pub(crate) mod status;
 pub(crate) mod token;
+pub(crate) mod top;
+pub(crate) mod trace;
 pub(crate) mod up;
 pub(crate) mod verify;
 pub(crate) mod watch;

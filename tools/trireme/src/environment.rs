@@ -6,6 +6,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{data::Data, service::Service, state::State};
 
+/// What `trireme trace` finds: 4 MiB in each service.
+const RECENT_SPANS: usize = 4096;
+
 /// The environment variables of a service's binary: its data is in the data directory, and it finds the others.
 ///
 /// # Errors
@@ -23,6 +26,7 @@ pub(crate) fn environment(service: Service, data: &Data, state: &State) -> Resul
         ("TRIREME_DATABASE__URL", data.database(state, service)?),
         ("TRIREME_BUS__URL", data.bus(state)?),
         ("TRIREME_SERVICE__CREDENTIAL_FILE", file(data.credential())),
+        ("TRIREME_TELEMETRY__RECENT_SPANS", RECENT_SPANS.to_string()),
     ];
     let keys = ["TRIREME_HTTP__PORT", "TRIREME_GRPC__PORT", "TRIREME_ADMIN__PORT"];
     all.extend(keys.into_iter().zip(own).map(|(key, port)| (key, port.to_string())));

@@ -3,7 +3,7 @@
 
 use std::{io, sync::LazyLock, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -85,6 +85,21 @@ impl Http {
         let answer = tokio::time::timeout(TIMEOUT, self.request(request)).await;
         let answer = answer.unwrap_or_else(|_| bail!("no answer within {TIMEOUT:?}"));
         answer.with_context(|| format!("GET {}", without_query(url)))
+    }
+
+    /// Sends a GET whose answer is text.
+    ///
+    /// # Errors
+    ///
+    /// There is none within the limit, or it has another status than 200.
+    pub async fn text(&self, url: &str) -> Result<String> {
+        let reading = async {
+            let answer = self.open(url, &[]).await?;
+            ensure!(answer.status() == StatusCode::OK, "{url}: {}", answer.status());
+            let body = Limited::new(answer.into_body(), LIMIT).collect().await.map_err(anyhow::Error::from_boxed)?;
+            Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+        };
+        tokio::time::timeout(TIMEOUT, reading).await.unwrap_or_else(|_| bail!("no answer within {TIMEOUT:?}"))
     }
 
     async fn request(&self, request: Request<Full<Bytes>>) -> Result<http::Response<Incoming>> {

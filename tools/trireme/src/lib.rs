@@ -23,6 +23,8 @@ mod shop;
 mod signals;
 mod state;
 mod supervisor;
+mod top;
+mod trace;
 mod verify;
 
 pub use data::{Data, Lock};

@@ -214,6 +214,8 @@ async fn the_admin_port_tells_how_it_is() {
     let metrics = request(server.admin, "GET /metrics", "").await;
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
     assert_eq!(request(server.admin, "GET /nothing", "").await.problem()["status"], 404);
+    let spans = request(server.admin, "GET /debug/traces?order.id=o1", "").await.problem();
+    assert!(spans["detail"].as_str().unwrap().contains("telemetry.recent_spans"), "none are kept: {spans}");
     assert_eq!(request(server.admin, "POST /metrics", "Content-Length: 0\r\n").await.problem()["status"], 405);
 }
 

@@ -130,7 +130,7 @@ impl Question {
         for (labels, value) in self.query(http, &count("")).await? {
             all.entry(labels.version).or_default().requests = value;
         }
-        let codes = "Internal|Unknown|DataLoss|Unavailable|DeadlineExceeded";
+        let codes = "INTERNAL|UNKNOWN|DATA_LOSS|UNAVAILABLE|DEADLINE_EXCEEDED";
         for failed in [",http_response_status_code=~\"5..\"", &format!(",rpc_response_status_code=~\"{codes}\"")] {
             for (labels, value) in self.query(http, &count(failed)).await? {
                 all.entry(labels.version).or_default().errors += value;

@@ -16,9 +16,9 @@ fn said(output: &Output) -> String {
 #[test]
 fn where_nothing_was_started_each_command_says_what_to_do() {
     let scene = Scene::new(OBEDIENT);
-    for command in
-        [&["status"][..], &["status", "--json"], &["down"], &["verify"], &["grant", "a@b.example", "operator"]]
-    {
+    let trace = ["trace", "0197a1c4-5e0f-7a34-9c1e-0d8c2f6b7a11"];
+    let grant = ["grant", "a@b.example", "operator"];
+    for command in [&["status"][..], &["status", "--json"], &["down"], &["verify"], &["top"], &trace, &grant] {
         let output = trireme(command, &scene);
         assert!(!output.status.success(), "{command:?}");
         assert!(said(&output).contains("trireme up"), "{command:?}: {}", said(&output));

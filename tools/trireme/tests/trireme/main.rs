@@ -5,5 +5,6 @@ mod cli;
 mod deployment;
 mod dlq;
 mod https;
+mod observing;
 mod stand_in;
 mod supervising;
