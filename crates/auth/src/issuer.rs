@@ -5,7 +5,10 @@ use error::Error;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Identity, Role, refused::refused};
+use crate::{
+    Identity, Role,
+    refused::{Refusal, refused},
+};
 
 /// An issuer of access tokens that is trusted with everybody's identity and role.
 #[derive(Clone, Debug)]
@@ -27,16 +30,16 @@ impl Issuer {
     pub(crate) fn identity(&self, claims: &Value, now: i64) -> Result<Identity, Error> {
         // Keycloak signs its ID tokens with the same keys and header, and says here what they are.
         if claims.get("typ").is_some_and(|typ| typ != "Bearer") {
-            return Err(refused("is of another type"));
+            return Err(refused(Refusal::OtherType));
         }
         let subject = claims["sub"].as_str().filter(|subject| !subject.is_empty());
-        let subject = subject.ok_or_else(|| refused("names nobody"))?;
+        let subject = subject.ok_or_else(|| refused(Refusal::NoSubject))?;
         // RFC 7519, section 2: a NumericDate need not be an integer, and everybody's is.
         let number = |name: &str| claims[name].as_i64();
         let expires_at = number("exp").and_then(|exp| time::OffsetDateTime::from_unix_timestamp(exp).ok());
-        let expires_at = expires_at.ok_or_else(|| refused("has no usable expiry"))?;
+        let expires_at = expires_at.ok_or_else(|| refused(Refusal::NoExpiry))?;
         if !claims["nbf"].is_null() && number("nbf").is_none_or(|nbf| now.saturating_add(LEEWAY_SECONDS) < nbf) {
-            return Err(refused("does not count yet"));
+            return Err(refused(Refusal::NotYet));
         }
         let session = claims["sid"].as_str().and_then(|sid| Uuid::try_parse(sid).ok()).unwrap_or_default();
         Ok(Identity { user_id: self.user_id(subject), role: self.role(claims), session, expires_at })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use clock::SharedClock;
-use error::{Error, Problem};
+use error::Error;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use moka::sync::Cache;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::keys::KeyRing;
-use crate::refused::refused;
+use crate::refused::{Refusal, refused};
 use crate::{AUDIENCE, Claims, ISSUER, Identity, Issuer, Keys};
 
 /// How many verified tokens are cached.
@@ -91,11 +91,12 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Problem::TokenInvalid`] or [`Problem::TokenExpired`], and [`Problem::Unavailable`] when that cannot be found out
+    /// [`TokenInvalid`](error::Problem::TokenInvalid) or [`TokenExpired`](error::Problem::TokenExpired), and
+    /// [`Unavailable`](error::Problem::Unavailable) when that cannot be found out
     /// because the issuer's keys cannot be fetched.
     pub async fn verify(&self, token: &str) -> Result<Identity, Error> {
         if token.len() > MAX_LENGTH {
-            return Err(refused("is too long"));
+            return Err(refused(Refusal::TooLong));
         }
         let fingerprint = fingerprint(token);
         if let Some(identity) = self.0.verified.get(&fingerprint) {
@@ -123,17 +124,17 @@ impl Trusted {
         // Tokens of other kinds, signed with the same key, are not for us.
         let is_ours = |typ: &str| self.types.iter().any(|known| known.eq_ignore_ascii_case(typ));
         if !header.typ.as_deref().is_some_and(is_ours) {
-            return Err(refused("is of another type"));
+            return Err(refused(Refusal::OtherType));
         }
-        let kid = header.kid.ok_or_else(|| refused("names no key"))?;
-        let key = self.ring.find(&kid).await?.ok_or_else(|| refused("is signed with an unknown key"))?;
+        let kid = header.kid.ok_or_else(|| refused(Refusal::NoKey))?;
+        let key = self.ring.find(&kid).await?.ok_or_else(|| refused(Refusal::UnknownKey))?;
         if key.algorithm != header.alg {
-            return Err(refused("is not signed the right way"));
+            return Err(refused(Refusal::OtherAlgorithm));
         }
         let mut validation = self.validation.clone();
         validation.algorithms = vec![key.algorithm];
         let decoded = jsonwebtoken::decode(token, &key.decoding, &validation);
-        Ok(decoded.map_err(|cause| refused("is not valid").with_source(cause))?.claims)
+        Ok(decoded.map_err(|cause| refused(Refusal::Invalid).with_source(cause))?.claims)
     }
 }
 
@@ -145,7 +146,7 @@ struct Issued {
 
 impl Inner {
     async fn check(&self, token: &str) -> Result<Identity, Error> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("cannot be read"))?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| refused(Refusal::Unreadable))?;
         // Only to know whose keys to ask: what it says is verified afterwards.
         let named = jsonwebtoken::dangerous::insecure_decode_claims::<Issued>(token);
         match &self.outside {
@@ -158,23 +159,18 @@ impl Inner {
 
     async fn check_own(&self, token: &str, header: Header) -> Result<Identity, Error> {
         if header.alg != Algorithm::EdDSA {
-            return Err(refused("is not signed the right way"));
+            return Err(refused(Refusal::OtherAlgorithm));
         }
         let Presented { claims, nbf } = self.own.claims(token, header).await?;
         if nbf.is_some_and(|nbf| self.clock.now().unix_timestamp() < nbf) {
-            return Err(refused("does not count yet"));
+            return Err(refused(Refusal::NotYet));
         }
-        let expires_at =
-            OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused("has no usable expiry"))?;
+        let expires_at = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused(Refusal::NoExpiry))?;
         Ok(Identity { user_id: claims.sub, role: claims.role, session: claims.sid, expires_at })
     }
 
     fn unexpired(&self, identity: Identity) -> Result<Identity, Error> {
-        if self.clock.now() < identity.expires_at {
-            Ok(identity)
-        } else {
-            Err(Error::new(Problem::TokenExpired, "the access token has expired"))
-        }
+        if self.clock.now() < identity.expires_at { Ok(identity) } else { Err(refused(Refusal::Expired)) }
     }
 }
 

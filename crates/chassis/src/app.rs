@@ -1,12 +1,6 @@
 //! One service from its first listener to its last request.
 
-use std::{
-    collections::HashSet,
-    fs,
-    net::SocketAddr,
-    sync::{Arc, LazyLock},
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
@@ -23,10 +17,9 @@ use tokio::{
 use tonic::service::Routes;
 
 use crate::{
-    Config, Health, Listen, Tasks, admin, admission::Admission, layers, log_filter, phases::Phases, serve::serve,
+    Config, Health, Listen, Tasks, admin, admission::Admission, layers, log_filter, phases::Phases, process,
+    serve::serve,
 };
-
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What a service is made of.
 pub struct App {
@@ -61,7 +54,7 @@ pub struct App {
 ///
 /// A port is taken, the service cannot be built, a task has ended by itself, or the deadline of the shutdown has passed with work left.
 pub async fn run(config: Config, build: impl AsyncFnOnce() -> Result<App>) -> Result<()> {
-    LazyLock::force(&STARTED);
+    process::begin();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listeners = Listeners::bind(&config).await?;
@@ -133,7 +126,7 @@ pub async fn serve_until(
         health = health.check(name, move || std::future::ready(admission.check()));
     }
     private.serve("admin", admin, layers::admin(admin::router(health, version).merge(app.admin)), ADMIN_CONNECTIONS);
-    private.tasks.spawn("log filter", log_filter::keep(private.tasks.token()));
+    look_after_itself(&private.tasks, app.version, app.commit);
     announce(app.name, app.version, addresses);
 
     let failure = tokio::select! {
@@ -168,6 +161,13 @@ pub async fn serve_until(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Takes back log filters whose time is over, and measures what the process takes.
+fn look_after_itself(tasks: &Tasks, version: &'static str, commit: &'static str) {
+    tasks.spawn("log filter", log_filter::keep(tasks.token()));
+    process::measure(version, commit);
+    tasks.spawn("timer probe", process::probe(tasks.token()));
 }
 
 /// How long the very last may take, such as closing a database; it is done even when the deadline has passed.
@@ -256,20 +256,8 @@ fn methods(descriptors: &[&[u8]]) -> Result<HashSet<String>> {
 }
 
 fn announce(name: &str, version: &str, [http, grpc, admin]: [SocketAddr; 3]) {
-    let ready_ms = u64::try_from(since_exec().as_millis()).unwrap_or(u64::MAX);
+    let ready_ms = u64::try_from(process::uptime().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(service.version = version, %http, %grpc, %admin, ready_ms, "{name} is ready");
-}
-
-/// Time since the process was started, by the kernel's books (a hundredth of a second fine); by our own without them.
-fn since_exec() -> Duration {
-    let by_kernel = || {
-        let uptime: f64 = fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()?;
-        let stat = fs::read_to_string("/proc/self/stat").ok()?;
-        // Field 22, in ticks of a hundredth of a second on every Linux that Rust runs on.
-        let begun: f64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
-        Duration::try_from_secs_f64(uptime - begun / 100.0).ok()
-    };
-    by_kernel().unwrap_or_else(|| STARTED.elapsed())
 }
 
 #[cfg(test)]

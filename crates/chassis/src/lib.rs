@@ -17,6 +17,7 @@ mod page;
 mod phases;
 mod probe;
 mod problems;
+mod process;
 pub mod push;
 mod runtime;
 mod serve;

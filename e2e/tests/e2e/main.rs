@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests
 
 mod books;
+mod business;
 mod export;
 mod kill;
 mod lines;

@@ -15,6 +15,7 @@ pub mod error;
 pub mod follow_up;
 pub mod fulfil_order;
 pub mod live;
+pub mod metrics;
 pub mod orders;
 mod origin;
 pub mod place_order;
@@ -32,6 +33,7 @@ pub mod watch_orders;
 pub use error::Error;
 use follow_up::FollowUps;
 use live::Live;
+use metrics::Metrics;
 use ports::{Accounts, Audit, Customers, Orders, Payments, Products};
 use product_cache::ProductCache;
 use set_aside::SetAside;
@@ -73,6 +75,8 @@ pub struct App {
     pub live: Live,
     /// Tickets of those who watch in a browser.
     pub tickets: Tickets,
+    /// What is measured.
+    pub metrics: Metrics,
     /// The clock.
     pub clock: SharedClock,
     /// How long they wait for payment.

@@ -7,6 +7,7 @@ mod check_token;
 pub mod error;
 mod get_payment;
 mod list_payments;
+pub mod metrics;
 mod payment_run;
 pub mod ports;
 mod provider_calls;
@@ -23,6 +24,7 @@ use lock::Locks;
 use messaging::Outbox;
 use time::OffsetDateTime;
 
+use metrics::Metrics;
 use ports::{Payments, Provider};
 
 pub use audit::Audit;
@@ -42,6 +44,8 @@ pub struct App {
     pub outbox: Arc<dyn Outbox>,
     /// What serialises the work on one payment.
     pub locks: Locks,
+    /// What is measured.
+    pub metrics: Metrics,
     /// The time.
     pub clock: SharedClock,
 }

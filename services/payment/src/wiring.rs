@@ -20,7 +20,7 @@ use crate::{
         events::{CancelledOrders, GROUP, KINDS},
         grpc, http,
     },
-    app::{App, ports::Payments, sweep},
+    app::{App, metrics::Metrics, ports::Payments, sweep},
     config::Config,
 };
 
@@ -63,7 +63,14 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
             async move { locks.check(READY_LOCK).await }
         }
     };
-    let app = Arc::new(App { payments: store.payments, provider, outbox, locks, clock: Arc::clone(&clock) });
+    let app = Arc::new(App {
+        payments: store.payments,
+        provider,
+        outbox,
+        locks,
+        metrics: Metrics::default(),
+        clock: Arc::clone(&clock),
+    });
     start(&tasks, relay, Arc::clone(&bus), &app);
 
     Ok(chassis::App {

@@ -19,12 +19,14 @@ mod stock;
 use std::time::Duration;
 
 use clock::SharedClock;
+use futures::TryStreamExt as _;
 use messaging::Wake;
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{self, Bson, Document, doc},
     options::IndexOptions,
 };
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use self::documents::{OrderDocument, ProductDocument};
@@ -67,6 +69,17 @@ impl MongoStore {
     /// Sets how long an order may be in a stage before another process carries it on; 15 s by default.
     pub fn with_stage_timeout(self, stage_timeout: Duration) -> Self {
         Self { stage_timeout, ..self }
+    }
+
+    /// What a pipeline over the orders gives.
+    async fn aggregate<T: DeserializeOwned + Send + Sync + Unpin>(
+        &self,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<T>, StoreError> {
+        let found = async { self.orders.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
+        let read =
+            |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
+        mongodb::within(found).await?.into_iter().map(read).collect()
     }
 }
 

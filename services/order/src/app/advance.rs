@@ -145,6 +145,7 @@ impl App {
         }
         let saved = saved?;
         if saved == Saved::Stored {
+            self.metrics.changed(order);
             tracing::info!(order.id = %order.id, order.status = order.status.name(), "order status changed");
         }
         Ok(saved)

@@ -96,9 +96,15 @@ impl App {
         // Also after an error: the order may have been stored all the same.
         self.product_cache.invalidate_ordered(&order).await;
         match placed? {
-            Placed::Stored => Ok((order, false)),
+            Placed::Stored => {
+                self.metrics.changed(&order);
+                Ok((order, false))
+            }
             Placed::Existing(order) => Ok((*order, true)),
-            Placed::Shortage(lines) => Err(Error::Shortage(lines)),
+            Placed::Shortage(lines) => {
+                self.metrics.stock_refused();
+                Err(Error::Shortage(lines))
+            }
             Placed::AccountClosing => Err(Error::AccountClosing),
         }
     }

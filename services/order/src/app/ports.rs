@@ -4,7 +4,7 @@
 //! only change one document atomically can both keep the promises made here:
 //! each command is one call with its whole effect, and the adapter decides how.
 
-use std::fmt;
+mod listed;
 
 use async_trait::async_trait;
 use messaging::{Effects, Receipt};
@@ -18,6 +18,8 @@ use crate::domain::{
     status::{Reason, Status},
     values::{PaymentToken, RestockQuantity, Sku},
 };
+
+pub use self::listed::{After, Listed, Row, Unreadable};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -74,61 +76,14 @@ pub enum Owner {
     All,
 }
 
-/// A cursor in the list of orders: the page begins after this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct After {
-    /// When the order was placed.
-    pub created_at: OffsetDateTime,
-    /// Its id.
-    pub id: OrderId,
+/// The sagas that are under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sagas {
+    /// How many there are, by status; those without any are left out.
+    pub by_status: Vec<(Status, u64)>,
+    /// When the one that has been in its status for longest came to it.
+    pub oldest: Option<OffsetDateTime>,
 }
-
-impl fmt::Display for After {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.id.fmt(f)
-    }
-}
-
-/// What is listed, by a key that says where the list goes on.
-pub trait Listed {
-    /// What it is called.
-    const NAME: &'static str;
-    /// Its key.
-    type Key: fmt::Display + fmt::Debug + Send;
-
-    /// Its key.
-    fn key(&self) -> Self::Key;
-}
-
-impl Listed for Order {
-    const NAME: &'static str = "order";
-    type Key = After;
-
-    fn key(&self) -> After {
-        After { created_at: self.created_at, id: self.id }
-    }
-}
-
-impl Listed for Product {
-    const NAME: &'static str = "product";
-    type Key = Sku;
-
-    fn key(&self) -> Sku {
-        self.sku.clone()
-    }
-}
-
-/// What is stored and cannot be read.
-#[derive(Debug)]
-pub struct Unreadable<K> {
-    /// Its key, where at least that can be read.
-    pub key: Option<K>,
-    /// Why.
-    pub cause: StoreError,
-}
-
-/// One of several that were read.
-pub type Row<T> = Result<T, Unreadable<<T as Listed>::Key>>;
 
 /// Orders, with the stock they hold and the events they cause.
 #[async_trait]
@@ -164,6 +119,10 @@ pub trait Orders: Send + Sync {
     ///
     /// Also those whose time lies beyond [`clock::HORIZON`].
     async fn due(&self, now: OffsetDateTime, limit: u32) -> Result<Vec<Row<Order>>, StoreError>;
+
+    /// The sagas that are under way: orders that have a next step. Of more than `limit` only so many are counted, those
+    /// that are due first.
+    async fn sagas(&self, limit: u32) -> Result<Sagas, StoreError>;
 
     /// At most `limit` orders of a user with one of these statuses, in no order.
     async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError>;

@@ -19,6 +19,11 @@ const BATCH: u32 = 100;
 /// Orders advanced at the same time.
 const CONCURRENCY: usize = 8;
 
+/// Looks for due orders between two counts of the sagas under way.
+const PERIODS_PER_COUNT: u32 = 10;
+/// Sagas that are counted; of more it is known that they are as many.
+const MAX_COUNTED: u32 = 10_000;
+
 /// How long an order that cannot be read is set aside: another version of this service may be able to.
 const ASIDE: Duration = Duration::from_mins(1);
 
@@ -30,10 +35,13 @@ pub async fn run(app: Arc<App>, locks: Locks, token: CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
     // After a sweep that took longer than the period, the next one does not follow at once.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    for period in (0..PERIODS_PER_COUNT).cycle() {
         tokio::select! {
             () = token.cancelled() => return,
             _ = ticks.tick() => {}
+        }
+        if period == 0 {
+            app.count_sagas().await;
         }
         // Without the lock: most ticks find nothing, and then the lock's store is not asked either.
         if app.has_due().await {
@@ -58,6 +66,14 @@ async fn sweep_with_lock(app: &App, locks: &Locks, token: &CancellationToken) {
 }
 
 impl App {
+    /// Measures the sagas under way, in each process: whoever reads it takes the highest number.
+    async fn count_sagas(&self) {
+        match self.orders.sagas(MAX_COUNTED).await {
+            Ok(sagas) => self.metrics.sagas(&sagas, &self.clock),
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "cannot count the sagas under way"),
+        }
+    }
+
     async fn has_due(&self) -> bool {
         match self.orders.due(self.clock.now(), 1).await {
             Ok(due) => !due.is_empty(),

@@ -17,6 +17,7 @@ use order::{
     app::{
         App, Timeouts, follow_up,
         live::{Feed, Limits, Live},
+        metrics::Metrics,
         product_cache::ProductCache,
         set_aside::SetAside,
         tickets::Tickets,
@@ -117,6 +118,7 @@ impl TestApp {
             accounts: store.clone(),
             audit: store,
             set_aside: SetAside::default(),
+            metrics: Metrics::default(),
             payments: Arc::new(PaymentClient::new(grpc(payment, "payment"))),
             customers: Arc::new(UserClient::new(grpc(user, "user"))),
             token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),

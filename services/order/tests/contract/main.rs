@@ -84,6 +84,7 @@ macro_rules! stores {
                 an_event_is_applied_once,
                 an_event_with_a_recorded_receipt_is_not_applied,
                 due_orders_come_longest_waiting_first,
+                sagas_under_way_are_counted,
                 one_that_cannot_be_read_holds_up_no_other,
                 every_state_comes_back_as_it_went,
                 the_last_pieces_go_to_somebody,

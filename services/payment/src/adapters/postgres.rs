@@ -5,6 +5,7 @@ mod rows;
 
 use async_trait::async_trait;
 use messaging::{Effects, Recorded, Wake};
+use money::Money;
 use sqlx::{PgConnection, PgPool, Row as _, migrate::Migrator};
 use telemetry::Carrier;
 use time::OffsetDateTime;
@@ -181,6 +182,10 @@ impl Payments for PostgresPayments {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    async fn imbalances(&self, limit: u32) -> Result<Vec<Money>, StoreError> {
+        audit::imbalances(&self.pool, limit).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

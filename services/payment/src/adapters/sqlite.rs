@@ -7,6 +7,7 @@ use ::sqlite::Database;
 use async_trait::async_trait;
 use clock::micros;
 use messaging::{Effects, Recorded, Wake};
+use money::Money;
 use sqlx::{Row as _, SqliteConnection, migrate::Migrator};
 use telemetry::Carrier;
 use time::OffsetDateTime;
@@ -204,6 +205,10 @@ impl Payments for SqlitePayments {
         .execute(&self.database.write)
         .await?;
         Ok(())
+    }
+
+    async fn imbalances(&self, limit: u32) -> Result<Vec<Money>, StoreError> {
+        audit::imbalances(&self.database.read, limit).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

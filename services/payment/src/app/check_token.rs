@@ -14,6 +14,6 @@ impl App {
     /// The provider gives no answer.
     #[instrument(name = "payment.check_token", skip_all)]
     pub async fn check_token(&self, token: &PaymentToken) -> Result<bool, Error> {
-        Ok(with_timeout(self.provider.knows_token(token), Duration::ZERO).await?)
+        Ok(self.metrics.provider("check_token", with_timeout(self.provider.knows_token(token), Duration::ZERO)).await?)
     }
 }

@@ -258,6 +258,9 @@ impl<'a> PaymentRun<'a> {
             carrier: Carrier::current(),
         };
         let saved = self.app.payments.save(write).await?;
+        if saved == Saved::Stored && !events.is_empty() {
+            self.app.metrics.changed(payment);
+        }
         // What is recorded must not be recorded again: the next write would be a duplicate and change nothing.
         if saved == Saved::Duplicate || (last && saved == Saved::Stored) {
             self.processed = ProcessedMessages::default();

@@ -163,6 +163,9 @@ pub trait Payments: Send + Sync {
     /// Notes that nothing of an order's payment is open any more; a stale fencing token changes nothing.
     async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError>;
 
+    /// By how much the last `limit` ledger transactions do not sum to zero, without sign, per currency that they are in.
+    async fn imbalances(&self, limit: u32) -> Result<Vec<Money>, StoreError>;
+
     /// Adds up payments and ledger.
     async fn totals(&self) -> Result<Totals, StoreError>;
 }

@@ -18,22 +18,24 @@ impl App {
     /// Asks the provider for the outcome of an operation.
     pub(super) async fn find_outcome(&self, order_id: OrderId, operation: Operation) -> Result<Option<Outcome>, Error> {
         let answer = self.provider.find_outcome(IdempotencyKey { order_id, operation });
-        Ok(with_timeout(answer, Duration::ZERO).await?)
+        Ok(self.metrics.provider("find_outcome", with_timeout(answer, Duration::ZERO)).await?)
     }
 
     /// Has the provider carry out an instruction; there is no second attempt in here.
     pub(super) async fn execute(&self, instruction: &Instruction) -> Result<Outcome, ProviderError> {
-        with_timeout(self.provider.execute(instruction), DEADLINE_RESERVE).await
+        let answer = with_timeout(self.provider.execute(instruction), DEADLINE_RESERVE);
+        self.metrics.provider(instruction.key.operation.name(), answer).await
     }
 
     /// Has the provider refuse an operation that it may not have done yet; the outcome, where it has.
     pub(super) async fn revoke(&self, order_id: OrderId, operation: Operation) -> Result<Outcome, ProviderError> {
-        with_timeout(self.provider.revoke(IdempotencyKey { order_id, operation }), DEADLINE_RESERVE).await
+        let answer = self.provider.revoke(IdempotencyKey { order_id, operation });
+        self.metrics.provider("revoke", with_timeout(answer, DEADLINE_RESERVE)).await
     }
 
     /// Every charge that the provider has for an order.
     pub(super) async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, Error> {
-        Ok(with_timeout(self.provider.charges(order), Duration::ZERO).await?)
+        Ok(self.metrics.provider("charges", with_timeout(self.provider.charges(order), Duration::ZERO)).await?)
     }
 
     /// Voids what the provider still holds for an order that must not hold anything.

@@ -30,6 +30,10 @@ const WEBHOOK_RETENTION: time::Duration = time::Duration::hours(48);
 /// Sweeps between two deletions of old webhooks.
 const SWEEPS_PER_DELETION: u32 = 1_800;
 
+/// Sweeps between two checks of the ledger, and the transactions that each looks at: those that were booked last.
+const SWEEPS_PER_CHECK: u32 = 5;
+const CHECKED: u32 = 1_000;
+
 /// Sweeps until the token is cancelled; what is under way then is left to the next sweeper.
 pub async fn run(app: Arc<App>, token: CancellationToken) {
     token.run_until_cancelled(sweep_forever(&app)).await;
@@ -45,11 +49,22 @@ async fn sweep_forever(app: &App) {
         {
             tracing::warn!(error = &error as &dyn StdError, "deletion of old webhooks failed");
         }
+        if sweep % SWEEPS_PER_CHECK == 0 {
+            app.check_ledger().await;
+        }
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
 impl App {
+    /// Measures by how much the ledger is off.
+    async fn check_ledger(&self) {
+        match self.payments.imbalances(CHECKED).await {
+            Ok(imbalances) => imbalances.iter().for_each(|imbalance| self.metrics.imbalance(imbalance)),
+            Err(error) => tracing::warn!(error = &error as &dyn StdError, "the ledger cannot be checked"),
+        }
+    }
+
     /// Resolves the payments that are due; returns how many there were.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use payment::{
         sqlite::{MIGRATIONS, SqlitePayments},
     },
     api::{grpc, http},
-    app::{App, AuthorizePayment, ports::Provider as _},
+    app::{App, AuthorizePayment, metrics::Metrics, ports::Provider as _},
     domain::{ChargeState, OrderId, PaymentToken},
 };
 use proto::payment::v1::{self as pb, AuthorizeRequest, payment_service_client::PaymentServiceClient};
@@ -157,6 +157,7 @@ fn use_cases(
         provider: provider.clone(),
         outbox: Arc::new(outbox.clone()),
         locks,
+        metrics: Metrics::default(),
         clock,
     })
 }

@@ -11,6 +11,7 @@ use payment::{
     },
     app::{
         App, Error,
+        metrics::Metrics,
         ports::{Payments as _, Provider as _},
     },
     domain::{ChargeState, OrderId, Payment, Status},
@@ -44,7 +45,14 @@ async fn one_effect(database: &str, nth: usize) -> bool {
     let payments = Arc::new(PostgresPayments::new(pool, Wake::default()));
     let provider = Arc::new(Sandbox::on_postgres(&url, true).await.unwrap());
     let locks = Locks::new(Arc::new(Memory::new(clock::system())), TaskTracker::new(), Policy::default());
-    let app = App { payments, provider: provider.clone(), outbox: Arc::new(outbox), locks, clock: clock::system() };
+    let app = App {
+        payments,
+        provider: provider.clone(),
+        outbox: Arc::new(outbox),
+        locks,
+        metrics: Metrics::default(),
+        clock: clock::system(),
+    };
 
     proxy.lose_answer_to(b"COMMIT", nth);
     let order = OrderId::from(Uuid::now_v7());

@@ -289,6 +289,7 @@ pub(crate) async fn the_totals_follow_the_payments(fixture: Fixture) {
     assert_eq!(totals.captured, [euros(2 * 1_299)]);
     assert_eq!(totals.refunded, [euros(1_299)]);
     assert_eq!((totals.unbalanced, totals.unresolved, totals.payments), (0, 1, 5));
+    assert_eq!(fixture.payments.imbalances(9).await.unwrap(), [euros(0)]);
     assert_eq!(events(&fixture).await, expected);
 }
 

@@ -7,7 +7,7 @@ use payment::adapters::postgres::{MIGRATIONS, PostgresPayments};
 use sqlx::PgPool;
 use testkit::servers::Postgres;
 
-use crate::payments::Fixture;
+use crate::{euros, payments::Fixture};
 
 /// `None` where there is no server.
 async fn fixture() -> Option<(Fixture, PgPool)> {
@@ -64,10 +64,12 @@ async fn the_ledger_takes_only_what_balances() {
     }
     run(&pool, &[PAYMENT, ENTRIES, SEAL]).await.unwrap();
     assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 0);
+    assert_eq!(fixture.payments.imbalances(9).await.unwrap(), [euros(0)]);
     let forged = [
         "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_kept",
         "UPDATE ledger_entries SET amount = 6 WHERE account = 'holds'",
     ];
     run(&pool, &forged).await.unwrap();
     assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 1, "the audit finds what does not balance");
+    assert_eq!(fixture.payments.imbalances(9).await.unwrap(), [euros(1)]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messaging::Wake;
 use payment::adapters::sqlite::{MIGRATIONS, SqlitePayments};
 
-use crate::payments::Fixture;
+use crate::{euros, payments::Fixture};
 
 async fn fixture(url: &str) -> (Fixture, sqlite::Database) {
     let database = sqlite::open(url, &MIGRATIONS).await.unwrap();
@@ -68,7 +68,9 @@ async fn the_audit_finds_what_does_not_balance() {
     let (fixture, database) = fixture("sqlite::memory:").await;
     run(&database, &[PAYMENT, ENTRIES, SEAL]).await.unwrap();
     assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 0);
+    assert_eq!(fixture.payments.imbalances(9).await.unwrap(), [euros(0)]);
     let forged = ["DROP TRIGGER ledger_entries_kept", "UPDATE ledger_entries SET amount = 6 WHERE account = 'holds'"];
     run(&database, &forged).await.unwrap();
     assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 1);
+    assert_eq!(fixture.payments.imbalances(9).await.unwrap(), [euros(1)]);
 }

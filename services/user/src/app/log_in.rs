@@ -1,7 +1,9 @@
 //! Logging in.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::LazyLock, time::Duration};
 
+use opentelemetry::metrics::Counter;
+use semconv::{attributes, metrics};
 use tracing::instrument;
 use uuid::Uuid;
 
@@ -13,6 +15,8 @@ use super::{
     tokens::claims,
 };
 use crate::domain::{Email, Password, SessionId};
+
+static LOGINS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::USER_LOGINS.instrument());
 
 /// How long sessions and their tokens live.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,23 @@ impl App {
     /// The credentials are wrong, or were too often; too many passwords wait to be verified; the store fails.
     #[instrument(name = "service.log_in", skip_all, fields(user.id))]
     pub async fn log_in(
+        &self,
+        email: Option<Email>,
+        password: Password,
+        client: Option<IpAddr>,
+    ) -> Result<TokenPair, Error> {
+        let outcome = self.begin_session(email, password, client).await;
+        let name = match &outcome {
+            Ok(_) => "succeeded",
+            Err(Error::WrongCredentials) => "wrong_credentials",
+            Err(Error::TooManyAttempts { .. }) => "too_many_attempts",
+            Err(_) => "failed",
+        };
+        LOGINS.add(1, &[attributes::LOGIN_OUTCOME.of(name)]);
+        outcome
+    }
+
+    async fn begin_session(
         &self,
         email: Option<Email>,
         password: Password,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use messaging::Outbox as _;
 use money::{Currency, Money};
-use mongodb::bson::{self, Bson, Document, doc};
-use serde::{Deserialize, de::DeserializeOwned};
+use mongodb::bson::{self, Document, doc};
+use serde::Deserialize;
 
 use super::{
     MongoStore, corrupt,
@@ -138,16 +138,6 @@ impl MongoStore {
             ])
             .await?;
         Ok(sums.into_iter().map(|sum| (sum.of, sum.n)).collect())
-    }
-
-    async fn aggregate<T: DeserializeOwned + Send + Sync + Unpin>(
-        &self,
-        pipeline: Vec<Document>,
-    ) -> Result<Vec<T>, StoreError> {
-        let found = async { self.orders.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
-        let read =
-            |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
-        mongodb::within(found).await?.into_iter().map(read).collect()
     }
 }
 

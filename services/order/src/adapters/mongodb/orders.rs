@@ -1,24 +1,25 @@
 //! Orders on MongoDB: a change of an order and what it causes are one update of one document.
 
 use async_trait::async_trait;
-use clock::micros;
+use clock::{from_micros, micros};
 use futures::TryStreamExt as _;
 use messaging::{Effects, Receipt};
 use mongodb::{
     bson::{self, Document, doc},
     is_recorded, record_receipt, recording,
 };
+use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{
     MongoStore,
-    documents::{self, OrderDocument, StageName, changes, not_hidden, number},
+    documents::{self, OrderDocument, StageName, changes, count, not_hidden, number},
     id,
     stock::{Operation, StockLevels},
     uuid,
 };
 use crate::{
-    app::ports::{After, Orders, Owner, Placed, Row, Saved, StoreError},
+    app::ports::{After, Orders, Owner, Placed, Row, Sagas, Saved, StoreError},
     domain::{
         ids::{OrderId, UserId},
         order::Order,
@@ -110,6 +111,23 @@ impl Orders for MongoStore {
         self.find(due, doc! { "due_at": 1 }, limit).await
     }
 
+    async fn sagas(&self, limit: u32) -> Result<Sagas, StoreError> {
+        let groups: Vec<SagasOf> = self
+            .aggregate(vec![
+                doc! { "$match": { "due_at": { "$exists": true }, "stage.name": not_hidden() } },
+                doc! { "$sort": { "due_at": 1 } },
+                doc! { "$limit": i64::from(limit) },
+                doc! { "$group": { "_id": "$status", "n": { "$sum": 1_i64 }, "oldest": { "$min": "$updated_at" } } },
+            ])
+            .await?;
+        let by_status = |group: &SagasOf| Some((Status::named(group.status.as_deref()?)?, count(group.n)));
+        Ok(Sagas {
+            // What cannot be read is set aside by the sweeper.
+            by_status: groups.iter().filter_map(by_status).collect(),
+            oldest: groups.iter().map(|group| from_micros(group.oldest)).min(),
+        })
+    }
+
     async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
         let orders = self.orders.clone_with_type::<Document>();
         let ids = doc! { "_id": 1 };
@@ -182,6 +200,15 @@ impl MongoStore {
         };
         Ok(mongodb::within(found).await?.into_iter().map(documents::row).collect())
     }
+}
+
+/// The sagas in one status.
+#[derive(Debug, Deserialize)]
+struct SagasOf {
+    #[serde(rename = "_id")]
+    status: Option<String>,
+    n: i64,
+    oldest: i64,
 }
 
 fn of_user(user: UserId, statuses: &[Status]) -> Document {

@@ -1,7 +1,7 @@
 //! Orders on `SQLite`: the order, its stock and its events in one transaction.
 
 use async_trait::async_trait;
-use clock::micros;
+use clock::{from_micros, micros};
 use messaging::{Effects, Receipt, Recorded};
 use sqlite::record;
 use sqlx::{FromRow as _, Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
@@ -12,7 +12,7 @@ use super::{
     rows::{Columns, OrderRow, blob, count, items_json, key, number, uuid},
 };
 use crate::{
-    app::ports::{After, Orders, Owner, Placed, Row, Saved, Shortage, StoreError, Unreadable},
+    app::ports::{After, Orders, Owner, Placed, Row, Sagas, Saved, Shortage, StoreError, Unreadable},
     domain::{
         ids::{OrderId, UserId},
         order::Order,
@@ -41,6 +41,10 @@ const AVAILABLE: &str = "SELECT coalesce(available, 0) FROM json_each(?1) AS lin
 const UPDATE: &str = "UPDATE orders SET status = ?3, reason = ?4, payment_id = ?5, payment_status = ?6,
         payment_token = ?7, version = ?8, due_at = ?9, attempts = ?10, updated_at = ?11
     WHERE id = ?1 AND version = ?2";
+
+const SAGAS: &str = "SELECT status, count(*), min(updated_at) FROM
+        (SELECT status, updated_at FROM orders WHERE due_at IS NOT NULL ORDER BY due_at LIMIT ?1)
+    GROUP BY status";
 
 #[async_trait]
 impl Orders for SqliteStore {
@@ -143,6 +147,15 @@ impl Orders for SqliteStore {
             .fetch_all(&self.database.read)
             .await?;
         Ok(orders(&rows))
+    }
+
+    async fn sagas(&self, limit: u32) -> Result<Sagas, StoreError> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(SAGAS).bind(limit).fetch_all(&self.database.read).await?;
+        Ok(Sagas {
+            // What cannot be read is set aside by the sweeper.
+            by_status: rows.iter().filter_map(|(name, n, _)| Some((Status::named(name)?, count(*n)))).collect(),
+            oldest: rows.iter().map(|(_, _, oldest)| from_micros(*oldest)).min(),
+        })
     }
 
     async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {

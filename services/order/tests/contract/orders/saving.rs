@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use messaging::Effects;
 use order::{
-    app::ports::{After, Orders, Owner, Row, Saved},
+    app::ports::{After, Orders, Owner, Row, Sagas, Saved},
     domain::{
         order::{InvalidTransition, Order},
         status::{PaymentStatus, Reason, Status},
@@ -131,6 +131,25 @@ pub async fn due_orders_come_longest_waiting_first(stores: Stores) {
     orders[1].postpone(at(12)).unwrap();
     stores.orders.postpone(&orders[1]).await.unwrap();
     assert_eq!(due(9999, 9).await, [orders[0].id, orders[2].id]);
+}
+
+/// Those with a next step, by status, up to a limit; one that cannot be read is left out.
+pub async fn sagas_under_way_are_counted(stores: Stores) {
+    assert_eq!(stores.orders.sagas(9).await.unwrap(), Sagas::default());
+    let a = stores.stocked("a", 9).await;
+    let mut orders = Vec::new();
+    for n in 0..4 {
+        let placed = order(&OrderSpec { user: user(1), key: &n.to_string(), lines: &[(a, 1)], at: at(n) });
+        stores.placed(&placed).await;
+        orders.push(placed);
+    }
+    let pending = |n: u64, oldest| Sagas { by_status: vec![(Status::Pending, n)], oldest: Some(at(oldest)) };
+    assert_eq!(stores.orders.sagas(9).await.unwrap(), pending(4, 0));
+    assert_eq!(stores.orders.sagas(2).await.unwrap(), pending(2, 0));
+    stores.orders.save(&confirmed(&orders[0]), 1, false, Effects::default()).await.unwrap();
+    assert_eq!(stores.orders.sagas(9).await.unwrap(), pending(3, 1), "one has no next step any more");
+    (stores.spoil)(orders[2].id.0).await;
+    assert_eq!(stores.orders.sagas(9).await.unwrap().by_status, [(Status::Pending, 2)]);
 }
 
 /// It is said which one it is, and it makes way for the others until it may be read again.

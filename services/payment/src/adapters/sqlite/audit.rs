@@ -1,5 +1,6 @@
 //! The queries that add up payments and prove the ledger.
 
+use money::Money;
 use sqlx::{Row as _, SqlitePool};
 
 use super::rows;
@@ -23,6 +24,18 @@ const UNBALANCED: &str = "SELECT count(*) FROM (\
 const UNRESOLVED: &str = "SELECT count(*) FROM payments WHERE intent IS NOT NULL";
 
 const PAYMENTS: &str = "SELECT count(*) FROM payments WHERE id IS NOT NULL";
+
+/// Of each of the transactions that were booked last the sum of its entries, added up without signs.
+const IMBALANCES: &str = "SELECT currency, sum(abs(difference)) AS amount FROM (\
+     SELECT e.currency, sum(e.amount) AS difference FROM ledger_entries e JOIN \
+     (SELECT order_id, operation FROM ledger_transactions ORDER BY booked_at DESC LIMIT ?1) AS t \
+     ON e.order_id = t.order_id AND e.operation = t.operation \
+     GROUP BY e.order_id, e.operation, e.currency) AS sums GROUP BY currency";
+
+pub(super) async fn imbalances(pool: &SqlitePool, limit: u32) -> Result<Vec<Money>, StoreError> {
+    let rows = sqlx::query(IMBALANCES).bind(i64::from(limit)).fetch_all(pool).await?;
+    rows.iter().map(|row| rows::money(row, "amount")).collect()
+}
 
 pub(super) async fn totals(pool: &SqlitePool) -> Result<Totals, StoreError> {
     // One read transaction, or a payment that is stored between two queries would look like an imbalance.
