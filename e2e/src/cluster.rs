@@ -54,17 +54,22 @@ pub struct Cluster {
 impl Cluster {
     /// Starts everything on embedded defaults and waits until it is ready.
     pub fn start() -> Result<Self> {
-        Self::up(&["up", "--detach"])
+        Self::up(&["up", "--detach"], &[])
+    }
+
+    /// The same with these variables in the services' environment.
+    pub fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
+        Self::up(&["up", "--detach"], variables)
     }
 
     /// The same on PostgreSQL, MongoDB, NATS and Redis.
     pub fn start_on_servers() -> Result<Self> {
-        Self::up(&["up", "--detach", "--servers"])
+        Self::up(&["up", "--detach", "--servers"], &[])
     }
 
-    fn up(arguments: &[&str]) -> Result<Self> {
+    fn up(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let cluster = Self { data: tempfile::tempdir()? };
-        cluster.tool(arguments)?;
+        printed(arguments, &cluster.run(arguments, variables)?)?;
         Ok(cluster)
     }
 
@@ -75,21 +80,14 @@ impl Cluster {
 
     /// Runs a command of `trireme` on this cluster and returns what it printed.
     pub fn tool(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.run(arguments)?;
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(
-            output.status.success(),
-            "trireme {arguments:?} ended with {}:\n{out}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(out)
+        printed(arguments, &self.run(arguments, &[])?)
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Output> {
+    fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
         let tool = binary("trireme")?;
         Command::new(&tool)
             .args(arguments)
+            .envs(variables.iter().copied())
             .arg("--data")
             .arg(self.data())
             .stdin(Stdio::null())
@@ -148,6 +146,18 @@ impl Drop for Cluster {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// What a command that succeeded printed.
+fn printed(arguments: &[&str], output: &Output) -> Result<String> {
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        output.status.success(),
+        "trireme {arguments:?} ended with {}:\n{out}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(out)
 }
 
 /// A binary that was built beside the running test.

@@ -147,7 +147,7 @@ impl<'a, V: Serialize + DeserializeOwned> Load<'a, V> {
                 (Ok(value), (Level::Loader, Outcome::Miss))
             }
             (Err(error), Ok(stale)) => {
-                tracing::warn!(cache.key = self.key, %error, "load failed; serving stale value");
+                tracing::warn!(cache.key = self.store().policy.told(self.key), %error, "load failed; serving stale value");
                 let store = self.store();
                 let extended = store.raw.extend(self.key, self.token, store.policy.throttle);
                 if store.call("extend", self.key, extended).await.is_some() {

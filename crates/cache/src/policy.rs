@@ -26,6 +26,8 @@ pub struct Policy {
     pub bulkhead: usize,
     /// How eagerly a value is refreshed before it is stale, in times that its load takes (beta of `XFetch`); 0 is never.
     pub early_refresh: f64,
+    /// Whether keys are made of secrets, be it by a hash: then no span and no log line has them.
+    pub secret_keys: bool,
     /// Raise it when the meaning of stored values changes: values of another schema are not found.
     pub schema: u32,
 }
@@ -45,12 +47,18 @@ impl Default for Policy {
             store_timeout: Duration::from_millis(500),
             bulkhead: 32,
             early_refresh: 1.0,
+            secret_keys: false,
             schema: 0,
         }
     }
 }
 
 impl Policy {
+    /// A key as spans and log lines have it.
+    pub(crate) fn told<'a>(&self, key: &'a str) -> Option<&'a str> {
+        (!self.secret_keys).then_some(key)
+    }
+
     /// The soft and the hard time to live of a value, or of the absence of one.
     pub(crate) fn lifetimes(&self, negative: bool) -> (Duration, Duration) {
         let ttl = if negative { self.negative_ttl } else { self.ttl };

@@ -43,7 +43,7 @@ impl<V: Serialize + DeserializeOwned> TypedStore<V> {
         };
         self.metrics.store_failed();
         let cause = error.source().map(tracing::field::display);
-        tracing::warn!(cache.key = key, cache.operation = operation, %error, cause, "cache bypassed");
+        tracing::warn!(cache.key = self.policy.told(key), cache.operation = operation, %error, cause, "cache bypassed");
         None
     }
 

@@ -96,7 +96,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Values<V> 
                 },
             };
             // From here on, dropping this future drops `leader`, and one of the followers takes over.
-            let span = tracing::info_span!("redis.get", cache.key = key, cache.hit = Empty);
+            let span = tracing::info_span!("redis.get", cache.key = self.policy().told(key), cache.hit = Empty);
             let load = self.loader.load(key, stamps, refresh_early, version_of);
             let (result, (level, outcome)) = load.run(fetch).instrument(span.clone()).await;
             span.record("cache.hit", outcome.is_hit());
@@ -109,7 +109,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Values<V> 
     pub(crate) async fn put(&self, key: &str, value: Option<&V>, data_version: u64) {
         // At the end: a flight that a caller starts while the store is told of the write may still read the old value.
         let _invalidate = InvalidateOnDrop { flights: &self.flights, key };
-        let (store, span) = (self.typed(), tracing::info_span!("redis.set", cache.key = key));
+        let (store, span) = (self.typed(), tracing::info_span!("redis.set", cache.key = self.policy().told(key)));
         async {
             match store.encode(value, &[], Some(data_version)) {
                 Some(fill) => _ = store.call("put", key, store.raw.put(key, fill, data_version)).await,
@@ -123,7 +123,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Values<V> 
 
     pub(crate) async fn invalidate(&self, key: &str, invalidation: Invalidation) {
         let _invalidate = InvalidateOnDrop { flights: &self.flights, key };
-        let (store, span) = (self.typed(), tracing::info_span!("redis.delete", cache.key = key));
+        let (store, span) = (self.typed(), tracing::info_span!("redis.delete", cache.key = self.policy().told(key)));
         store.call("invalidate", key, store.raw.invalidate(key, invalidation)).instrument(span).await;
     }
 

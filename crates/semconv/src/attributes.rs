@@ -99,7 +99,7 @@ attributes! {
 
     CACHE = "cache", Own, Text, Few("product"), "The cache.";
     CACHE_LEVEL = "level", Own, Text, OneOf(&["l1", "l2", "loader"]), "What answered: the process' own memory, the store, or the loader.";
-    CACHE_KEY = "cache.key", Own, Text, Any, "The key; of a secret its hash.";
+    CACHE_KEY = "cache.key", Own, Text, Any, "The key, unless it is made of a secret.";
     CACHE_HIT = "cache.hit", Own, Boolean, Any, "Whether there was a value.";
 
     LOCK_KEY = "lock.key", Own, Text, Any, "The lock.";

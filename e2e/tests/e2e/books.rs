@@ -52,7 +52,7 @@ impl Books {
         }
     }
 
-    async fn events(&self) -> Result<Vec<Told>> {
+    pub(crate) async fn events(&self) -> Result<Vec<Told>> {
         match self {
             Self::Files(files) => files.events().await,
             Self::Servers(servers) => servers.events().await,

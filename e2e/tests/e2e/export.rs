@@ -1,6 +1,6 @@
 //! What a service sends over OTLP, and what it does where that cannot be.
 
-mod collector;
+pub(crate) mod collector;
 
 use std::{
     process::{Output, Stdio},

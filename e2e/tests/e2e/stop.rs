@@ -1,8 +1,12 @@
 //! SIGTERM under load: whatever was accepted is answered, and the process ends with 0 in time.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     process::Stdio,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,6 +23,9 @@ use tokio::{
     net::TcpStream,
     process::{Child, Command},
 };
+use uuid::Uuid;
+
+use crate::export::collector::Collector;
 
 /// The services' shutdown deadline is 10 s; more is a failure.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -31,7 +38,7 @@ struct Order {
 }
 
 impl Order {
-    async fn start(cluster: &Cluster, folder: &std::path::Path) -> Result<Self> {
+    async fn start(cluster: &Cluster, folder: &std::path::Path, variables: &[(&str, &str)]) -> Result<Self> {
         let port = testkit::free_port();
         let data = |name: &str| format!("sqlite://{}", folder.join(name).display());
         let child = Command::new(binary("order")?)
@@ -44,6 +51,7 @@ impl Order {
             .env("TRIREME_PAYMENT__URL", cluster.process("payment")?.grpc)
             .env("TRIREME_USER__URL", cluster.process("user")?.grpc)
             .env("TRIREME_SERVICE__CREDENTIAL_FILE", cluster.data().join("service.credential"))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true)
@@ -58,6 +66,9 @@ impl Order {
     }
 }
 
+/// The span of whoever sends the load.
+const CALLER: &str = "00f067aa0ba902b7";
+
 /// How requests of the load ended.
 #[derive(Debug, Default)]
 struct Tally {
@@ -65,9 +76,11 @@ struct Tally {
     refused: AtomicU64,
     broken: AtomicU64,
     bad: AtomicU64,
+    /// The traces of those that were answered.
+    traces: Mutex<BTreeSet<String>>,
 }
 
-/// Sends requests over kept connections until no new connection is accepted.
+/// Sends requests, each as a trace of its own, over kept connections until no new connection is accepted.
 async fn load(address: &str, request: &str, tally: &Tally, stop: &AtomicBool) {
     let mut open: Option<TcpStream> = None;
     while !stop.load(Ordering::Relaxed) {
@@ -75,9 +88,12 @@ async fn load(address: &str, request: &str, tally: &Tally, stop: &AtomicBool) {
             tally.refused.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        match exchange(&mut stream, request).await {
+        let trace = Uuid::new_v4().simple().to_string();
+        let traced = request.replacen("\r\n", &format!("\r\ntraceparent: 00-{trace}-{CALLER}-01\r\n"), 1);
+        match exchange(&mut stream, &traced).await {
             Ok((status, keep)) => {
                 tally.answered.fetch_add(1, Ordering::Relaxed);
+                tally.traces.lock().unwrap().insert(trace);
                 if status >= 500 {
                     tally.bad.fetch_add(1, Ordering::Relaxed);
                 }
@@ -117,13 +133,13 @@ async fn exchange(stream: &mut TcpStream, request: &str) -> Result<(u16, bool)> 
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_under_load_fails_no_accepted_request() -> Result<()> {
+/// Ends an order service with SIGTERM while 16 clients place orders and read; returns how their requests ended.
+async fn sigterm_under_load(variables: &[(&str, &str)]) -> Result<Tally> {
     let cluster = Cluster::start()?;
     let api = Api::new(&cluster)?;
     let operator = api.operator(&cluster).await?;
     let folder = tempfile::tempdir()?;
-    let mut order = Order::start(&cluster, folder.path()).await?;
+    let mut order = Order::start(&cluster, folder.path(), variables).await?;
     let product = json!({"sku": "T-1", "name": "Tea", "description": "", "price": {"amount": 500, "currency": "EUR"}, "stock": 100_000});
     let created =
         api.post(&format!("http://{}/v1/products", order.address), &operator, Some("tea"), Some(&product)).await?;
@@ -144,11 +160,52 @@ async fn sigterm_under_load_fails_no_accepted_request() -> Result<()> {
     };
     let (ended, _) = tokio::join!(terminate, join_all(clients));
     let (status, took) = ended?;
-    println!("{tally:?}, ended with {status} after {took:?}");
+    println!("{} answered, ended with {status} after {took:?}", tally.answered.load(Ordering::Relaxed));
     assert!(status.success(), "{status}");
+    Ok(tally)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_under_load_fails_no_accepted_request() -> Result<()> {
+    let tally = sigterm_under_load(&[]).await?;
     assert_eq!(tally.broken.load(Ordering::Relaxed), 0, "requests cut off: {tally:?}");
     assert_eq!(tally.bad.load(Ordering::Relaxed), 0, "requests failed: {tally:?}");
     Ok(())
+}
+
+/// Every span, log line and metric of a request that was answered before the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_under_load_loses_no_telemetry_of_an_answered_request() -> Result<()> {
+    let (collector, address) = Collector::grpc(None).await?;
+    let endpoint = format!("http://{address}");
+    // Nothing leaves before the end but what fills a batch.
+    let slowly = [("OTEL_BSP_SCHEDULE_DELAY", "60000"), ("OTEL_BLRP_SCHEDULE_DELAY", "60000")];
+    let roomy = [("OTEL_BSP_MAX_QUEUE_SIZE", "100000"), ("OTEL_BLRP_MAX_QUEUE_SIZE", "100000")];
+    let to = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
+    let tally = sigterm_under_load(&[&to[..], &slowly, &roomy].concat()).await?;
+    let seen = collector.seen();
+    let answered = tally.traces.lock().unwrap().clone();
+
+    let mut spans: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for span in &seen.spans {
+        spans.entry(hex(&span.trace_id)).or_default().push(span);
+    }
+    for trace in &answered {
+        let spans = spans.get(trace).map(Vec::as_slice).unwrap_or_default();
+        let ids: BTreeSet<_> = spans.iter().map(|span| hex(&span.span_id)).chain([CALLER.to_owned()]).collect();
+        let orphans: Vec<_> = spans.iter().filter(|span| !ids.contains(&hex(&span.parent_span_id))).collect();
+        assert!(!spans.is_empty() && orphans.is_empty(), "spans of {trace} are missing: {orphans:?}");
+        assert!(spans.iter().any(|span| hex(&span.parent_span_id) == CALLER), "the request's own span of {trace}");
+    }
+    let logged: BTreeSet<_> = seen.logged.iter().map(|trace| hex(trace)).collect();
+    assert_eq!(answered.difference(&logged).collect::<Vec<_>>(), Vec::<&String>::new(), "no log line");
+    let measured = seen.requests("/v1/orders") + seen.requests("/v1/products");
+    assert!(measured >= answered.len() as u64, "{measured} of {} requests were measured", answered.len());
+    Ok(())
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The bytes of a request that places an order; each repeat is the same command.

@@ -194,7 +194,7 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
         metrics: Metrics::default(),
         payments: Arc::new(PaymentClient::new(payment)),
         customers: Arc::new(UserClient::new(user)),
-        token_cache: TokenCache::new(Cache::new("payment_token", Arc::clone(&cache), cache::Policy::default())),
+        token_cache: TokenCache::new(Cache::new("payment_token", Arc::clone(&cache), TokenCache::policy())),
         product_cache: ProductCache::new(Cache::new("product", cache, ProductCache::policy())),
         follow_ups,
         live: Live::new(limits, tasks.streams()),

@@ -12,8 +12,11 @@ use opentelemetry_proto::tonic::{
         metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse, metrics_service_server},
         trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse, trace_service_server},
     },
-    common::v1::any_value::Value,
+    common::v1::{KeyValue, any_value::Value},
+    logs::v1::LogRecord,
+    metrics::v1::{Metric, metric::Data},
     resource::v1::Resource,
+    trace::v1::Span,
 };
 use prost::Message;
 use tokio::{
@@ -34,10 +37,31 @@ pub(crate) struct Seen {
     /// The ids of traces that have a log record.
     pub(crate) logged: BTreeSet<Vec<u8>>,
     pub(crate) metrics: BTreeSet<String>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) records: Vec<LogRecord>,
+    /// Every metric each time that it came.
+    pub(crate) measured: Vec<Metric>,
     /// Attributes of those who sent, as `key=value`.
     pub(crate) resources: BTreeSet<String>,
     /// The values of the header `x-team`.
     pub(crate) teams: BTreeSet<String>,
+}
+
+impl Seen {
+    /// How many HTTP requests of a route were measured, by the last that one process said.
+    pub(crate) fn requests(&self, route: &str) -> u64 {
+        let named = self.measured.iter().filter(|metric| metric.name == "http.server.request.duration");
+        let is_of_route = |attribute: &KeyValue| {
+            let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
+            attribute.key == "http.route" && value == Some(&Value::StringValue(route.to_owned()))
+        };
+        let counts = named.filter_map(|metric| {
+            let Some(Data::Histogram(histogram)) = &metric.data else { return None };
+            let points = histogram.data_points.iter();
+            Some(points.filter(|point| point.attributes.iter().any(is_of_route)).map(|point| point.count).sum())
+        });
+        counts.max().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -115,21 +139,31 @@ impl Collector {
         let mut seen = self.0.lock().unwrap();
         for of_process in request.resource_spans {
             seen.resources.extend(attributes(of_process.resource));
-            let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            seen.traces.extend(spans.map(|span| span.trace_id));
+            for span in of_process.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                seen.traces.insert(span.trace_id.clone());
+                seen.spans.push(span);
+            }
         }
     }
 
     fn metrics(&self, request: ExportMetricsServiceRequest) {
         let all = request.resource_metrics.into_iter().flat_map(|of_process| of_process.scope_metrics);
-        let names = all.flat_map(|scope| scope.metrics).map(|metric| metric.name);
-        self.0.lock().unwrap().metrics.extend(names);
+        let mut seen = self.0.lock().unwrap();
+        for metric in all.flat_map(|scope| scope.metrics) {
+            seen.metrics.insert(metric.name.clone());
+            seen.measured.push(metric);
+        }
     }
 
     fn logs(&self, request: ExportLogsServiceRequest) {
         let all = request.resource_logs.into_iter().flat_map(|of_process| of_process.scope_logs);
-        let traces = all.flat_map(|scope| scope.log_records).map(|record| record.trace_id);
-        self.0.lock().unwrap().logged.extend(traces.filter(|trace| !trace.is_empty()));
+        let mut seen = self.0.lock().unwrap();
+        for record in all.flat_map(|scope| scope.log_records) {
+            if !record.trace_id.is_empty() {
+                seen.logged.insert(record.trace_id.clone());
+            }
+            seen.records.push(record);
+        }
     }
 }
 

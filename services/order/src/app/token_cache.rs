@@ -1,7 +1,7 @@
 //! The token cache: which payment tokens the provider is known to know.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cache::Cache;
+use cache::{Cache, Policy};
 
 use super::ports::{PaymentError, Payments};
 use crate::domain::values::PaymentToken;
@@ -10,7 +10,12 @@ use crate::domain::values::PaymentToken;
 pub struct TokenCache(Cache<String, bool>);
 
 impl TokenCache {
-    /// Caches in `cache`.
+    /// How they are cached.
+    pub fn policy() -> Policy {
+        Policy { secret_keys: true, ..Policy::default() }
+    }
+
+    /// Caches in `cache`, which should have [`TokenCache::policy`].
     pub fn new(cache: Cache<String, bool>) -> Self {
         Self(cache)
     }

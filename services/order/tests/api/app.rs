@@ -121,7 +121,7 @@ impl TestApp {
             metrics: Metrics::default(),
             payments: Arc::new(PaymentClient::new(grpc(payment, "payment"))),
             customers: Arc::new(UserClient::new(grpc(user, "user"))),
-            token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), cache::Policy::default())),
+            token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), TokenCache::policy())),
             product_cache: ProductCache::new(cache::Cache::new("product", cache, ProductCache::policy())),
             follow_ups,
             live: Live::new(Limits { open: 40, per_account: 8 }, tasks.streams()),
