@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use resilience::{Backoff, Breaker};
+use resilience::{Backoff, Breaker, State};
+use semconv::{attributes::SERVICE_PEER_NAME, metrics::CLIENT_BREAKER_OPEN};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 
@@ -29,6 +30,7 @@ impl Caller {
     pub(crate) fn new(name: &'static str, url: &str, config: Config) -> Self {
         let budget = Arc::new(Budget::new(config.retry_budget));
         let breaker = Arc::new(Breaker::new((&config.breaker).into()));
+        observe(name, &breaker);
         Self { peer: Peer::new(name, url), config: Arc::new(config), budget, breaker }
     }
 
@@ -86,6 +88,16 @@ impl Caller {
         }
         result
     }
+}
+
+/// Shows the breaker's state for as long as somebody calls.
+fn observe(name: &'static str, breaker: &Arc<Breaker>) {
+    let breaker = Arc::downgrade(breaker);
+    CLIENT_BREAKER_OPEN.observe(move |observer| {
+        if let Some(breaker) = breaker.upgrade() {
+            observer.observe(u64::from(breaker.state() != State::Closed), &[SERVICE_PEER_NAME.of(name)]);
+        }
+    });
 }
 
 #[cfg(test)]

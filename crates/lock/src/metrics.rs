@@ -16,12 +16,16 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
+        let (waiting, lost) = (metrics::LOCK_WAITING.instrument(), metrics::LOCK_LOST.instrument());
+        // Known from the beginning: the first one is a rise, which an alert sees.
+        waiting.add(0, &[]);
+        lost.add(0, &[]);
         Self {
             acquire: metrics::LOCK_ACQUIRE_DURATION.instrument(),
             hold: metrics::LOCK_HOLD_DURATION.instrument(),
-            waiting: metrics::LOCK_WAITING.instrument(),
+            waiting,
             renew_failures: metrics::LOCK_RENEW_FAILURES.instrument(),
-            lost: metrics::LOCK_LOST.instrument(),
+            lost,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram};
 use semconv::{attributes, metrics};
+use time::OffsetDateTime;
 
 use crate::Depth;
 
@@ -42,15 +43,23 @@ pub(crate) struct ConsumerMetrics {
     group: KeyValue,
     duration: Histogram<f64>,
     consumed: Counter<u64>,
+    delay: Histogram<f64>,
+    dead_letters: Counter<u64>,
     waiting: Gauge<u64>,
 }
 
 impl ConsumerMetrics {
     pub(crate) fn new(group: &'static str) -> Self {
+        let group = attributes::MESSAGING_CONSUMER_GROUP_NAME.of(group);
+        let dead_letters = metrics::MESSAGING_CONSUMER_DEAD_LETTERS.instrument();
+        // Known from the beginning: the first one is a rise, which an alert sees.
+        dead_letters.add(0, std::slice::from_ref(&group));
         Self {
-            group: attributes::MESSAGING_CONSUMER_GROUP_NAME.of(group),
+            group,
             duration: metrics::MESSAGING_PROCESS_DURATION.instrument(),
             consumed: metrics::MESSAGING_CLIENT_CONSUMED_MESSAGES.instrument(),
+            delay: metrics::MESSAGING_PROCESS_DELAY.instrument(),
+            dead_letters,
             waiting: metrics::MESSAGING_CONSUMER_WAITING.instrument(),
         }
     }
@@ -63,6 +72,16 @@ impl ConsumerMetrics {
         ];
         self.duration.record(took.as_secs_f64(), &attributes[..2]);
         self.consumed.add(1, &attributes);
+    }
+
+    /// An event was applied that happened at `time`, by the clock of the service that it is of.
+    pub(crate) fn applied(&self, time: OffsetDateTime) {
+        let delay = (clock::system().now() - time).as_seconds_f64().max(0.0);
+        self.delay.record(delay, std::slice::from_ref(&self.group));
+    }
+
+    pub(crate) fn gave_up(&self) {
+        self.dead_letters.add(1, std::slice::from_ref(&self.group));
     }
 
     pub(crate) fn depth(&self, waiting: u64) {

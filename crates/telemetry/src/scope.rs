@@ -6,6 +6,7 @@ use opentelemetry::{
     Context,
     trace::{TraceContextExt as _, TraceId},
 };
+use semconv::attributes::CANARY;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -33,6 +34,9 @@ pub async fn scope<F: Future>(carrier: &Carrier, deadline: Option<Instant>, span
     if let Some(remote) = &remote {
         // Refused only where no telemetry is installed, and then there is nothing to continue.
         let _ = span.set_parent(Context::new().with_remote_span_context(remote.clone()));
+    }
+    if carrier.canary {
+        span.set_attribute(CANARY.name, true);
     }
     let own = span.context().span().span_context().trace_id();
     let trace = [Some(own), remote.map(|remote| remote.trace_id())].into_iter().flatten();

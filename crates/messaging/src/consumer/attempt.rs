@@ -183,12 +183,14 @@ impl Worker {
         match outcome {
             Outcome::Done => {
                 tracing::info!(group = self.group, event.id = %delivery.event.id, "{} applied", delivery.event.kind);
+                self.metrics.applied(delivery.event.time);
                 self.insist(|| subscription.ack(delivery)).await;
             }
             Outcome::Stopped | Outcome::Unavailable(_) => self.insist(|| subscription.release(delivery)).await,
             Outcome::Lost => tracing::info!("lease lost while handling: another consumer has the event"),
             Outcome::Failed(reason) if self.is_last(delivery, &reason) => {
                 tracing::error!(cause = %reason.cause, error = reason.detail, "dead-lettering an event");
+                self.metrics.gave_up();
                 self.insist(|| subscription.dead_letter(delivery, reason.clone())).await;
             }
             Outcome::Failed(reason) => {

@@ -1,13 +1,14 @@
 //! Of accounts, orders and payments.
 
-use opentelemetry::metrics::{Counter, Gauge, Histogram};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, ObservableGauge};
 
 use super::{LONG, NONE, SECONDS, metrics};
-use crate::{Definition, Instrument as _, Metric, Stability, attributes};
+use crate::{Definition, Instrument as _, Metric, Observable as _, Stability, attributes};
 
 metrics! { BUSINESS;
     in "services/user" {
         USER_MAIL: Counter<u64> = "user.mail", Own, "{mail}", NONE, "Mails by what became of them.", [MAIL_PURPOSE, MAIL_OUTCOME];
+        USER_SIGNING_KEY_REMAINING: ObservableGauge<f64> = "user.signing_key.remaining", Own, "s", NONE, "Until the youngest signing key should have a successor in use.", [];
         USER_LOGINS: Counter<u64> = "user.logins", Own, "{login}", NONE, "Logins by what became of them.", [LOGIN_OUTCOME];
     }
     in "crates/auth" {

@@ -1,9 +1,9 @@
 //! Of requests, calls and events.
 
-use opentelemetry::metrics::{Counter, Gauge, Histogram, UpDownCounter};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, ObservableGauge, UpDownCounter};
 
 use super::{LONG, NONE, SECONDS, SHORT, metrics};
-use crate::{Definition, Instrument as _, Metric, Stability, attributes};
+use crate::{Definition, Instrument as _, Metric, Observable as _, Stability, attributes};
 
 metrics! { SERVICE;
     in "crates/chassis" {
@@ -25,6 +25,8 @@ metrics! { SERVICE;
         RPC_CLIENT_CALL_DURATION: Histogram<f64> = "rpc.client.call.duration", Development, "s", SECONDS,
             "How long calls to others took, each attempt by itself.",
             [RPC_SYSTEM_NAME, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, SERVER_ADDRESS, SERVER_PORT, ERROR_TYPE];
+        CLIENT_BREAKER_OPEN: ObservableGauge<u64> = "client.breaker.open", Own, "", NONE,
+            "1 while the circuit breaker is open, so that the callee is not called.", [SERVICE_PEER_NAME];
     }
     in "crates/messaging" {
         MESSAGING_CLIENT_OPERATION_DURATION: Histogram<f64> = "messaging.client.operation.duration", Development, "s", SHORT,
@@ -35,6 +37,10 @@ metrics! { SERVICE;
             "Deliveries by what became of them.", [MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME, OUTCOME];
         MESSAGING_PROCESS_DURATION: Histogram<f64> = "messaging.process.duration", Development, "s", SHORT,
             "How long handling an event took.", [MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME];
+        MESSAGING_PROCESS_DELAY: Histogram<f64> = "messaging.process.delay", Own, "s", LONG,
+            "From when an event happened until it was applied.", [MESSAGING_CONSUMER_GROUP_NAME];
+        MESSAGING_CONSUMER_DEAD_LETTERS: Counter<u64> = "messaging.consumer.dead_letters", Own, "{message}", NONE,
+            "Events that the group gave up.", [MESSAGING_CONSUMER_GROUP_NAME];
         MESSAGING_CONSUMER_WAITING: Gauge<u64> = "messaging.consumer.waiting", Own, "{message}", NONE,
             "Events that wait for the group or are in its hands.", [MESSAGING_CONSUMER_GROUP_NAME];
         MESSAGING_OUTBOX_WAITING: Gauge<u64> = "messaging.outbox.waiting", Own, "{message}", NONE, "Events in the outbox.", [];

@@ -6,9 +6,9 @@ use crate::{Span, SpanKind, Stability, attributes};
 spans! {
     in "crates/chassis" {
         "{http.request.method} {http.route}", Stable, Server, "A request. Under the caller's span, whatever it is.",
-            [HTTP_REQUEST_METHOD, HTTP_ROUTE, HTTP_RESPONSE_STATUS_CODE, URL_SCHEME, ERROR_TYPE];
+            [HTTP_REQUEST_METHOD, HTTP_ROUTE, HTTP_RESPONSE_STATUS_CODE, URL_SCHEME, CANARY, ERROR_TYPE];
         "{rpc.method}", Development, Server, "A call that came in. Under the caller's span.",
-            [RPC_SYSTEM_NAME, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, ERROR_TYPE];
+            [RPC_SYSTEM_NAME, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, CANARY, ERROR_TYPE];
     }
     in "services/order" {
         "{graphql.operation.type}", Development, Internal, "An operation. Under its request.",
@@ -26,7 +26,7 @@ spans! {
             [MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_BATCH_MESSAGE_COUNT];
         "process {messaging.destination.name}", Development, Consumer, "An event is handled. Under the span that recorded it.",
             [MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION_NAME, MESSAGING_CONSUMER_GROUP_NAME,
-                MESSAGING_MESSAGE_ID, MESSAGING_MESSAGE_KEY, MESSAGING_MESSAGE_ATTEMPT];
+                MESSAGING_MESSAGE_ID, MESSAGING_MESSAGE_KEY, MESSAGING_MESSAGE_ATTEMPT, CANARY];
     }
     in "crates/cache" {
         "redis.get", Own, Internal, "A value is read that the process does not have, from the store or by loading it.", [CACHE_KEY, CACHE_HIT];

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use auth::{Claims, JwkSet, Keys, Signer};
 use clock::SharedClock;
+use semconv::metrics::USER_SIGNING_KEY_REMAINING;
 use time::OffsetDateTime;
 
 use super::{
@@ -29,7 +30,7 @@ pub struct KeyRing {
     clock: SharedClock,
     rotation: Rotation,
     // Replaced as a whole, so that who signs or publishes meanwhile sees the old set or the new one, never a mixture.
-    known: RwLock<Arc<Keyset>>,
+    known: Arc<RwLock<Arc<Keyset>>>,
 }
 
 impl KeyRing {
@@ -38,9 +39,22 @@ impl KeyRing {
     /// # Errors
     /// The store fails.
     pub async fn open(store: Arc<dyn SigningKeys>, clock: SharedClock, rotation: Rotation) -> Result<Self, Error> {
-        let ring = Self { store, clock, rotation, known: RwLock::default() };
+        let ring = Self { store, clock, rotation, known: Arc::default() };
         ring.rotate().await?;
+        ring.observe();
         Ok(ring)
+    }
+
+    /// Shows how much time is left, which falls on where keys can no longer be rotated.
+    fn observe(&self) {
+        let (known, clock, every) = (Arc::downgrade(&self.known), Arc::clone(&self.clock), self.rotation.every);
+        USER_SIGNING_KEY_REMAINING.observe(move |observer| {
+            let Some(known) = known.upgrade() else { return };
+            let youngest = known.read().unwrap_or_else(PoisonError::into_inner).used_from.last().copied();
+            if let Some(youngest) = youngest {
+                observer.observe((youngest + every - clock.now()).as_seconds_f64(), &[]);
+            }
+        });
     }
 
     /// Reads the keys, makes the next one when it is due, deletes those that nobody needs.

@@ -16,8 +16,10 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn new() -> Self {
+        let open = metrics::ORDER_STREAM_OPEN.instrument();
+        open.add(0, &[]);
         Self {
-            open: metrics::ORDER_STREAM_OPEN.instrument(),
+            open,
             refused: metrics::ORDER_STREAM_REFUSED.instrument(),
             too_slow: metrics::ORDER_STREAM_TOO_SLOW.instrument(),
             resumed: metrics::ORDER_STREAM_RESUMED.instrument(),
