@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
+	deploy-tools lint-tools observe delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -125,9 +125,14 @@ lint-tools: ## Install what checks the dependencies and the interfaces
 deploy-tools: ## Install what checks the deployment
 	@.ci/deploy-tools
 
-delivery: ## Check the workflows and what makes a release
+observe: ## Install what `trireme up --observe` starts: the collector, Prometheus and Jaeger (Go; 10 minutes, once)
+	@.ci/deploy-tools --observe
+
+delivery: ## Check the workflows, what makes a release, and what watches the system
 	deploy/checks/workflows.py
 	deploy/checks/release_test.sh
+	deploy/checks/monitoring.sh
+	deploy/checks/dashboards.py
 
 contract: build ## Hold the interfaces to their descriptions, and those to what was promised (make lint-tools)
 	.ci/contract/documents

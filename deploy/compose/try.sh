@@ -2,7 +2,7 @@
 # Tries the stack as a person would: up from empty volumes, an order through its entry point, a check of it; then version 2
 # beside it, an order for the canary; then cache and locks on a Redis Cluster, an order on that; then an order that is
 # watched; and down again. It has names and ports of its own, so that a stack that runs stays as it is. Where there is no
-# APISIX (deploy/images/stand-ins.sh) the entry point is the mesh's Envoy, Jaeger is a file, and there is no Grafana.
+# APISIX (deploy/images/stand-ins.sh) the entry point is the mesh's Envoy, Jaeger is a file, and there are no Grafana and no Loki.
 #
 #   deploy/compose/try.sh [TAG]        default: dev
 set -euo pipefail

@@ -3,9 +3,10 @@
 # tags them with those names: Debian by debootstrap, on it Debian's packages, this machine's Rust, and NATS, Envoy and
 # the server with MongoDB's protocol from where .ci/servers and .ci/deploy-tools install them. As root, with a running
 # Docker. What runs on them shows that the images and the stack are put together well, not that the real servers work:
-# there is none for APISIX and Grafana, and deploy/images/stand-ins.yml says what else differs.
+# there is none for APISIX, Grafana and Loki, and deploy/images/stand-ins.yml says what else differs.
 #
-#   deploy/images/stand-ins.sh [NAME]…      rust postgres mongo redis nats envoy collector jaeger prometheus; default: all
+#   deploy/images/stand-ins.sh [NAME]…      rust postgres mongo redis nats envoy collector jaeger prometheus
+#                                           alertmanager; default: all
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -153,7 +154,8 @@ END
     build jaegertracing/jaeger <<END
 FROM $base
 COPY otelcol config.yaml /
-ENTRYPOINT ["/otelcol", "--config", "/config.yaml"]
+# Whatever Jaeger is told, this is its configuration.
+ENTRYPOINT ["sh", "-c", "exec /otelcol --config /config.yaml"]
 END
 }
 
@@ -171,8 +173,19 @@ ENTRYPOINT ["/bin/prometheus"]
 END
 }
 
+alertmanager() {
+    cp "$(PATH="$servers:$PATH" type -P alertmanager)" "$work/context/"
+    build prom/alertmanager <<END
+FROM $base
+COPY alertmanager /bin/
+$(folder 65534 /alertmanager)
+USER 65534
+ENTRYPOINT ["/bin/alertmanager"]
+END
+}
+
 debian
-[ $# -gt 0 ] || set -- rust postgres mongo redis nats envoy collector jaeger prometheus
+[ $# -gt 0 ] || set -- rust postgres mongo redis nats envoy collector jaeger prometheus alertmanager
 for name in "$@"; do
     mkdir "$work/context"
     "$name"

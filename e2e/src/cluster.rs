@@ -67,7 +67,8 @@ impl Cluster {
         Self::up(&["up", "--detach", "--servers"], &[])
     }
 
-    fn up(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
+    /// Starts it by `trireme up` with more arguments, and with variables in the services' environment.
+    pub fn up(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let cluster = Self { data: tempfile::tempdir()? };
         printed(arguments, &cluster.run(arguments, variables)?)?;
         Ok(cluster)

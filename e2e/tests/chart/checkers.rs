@@ -68,11 +68,13 @@ fn everything_fits_the_schemas_of_kubernetes_and_its_extensions() {
 }
 
 /// What kube-score would have otherwise, of which objects, and why it is as it is; helm/README.md lists the same.
-const ACCEPTED: [(&str, &str, &str); 7] = [
+const ACCEPTED: [(&str, &str, &str); 9] = [
     ("CPU limit is not set", "", "a limit on CPU throttles and protects nobody: requests share it out"),
     ("ImagePullPolicy is not set to Always", "", "tags are not moved, and a registry that is away must not stop a pod"),
     ("Deployment does not have a host podAntiAffinity set", "", "topology spread constraints do it"),
     ("Deployment few replicas", "-v2 ", "version 2 is on trial: version 1 stands beside it"),
+    ("Deployment few replicas", "otel-collector ", "one collector has all spans of a trace"),
+    ("Deployment update strategy", "otel-collector ", "two of them would each have half of a trace"),
     ("Deployment few replicas", " embedded", "SQLite has one process, and so has one NATS"),
     ("Deployment update strategy", " embedded", "a volume for one pod: the old one lets go of it first"),
     ("The NetworkPolicys selector doesn't match any pods", "-to-", "the stores are not of this chart"),
@@ -146,7 +148,14 @@ fn whatever_is_rendered_is_looked_at() {
     if every.iter().all(|(_, manifests)| manifests.is_empty()) {
         return;
     }
-    for kind in ["Deployment", "ServiceMonitor", "PersistentVolumeClaim", "ServiceEntry", "HorizontalPodAutoscaler"] {
+    for kind in [
+        "Deployment",
+        "ServiceMonitor",
+        "PersistentVolumeClaim",
+        "ServiceEntry",
+        "HorizontalPodAutoscaler",
+        "PrometheusRule",
+    ] {
         assert!(every.iter().any(|(_, manifests)| !of_kind(manifests, kind).is_empty()), "{kind}");
     }
 }

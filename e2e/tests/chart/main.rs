@@ -7,6 +7,7 @@ mod checkers;
 mod edges;
 mod mesh;
 mod metrics;
+mod monitoring;
 mod pods;
 mod ports;
 mod render;

@@ -29,6 +29,9 @@ pub(crate) const ALL: [&str; 9] = [
     "network.egress[4].host=nats.example.org,network.egress[4].port=4222,network.egress[4].cidr=10.1.2.0/24",
 ];
 
+/// Whatever watches the shop.
+pub(crate) const WATCHED: &str = "monitoring.rules=true,monitoring.dashboards=true,collector.enabled=true";
+
 /// What can be switched by itself.
 const SWITCHES: [&str; 10] = [
     "istio.enabled=true",
@@ -105,6 +108,7 @@ pub(crate) fn every() -> Vec<(String, Vec<Value>)> {
     let smoke = "smoke.url=http://gateway.gateway:9080";
     every.push(("shop".to_owned(), shop(&["--set", smoke])));
     every.push(("shop embedded".to_owned(), shop(&["-f", "shop/embedded.yaml"])));
+    every.push(("shop watched".to_owned(), shop(&["--set", WATCHED])));
     every.push(("shop with all".to_owned(), shop(&["--set", smoke, "--set", &all])));
     every
 }

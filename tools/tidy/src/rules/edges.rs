@@ -31,7 +31,7 @@ const EDGES: [(&str, &[&str]); 23] = [
     ("testkit", &["clock", "servers"]),
 ];
 const SERVICES: [&str; 3] = ["order", "payment", "user"];
-const TOOLS: [&str; 2] = ["tidy", "trireme"];
+const TOOLS: [&str; 3] = ["monitoring", "tidy", "trireme"];
 
 /// Whether the name is that of a crate of ours.
 pub(super) fn is_crate(name: &str) -> bool {

@@ -1,0 +1,108 @@
+//! Alerts beside those of the objectives.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::rules::{Group, Labels, Rule, RuleFile, annotations, labels};
+
+/// `deploy/alerts.yaml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// Where the runbook is, without the section.
+    pub(crate) runbook: String,
+    groups: Vec<AlertGroup>,
+}
+
+/// Alerts on one subject.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertGroup {
+    name: String,
+    #[serde(default)]
+    records: Vec<Record>,
+    alerts: Vec<Alert>,
+}
+
+/// What several alerts or panels read, under a name of its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    record: String,
+    expr: String,
+}
+
+/// One alert.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alert {
+    /// Its name.
+    pub alert: String,
+    /// `page` wakes somebody, `ticket` waits for the day.
+    severity: String,
+    /// Who measures it, where that is not the system itself.
+    pub from: Option<String>,
+    /// When it is true.
+    pub(crate) expr: String,
+    /// How long it has to be.
+    #[serde(rename = "for")]
+    pending: Option<String>,
+    /// What is said then; a template.
+    summary: String,
+    /// Why it has this threshold.
+    reason: String,
+    /// The labels of what fires in the test, beside the severity.
+    #[serde(default)]
+    pub(crate) labels: Labels,
+    /// Series, sampled each minute, of which it fires after ten minutes.
+    pub(crate) fires: BTreeMap<String, String>,
+    /// Series of which it does not, at no minute of the ten.
+    pub(crate) silent: BTreeMap<String, String>,
+}
+
+impl Alerts {
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Alert> {
+        self.groups.iter().flat_map(|group| &group.alerts)
+    }
+
+    /// What is recorded, with its name.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.groups.iter().flat_map(|group| &group.records).map(|one| (&*one.record, &*one.expr))
+    }
+
+    pub(crate) fn rules(&self) -> RuleFile {
+        let group = |group: &AlertGroup| {
+            let records = group.records.iter().map(Record::rule);
+            let alerts = group.alerts.iter().map(|alert| alert.rule(&self.runbook));
+            Group { name: group.name.clone(), rules: records.chain(alerts).collect() }
+        };
+        RuleFile { groups: self.groups.iter().map(group).collect() }
+    }
+}
+
+impl Record {
+    fn rule(&self) -> Rule {
+        Rule { record: Some(self.record.clone()), expr: self.expr.clone(), ..Rule::default() }
+    }
+}
+
+impl Alert {
+    fn rule(&self, runbook: &str) -> Rule {
+        Rule {
+            alert: Some(self.alert.clone()),
+            expr: self.expr.clone(),
+            pending: self.pending.clone(),
+            labels: labels([("severity", &self.severity)]),
+            annotations: annotations(&self.alert, &self.summary, &self.reason, runbook),
+            ..Rule::default()
+        }
+    }
+
+    /// The series `ALERTS` of one that fires in the test.
+    pub(crate) fn firing(&self) -> Labels {
+        let own = [("alertname", &*self.alert), ("alertstate", "firing"), ("severity", &self.severity)];
+        labels(own).into_iter().chain(self.labels.clone()).collect()
+    }
+}
