@@ -7,6 +7,7 @@ mod business;
 mod export;
 mod kill;
 mod lines;
+mod observe;
 mod private;
 mod stop;
 mod story;

@@ -26,6 +26,10 @@ enum Command {
         /// installs them. Their data is kept apart from that of the embedded defaults.
         #[arg(long)]
         servers: bool,
+        /// Start what `make observe` installs, too: a collector, Jaeger and Prometheus, which watch the services. Their addresses
+        /// are printed.
+        #[arg(long)]
+        observe: bool,
         /// Run in the background; logs go to files in the data directory.
         #[arg(long)]
         detach: bool,
@@ -145,8 +149,10 @@ impl Arguments {
     pub async fn run(self) -> Result<ExitCode> {
         let data = self.data;
         match self.command {
-            Command::Up { detach: true, servers, .. } => commands::up::detach(&data, servers).await,
-            Command::Up { detached, servers, .. } => commands::up::run(&data, servers, detached).await,
+            Command::Up { detach: true, servers, observe, .. } => commands::up::detach(&data, servers, observe).await,
+            Command::Up { detached, servers, observe, .. } => {
+                commands::up::run(&data, servers, observe, detached).await
+            }
             Command::Down => commands::down::run(&data).await,
             Command::Demo { once } => commands::demo::run(&data, once).await,
             Command::Status { json } => commands::status::run(&data, json),

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{data::Data, service::Service, state::State};
+use crate::{
+    data::Data,
+    service::Service,
+    state::{COLLECTOR, State},
+};
 
 /// What `trireme trace` finds: 4 MiB in each service.
 const RECENT_SPANS: usize = 4096;
@@ -28,6 +32,11 @@ pub(crate) fn environment(service: Service, data: &Data, state: &State) -> Resul
         ("TRIREME_SERVICE__CREDENTIAL_FILE", file(data.credential())),
         ("TRIREME_TELEMETRY__RECENT_SPANS", RECENT_SPANS.to_string()),
     ];
+    if let Some(port) = state.observer_port(COLLECTOR) {
+        all.push(("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}")));
+        // Prometheus reads the admin ports.
+        all.push(("OTEL_METRICS_EXPORTER", "none".to_owned()));
+    }
     let keys = ["TRIREME_HTTP__PORT", "TRIREME_GRPC__PORT", "TRIREME_ADMIN__PORT"];
     all.extend(keys.into_iter().zip(own).map(|(key, port)| (key, port.to_string())));
     let hosts = ["TRIREME_HTTP__HOST", "TRIREME_GRPC__HOST", "TRIREME_ADMIN__HOST"];
@@ -55,7 +64,7 @@ pub(crate) fn environment(service: Service, data: &Data, state: &State) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Addresses, ServiceState};
+    use crate::state::{Addresses, ServerState, ServiceState};
 
     #[test]
     fn each_service_finds_the_others() {
@@ -77,5 +86,10 @@ mod tests {
         assert!(value(Service::Order, "TRIREME_AUTH__JWKS_URL").unwrap().starts_with("http://127.0.0.1:10/"));
         assert!(value(Service::Payment, "TRIREME_DATABASE__URL").unwrap().ends_with("/payment.db"));
         assert_eq!(value(Service::User, "TRIREME_PROVIDER__URL"), None);
+        assert_eq!(value(Service::User, "OTEL_EXPORTER_OTLP_ENDPOINT"), None);
+        let collector = ServerState { name: "otelcol".into(), pid: None, started: None, port: 4317, restarts: 0 };
+        let watched = State { observers: vec![collector], ..state.clone() };
+        let all = environment(Service::User, &data, &watched).unwrap();
+        assert!(all.contains(&("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317".to_owned())));
     }
 }

@@ -135,7 +135,7 @@ pub(crate) fn mark(good: bool) -> String {
     format!("{style}{mark}{style:#}")
 }
 
-/// One line for each service, and for each server that they run on.
+/// One line for each service, for each server that they run on, and for what watches them.
 pub(crate) fn addresses(state: &State) -> Vec<String> {
     let line = |service: &ServiceState| {
         let pid = service.pid.map(|pid| dim(&format!("pid {pid}"))).unwrap_or_default();
@@ -146,5 +146,10 @@ pub(crate) fn addresses(state: &State) -> Vec<String> {
         let pid = server.pid.map(|pid| dim(&format!("pid {pid}"))).unwrap_or_default();
         format!("  {:<8} 127.0.0.1:{}   {pid}", server.name, server.port)
     };
-    state.services.iter().map(line).chain(state.servers.iter().map(server)).collect()
+    let observer = |observer: &ServerState| {
+        let pid = observer.pid.map(|pid| dim(&format!("pid {pid}"))).unwrap_or_default();
+        format!("  {:<10} http://127.0.0.1:{}   {pid}", observer.name, observer.port)
+    };
+    let programs = state.servers.iter().map(server).chain(state.observers.iter().map(observer));
+    state.services.iter().map(line).chain(programs).collect()
 }

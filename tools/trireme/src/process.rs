@@ -1,7 +1,8 @@
 //! Processes by their id: whether one is still the one it was, and how to end it.
 
 use std::{
-    process::Command,
+    os::unix::process::ExitStatusExt as _,
+    process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -52,6 +53,15 @@ pub(crate) async fn end(pid: u32, since: &str, timeout: Duration) {
         while is_alive(pid, since) && asked.elapsed() < timeout {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+}
+
+/// An exit status in words.
+pub(crate) fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was killed by signal {signal}"),
+        (None, Some(code)) => format!("ended with exit code {code}"),
+        (None, None) => "ended".to_owned(),
     }
 }
 

@@ -5,6 +5,12 @@ use servers::Server;
 
 use crate::service::Service;
 
+/// What watches the services, by the names of its programs: the collector takes OTLP by gRPC at its port, the other two
+/// answer HTTP at theirs.
+pub(crate) const COLLECTOR: &str = "otelcol";
+pub(crate) const JAEGER: &str = "jaeger";
+pub(crate) const PROMETHEUS: &str = "prometheus";
+
 /// The state file of a data directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -20,6 +26,9 @@ pub struct State {
     /// The servers that the services run on; empty on embedded defaults.
     #[serde(default)]
     pub servers: Vec<ServerState>,
+    /// What watches the services: `otelcol`, `jaeger`, `prometheus`; empty where nothing was asked to.
+    #[serde(default)]
+    pub observers: Vec<ServerState>,
     /// The services; empty before the first start.
     pub services: Vec<ServiceState>,
 }
@@ -27,7 +36,7 @@ pub struct State {
 /// What is known of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerState {
-    /// `postgres`, `mongodb` or `nats`.
+    /// `postgres`, `mongodb`, `nats`, …
     pub name: String,
     /// Its process, while it runs.
     pub pid: Option<u32>,
@@ -83,6 +92,11 @@ impl State {
     /// Where a server listens, if the services run on it.
     pub(crate) fn server_port(&self, server: Server) -> Option<u16> {
         self.servers.iter().find(|state| state.name == server.slug()).map(|state| state.port)
+    }
+
+    /// Where something listens that watches the services, if it was asked to.
+    pub(crate) fn observer_port(&self, name: &str) -> Option<u16> {
+        self.observers.iter().find(|state| state.name == name).map(|state| state.port)
     }
 
     /// Whether all services take requests.

@@ -1,7 +1,9 @@
 //! Runs the three services as child processes until it is stopped, and restarts those that exit.
 
+mod observers;
 mod orphans;
 mod process_loop;
+mod program_loop;
 mod servers;
 mod shared;
 
@@ -14,11 +16,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{process_loop::ProcessLoop, servers::Servers, shared::Shared};
+use self::{observers::Observers, process_loop::ProcessLoop, servers::Servers, shared::Shared};
 use crate::{
     data::{Data, Lock},
     output::{Logs, Output, dim},
-    ports,
+    ports, process,
     service::Service,
     state::{Addresses, ServiceState, State},
 };
@@ -35,6 +37,8 @@ pub struct Options {
     pub binaries: PathBuf,
     /// Whether PostgreSQL, MongoDB, NATS and Redis are started too and the services run on them.
     pub servers: bool,
+    /// Whether the collector, Jaeger and Prometheus are started too and watch the services.
+    pub observe: bool,
     /// Where the services' logs go.
     pub logs: Logs,
     /// Where it says what it does.
@@ -49,6 +53,7 @@ pub struct Supervisor {
     stop: CancellationToken,
     kill: CancellationToken,
     servers: Servers,
+    observers: Observers,
     _lock: Lock,
 }
 
@@ -66,10 +71,12 @@ impl Supervisor {
         orphans::stop(&state, &options.output).await;
         keep_or_pick_ports(&mut state, &options.output)?;
         servers::pick_ports(&mut state, options.servers)?;
+        observers::pick_ports(&mut state, options.observe)?;
         env!("CARGO_PKG_VERSION").clone_into(&mut state.version);
         state.pid = Some(std::process::id());
         data.write_state(&state)?;
         let shared = Arc::new(Shared::new(options, state));
+        let observers = Observers::start(&shared).await?;
         let servers = Servers::start(&shared).await?;
         seed(&shared).await?;
         let (tracker, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
@@ -77,7 +84,7 @@ impl Supervisor {
             let process = ProcessLoop::new(service, Arc::clone(&shared), tracker.clone(), stop.clone(), kill.clone());
             tracker.spawn(process.run());
         }
-        Ok(Self { shared, tracker, stop, kill, servers, _lock: lock })
+        Ok(Self { shared, tracker, stop, kill, servers, observers, _lock: lock })
     }
 
     /// What runs, and where.
@@ -110,12 +117,14 @@ impl Supervisor {
         self.shared.failed().await
     }
 
-    /// Asks all services to end (SIGTERM) and waits until they have; then the servers that were started for them.
+    /// Asks all services to end (SIGTERM) and waits until they have; then the servers that were started for them, and what watches.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tracker.close();
         self.tracker.wait().await;
         self.servers.stop().await;
+        // Last: the services send until they end.
+        self.observers.stop().await;
         self.shared.change(|state| state.pid = None);
     }
 
@@ -179,11 +188,12 @@ async fn seed(shared: &Shared) -> Result<()> {
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
     if !output.status.success() {
         let printed = [output.stdout, output.stderr].concat();
-        bail!("`order seed` {}:\n{}", process_loop::describe(output.status), String::from_utf8_lossy(&printed));
+        bail!("`order seed` {}:\n{}", process::describe(output.status), String::from_utf8_lossy(&printed));
     }
     shared.change(|state| if options.servers { state.seeded_servers = true } else { state.seeded = true });
     options.output.notice(&dim("products loaded"));
     Ok(())
 }
 
+pub(crate) use observers::check_installed as check_observers;
 pub(crate) use orphans::stop as stop_orphans;

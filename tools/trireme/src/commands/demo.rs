@@ -29,6 +29,7 @@ pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
         data: data.clone(),
         binaries: binaries()?,
         servers: false,
+        observe: false,
         logs: Logs::Files,
         output: output.clone(),
     };

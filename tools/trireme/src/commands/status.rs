@@ -25,6 +25,7 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<ExitCode> {
             "data": data.path(),
             "services": state.services,
             "servers": state.servers,
+            "observers": state.observers,
         });
         output.line(&serde_json::to_string_pretty(&status)?);
     } else if running {
@@ -42,7 +43,7 @@ fn alive(mut state: State, running: bool) -> State {
         state.pid = None;
     }
     let is_alive = |pid: Option<u32>, since: &Option<String>| matches!((pid, since), (Some(pid), Some(since)) if process::is_alive(pid, since));
-    for server in &mut state.servers {
+    for server in state.servers.iter_mut().chain(&mut state.observers) {
         if !is_alive(server.pid, &server.started) {
             (server.pid, server.started) = (None, None);
         }

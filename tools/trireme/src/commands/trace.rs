@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use uuid::Uuid;
 
 use crate::{
@@ -30,25 +30,28 @@ pub(crate) async fn run(path: &Path, question: Question) -> Result<ExitCode> {
     let Question { order, jaeger } = question;
     let id = order.parse::<Uuid>();
     ensure!(id.is_ok(), "`{order}` is neither the id of an order, such as GET /v1/orders lists, nor that of a trace");
-    let source = match jaeger {
-        Some(url) => Source::Jaeger(url),
+    let sources = match jaeger {
+        Some(url) => vec![Source::Jaeger(url)],
         None => Source::of(&super::running(&Data::open(path)?)?),
     };
-    let (http, is_trace) = (Http::new(), !order.contains('-'));
-    let found = if is_trace {
-        let trace = order.to_lowercase();
-        vec![(trace.clone(), source.of_trace(&http, &trace).await?)]
-    } else {
-        source.of_order(&http, &order.to_lowercase()).await?
-    };
-    show(&Output::new(), &order, &found)
+    let http = Http::new();
+    for source in sources {
+        let found = find(&http, &source, &order.to_lowercase()).await?;
+        if found.iter().any(|(_, spans)| !spans.is_empty()) {
+            return Ok(show(&Output::new(), &found));
+        }
+    }
+    bail!("no spans of {order} are kept: it is not known, older than what is kept, or its trace is not sampled")
 }
 
-fn show(output: &Output, id: &str, found: &[(String, Vec<Span>)]) -> Result<ExitCode> {
-    ensure!(
-        found.iter().any(|(_, spans)| !spans.is_empty()),
-        "no spans of {id} are kept: it is not known, older than what is kept, or its trace is not sampled"
-    );
+async fn find(http: &Http, source: &Source, id: &str) -> Result<Vec<(String, Vec<Span>)>> {
+    if id.contains('-') {
+        return source.of_order(http, id).await;
+    }
+    Ok(vec![(id.to_owned(), source.of_trace(http, id).await?)])
+}
+
+fn show(output: &Output, found: &[(String, Vec<Span>)]) -> ExitCode {
     for (number, (trace, spans)) in found.iter().enumerate() {
         if number > 0 {
             output.line("");
@@ -56,5 +59,5 @@ fn show(output: &Output, id: &str, found: &[(String, Vec<Span>)]) -> Result<Exit
         output.lines(&picture(spans, trace));
     }
     output.line(&dim("⇢ to the bus   ⇠ from the bus"));
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

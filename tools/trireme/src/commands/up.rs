@@ -15,7 +15,7 @@ use crate::{
     output::{Logs, Output, addresses, bold, dim},
     service::binaries,
     signals::Signals,
-    supervisor::{Options, Supervisor},
+    supervisor::{Options, Supervisor, check_observers},
 };
 
 /// A slow machine under load may take this long.
@@ -23,14 +23,15 @@ pub(super) const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs until Ctrl-C or SIGTERM; `detached` says that nobody watches.
-pub(crate) async fn run(path: &Path, servers: bool, detached: bool) -> Result<ExitCode> {
+pub(crate) async fn run(path: &Path, servers: bool, observe: bool, detached: bool) -> Result<ExitCode> {
+    check(observe)?;
     if detached {
         // Away from the terminal that may be closed; fails only for who leads a group already.
         let _ = nix::unistd::setsid();
     }
     let (data, output) = (Data::create(path)?, Output::new());
     let logs = if detached { Logs::Files } else { Logs::Shown };
-    let options = Options { data: data.clone(), binaries: binaries()?, servers, logs, output: output.clone() };
+    let options = Options { data: data.clone(), binaries: binaries()?, servers, observe, logs, output: output.clone() };
     let mut signals = Signals::new()?;
     let supervisor = tokio::select! {
         started = Supervisor::start(options) => started?,
@@ -42,6 +43,11 @@ pub(crate) async fn run(path: &Path, servers: bool, detached: bool) -> Result<Ex
     };
     stop(&supervisor, &mut signals, &output).await;
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Before anything is started.
+fn check(observe: bool) -> Result<()> {
+    if observe { check_observers() } else { Ok(()) }
 }
 
 async fn keep(supervisor: &Supervisor, output: &Output) -> Result<()> {
@@ -70,7 +76,8 @@ pub(super) async fn stop(supervisor: &Supervisor, signals: &mut Signals, output:
 }
 
 /// Starts a supervisor in the background and waits until all is ready.
-pub(crate) async fn detach(path: &Path, servers: bool) -> Result<ExitCode> {
+pub(crate) async fn detach(path: &Path, servers: bool, observe: bool) -> Result<ExitCode> {
+    check(observe)?;
     let (data, output) = (Data::create(path)?, Output::new());
     let shown = data.path().display();
     if data.lock()?.is_none() {
@@ -82,6 +89,9 @@ pub(crate) async fn detach(path: &Path, servers: bool) -> Result<ExitCode> {
     command.args(["up", "--detached", "--data"]).arg(data.path());
     if servers {
         command.arg("--servers");
+    }
+    if observe {
+        command.arg("--observe");
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut child = command.spawn().context("cannot start in the background")?;

@@ -10,8 +10,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Stops services and servers of an earlier run: they hold the ports and the databases, and nobody supervises them.
 pub(crate) async fn stop(state: &State, output: &Output) {
     let services = state.services.iter().map(|service| (service.name.name(), service.pid, &service.started));
-    let servers = state.servers.iter().map(|server| (server.name.as_str(), server.pid, &server.started));
-    for (name, pid, started) in services.chain(servers) {
+    let programs = state.servers.iter().chain(&state.observers);
+    let programs = programs.map(|server| (server.name.as_str(), server.pid, &server.started));
+    for (name, pid, started) in services.chain(programs) {
         if let (Some(pid), Some(started)) = (pid, started)
             && process::is_alive(pid, started)
         {

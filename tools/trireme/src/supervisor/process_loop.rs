@@ -66,7 +66,7 @@ impl ProcessLoop {
             });
             let (how, failed) = match end {
                 End::Stopped => return,
-                End::Exited(status) => (describe(status), !status.success() && status.signal().is_none()),
+                End::Exited(status) => (process::describe(status), !status.success() && status.signal().is_none()),
                 End::NotStarted(error) => (format!("{error:#}"), true),
             };
             failures += usize::from(failed && !self.was_ready());
@@ -150,7 +150,7 @@ impl ProcessLoop {
         }
         let what = tokio::select! {
             ended = child.wait() => match ended {
-                Ok(status) if !status.success() => describe(status),
+                Ok(status) if !status.success() => process::describe(status),
                 _ => return,
             },
             () = self.kill.cancelled() => "is killed".to_owned(),
@@ -186,14 +186,5 @@ async fn show(shared: Arc<Shared>, service: Service, pipe: impl AsyncRead + Unpi
     while pipe.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
         shared.logged(service, String::from_utf8_lossy(&line).trim_end());
         line.clear();
-    }
-}
-
-/// An exit status in words.
-pub(super) fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was killed by signal {signal}"),
-        (None, Some(code)) => format!("ended with exit code {code}"),
-        (None, None) => "ended".to_owned(),
     }
 }

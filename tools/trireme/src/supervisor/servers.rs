@@ -4,7 +4,6 @@ use std::{
     fs,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::PathBuf,
-    process::Stdio,
     sync::Arc,
     time::Duration,
 };
@@ -14,15 +13,13 @@ use nix::sys::signal::Signal;
 use servers::{Installed, Server};
 use tokio::{
     net::TcpStream,
-    process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::shared::Shared;
+use super::{program_loop::ProgramLoop, shared::Shared};
 use crate::{
-    backoff::Backoff,
-    ports, process,
+    ports,
     service::Service,
     state::{ServerState, State},
 };
@@ -30,11 +27,6 @@ use crate::{
 /// A slow machine may take this long for PostgreSQL's first start.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How long a server may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// A server that exits this often within its first second will not start the next time either. A few times are normal:
-/// after a kill PostgreSQL does not start before the last of its processes has ended.
-const MAX_FAILED_STARTS: usize = 6;
 
 /// The servers that were started; none where the services run on embedded defaults.
 #[derive(Debug)]
@@ -73,8 +65,18 @@ impl Servers {
             let folder = folder(shared, server)?;
             let password = shared.options.data.password()?;
             installed.prepare(&folder, Some(&password)).with_context(|| format!("cannot prepare {server}"))?;
-            let process =
-                ServerLoop { server, installed, folder, shared: Arc::clone(shared), stop: started.stop.clone() };
+            let port = shared.state().server_port(server).context("no port was picked")?;
+            let own = folder.clone();
+            let process = ProgramLoop {
+                name: server.name(),
+                slug: server.slug(),
+                command: Box::new(move || installed.command(&own, port)),
+                folder,
+                // PostgreSQL waits for its clients on SIGTERM, and not on SIGINT.
+                ending: if server == Server::Postgres { Signal::SIGINT } else { Signal::SIGTERM },
+                shared: Arc::clone(shared),
+                stop: started.stop.clone(),
+            };
             started.tracker.spawn(process.run());
         }
         let outcome = tokio::select! {
@@ -140,71 +142,4 @@ async fn answering(shared: &Shared) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Runs the process of one server again and again until it is stopped.
-struct ServerLoop {
-    server: Server,
-    installed: Installed,
-    folder: PathBuf,
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-}
-
-impl ServerLoop {
-    async fn run(self) {
-        let (mut backoff, mut failures) = (Backoff::default(), 0);
-        loop {
-            let started = Instant::now();
-            let how = match self.spawn() {
-                Ok(mut child) => {
-                    tokio::select! {
-                        () = self.stop.cancelled() => return self.end(child).await,
-                        ended = child.wait() => ended.map_or_else(|error| error.to_string(), super::process_loop::describe),
-                    }
-                }
-                Err(error) => format!("{error:#}"),
-            };
-            self.shared.change_server(self.server, |server| (server.pid, server.started) = (None, None));
-            failures = if started.elapsed() < Duration::from_secs(1) { failures + 1 } else { 0 };
-            if failures >= MAX_FAILED_STARTS {
-                let log = self.folder.join("server.log");
-                return self.shared.fail(format!("{} does not start: it {how}: see {}", self.server, log.display()));
-            }
-            let pause = backoff.after(started.elapsed());
-            self.shared.output().notice(&format!("{} {how}: starting it again in {pause:?}", self.server));
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = sleep(pause) => {}
-            }
-            self.shared.change_server(self.server, |server| server.restarts += 1);
-        }
-    }
-
-    fn spawn(&self) -> Result<Child> {
-        let port = self.shared.state().server_port(self.server).context("no port was picked")?;
-        let log = self.shared.options.data.new_log(&self.folder.join("server.log"))?;
-        let mut command = Command::from(self.installed.command(&self.folder, port));
-        // Its own group: Ctrl-C on the terminal is for the supervisor, which ends servers after the services.
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).kill_on_drop(true);
-        let child = command.spawn().context("could not be started")?;
-        let pid = child.id();
-        self.shared.change_server(self.server, |server| {
-            (server.pid, server.started) = (pid, pid.and_then(process::started));
-        });
-        Ok(child)
-    }
-
-    async fn end(self, mut child: Child) {
-        // PostgreSQL waits for its clients on SIGTERM, and not on SIGINT.
-        let ending = if self.server == Server::Postgres { Signal::SIGINT } else { Signal::SIGTERM };
-        if let Some(pid) = child.id() {
-            process::signal(pid, ending);
-        }
-        if timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
-            self.shared.output().notice(&format!("{} did not end within {STOP_TIMEOUT:?} and is killed", self.server));
-            let _ = child.kill().await;
-        }
-        self.shared.change_server(self.server, |server| (server.pid, server.started) = (None, None));
-    }
 }

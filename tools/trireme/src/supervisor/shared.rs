@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::Result;
-use servers::Server;
 use tokio::sync::watch;
 
 use super::Options;
@@ -68,10 +67,12 @@ impl Shared {
         });
     }
 
-    pub(super) fn change_server(&self, server: Server, change: impl FnOnce(&mut ServerState)) {
+    /// Changes what is known of a server, or of what watches.
+    pub(super) fn change_program(&self, name: &str, change: impl FnOnce(&mut ServerState)) {
         self.change(|state| {
-            if let Some(server) = state.servers.iter_mut().find(|state| state.name == server.slug()) {
-                change(server);
+            let mut programs = state.servers.iter_mut().chain(&mut state.observers);
+            if let Some(program) = programs.find(|program| program.name == name) {
+                change(program);
             }
         });
     }

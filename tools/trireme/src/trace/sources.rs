@@ -10,7 +10,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::otlp::{Kind, Span};
-use crate::{http::Http, state::State};
+use crate::{
+    http::Http,
+    state::{JAEGER, State},
+};
 
 /// The attribute of every span that knows its order.
 const ORDER: &str = "order.id";
@@ -29,10 +32,11 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The services that a supervisor runs.
-    pub(crate) fn of(state: &State) -> Self {
+    /// Of what a supervisor runs: Jaeger, if it is there, and then the services, which know what Jaeger is about to be told.
+    pub(crate) fn of(state: &State) -> Vec<Self> {
+        let jaeger = state.observer_port(JAEGER).map(|port| Self::Jaeger(format!("http://127.0.0.1:{port}")));
         let admin = |service: &crate::ServiceState| (service.name.to_string(), service.addresses.admin.clone());
-        Self::Services(state.services.iter().map(admin).collect())
+        jaeger.into_iter().chain([Self::Services(state.services.iter().map(admin).collect())]).collect()
     }
 
     /// The traces that changed an order, the oldest first, each with its spans.

@@ -32,6 +32,22 @@ fn a_role_that_does_not_exist_is_refused() {
 }
 
 #[test]
+fn what_is_not_installed_to_watch_is_said_before_anything_starts() {
+    let scene = Scene::new(OBEDIENT);
+    for arguments in [&["up", "--observe"][..], &["up", "--observe", "--detach"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trireme"));
+        command.env("SERVERS_DIR", scene.path()).env("PATH", scene.path());
+        let output = command.args(arguments).arg("--data").arg(scene.path().join("data")).output().unwrap();
+        assert!(!output.status.success());
+        assert!(
+            said(&output).contains("otelcol, jaeger, prometheus not installed: run `make observe`"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
 fn status_is_for_scripts_too() {
     let scene = Scene::new(OBEDIENT);
     std::fs::write(scene.data().join("state.json"), r#"{"version":"1","pid":1,"seeded":true,"services":[]}"#).unwrap();
