@@ -8,6 +8,7 @@
 mod hostile;
 #[path = "../tests/api/stream/process.rs"]
 mod process;
+#[path = "common/shop.rs"]
 mod shop;
 
 use http::Method;
@@ -43,7 +44,7 @@ async fn reads(shop: &Shop) {
     let rest = async || assert_eq!(shop.send(Method::GET, "/v1/orders?limit=20", None).await.status, 200);
     let graphql = async || assert_eq!(ask(shop, &query).await.status, 200);
     let ratios = Ratios::of(shop, rest, shop, graphql).await;
-    println!("a page of 20 orders    REST {} /CPU-s   GraphQL {} /CPU-s   {ratios}", ratios.first, ratios.second);
+    println!("a page of 20 orders    REST {:.0} /CPU-s   GraphQL {:.0} /CPU-s   {ratios}", ratios.first, ratios.second);
 }
 
 async fn refusals(shop: &Shop) {

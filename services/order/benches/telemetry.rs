@@ -6,6 +6,7 @@
 
 #[path = "../tests/api/stream/process.rs"]
 mod process;
+#[path = "common/shop.rs"]
 mod shop;
 
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ async fn main() {
         };
         let ratios =
             Ratios::of(&off, async || read(&off, &path_off).await, &on, async || read(&on, &path_on).await).await;
-        println!("{what:<22} off {} /CPU-s   on {} /CPU-s   {ratios}", ratios.first, ratios.second);
+        println!("{what:<22} off {:.0} /CPU-s   on {:.0} /CPU-s   {ratios}", ratios.first, ratios.second);
     }
     drop(off);
     without_collector(&folder, &issuer, &on).await;

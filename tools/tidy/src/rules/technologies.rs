@@ -78,6 +78,7 @@ const OWN: [(&str, &[&str]); 15] = [
             "rustls",
             "rustls-native-certs",
             "tonic",
+            "tracing-appender",
             "tracing-opentelemetry",
             "tracing-subscriber",
         ],

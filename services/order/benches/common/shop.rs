@@ -81,9 +81,9 @@ const ROUNDS: usize = 16;
 /// one is compared with the round of the other that comes after it.
 pub(crate) struct Ratios {
     /// Requests per CPU-second of the first, the median of its rounds.
-    pub(crate) first: u32,
+    pub(crate) first: f64,
     /// Of the second.
-    pub(crate) second: u32,
+    pub(crate) second: f64,
     /// The second by the first, round by round.
     sorted: Vec<f64>,
 }
@@ -96,8 +96,8 @@ impl Ratios {
             seconds.push(other.rate(&second).await);
         }
         let ratios = firsts.iter().zip(&seconds).skip(1).map(|(first, second)| second / first).collect();
-        let whole = |rates: Vec<f64>| sorted(rates)[ROUNDS / 2].round() as u32;
-        Self { sorted: sorted(ratios), first: whole(firsts), second: whole(seconds) }
+        let median = |rates: Vec<f64>| sorted(rates)[ROUNDS / 2];
+        Self { sorted: sorted(ratios), first: median(firsts), second: median(seconds) }
     }
 }
 
