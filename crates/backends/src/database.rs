@@ -31,7 +31,7 @@ impl Database {
 
     /// A PostgreSQL database that `postgres::open` has opened.
     #[cfg(feature = "postgres")]
-    pub fn postgres(pool: postgres::PgPool) -> Self {
+    pub fn postgres(pool: postgres::Pool) -> Self {
         let outbox = postgres::Outbox::new(pool.clone());
         let ping = |pool| async move { postgres::ping(&pool).await };
         Self::new(outbox, pool, ping, |pool| async move { pool.close().await })

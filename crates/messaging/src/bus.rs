@@ -13,6 +13,9 @@ use crate::{Error, Event, Tail};
 /// A durable log of events with consumer groups.
 #[async_trait]
 pub trait Bus: Send + Sync {
+    /// The broker, as telemetry names it (`messaging.system`).
+    fn system(&self) -> &'static str;
+
     /// Publishes events; returns when they are stored durably.
     ///
     /// An event whose id is known already is not stored again. Events of one key keep the order of the slice.

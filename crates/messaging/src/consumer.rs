@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use resilience::Backoff;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -102,7 +102,7 @@ impl Consumer {
         let Some(subscription) = self.join(&token).await else { return Ok(()) };
         let room = Arc::new(Semaphore::new(self.policy.max_in_flight));
         let stop = CancellationToken::new();
-        let metrics = ConsumerMetrics::new(self.group);
+        let metrics = ConsumerMetrics::new(self.bus.system(), self.group, self.kinds);
         let worker = Arc::new(Worker {
             subscription: Arc::clone(&subscription),
             handler: Arc::clone(&self.handler),
@@ -114,7 +114,11 @@ impl Consumer {
             stop: stop.clone(),
             metrics,
         });
-        self.feed(&worker, &room, &token, &tracker).await;
+        // Depth is measured beside the work, which stands still when no handler comes to an end.
+        tokio::select! {
+            () = self.feed(&worker, &room, &token, &tracker) => {}
+            () = self.measure_depth(&worker.metrics) => {}
+        }
         let everybody = u32::try_from(self.policy.max_in_flight).unwrap_or(u32::MAX);
         if timeout(self.policy.drain, room.acquire_many(everybody)).await.is_err() {
             tracing::warn!(group = self.group, "drain deadline passed: releasing events in hand");
@@ -133,13 +137,13 @@ impl Consumer {
         tracker: &TaskTracker,
     ) {
         let mut failures = 0;
-        let mut upkeep = Instant::now();
         loop {
             tokio::select! {
                 () = token.cancelled() => break,
                 free = room.acquire() => drop(free),
             }
-            match fetch(&*worker.subscription, room.available_permits(), token).await {
+            let fetched = fetch(&*worker.subscription, room.available_permits(), token);
+            match worker.metrics.received(fetched).await {
                 Ok(deliveries) => {
                     failures = 0;
                     if token.is_cancelled() {
@@ -159,14 +163,19 @@ impl Consumer {
                     self.pause(&error, failures, token).await;
                 }
             }
-            if upkeep.elapsed() >= UPKEEP {
-                upkeep = Instant::now();
-                if let Ok(waiting) = self.bus.depth(self.group).await {
-                    worker.metrics.depth(waiting);
-                }
-            }
         }
         worker.subscription.close().await;
+    }
+
+    /// Measures how many events wait for the group, again and again.
+    async fn measure_depth(&self, metrics: &ConsumerMetrics) {
+        loop {
+            sleep(UPKEEP).await;
+            match self.bus.depth(self.group).await {
+                Ok(waiting) => metrics.depth(waiting),
+                Err(error) => tracing::debug!(%error, group = self.group, "cannot measure what waits for the group"),
+            }
+        }
     }
 
     /// Joins the group, however long the bus takes to come up; `None` when the process ends first.

@@ -58,6 +58,17 @@ impl Error {
         Self::Unavailable { what: "outbox", source: source.into() }
     }
 
+    /// What telemetry calls it (`error.type`).
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::Rejected { .. } => "rejected",
+            Self::Lost => "lost",
+            Self::Stale => "stale",
+            Self::NoDeadLetter { .. } | Self::Address(_) | Self::Encode(_) | Self::Malformed(_) => "_OTHER",
+        }
+    }
+
     /// Whether the same call may work later.
     pub fn may_retry(&self) -> bool {
         matches!(self, Self::Unavailable { .. })

@@ -1,16 +1,50 @@
 //! What is measured.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram};
 use semconv::{attributes, metrics};
 use time::OffsetDateTime;
 
-use crate::Depth;
+use crate::{Delivery, Depth, Error, Event};
+
+/// Calls of a broker, on behalf of a consumer group or of nobody.
+pub(crate) struct Calls {
+    whose: Vec<KeyValue>,
+    duration: Histogram<f64>,
+}
+
+impl Calls {
+    fn new(system: &'static str, group: Option<&KeyValue>) -> Self {
+        let whose = [attributes::MESSAGING_SYSTEM.of(system)].into_iter().chain(group.cloned()).collect();
+        Self { whose, duration: metrics::MESSAGING_CLIENT_OPERATION_DURATION.instrument() }
+    }
+
+    /// Measures a call.
+    pub(crate) async fn measured<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        let result = call.await;
+        self.record(operation, start.elapsed(), result.as_ref().err());
+        result
+    }
+
+    fn record(&self, operation: &'static str, took: Duration, error: Option<&Error>) {
+        let mut attributes = self.whose.clone();
+        attributes.push(attributes::MESSAGING_OPERATION_NAME.of(operation));
+        attributes.extend(error.map(|error| attributes::ERROR_TYPE.of(error.name())));
+        self.duration.record(took.as_secs_f64(), &attributes);
+    }
+}
 
 /// What a relay measures.
 pub(crate) struct RelayMetrics {
+    pub(crate) calls: Calls,
+    system: &'static str,
     sent: Counter<u64>,
     waiting: Gauge<u64>,
     oldest: Gauge<f64>,
@@ -18,8 +52,10 @@ pub(crate) struct RelayMetrics {
 }
 
 impl RelayMetrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(system: &'static str) -> Self {
         Self {
+            calls: Calls::new(system, None),
+            system,
             sent: metrics::MESSAGING_CLIENT_SENT_MESSAGES.instrument(),
             waiting: metrics::MESSAGING_OUTBOX_WAITING.instrument(),
             oldest: metrics::MESSAGING_OUTBOX_OLDEST_AGE.instrument(),
@@ -27,8 +63,15 @@ impl RelayMetrics {
         }
     }
 
-    pub(crate) fn sent(&self, count: usize) {
-        self.sent.add(u64::try_from(count).unwrap_or_default(), &[]);
+    pub(crate) fn sent(&self, events: &[Event]) {
+        for event in events {
+            let attributes = [
+                attributes::MESSAGING_SYSTEM.of(self.system),
+                attributes::MESSAGING_OPERATION_NAME.of("send"),
+                attributes::MESSAGING_DESTINATION_NAME.of(event.kind.clone()),
+            ];
+            self.sent.add(1, &attributes);
+        }
     }
 
     pub(crate) fn depth(&self, depth: &Depth) {
@@ -40,7 +83,10 @@ impl RelayMetrics {
 
 /// What a consumer measures.
 pub(crate) struct ConsumerMetrics {
+    pub(crate) calls: Calls,
+    system: &'static str,
     group: KeyValue,
+    kinds: &'static [&'static str],
     duration: Histogram<f64>,
     consumed: Counter<u64>,
     delay: Histogram<f64>,
@@ -49,13 +95,16 @@ pub(crate) struct ConsumerMetrics {
 }
 
 impl ConsumerMetrics {
-    pub(crate) fn new(group: &'static str) -> Self {
+    pub(crate) fn new(system: &'static str, group: &'static str, kinds: &'static [&'static str]) -> Self {
         let group = attributes::MESSAGING_CONSUMER_GROUP_NAME.of(group);
         let dead_letters = metrics::MESSAGING_CONSUMER_DEAD_LETTERS.instrument();
         // Known from the beginning: the first one is a rise, which an alert sees.
         dead_letters.add(0, std::slice::from_ref(&group));
         Self {
+            calls: Calls::new(system, Some(&group)),
+            system,
             group,
+            kinds,
             duration: metrics::MESSAGING_PROCESS_DURATION.instrument(),
             consumed: metrics::MESSAGING_CLIENT_CONSUMED_MESSAGES.instrument(),
             delay: metrics::MESSAGING_PROCESS_DELAY.instrument(),
@@ -64,12 +113,29 @@ impl ConsumerMetrics {
         }
     }
 
+    /// The broker, as spans name it.
+    pub(crate) fn system(&self) -> &'static str {
+        self.system
+    }
+
+    /// Measures a fetch that brought something or failed: one that brought nothing only says how long nothing came.
+    pub(crate) async fn received(
+        &self,
+        fetch: impl Future<Output = Result<Vec<Delivery>, Error>>,
+    ) -> Result<Vec<Delivery>, Error> {
+        let start = Instant::now();
+        let fetched = fetch.await;
+        if !fetched.as_ref().is_ok_and(Vec::is_empty) {
+            self.calls.record("receive", start.elapsed(), fetched.as_ref().err());
+        }
+        fetched
+    }
+
     pub(crate) fn processed(&self, kind: &str, outcome: &'static str, took: Duration) {
-        let attributes = [
-            self.group.clone(),
-            attributes::MESSAGING_DESTINATION_NAME.of(kind.to_owned()),
-            attributes::OUTCOME.of(outcome),
-        ];
+        // What the group does not handle may be called anything.
+        let kind = self.kinds.iter().copied().find(|known| *known == kind).unwrap_or("_OTHER");
+        let attributes =
+            [self.group.clone(), attributes::MESSAGING_DESTINATION_NAME.of(kind), attributes::OUTCOME.of(outcome)];
         self.duration.record(took.as_secs_f64(), &attributes[..2]);
         self.consumed.add(1, &attributes);
     }

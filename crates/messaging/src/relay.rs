@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use resilience::Backoff;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -54,7 +54,8 @@ impl Relay {
     /// Makes a relay; [`Self::run`] starts it.
     pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>) -> Self {
         let owner = Uuid::new_v4().to_string();
-        Self { outbox, bus, wake: Wake::default(), owner, metrics: RelayMetrics::new() }
+        let metrics = RelayMetrics::new(bus.system());
+        Self { outbox, bus, wake: Wake::default(), owner, metrics }
     }
 
     /// The same relay, woken by what stores have been given already.
@@ -75,8 +76,18 @@ impl Relay {
     /// # Errors
     /// None today; the type leaves room for an adapter whose failure should stop the process.
     pub async fn run(self, token: CancellationToken) -> Result<(), Error> {
+        // Beside the work, which does not end while there is always something to publish.
+        tokio::select! {
+            () = self.work(&token) => {}
+            () = self.upkeep() => {}
+        }
+        self.flush().await;
+        Ok(())
+    }
+
+    /// Publishes until the token is cancelled.
+    async fn work(&self, token: &CancellationToken) {
         let mut failures = 0_u32;
-        let mut upkeep = Instant::now();
         let mut woken = false;
         while !token.is_cancelled() {
             let pause = match self.pass().await {
@@ -97,14 +108,8 @@ impl Relay {
                     pause
                 }
             };
-            if upkeep.elapsed() >= UPKEEP {
-                upkeep = Instant::now();
-                self.upkeep().await;
-            }
-            woken = self.wait(pause, failures == 0, &token).await;
+            woken = self.wait(pause, failures == 0, token).await;
         }
-        self.flush().await;
-        Ok(())
     }
 
     /// Waits for a wake-up or the next poll; after a failure a wake-up does not shorten the pause.
@@ -148,6 +153,7 @@ impl Relay {
         let span = tracing::info_span!(
             "send",
             otel.kind = "producer",
+            messaging.system = self.bus.system(),
             messaging.operation.name = "send",
             messaging.operation.type = "send",
             messaging.batch.message_count = rows.len(),
@@ -164,7 +170,7 @@ impl Relay {
         let events: Vec<Event> = rows.iter().map(|row| row.event.clone()).collect();
         match self.publish(&events).await {
             Ok(()) => {
-                self.metrics.sent(rows.len());
+                self.metrics.sent(&events);
                 self.outbox.confirm(&rows).await
             }
             Err(Error::Rejected { .. }) => self.send_singly(rows).await,
@@ -181,7 +187,7 @@ impl Relay {
             }
             match self.publish(std::slice::from_ref(&row.event)).await {
                 Ok(()) => {
-                    self.metrics.sent(1);
+                    self.metrics.sent(std::slice::from_ref(&row.event));
                     self.outbox.confirm(std::slice::from_ref(&row)).await?;
                 }
                 Err(error @ Error::Rejected { .. }) => {
@@ -204,16 +210,117 @@ impl Relay {
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {
-        timeout(PUBLISH, self.bus.publish(events)).await.unwrap_or_else(|late| Err(Error::bus(late)))
+        let publish =
+            async { timeout(PUBLISH, self.bus.publish(events)).await.unwrap_or_else(|late| Err(Error::bus(late))) };
+        self.metrics.calls.measured("send", publish).await
     }
 
+    /// Measures depth and forgets old inbox rows, again and again.
     async fn upkeep(&self) {
-        match self.outbox.depth().await {
-            Ok(depth) => self.metrics.depth(&depth),
-            Err(error) => tracing::debug!(%error, "cannot measure the depth of the outbox"),
+        loop {
+            sleep(UPKEEP).await;
+            match self.outbox.depth().await {
+                Ok(depth) => self.metrics.depth(&depth),
+                Err(error) => tracing::debug!(%error, "cannot measure the depth of the outbox"),
+            }
+            if let Err(error) = self.outbox.prune().await {
+                tracing::debug!(%error, "cannot prune the inbox");
+            }
         }
-        if let Err(error) = self.outbox.prune().await {
-            tracing::debug!(%error, "cannot prune the inbox");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::unimplemented)] // tests
+
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{DeadLetter, Depth, Subscription, Tail};
+
+    /// An outbox that always has another event, and a bus that takes a second for each.
+    #[derive(Default)]
+    struct Busy(AtomicU32);
+
+    #[async_trait]
+    impl Outbox for Busy {
+        async fn claim(&self, _: &str, _: usize) -> Result<Vec<OutboxRow>, Error> {
+            let event = Event::new("k.v1", "test", "key", clock::from_micros(1), 1)?;
+            Ok(vec![OutboxRow { seq: 1, partition: 0, fence: 1, event, attempts: 0 }])
         }
+
+        async fn confirm(&self, _: &[OutboxRow]) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn fail(&self, _: &OutboxRow, _: &str, _: Option<Duration>) -> Result<(), Error> {
+            unimplemented!()
+        }
+
+        async fn release(&self, _: &str) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn depth(&self) -> Result<Depth, Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Depth::default())
+        }
+
+        async fn revive(&self) -> Result<u64, Error> {
+            unimplemented!()
+        }
+
+        async fn prune(&self) -> Result<u64, Error> {
+            Ok(0)
+        }
+    }
+
+    #[async_trait]
+    impl Bus for Busy {
+        fn system(&self) -> &'static str {
+            "test"
+        }
+
+        async fn publish(&self, _: &[Event]) -> Result<(), Error> {
+            sleep(Duration::from_secs(1)).await;
+            Ok(())
+        }
+
+        async fn subscribe(&self, _: &str, _: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
+            unimplemented!()
+        }
+
+        async fn tail(&self, _: &[&str], _: u64) -> Result<Box<dyn Tail>, Error> {
+            unimplemented!()
+        }
+
+        async fn dead_letters(&self, _: Option<&str>, _: usize) -> Result<Vec<DeadLetter>, Error> {
+            unimplemented!()
+        }
+
+        async fn replay(&self, _: &str, _: Uuid) -> Result<(), Error> {
+            unimplemented!()
+        }
+
+        async fn depth(&self, _: &str) -> Result<u64, Error> {
+            unimplemented!()
+        }
+
+        async fn ping(&self) -> Result<(), Error> {
+            unimplemented!()
+        }
+
+        async fn close(&self) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn depth_is_measured_while_there_is_always_something_to_publish() {
+        let busy = Arc::new(Busy::default());
+        let relay = Relay::new(Arc::clone(&busy) as Arc<dyn Outbox>, Arc::clone(&busy) as Arc<dyn Bus>);
+        let _ = timeout(3 * UPKEEP + Duration::from_secs(1), relay.run(CancellationToken::new())).await;
+        assert_eq!(busy.0.load(Ordering::Relaxed), 3);
     }
 }

@@ -8,7 +8,7 @@ use mongodb_driver::{
     options::{ClientOptions, ReadConcern, SelectionCriteria, WriteConcern},
 };
 
-use crate::Error;
+use crate::{Error, measured};
 
 /// Connections of one process to each server of the set. A command holds one for about a millisecond.
 const CONNECTIONS: u32 = 20;
@@ -43,6 +43,7 @@ pub async fn connect(url: &str, name: &str) -> Result<Database, Error> {
         WriteConcern::builder().w(mongodb_driver::options::Acknowledgment::Majority).w_timeout(MAJORITY_TIMEOUT).build()
     };
     options.write_concern.get_or_insert_with(majority);
+    measured::measure(&mut options, name);
     let database = options.default_database.clone().ok_or(Error::NoDatabase)?;
     Ok(Client::with_options(options)?.database(&database))
 }

@@ -3,6 +3,7 @@
 
 mod connect;
 mod error;
+mod measured;
 mod outbox;
 
 pub use connect::{connect, ping, within};

@@ -91,6 +91,10 @@ impl Bus {
 
 #[async_trait]
 impl messaging::Bus for Bus {
+    fn system(&self) -> &'static str {
+        "nats"
+    }
+
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {
         self.connection.streams.get().await?;
         let mut keys: HashMap<&str, Vec<&Event>> = HashMap::new();

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, PgPool,
+    AssertSqlSafe, Connection as _, PgConnection,
     migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+
+use crate::Pool;
 
 /// Connections of one process. A statement holds one for about a millisecond, so ten serve some thousand a second, and
 /// ten replicas of three services still fit twice into a small server's limit of 100 with a pooler in between.
@@ -51,9 +53,9 @@ pub enum Error {
 /// # Errors
 ///
 /// When the URL or the server cannot be used.
-pub async fn connect(url: &str, name: &str) -> Result<PgPool, Error> {
+pub async fn connect(url: &str, name: &str) -> Result<Pool, Error> {
     let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
-    PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // Instead of a ping, which costs the same and does not notice that a server takes no writes any more: its address
@@ -64,7 +66,8 @@ pub async fn connect(url: &str, name: &str) -> Result<PgPool, Error> {
         })
         .connect_with(options.application_name(name).options(LIMITS))
         .await
-        .map_err(Error::Connect)
+        .map_err(Error::Connect)?;
+    Ok(Pool::new(pool, name.to_owned()))
 }
 
 /// Makes the database that the URL names, where there is none.
@@ -89,6 +92,6 @@ pub async fn create(url: &str) -> Result<(), Error> {
 /// # Errors
 ///
 /// It does not.
-pub async fn ping(pool: &PgPool) -> Result<(), sqlx::Error> {
+pub async fn ping(pool: &Pool) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(pool).await.map(drop)
 }

@@ -11,8 +11,14 @@ pub use lock::{lock, try_lock};
 pub use migrate::{HISTORY, check, migrate};
 pub use outbox::{Outbox, open, record};
 
-pub use sqlx::PgPool;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::{Postgres, postgres::PgDatabaseError};
+
+/// A pool whose statements are measured.
+pub type Pool = sql::Pool<Postgres>;
+/// A connection whose statements are measured.
+pub type Connection = sql::Connection<Postgres>;
+/// A transaction whose statements are measured.
+pub type Transaction = sql::Transaction<Postgres>;
 
 /// Says whether the failure is a broken UNIQUE or PRIMARY KEY constraint.
 pub fn is_unique_violation(error: &sqlx::Error) -> bool {

@@ -11,7 +11,9 @@
 use std::time::Duration;
 
 use ::lock::Error;
-use sqlx::{Acquire as _, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::Connection;
 
 /// PostgreSQL's code for a wait that was longer than `lock_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -21,9 +23,9 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// # Errors
 ///
 /// Returns [`Error::Unavailable`] when PostgreSQL fails.
-pub async fn try_lock(tx: &mut Transaction<'_, Postgres>, name: &str) -> Result<bool, Error> {
+pub async fn try_lock(tx: &mut Connection, name: &str) -> Result<bool, Error> {
     let taken = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))");
-    taken.bind(name).fetch_one(&mut **tx).await.map_err(unavailable)
+    taken.bind(name).fetch_one(&mut *tx).await.map_err(unavailable)
 }
 
 /// Takes the lock for the rest of the transaction, in the order of asking, waiting for at most `wait`.
@@ -34,17 +36,17 @@ pub async fn try_lock(tx: &mut Transaction<'_, Postgres>, name: &str) -> Result<
 ///
 /// Returns [`Error::Busy`] when the wait was in vain, and [`Error::Unavailable`] when PostgreSQL fails, which it also
 /// does with those who wait for each other.
-pub async fn lock(tx: &mut Transaction<'_, Postgres>, name: &str, wait: Duration) -> Result<(), Error> {
+pub async fn lock(tx: &mut Connection, name: &str, wait: Duration) -> Result<(), Error> {
     if try_lock(tx, name).await? {
         return Ok(());
     }
     let wait = wait.as_millis().max(1);
     let (before, statement): (String, String) =
         sqlx::query_as("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
-            .fetch_one(&mut **tx)
+            .fetch_one(&mut *tx)
             .await
             .map_err(unavailable)?;
-    let mut waiting = tx.begin().await.map_err(unavailable)?;
+    let mut waiting = tx.raw().begin().await.map_err(unavailable)?;
     limit(&mut waiting, &format!("{wait}ms"), &format!("{}ms", wait + 1000)).await?;
     let locked = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(name);
     match locked.execute(&mut *waiting).await {
@@ -61,11 +63,11 @@ pub async fn lock(tx: &mut Transaction<'_, Postgres>, name: &str, wait: Duration
     }
 }
 
-async fn limit(tx: &mut Transaction<'_, Postgres>, lock: &str, statement: &str) -> Result<(), Error> {
+async fn limit(connection: &mut PgConnection, lock: &str, statement: &str) -> Result<(), Error> {
     sqlx::query("SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)")
         .bind(lock)
         .bind(statement)
-        .execute(&mut **tx)
+        .execute(connection)
         .await
         .map_err(unavailable)?;
     Ok(())

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, migrate::Migrator};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
 
-use crate::Error;
+use crate::{Error, Pool};
 
 /// The history of a service's own migrations.
 pub const HISTORY: &str = "_sqlx_migrations";
@@ -31,14 +31,14 @@ const UNKNOWN: [&str; 2] = ["42P01", "3F000"];
 /// # Errors
 ///
 /// When a migration fails, or one that was applied has been changed since.
-pub async fn migrate(pool: &PgPool, migrations: &Migrator, history: &'static str) -> Result<(), Error> {
+pub async fn migrate(pool: &Pool, migrations: &Migrator, history: &'static str) -> Result<(), Error> {
     let mut known = Migrator::with_migrations(migrations.iter().cloned().collect());
     known.set_ignore_missing(true).set_locking(false).dangerous_set_table_name(history);
     if let Some((schema, _)) = history.split_once('.') {
         known.create_schema(schema);
     }
     // A session of its own: what it sets and locks ends with it, however it ends.
-    let mut session = PgConnection::connect_with(&pool.connect_options()).await.map_err(Error::Connect)?;
+    let mut session = PgConnection::connect_with(&pool.raw().connect_options()).await.map_err(Error::Connect)?;
     take_migration_lock(&mut session).await.map_err(|error| Error::Migrate(error.into()))?;
     // `run` is not general enough for a future that moves between threads (`Acquire` of a borrowed connection).
     known.run_direct(None, &mut session, false).await.map_err(Error::Migrate)?;
@@ -60,7 +60,7 @@ async fn take_migration_lock(session: &mut PgConnection) -> Result<(), sqlx::Err
 /// # Errors
 ///
 /// [`Error::Outdated`] when nobody has; when the history cannot be read.
-pub async fn check(pool: &PgPool, migrations: &Migrator, history: &'static str) -> Result<(), Error> {
+pub async fn check(pool: &Pool, migrations: &Migrator, history: &'static str) -> Result<(), Error> {
     let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
     let query = AssertSqlSafe(format!("SELECT max(version) FROM {history} WHERE success"));
     let applied: Option<i64> = match sqlx::query_scalar(query).fetch_one(pool).await {

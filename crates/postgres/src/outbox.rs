@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use messaging::{Depth, Error, OutboxRow};
-use sqlx::{PgPool, Row as _};
+use sqlx::Row as _;
 use tokio::{sync::Mutex, time::Instant};
 
 pub use record::{open, record};
@@ -46,7 +46,7 @@ const PRUNE: &str = "DELETE FROM inbox WHERE (consumer, event) IN (
 /// The outbox in a service's own database.
 #[derive(Debug, Clone)]
 pub struct Outbox {
-    pool: PgPool,
+    pool: crate::Pool,
     lease: Duration,
     relay: Arc<Mutex<Option<Leased>>>,
     listener: Arc<Listener>,
@@ -62,7 +62,7 @@ struct Leased {
 
 impl Outbox {
     /// The outbox of a database that [`open`] has opened.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: crate::Pool) -> Self {
         let listener = Arc::new(Listener::new(pool.clone()));
         Self { pool, lease: LEASE, relay: Arc::default(), listener }
     }

@@ -170,6 +170,10 @@ async fn join(database: &Database, group: &str, kinds: &[&str]) -> Result<i64, s
 
 #[async_trait]
 impl messaging::Bus for Bus {
+    fn system(&self) -> &'static str {
+        "sqlite"
+    }
+
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {
         if events.is_empty() {
             return Ok(());

@@ -11,7 +11,14 @@ pub use bus::{Bus, open_bus};
 pub use open::{Error, open};
 pub use outbox::{Outbox, SCHEMA, prepare, record};
 
-use sqlx::{Sqlite, SqlitePool, Transaction, error::DatabaseError as _, sqlite::SqliteError};
+use sqlx::{Sqlite, error::DatabaseError as _, sqlite::SqliteError};
+
+/// A pool whose statements are measured.
+pub type Pool = sql::Pool<Sqlite>;
+/// A connection whose statements are measured.
+pub type Connection = sql::Connection<Sqlite>;
+/// A transaction whose statements are measured.
+pub type Transaction = sql::Transaction<Sqlite>;
 
 /// An open database.
 ///
@@ -20,9 +27,9 @@ use sqlx::{Sqlite, SqlitePool, Transaction, error::DatabaseError as _, sqlite::S
 #[derive(Debug, Clone)]
 pub struct Database {
     /// The connections that read; they refuse to write.
-    pub read: SqlitePool,
+    pub read: Pool,
     /// The one connection that writes.
-    pub write: SqlitePool,
+    pub write: Pool,
 }
 
 impl Database {
@@ -34,7 +41,7 @@ impl Database {
     /// # Errors
     ///
     /// When another process holds the write lock for more than 5 s, or the file cannot be used.
-    pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         self.write.begin_with("BEGIN IMMEDIATE").await
     }
 

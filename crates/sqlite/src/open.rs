@@ -7,8 +7,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlitePool};
 
-use crate::Database;
 use crate::location::Location;
+use crate::{Database, Pool};
 
 /// How long a statement waits for another process' write lock, and a caller for a connection.
 const WAIT: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ pub async fn open(url: &str, migrations: &'static Migrator) -> Result<Database, 
 async fn memory() -> Result<Database, sqlx::Error> {
     // A plain `:memory:` belongs to its connection: one connection that never goes away is the database.
     let options = common(SqliteConnectOptions::new().filename(":memory:"));
-    let pool = pool(1).connect_with(options).await?;
+    let pool = Pool::new(pool(1).connect_with(options).await?, "memory".to_owned());
     Ok(Database { read: pool.clone(), write: pool })
 }
 
@@ -94,7 +94,8 @@ async fn file(path: &Path, full: bool) -> Result<Database, sqlx::Error> {
         .pragma("journal_size_limit", JOURNAL_BYTES.to_string());
     let write = first(&options).await?;
     let read = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(Database { read, write })
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(Database { read: Pool::new(read, format!("{name}.read")), write: Pool::new(write, format!("{name}.write")) })
 }
 
 fn common(options: SqliteConnectOptions) -> SqliteConnectOptions {
@@ -160,7 +161,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 async fn migrate(database: &Database, migrations: &'static Migrator) -> Result<(), MigrateError> {
     let mut tx = database.begin().await?;
     // `run` itself gives a future that cannot be sent between threads (its `Acquire` bound is not general enough).
-    migrations.run_direct(None, &mut *tx, false).await?;
+    migrations.run_direct(None, tx.raw(), false).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use messaging::{Effects, Event, Outbox, Receipt, Recorded, Track};
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
 use super::traps::Trap;
@@ -128,7 +127,7 @@ impl Store for Sqlite {
 }
 
 struct Postgres {
-    pool: PgPool,
+    pool: postgres::Pool,
     outbox: postgres::Outbox,
     track: Option<Track>,
 }

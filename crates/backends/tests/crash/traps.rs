@@ -31,6 +31,10 @@ pub(crate) struct Trapped<T>(pub(crate) T, pub(crate) Arc<Trap>);
 
 #[async_trait]
 impl Bus for Trapped<Arc<dyn Bus>> {
+    fn system(&self) -> &'static str {
+        self.0.system()
+    }
+
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {
         self.1.at("before publish");
         let done = self.0.publish(events).await;

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use resilience::Backoff;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::outage::{Outage, Turn};
 use super::{Handler, HandlerError, Policy};
@@ -64,7 +65,7 @@ impl Worker {
     /// Handles and settles a delivery. While what its handler needs is away it stays in hand, and nothing is counted.
     pub(super) async fn attempt(&self, delivery: Delivery) {
         if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::None {
-            return self.insist(|| self.subscription.isolate(&delivery)).await;
+            return self.insist("isolate", &delivery, || self.subscription.isolate(&delivery)).await;
         }
         let keep = self.keep(&delivery);
         tokio::pin!(keep);
@@ -89,6 +90,7 @@ impl Worker {
             "process",
             otel.name = format!("process {}", event.kind),
             otel.kind = "consumer",
+            messaging.system = self.metrics.system(),
             messaging.operation.name = "process",
             messaging.operation.type = "process",
             messaging.destination.name = event.kind,
@@ -96,6 +98,19 @@ impl Worker {
             messaging.message.id = %event.id,
             messaging.message.key = event.key,
             messaging.message.attempt = delivery.attempt,
+        )
+    }
+
+    fn settle_span(&self, operation: &'static str, kind: &str) -> tracing::Span {
+        tracing::info_span!(
+            "settle",
+            otel.name = format!("{operation} {kind}"),
+            otel.kind = "client",
+            messaging.system = self.metrics.system(),
+            messaging.operation.name = operation,
+            messaging.operation.type = "settle",
+            messaging.destination.name = kind,
+            messaging.consumer.group.name = self.group,
         )
     }
 
@@ -184,19 +199,21 @@ impl Worker {
             Outcome::Done => {
                 tracing::info!(group = self.group, event.id = %delivery.event.id, "{} applied", delivery.event.kind);
                 self.metrics.applied(delivery.event.time);
-                self.insist(|| subscription.ack(delivery)).await;
+                self.insist("ack", delivery, || subscription.ack(delivery)).await;
             }
-            Outcome::Stopped | Outcome::Unavailable(_) => self.insist(|| subscription.release(delivery)).await,
+            Outcome::Stopped | Outcome::Unavailable(_) => {
+                self.insist("release", delivery, || subscription.release(delivery)).await
+            }
             Outcome::Lost => tracing::info!("lease lost while handling: another consumer has the event"),
             Outcome::Failed(reason) if self.is_last(delivery, &reason) => {
                 tracing::error!(cause = %reason.cause, error = reason.detail, "dead-lettering an event");
                 self.metrics.gave_up();
-                self.insist(|| subscription.dead_letter(delivery, reason.clone())).await;
+                self.insist("dead_letter", delivery, || subscription.dead_letter(delivery, reason.clone())).await;
             }
             Outcome::Failed(reason) => {
                 let pause = self.pause(delivery, &reason);
                 tracing::warn!(cause = %reason.cause, error = reason.detail, ?pause, "retrying an event");
-                self.insist(|| subscription.retry(delivery, pause)).await;
+                self.insist("retry", delivery, || subscription.retry(delivery, pause)).await;
             }
         }
     }
@@ -215,12 +232,13 @@ impl Worker {
     }
 
     /// Tries for a while: what cannot be settled is delivered again when its lease ends.
-    async fn insist<F>(&self, settle: impl Fn() -> F)
+    async fn insist<F>(&self, operation: &'static str, delivery: &Delivery, settle: impl Fn() -> F)
     where
         F: Future<Output = Result<(), Error>>,
     {
         for attempt in 1..=SETTLE_TRIES {
-            match settle().await {
+            let span = self.settle_span(operation, &delivery.event.kind);
+            match self.metrics.calls.measured(operation, settle()).instrument(span).await {
                 Ok(()) => return,
                 Err(Error::Lost) => {
                     return tracing::info!("lease lost before settling: another consumer has the event");

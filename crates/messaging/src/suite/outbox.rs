@@ -159,6 +159,10 @@ struct Fake {
 
 #[async_trait]
 impl Bus for Fake {
+    fn system(&self) -> &'static str {
+        "fake"
+    }
+
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             return Err(Error::bus("broken"));

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sqlx::{PgConnection, PgPool};
-
 /// Keys are spread over this many partitions, so at most as many relays work at the same time. Each row has the number of
 /// its partition (column `part`): to change how many there are, let the outbox run empty first.
 pub(super) const PARTITIONS: i16 = 64;
@@ -47,7 +45,7 @@ pub(super) struct Assignment {
 ///
 /// The caller is the owner's only relay and has nothing on its way to the bus meanwhile: a partition that is revoked
 /// here is claimed by another relay at once, and the events of its keys must not pass each other.
-pub(super) async fn renew(pool: &PgPool, owner: &str, lease: Duration) -> Result<Assignment, sqlx::Error> {
+pub(super) async fn renew(pool: &crate::Pool, owner: &str, lease: Duration) -> Result<Assignment, sqlx::Error> {
     let mut tx = pool.begin().await?;
     // The dead are dropped before anybody is counted: their partitions are part of everybody's quota from now on.
     sqlx::query(EXPIRE).bind(clock::HORIZON.as_secs_f64()).execute(&mut *tx).await?;
@@ -75,7 +73,7 @@ pub(super) async fn renew(pool: &PgPool, owner: &str, lease: Duration) -> Result
 }
 
 async fn claim(
-    tx: &mut PgConnection,
+    tx: &mut crate::Connection,
     owner: &str,
     lease: Duration,
     limit: usize,
@@ -86,6 +84,6 @@ async fn claim(
 }
 
 /// Releases everything that the owner holds.
-pub(super) async fn release(pool: &PgPool, owner: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn release(pool: &crate::Pool, owner: &str) -> Result<(), sqlx::Error> {
     sqlx::query(RELEASE).bind(owner).execute(pool).await.map(drop)
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::postgres::PgListener;
 use tokio::sync::Mutex;
 
 /// How long to wait before the next try when the server does not let us listen.
@@ -13,12 +13,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Listener {
-    pool: PgPool,
+    pool: crate::Pool,
     listening: Mutex<Option<PgListener>>,
 }
 
 impl Listener {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: crate::Pool) -> Self {
         Self { pool, listening: Mutex::default() }
     }
 
@@ -47,7 +47,7 @@ impl Listener {
     }
 
     async fn listen(&self) -> Result<PgListener, sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
+        let mut listener = PgListener::connect_with(self.pool.raw()).await?;
         listener.listen("outbox").await?;
         Ok(listener)
     }

@@ -1,7 +1,7 @@
 //! The store's side of outbox and inbox: what goes into its own transaction.
 
 use messaging::{Effects, Receipt, Recorded};
-use sqlx::{PgConnection, PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 use super::columns;
 use crate::Error;
@@ -22,7 +22,7 @@ const OUTBOX: &str = "INSERT INTO outbox
 ///
 /// # Errors
 /// When the database cannot be used, or its schema is too old.
-pub async fn open(url: &str, name: &str, migrations: &Migrator, migrate: bool) -> Result<PgPool, Error> {
+pub async fn open(url: &str, name: &str, migrations: &Migrator, migrate: bool) -> Result<crate::Pool, Error> {
     let pool = crate::connect(url, name).await?;
     for (migrations, history) in [(migrations, crate::HISTORY), (&MIGRATIONS, HISTORY)] {
         if migrate {
@@ -41,7 +41,7 @@ pub async fn open(url: &str, name: &str, migrations: &Migrator, migrate: bool) -
 ///
 /// # Errors
 /// When the database cannot be written; roll back.
-pub async fn record(tx: &mut PgConnection, effects: &Effects) -> Result<Recorded, sqlx::Error> {
+pub async fn record(tx: &mut crate::Connection, effects: &Effects) -> Result<Recorded, sqlx::Error> {
     if let Some(receipt) = &effects.receipt
         && !receive(tx, receipt).await?
     {
@@ -53,7 +53,7 @@ pub async fn record(tx: &mut PgConnection, effects: &Effects) -> Result<Recorded
     Ok(Recorded::First)
 }
 
-async fn receive(tx: &mut PgConnection, receipt: &Receipt) -> Result<bool, sqlx::Error> {
+async fn receive(tx: &mut crate::Connection, receipt: &Receipt) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(INBOX).bind(receipt.consumer).bind(receipt.event_id).execute(&mut *tx).await?;
     Ok(done.rows_affected() == 1)
 }

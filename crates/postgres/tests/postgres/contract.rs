@@ -8,7 +8,6 @@ use messaging::suite::{Open, Store, Stores};
 use messaging::{Effects, Outbox, Recorded};
 use postgres::{open, record};
 use sqlx::migrate::Migrator;
-use sqlx::{PgPool, Postgres, Transaction};
 
 static NOTHING: Migrator = Migrator::DEFAULT;
 
@@ -31,11 +30,11 @@ impl Stores for Databases {
 }
 
 struct Service {
-    pool: PgPool,
+    pool: postgres::Pool,
     outbox: postgres::Outbox,
 }
 
-struct Transacting(Transaction<'static, Postgres>);
+struct Transacting(postgres::Transaction);
 
 #[async_trait]
 impl Store for Service {

@@ -2,7 +2,7 @@
 
 use postgres::{Error, HISTORY, check, connect, create, is_unavailable, is_unique_violation, migrate};
 use sqlx::{
-    AssertSqlSafe, PgPool, SqlSafeStr as _,
+    AssertSqlSafe, SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
 };
 use testkit::servers::Postgres;
@@ -19,12 +19,12 @@ fn program(migrations: &[&'static str]) -> Migrator {
     Migrator::with_migrations(numbered.collect())
 }
 
-async fn pool() -> Option<PgPool> {
+async fn pool() -> Option<postgres::Pool> {
     let url = Postgres::shared().await?.database().await;
     Some(connect(&url, "test").await.unwrap())
 }
 
-async fn add(pool: &PgPool, id: i32) -> Result<(), sqlx::Error> {
+async fn add(pool: &postgres::Pool, id: i32) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO things (id, name) VALUES ($1, 'thing')").bind(id).execute(pool).await.map(drop)
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use messaging::{Bus as _, Effects, Event, Relay, Wake};
 use postgres::{open, record};
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use testkit::servers::Postgres;
 use tokio::time::{sleep, timeout};
@@ -18,7 +17,7 @@ const EVENTS: u64 = 60;
 const KILLS: u32 = 3;
 static NOTHING: Migrator = Migrator::DEFAULT;
 
-async fn try_to_store(pool: &PgPool, event: &Event) -> Result<(), sqlx::Error> {
+async fn try_to_store(pool: &postgres::Pool, event: &Event) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     let _ = record(&mut tx, &Effects::of(vec![event.clone()])).await?;
     tx.commit().await
@@ -26,7 +25,7 @@ async fn try_to_store(pool: &PgPool, event: &Event) -> Result<(), sqlx::Error> {
 
 /// Stores numbered events of one key. Whether a lost commit was one is not known: the same event is stored again, and
 /// the bus knows it by its id.
-async fn write(pool: &PgPool, wake: &Wake, key: usize) {
+async fn write(pool: &postgres::Pool, wake: &Wake, key: usize) {
     for number in 0..EVENTS {
         let event = Event::new("thing.happened.v1", "test", key, clock::system().now(), number).unwrap();
         while try_to_store(pool, &event).await.is_err() {

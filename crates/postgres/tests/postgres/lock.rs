@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use lock::Error;
-use sqlx::{PgPool, Row as _};
+use sqlx::Row as _;
 use testkit::servers::Postgres;
 use tokio::time::{Instant, sleep};
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
 
-async fn database() -> Option<PgPool> {
-    Some(PgPool::connect(&Postgres::shared().await?.database().await).await.unwrap())
+async fn database() -> Option<postgres::Pool> {
+    Some(postgres::connect(&Postgres::shared().await?.database().await, "test").await.unwrap())
 }
 
 #[tokio::test]

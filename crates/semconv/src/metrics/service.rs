@@ -30,7 +30,7 @@ metrics! { SERVICE;
     }
     in "crates/messaging" {
         MESSAGING_CLIENT_OPERATION_DURATION: Histogram<f64> = "messaging.client.operation.duration", Development, "s", SHORT,
-            "How long calls to the broker took.", [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_CONSUMER_GROUP_NAME, ERROR_TYPE];
+            "How long calls to the broker took; of `receive` those that brought something or failed, waiting included.", [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_CONSUMER_GROUP_NAME, ERROR_TYPE];
         MESSAGING_CLIENT_SENT_MESSAGES: Counter<u64> = "messaging.client.sent.messages", Development, "{message}", NONE,
             "Events published from the outbox.", [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_DESTINATION_NAME];
         MESSAGING_CLIENT_CONSUMED_MESSAGES: Counter<u64> = "messaging.client.consumed.messages", Development, "{message}", NONE,

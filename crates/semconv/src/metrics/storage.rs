@@ -6,7 +6,7 @@ use super::{LONG, NONE, SHORT, metrics};
 use crate::{Definition, Instrument as _, Metric, Observable as _, Stability, attributes};
 
 metrics! { STORAGE;
-    in "the crate of the database" {
+    in "crates/sql and crates/mongodb" {
         DB_CLIENT_OPERATION_DURATION: Histogram<f64> = "db.client.operation.duration", Stable, "s", SHORT,
             "How long statements and commands took.", [DB_SYSTEM_NAME, DB_QUERY_SUMMARY, ERROR_TYPE];
         DB_CLIENT_CONNECTION_COUNT: ObservableUpDownCounter<i64> = "db.client.connection.count", Development, "{connection}", NONE,

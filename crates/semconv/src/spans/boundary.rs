@@ -20,13 +20,22 @@ spans! {
         "{rpc.method}", Development, Client, "A call of another: each attempt by itself.",
             [RPC_SYSTEM_NAME, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, SERVER_ADDRESS, SERVER_PORT, SERVICE_PEER_NAME, ERROR_TYPE];
     }
+    in "crates/sql and crates/mongodb" {
+        "{db.query.summary}", Stable, Client,
+            "A statement or a command. Under the work that it is part of; what polls has none.",
+            [DB_SYSTEM_NAME, DB_QUERY_SUMMARY, ERROR_TYPE];
+    }
     in "crates/messaging" {
         "send", Development, Producer,
             "A batch from the outbox is published: a trace of its own, linked to the spans that recorded the events.",
-            [MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_BATCH_MESSAGE_COUNT];
+            [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_BATCH_MESSAGE_COUNT];
         "process {messaging.destination.name}", Development, Consumer, "An event is handled. Under the span that recorded it.",
-            [MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION_NAME, MESSAGING_CONSUMER_GROUP_NAME,
-                MESSAGING_MESSAGE_ID, MESSAGING_MESSAGE_KEY, MESSAGING_MESSAGE_ATTEMPT, CANARY];
+            [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION_NAME,
+                MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_MESSAGE_ID, MESSAGING_MESSAGE_KEY, MESSAGING_MESSAGE_ATTEMPT, CANARY];
+        "{messaging.operation.name} {messaging.destination.name}", Development, Client,
+            "What became of an event is said to the broker: ack, retry, release, isolate, dead_letter. Under its processing.",
+            [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION_NAME,
+                MESSAGING_CONSUMER_GROUP_NAME];
     }
     in "crates/cache" {
         "redis.get", Own, Internal, "A value is read that the process does not have, from the store or by loading it.", [CACHE_KEY, CACHE_HIT];

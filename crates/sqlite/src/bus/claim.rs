@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use messaging::{Delivery, Error, Event, Suspicion, Tag, Track};
-use sqlx::sqlite::SqliteConnection;
 use sqlx::{FromRow, Row};
 
 use super::Shared;
@@ -199,7 +198,7 @@ struct Round {
 }
 
 impl Round {
-    async fn lease(&self, tx: &mut SqliteConnection, max: usize) -> Result<Vec<Leased>, sqlx::Error> {
+    async fn lease(&self, tx: &mut crate::Connection, max: usize) -> Result<Vec<Leased>, sqlx::Error> {
         sqlx::query_as(Statements::of(self.track).lease)
             .bind(self.group)
             .bind(self.now)
@@ -211,13 +210,13 @@ impl Round {
     }
 
     /// Makes due what lies too far ahead.
-    async fn recall(&self, tx: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    async fn recall(&self, tx: &mut crate::Connection) -> Result<(), sqlx::Error> {
         let recalled = sqlx::query(STRAYED).bind(self.group).bind(self.now).bind(columns::horizon(self.now));
         recalled.execute(tx).await.map(drop)
     }
 
     /// Moves a window of the log into `pending`; false when there was nothing.
-    async fn enqueue(&self, tx: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    async fn enqueue(&self, tx: &mut crate::Connection) -> Result<bool, sqlx::Error> {
         let bounds: Option<(i64, i64)> =
             sqlx::query_as(BOUNDS).bind(self.group).bind(WINDOW).fetch_optional(&mut *tx).await?;
         let Some((first, last)) = bounds else { return Ok(false) };
@@ -232,7 +231,7 @@ impl Round {
 }
 
 async fn events(
-    tx: &mut SqliteConnection,
+    tx: &mut crate::Connection,
     leased: &[Leased],
 ) -> Result<HashMap<i64, Result<Event, Error>>, sqlx::Error> {
     if leased.is_empty() {

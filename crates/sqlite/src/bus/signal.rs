@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -21,7 +21,7 @@ pub(super) struct Signals {
     groups: Mutex<HashMap<i64, watch::Sender<u64>>>,
     /// `None` for a database in memory, which has no other writers.
     watcher: Option<tokio::sync::Mutex<Watcher>>,
-    pool: SqlitePool,
+    pool: crate::Pool,
 }
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Watcher {
 }
 
 impl Signals {
-    pub(super) fn new(pool: SqlitePool, shared: bool) -> Self {
+    pub(super) fn new(pool: crate::Pool, shared: bool) -> Self {
         let watcher = Watcher { connection: None, version: None, polled: Instant::now() };
         Self { groups: Mutex::default(), watcher: shared.then(|| tokio::sync::Mutex::new(watcher)), pool }
     }
@@ -101,7 +101,7 @@ impl Signals {
 
 impl Watcher {
     /// The version counts the writes of others as one connection sees them, so it is always asked on the same one.
-    async fn read(&mut self, pool: &SqlitePool) -> Result<i64, sqlx::Error> {
+    async fn read(&mut self, pool: &crate::Pool) -> Result<i64, sqlx::Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => pool.acquire().await?,

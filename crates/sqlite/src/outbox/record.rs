@@ -1,7 +1,6 @@
 //! The store's side of outbox and inbox: what goes into its own transaction.
 
 use messaging::{Effects, Receipt, Recorded};
-use sqlx::SqliteConnection;
 
 use crate::{Database, columns};
 
@@ -32,7 +31,7 @@ pub async fn prepare(database: &Database) -> Result<(), sqlx::Error> {
 ///
 /// # Errors
 /// When the database cannot be written; roll back.
-pub async fn record(tx: &mut SqliteConnection, effects: &Effects) -> Result<Recorded, sqlx::Error> {
+pub async fn record(tx: &mut crate::Connection, effects: &Effects) -> Result<Recorded, sqlx::Error> {
     // The receipt first: where it is there already, nothing else may be written.
     if let Some(receipt) = &effects.receipt
         && !receive(tx, receipt).await?
@@ -45,7 +44,7 @@ pub async fn record(tx: &mut SqliteConnection, effects: &Effects) -> Result<Reco
     Ok(Recorded::First)
 }
 
-async fn receive(tx: &mut SqliteConnection, receipt: &Receipt) -> Result<bool, sqlx::Error> {
+async fn receive(tx: &mut crate::Connection, receipt: &Receipt) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(INBOX)
         .bind(receipt.consumer)
         .bind(receipt.event_id.as_bytes().as_slice())

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use messaging::suite::{Broker, Differences, Open, Store, Stores};
 use messaging::{Bus, Effects, Outbox, Recorded, Track};
 use sqlx::migrate::Migrator;
-use sqlx::{Sqlite, Transaction};
 use testkit::TempDir;
 
 static NOTHING: Migrator = Migrator::DEFAULT;
@@ -48,7 +47,7 @@ struct Service {
     outbox: sqlite::Outbox,
 }
 
-struct Transacting(Transaction<'static, Sqlite>);
+struct Transacting(sqlite::Transaction);
 
 #[async_trait]
 impl Store for Service {

@@ -6,7 +6,7 @@ mod rows;
 use async_trait::async_trait;
 use messaging::{Effects, Recorded, Wake};
 use money::Money;
-use sqlx::{PgConnection, PgPool, Row as _, migrate::Migrator};
+use sqlx::{Row as _, migrate::Migrator};
 use telemetry::Carrier;
 use time::OffsetDateTime;
 
@@ -22,7 +22,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 /// The payments in a database.
 #[derive(Clone)]
 pub struct PostgresPayments {
-    pool: PgPool,
+    pool: postgres::Pool,
     wake: Wake,
 }
 
@@ -30,7 +30,7 @@ impl PostgresPayments {
     /// Uses a database that `postgres::open` has opened with [`MIGRATIONS`].
     ///
     /// `wake` wakes the relay whenever an event was stored.
-    pub fn new(pool: PgPool, wake: Wake) -> Self {
+    pub fn new(pool: postgres::Pool, wake: Wake) -> Self {
         Self { pool, wake }
     }
 }
@@ -196,7 +196,7 @@ impl Payments for PostgresPayments {
 impl PostgresPayments {
     async fn commit_with(
         &self,
-        mut tx: sqlx::Transaction<'static, sqlx::Postgres>,
+        mut tx: postgres::Transaction,
         processed: &ProcessedMessages,
     ) -> Result<Saved, StoreError> {
         let effects = Effects { events: Vec::new(), receipt: processed.receipt.clone() };
@@ -210,7 +210,7 @@ impl PostgresPayments {
 
 /// Inserts outbox, inbox and webhook rows; `false` when the message was processed before.
 async fn record_messages(
-    tx: &mut PgConnection,
+    tx: &mut postgres::Connection,
     effects: &Effects,
     webhook: Option<&(WebhookId, OffsetDateTime)>,
 ) -> Result<bool, StoreError> {
@@ -228,7 +228,7 @@ async fn record_messages(
 }
 
 /// Inserts a payment; no row where the order has one already, or is closed.
-async fn insert(tx: &mut PgConnection, write: &Write<'_>) -> Result<u64, sqlx::Error> {
+async fn insert(tx: &mut postgres::Connection, write: &Write<'_>) -> Result<u64, sqlx::Error> {
     let payment = write.payment;
     let inserted = sqlx::query(
         "INSERT INTO payments (order_id, id, user_id, amount, currency, status, decline_reason, intent, token, \
@@ -265,7 +265,7 @@ async fn insert(tx: &mut PgConnection, write: &Write<'_>) -> Result<u64, sqlx::E
 /// The version refuses whoever has not seen the latest change, also where two processes share no locks.
 /// The fence refuses whoever has lost the lock, also where its successor has left the version as it was (`clear_due`);
 /// an equal one is the same holder, which writes several times. A closed order stays closed, whatever is expected.
-async fn update(tx: &mut PgConnection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
+async fn update(tx: &mut postgres::Connection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
     let payment = write.payment;
     let updated = sqlx::query(
         "UPDATE payments SET status = $4, decline_reason = $5, intent = $6, token = $7, reference = $8, version = $9, \
@@ -294,7 +294,7 @@ async fn update(tx: &mut PgConnection, write: &Write<'_>, expected: u64) -> Resu
 /// Inserts a ledger transaction after its entries: its row seals them, and a trigger checks their sums.
 ///
 /// The same operation twice is an error of the primary key and never a second booking.
-async fn book(tx: &mut PgConnection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
+async fn book(tx: &mut postgres::Connection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
     let entries = &transaction.entries;
     sqlx::query(
         "INSERT INTO ledger_entries (order_id, operation, account, currency, amount) \

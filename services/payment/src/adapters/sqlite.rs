@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use clock::micros;
 use messaging::{Effects, Recorded, Wake};
 use money::Money;
-use sqlx::{Row as _, SqliteConnection, migrate::Migrator};
+use sqlx::{Row as _, migrate::Migrator};
 use telemetry::Carrier;
 use time::OffsetDateTime;
 
@@ -219,7 +219,7 @@ impl Payments for SqlitePayments {
 impl SqlitePayments {
     async fn commit_with(
         &self,
-        mut tx: sqlx::Transaction<'static, sqlx::Sqlite>,
+        mut tx: sqlite::Transaction,
         processed: &ProcessedMessages,
     ) -> Result<Saved, StoreError> {
         let effects = Effects { events: Vec::new(), receipt: processed.receipt.clone() };
@@ -233,7 +233,7 @@ impl SqlitePayments {
 
 /// Inserts outbox, inbox and webhook rows; `false` when the message was processed before.
 async fn record_messages(
-    tx: &mut SqliteConnection,
+    tx: &mut sqlite::Connection,
     effects: &Effects,
     webhook: Option<&(WebhookId, OffsetDateTime)>,
 ) -> Result<bool, StoreError> {
@@ -251,7 +251,7 @@ async fn record_messages(
 }
 
 /// Inserts a payment; no row where the order has one already, or is closed.
-async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sqlx::Error> {
+async fn insert(tx: &mut sqlite::Connection, write: &Write<'_>) -> Result<u64, sqlx::Error> {
     let payment = write.payment;
     let inserted = sqlx::query(
         "INSERT INTO payments (order_id, id, user_id, amount, currency, status, decline_reason, intent, token, \
@@ -288,7 +288,7 @@ async fn insert(tx: &mut SqliteConnection, write: &Write<'_>) -> Result<u64, sql
 /// The version refuses whoever has not seen the latest change, also where two processes share no locks.
 /// The fence refuses whoever has lost the lock, also where its successor has left the version as it was (`clear_due`);
 /// an equal one is the same holder, which writes several times. A closed order stays closed, whatever is expected.
-async fn update(tx: &mut SqliteConnection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
+async fn update(tx: &mut sqlite::Connection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
     let payment = write.payment;
     let updated = sqlx::query(
         "UPDATE payments SET status = ?4, decline_reason = ?5, intent = ?6, token = ?7, reference = ?8, version = ?9, \
@@ -317,7 +317,7 @@ async fn update(tx: &mut SqliteConnection, write: &Write<'_>, expected: u64) -> 
 /// Inserts a ledger transaction after its entries: its row seals them, and a trigger checks their sums.
 ///
 /// The same operation twice is an error of the primary key and never a second booking.
-async fn book(tx: &mut SqliteConnection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
+async fn book(tx: &mut sqlite::Connection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
     for entry in &transaction.entries {
         sqlx::query(
             "INSERT INTO ledger_entries (order_id, operation, account, currency, amount) VALUES (?1, ?2, ?3, ?4, ?5)",

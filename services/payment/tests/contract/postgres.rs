@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use messaging::Wake;
 use payment::adapters::postgres::{MIGRATIONS, PostgresPayments};
-use sqlx::PgPool;
 use testkit::servers::Postgres;
 
 use crate::{euros, payments::Fixture};
 
 /// `None` where there is no server.
-async fn fixture() -> Option<(Fixture, PgPool)> {
+async fn fixture() -> Option<(Fixture, postgres::Pool)> {
     let url = Postgres::shared().await?.database().await;
     let pool = postgres::open(&url, "payment", &MIGRATIONS, true).await.unwrap();
     let outbox = postgres::Outbox::new(pool.clone());
@@ -36,7 +35,7 @@ const ENTRIES: &str = "INSERT INTO ledger_entries VALUES \
 const SEAL: &str =
     "INSERT INTO ledger_transactions VALUES ('00000000-0000-0000-0000-000000000000', 'authorize', now())";
 
-async fn run(pool: &PgPool, statements: &[&'static str]) -> Result<(), sqlx::Error> {
+async fn run(pool: &postgres::Pool, statements: &[&'static str]) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     for statement in statements {
         sqlx::query(*statement).execute(&mut *tx).await?;

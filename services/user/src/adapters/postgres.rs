@@ -11,7 +11,7 @@ mod sessions;
 mod signing_keys;
 
 use messaging::Wake;
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 use crate::app::ports::StoreError;
 
@@ -21,13 +21,13 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 /// The store. Cheap to clone.
 #[derive(Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
+    pool: postgres::Pool,
     wake: Wake,
 }
 
 impl PostgresStore {
     /// Stores in a database whose schema is [`MIGRATIONS`]; `wake` tells the relay of new events.
-    pub fn new(pool: PgPool, wake: Wake) -> Self {
+    pub fn new(pool: postgres::Pool, wake: Wake) -> Self {
         Self { pool, wake }
     }
 }

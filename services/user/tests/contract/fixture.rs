@@ -38,7 +38,7 @@ pub(crate) struct Stores {
 /// The database itself.
 enum Database {
     Sqlite(sqlite::Database),
-    Postgres(sqlx::PgPool),
+    Postgres(::postgres::Pool),
 }
 
 impl Stores {

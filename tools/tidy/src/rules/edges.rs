@@ -5,7 +5,7 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 23] = [
+const EDGES: [(&str, &[&str]); 24] = [
     ("auth", &["clock", "error", "semconv"]),
     ("backends", &["cache", "clock", "limit", "lock", "messaging", "mongodb", "nats", "postgres", "redis", "sqlite"]),
     ("cache", &["clock", "semconv"]),
@@ -20,13 +20,14 @@ const EDGES: [(&str, &[&str]); 23] = [
     ("mongodb", &["clock", "messaging", "semconv"]),
     ("money", &[]),
     ("nats", &["clock", "messaging", "resilience"]),
-    ("postgres", &["clock", "lock", "messaging", "semconv"]),
+    ("postgres", &["clock", "lock", "messaging", "sql"]),
     ("proto", &[]),
     ("redis", &["cache", "limit", "lock", "resilience", "semconv"]),
     ("resilience", &[]),
     ("semconv", &[]),
     ("servers", &[]),
-    ("sqlite", &["clock", "messaging", "semconv"]),
+    ("sql", &["semconv"]),
+    ("sqlite", &["clock", "messaging", "sql"]),
     ("telemetry", &["config", "error", "resilience", "semconv"]),
     ("testkit", &["clock", "servers"]),
 ];

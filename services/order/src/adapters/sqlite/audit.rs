@@ -1,7 +1,6 @@
 //! The audit on `SQLite`: everything read in one transaction, so at one moment.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 
 use super::{
     SqliteStore, corrupt,
@@ -47,23 +46,23 @@ impl Audit for SqliteStore {
     }
 }
 
-async fn by_status(tx: &mut SqliteConnection) -> Result<Vec<(Status, u64)>, StoreError> {
+async fn by_status(tx: &mut sqlite::Connection) -> Result<Vec<(Status, u64)>, StoreError> {
     let rows: Vec<(String, i64)> =
         sqlx::query_as("SELECT status, count(*) FROM orders GROUP BY status").fetch_all(tx).await?;
     let read = |(name, n): (String, i64)| Ok((Status::named(&name).ok_or(corrupt("status"))?, count(n)));
     rows.into_iter().map(read).collect()
 }
 
-async fn sums(tx: &mut SqliteConnection, query: &'static str) -> Result<Vec<money::Money>, StoreError> {
+async fn sums(tx: &mut sqlite::Connection, query: &'static str) -> Result<Vec<money::Money>, StoreError> {
     let rows: Vec<(String, i64)> = sqlx::query_as(query).fetch_all(tx).await?;
     rows.into_iter().map(|(currency, amount)| money(amount, &currency)).collect()
 }
 
-async fn number_of(tx: &mut SqliteConnection, query: &'static str) -> Result<u64, StoreError> {
+async fn number_of(tx: &mut sqlite::Connection, query: &'static str) -> Result<u64, StoreError> {
     Ok(count(sqlx::query_scalar(query).fetch_one(tx).await?))
 }
 
-async fn violations(tx: &mut SqliteConnection) -> Result<Vec<StockViolation>, StoreError> {
+async fn violations(tx: &mut sqlite::Connection) -> Result<Vec<StockViolation>, StoreError> {
     let rows: Vec<(Vec<u8>, i64, i64)> = sqlx::query_as(VIOLATIONS).fetch_all(tx).await?;
     let read = |(id, available, expected): (Vec<u8>, i64, i64)| {
         let product = uuid(&id, "product id")?;

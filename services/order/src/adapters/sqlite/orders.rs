@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use clock::{from_micros, micros};
 use messaging::{Effects, Receipt, Recorded};
 use sqlite::record;
-use sqlx::{FromRow as _, Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
+use sqlx::{FromRow as _, sqlite::SqliteRow};
 use time::OffsetDateTime;
 
 use super::{
@@ -192,7 +192,7 @@ impl Orders for SqliteStore {
 }
 
 impl SqliteStore {
-    async fn commit(&self, tx: Transaction<'static, Sqlite>, effects: &Effects) -> Result<(), StoreError> {
+    async fn commit(&self, tx: sqlite::Transaction, effects: &Effects) -> Result<(), StoreError> {
         tx.commit().await?;
         if !effects.events.is_empty() {
             self.wake.poke();
@@ -203,7 +203,7 @@ impl SqliteStore {
 
 /// Reserves the lines, and returns those that there is too little for. If there are any, the transaction must not be
 /// committed.
-async fn reserve(tx: &mut SqliteConnection, order: &Order, items: &str) -> Result<Vec<Shortage>, StoreError> {
+async fn reserve(tx: &mut sqlite::Connection, order: &Order, items: &str) -> Result<Vec<Shortage>, StoreError> {
     let reserved: Vec<Vec<u8>> = sqlx::query_scalar(RESERVE).bind(items).fetch_all(&mut *tx).await?;
     if reserved.len() == order.items.len() {
         return Ok(Vec::new());
@@ -216,13 +216,13 @@ async fn reserve(tx: &mut SqliteConnection, order: &Order, items: &str) -> Resul
         .collect())
 }
 
-async fn find(tx: &mut SqliteConnection, id: OrderId) -> Result<Option<Order>, StoreError> {
+async fn find(tx: &mut sqlite::Connection, id: OrderId) -> Result<Option<Order>, StoreError> {
     let row: Option<OrderRow> =
         sqlx::query_as("SELECT * FROM orders WHERE id = ?1").bind(blob(id.0)).fetch_optional(tx).await?;
     row.map(OrderRow::order).transpose()
 }
 
-async fn insert(tx: &mut SqliteConnection, order: &Order, items: &str) -> Result<bool, StoreError> {
+async fn insert(tx: &mut sqlite::Connection, order: &Order, items: &str) -> Result<bool, StoreError> {
     let columns = Columns::of(order);
     let done = sqlx::query(INSERT)
         .bind(blob(order.id.0))
@@ -246,7 +246,7 @@ async fn insert(tx: &mut SqliteConnection, order: &Order, items: &str) -> Result
     Ok(done.rows_affected() == 1)
 }
 
-async fn update(tx: &mut SqliteConnection, order: &Order, expected: u64) -> Result<bool, StoreError> {
+async fn update(tx: &mut sqlite::Connection, order: &Order, expected: u64) -> Result<bool, StoreError> {
     let columns = Columns::of(order);
     let done = sqlx::query(UPDATE)
         .bind(blob(order.id.0))

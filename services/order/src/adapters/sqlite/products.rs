@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::micros;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
     SqliteStore, corrupt,
@@ -49,8 +49,7 @@ impl Products for SqliteStore {
     }
 
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
-        let mut connection = self.database.read.acquire().await?;
-        find(&mut connection, id).await
+        find(&self.database.read, id).await
     }
 
     async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Product>, StoreError> {
@@ -128,7 +127,7 @@ impl Products for SqliteStore {
     }
 }
 
-async fn insert(tx: &mut SqliteConnection, product: &Product) -> Result<bool, StoreError> {
+async fn insert(tx: &mut sqlite::Connection, product: &Product) -> Result<bool, StoreError> {
     let price = product.price.money();
     let done = sqlx::query(INSERT)
         .bind(blob(product.id.0))
@@ -146,21 +145,21 @@ async fn insert(tx: &mut SqliteConnection, product: &Product) -> Result<bool, St
     Ok(done.rows_affected() == 1)
 }
 
-async fn find(connection: &mut SqliteConnection, id: ProductId) -> Result<Option<Product>, StoreError> {
+async fn find(reader: impl SqliteExecutor<'_>, id: ProductId) -> Result<Option<Product>, StoreError> {
     let row = sqlx::query(concat!("SELECT ", product_columns!(), " FROM products WHERE id = ?1"))
         .bind(blob(id.0))
-        .fetch_optional(connection)
+        .fetch_optional(reader)
         .await?;
     row.as_ref().map(product).transpose()
 }
 
 /// The product that must be there.
-async fn existing(tx: &mut SqliteConnection, id: ProductId) -> Result<Box<Product>, StoreError> {
+async fn existing(tx: &mut sqlite::Connection, id: ProductId) -> Result<Box<Product>, StoreError> {
     find(tx, id).await?.map(Box::new).ok_or(corrupt("reference to a product"))
 }
 
 /// The outcome of a command whose key was used before; `None` where it was not.
-async fn replay(tx: &mut SqliteConnection, key: &CommandKey) -> Result<Option<Idempotent>, StoreError> {
+async fn replay(tx: &mut sqlite::Connection, key: &CommandKey) -> Result<Option<Idempotent>, StoreError> {
     let row: Option<(Vec<u8>, Vec<u8>)> =
         sqlx::query_as("SELECT digest, product_id FROM commands WHERE user_id = ?1 AND command = ?2 AND key = ?3")
             .bind(blob(key.user.0))
@@ -180,7 +179,7 @@ async fn replay(tx: &mut SqliteConnection, key: &CommandKey) -> Result<Option<Id
 
 /// Stores the key, and deletes two of those that need not be kept, so that the table does not grow without end and no
 /// command pays for many.
-async fn record_key(tx: &mut SqliteConnection, key: &CommandKey, id: ProductId) -> Result<(), StoreError> {
+async fn record_key(tx: &mut sqlite::Connection, key: &CommandKey, id: ProductId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM commands WHERE seq IN (SELECT seq FROM commands WHERE at < ?1 ORDER BY at LIMIT 2)")
         .bind(micros(key.at - KEY_RETENTION))
         .execute(&mut *tx)

@@ -1,7 +1,7 @@
 //! The queries that add up payments and prove the ledger.
 
 use money::Money;
-use sqlx::{PgPool, Row as _};
+use sqlx::Row as _;
 
 use super::rows;
 use crate::{
@@ -32,12 +32,12 @@ const IMBALANCES: &str = "SELECT currency, sum(abs(difference))::bigint AS amoun
      ON e.order_id = t.order_id AND e.operation = t.operation \
      GROUP BY e.order_id, e.operation, e.currency) AS sums GROUP BY currency";
 
-pub(super) async fn imbalances(pool: &PgPool, limit: u32) -> Result<Vec<Money>, StoreError> {
+pub(super) async fn imbalances(pool: &postgres::Pool, limit: u32) -> Result<Vec<Money>, StoreError> {
     let rows = sqlx::query(IMBALANCES).bind(i64::from(limit)).fetch_all(pool).await?;
     rows.iter().map(|row| rows::money(row, "amount")).collect()
 }
 
-pub(super) async fn totals(pool: &PgPool) -> Result<Totals, StoreError> {
+pub(super) async fn totals(pool: &postgres::Pool) -> Result<Totals, StoreError> {
     // One snapshot, or a payment that is stored between two queries would look like an imbalance.
     let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let mut totals = Totals {
@@ -57,7 +57,7 @@ pub(super) async fn totals(pool: &PgPool) -> Result<Totals, StoreError> {
     Ok(totals)
 }
 
-async fn count(tx: &mut sqlx::PgConnection, query: &'static str) -> Result<u64, StoreError> {
+async fn count(tx: &mut postgres::Connection, query: &'static str) -> Result<u64, StoreError> {
     let count: i64 = sqlx::query_scalar(query).fetch_one(tx).await?;
     u64::try_from(count).map_err(|_| columns::unreadable("count"))
 }

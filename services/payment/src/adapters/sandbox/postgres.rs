@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use money::Money;
-use sqlx::{PgConnection, PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 use super::{
     Answer, ChargeRow, ProviderEffect, Storage, answer_columns, new_reference, read_answer, read_charge, state_name,
@@ -19,7 +19,7 @@ const HISTORY: &str = "sandbox._sqlx_migrations";
 
 #[derive(Debug)]
 pub(super) struct Postgres {
-    pool: PgPool,
+    pool: postgres::Pool,
 }
 
 impl Postgres {
@@ -100,7 +100,7 @@ impl Storage for Postgres {
     }
 }
 
-async fn charge(tx: &mut PgConnection, order: OrderId, amount: Money) -> Result<Outcome, sqlx::Error> {
+async fn charge(tx: &mut postgres::Connection, order: OrderId, amount: Money) -> Result<Outcome, sqlx::Error> {
     let reference = new_reference();
     sqlx::query(
         "INSERT INTO sandbox.charges (reference, order_id, amount, currency, state) VALUES ($1, $2, $3, $4, 'authorized')",
@@ -116,7 +116,7 @@ async fn charge(tx: &mut PgConnection, order: OrderId, amount: Money) -> Result<
 
 /// A conflict where the order has no such charge in the state `from`.
 async fn change(
-    tx: &mut PgConnection,
+    tx: &mut postgres::Connection,
     order: OrderId,
     charge: &ChargeReference,
     from: ChargeState,
@@ -136,7 +136,11 @@ async fn change(
 /// Stores an answer; `false` when there is none to store, or the key has one.
 ///
 /// Waits for another transaction that is about to answer the same key.
-async fn insert_answer(tx: &mut PgConnection, key: IdempotencyKey, outcome: &Outcome) -> Result<bool, sqlx::Error> {
+async fn insert_answer(
+    tx: &mut postgres::Connection,
+    key: IdempotencyKey,
+    outcome: &Outcome,
+) -> Result<bool, sqlx::Error> {
     let Some((reference, reason)) = answer_columns(outcome) else { return Ok(false) };
     let inserted = sqlx::query(
         "INSERT INTO sandbox.answers (key, order_id, operation, reference, decline_reason) VALUES ($1, $2, $3, $4, $5) \

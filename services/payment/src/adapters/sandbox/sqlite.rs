@@ -3,7 +3,7 @@
 use ::sqlite::Database;
 use async_trait::async_trait;
 use money::Money;
-use sqlx::{SqliteConnection, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 use super::{
     Answer, ChargeRow, ProviderEffect, Storage, answer_columns, new_reference, read_answer, read_charge, state_name,
@@ -91,7 +91,7 @@ impl Storage for Sqlite {
     }
 }
 
-async fn charge(tx: &mut SqliteConnection, order: OrderId, amount: Money) -> Result<Outcome, sqlx::Error> {
+async fn charge(tx: &mut sqlite::Connection, order: OrderId, amount: Money) -> Result<Outcome, sqlx::Error> {
     let reference = new_reference();
     sqlx::query(
         "INSERT INTO charges (reference, order_id, amount, currency, state) VALUES (?1, ?2, ?3, ?4, 'authorized')",
@@ -107,7 +107,7 @@ async fn charge(tx: &mut SqliteConnection, order: OrderId, amount: Money) -> Res
 
 /// A conflict where the order has no such charge in the state `from`.
 async fn change(
-    tx: &mut SqliteConnection,
+    tx: &mut sqlite::Connection,
     order: OrderId,
     charge: &ChargeReference,
     from: ChargeState,
@@ -124,7 +124,11 @@ async fn change(
 }
 
 /// Stores an answer; `false` when there is none to store, or the key has one.
-async fn insert_answer(tx: &mut SqliteConnection, key: IdempotencyKey, outcome: &Outcome) -> Result<bool, sqlx::Error> {
+async fn insert_answer(
+    tx: &mut sqlite::Connection,
+    key: IdempotencyKey,
+    outcome: &Outcome,
+) -> Result<bool, sqlx::Error> {
     let Some((reference, reason)) = answer_columns(outcome) else { return Ok(false) };
     let inserted = sqlx::query(
         "INSERT INTO answers (key, order_id, operation, reference, decline_reason) VALUES (?1, ?2, ?3, ?4, ?5) \

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use messaging::{Effects, Receipt, Recorded};
-use sqlx::{PgConnection, Row as _};
+use sqlx::Row as _;
 
 use super::{
     PostgresStore,
@@ -197,7 +197,7 @@ impl PostgresStore {
 }
 
 /// Whether who acts is an operator whose account is active, and stays one until the end of the transaction.
-async fn is_operator(tx: &mut PgConnection, entry: &AuditEntry) -> Result<bool, sqlx::Error> {
+async fn is_operator(tx: &mut postgres::Connection, entry: &AuditEntry) -> Result<bool, sqlx::Error> {
     // Both rows, and always in the same order: two who disable each other wait, and do not lock each other out.
     let sql = "SELECT (id = $1 AND role = 'operator' AND status = 'active' AND disabled_at IS NULL) IS TRUE FROM users \
                WHERE id IN ($1, $2) ORDER BY id FOR UPDATE";
@@ -207,7 +207,10 @@ async fn is_operator(tx: &mut PgConnection, entry: &AuditEntry) -> Result<bool, 
 }
 
 /// Stores what an owner or a closing changed, if the stored version is the one before.
-pub(super) async fn update_if_unchanged(tx: &mut PgConnection, changed: &Account) -> Result<Saved, sqlx::Error> {
+pub(super) async fn update_if_unchanged(
+    tx: &mut postgres::Connection,
+    changed: &Account,
+) -> Result<Saved, sqlx::Error> {
     let sql = concat!(
         "UPDATE users SET email = $2, email_key = $3, name = $4, status = $5, version = $6, updated_at = $7, disabled_at = $8, ",
         "email_verified_at = CASE WHEN email IS NOT DISTINCT FROM $2 THEN email_verified_at END, ",

@@ -1,7 +1,7 @@
 //! What operators did.
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{PostgresStore, store_error};
@@ -22,7 +22,7 @@ impl AuditTrail for PostgresStore {
 }
 
 /// Adds an entry, in the transaction of what it tells of.
-pub(super) async fn insert_entry(tx: &mut PgConnection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+pub(super) async fn insert_entry(tx: &mut postgres::Connection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     let sql = "INSERT INTO audit_log (id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
     sqlx::query(sql)
         .bind(entry.id)

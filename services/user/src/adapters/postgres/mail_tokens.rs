@@ -1,7 +1,7 @@
 //! The hashes of tokens that were sent by mail.
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgExecutor, Row as _};
 use time::OffsetDateTime;
 
 use super::{PostgresStore, sessions::end_sessions, store_error};
@@ -27,8 +27,7 @@ impl MailTokens for PostgresStore {
     }
 
     async fn is_valid(&self, token: &TokenHash, purpose: MailPurpose, now: OffsetDateTime) -> Result<bool, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(store_error)?;
-        find(&mut connection, token, purpose, now).await.map(|user| user.is_some()).map_err(store_error)
+        find(&self.pool, token, purpose, now).await.map(|user| user.is_some()).map_err(store_error)
     }
 
     async fn verify_email(&self, token: &TokenHash, now: OffsetDateTime) -> Result<bool, StoreError> {
@@ -92,7 +91,7 @@ impl PostgresStore {
 
 /// Whose token this is, if it is valid. One that ends later than a new one would was made under a clock that was ahead.
 async fn find(
-    tx: &mut PgConnection,
+    reader: impl PgExecutor<'_>,
     token: &TokenHash,
     purpose: MailPurpose,
     now: OffsetDateTime,
@@ -100,18 +99,18 @@ async fn find(
     let sql = "SELECT user_id FROM mail_tokens \
                WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND expires_at <= $4";
     let query = sqlx::query(sql).bind(token.as_slice()).bind(purpose.as_str());
-    let row = query.bind(now).bind(now + purpose.lifetime()).fetch_optional(tx).await?;
+    let row = query.bind(now).bind(now + purpose.lifetime()).fetch_optional(reader).await?;
     row.map(|row| Ok(UserId(row.try_get(0)?))).transpose()
 }
 
 /// Deletes a valid token of an active account and says whose it was.
 async fn consume(
-    tx: &mut PgConnection,
+    tx: &mut postgres::Connection,
     token: &TokenHash,
     purpose: MailPurpose,
     now: OffsetDateTime,
 ) -> Result<Option<UserId>, sqlx::Error> {
-    let Some(user) = find(tx, token, purpose, now).await? else {
+    let Some(user) = find(&mut *tx, token, purpose, now).await? else {
         return Ok(None);
     };
     // The account's row first, like every other write: what changes it at the same time waits, and finds the token gone.

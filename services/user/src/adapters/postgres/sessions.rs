@@ -1,7 +1,7 @@
 //! Sessions and the hashes of their refresh tokens.
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use sqlx::{Row as _, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -120,7 +120,7 @@ impl PostgresStore {
 /// Revokes the sessions of an account that do not survive a change of it, and what was sent to its address before.
 /// Access tokens live on for their few minutes.
 pub(super) async fn end_sessions(
-    tx: &mut PgConnection,
+    tx: &mut postgres::Connection,
     user: UserId,
     surviving: Surviving,
     now: OffsetDateTime,
@@ -137,7 +137,7 @@ pub(super) async fn end_sessions(
 
 /// Stores a token, with the one that it follows.
 async fn insert_token(
-    tx: &mut PgConnection,
+    tx: &mut postgres::Connection,
     session: SessionId,
     (token, predecessor): (&TokenHash, Option<&TokenHash>),
     expires_at: OffsetDateTime,
@@ -155,7 +155,7 @@ async fn insert_token(
 /// Marks a token as used, if it is valid. One statement tests and sets, so of several uses at once one wins: the others
 /// wait for its row and then find it used. An expired token, one of a revoked session or of an account that is not active
 /// is refused by the same test. The role is read anew each time, so a change of it reaches the next access token.
-async fn consume(tx: &mut PgConnection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
+async fn consume(tx: &mut postgres::Connection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
     let sql = "UPDATE refresh_tokens AS token SET used_at = $2, seed = $3 \
                FROM sessions AS s JOIN users AS u ON u.id = s.user_id \
                WHERE token.hash = $1 AND token.used_at IS NULL AND token.expires_at > $2 \
@@ -174,7 +174,7 @@ async fn consume(tx: &mut PgConnection, renewal: &Renewal) -> Result<Option<Rene
 
 /// Finds the successor of a token that was used a moment ago and whose seed is still there. The lock on its row keeps the
 /// successor from being used until this is decided.
-async fn repeat(tx: &mut PgConnection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
+async fn repeat(tx: &mut postgres::Connection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
     let sql = "SELECT s.id, s.user_id, u.role, token.seed FROM refresh_tokens AS token \
                JOIN sessions AS s ON s.id = token.session_id JOIN users AS u ON u.id = s.user_id \
                WHERE token.hash = $1 AND token.seed IS NOT NULL AND token.used_at BETWEEN $2 AND $3 \
@@ -205,7 +205,7 @@ fn renewed(row: &PgRow) -> Result<Renewed, sqlx::Error> {
 /// Revokes the session of a token that was used before. Either this caller or the one before stole it, and nobody can tell
 /// which: so the session ends for both, with every token that came of it. A token that is unknown, expired or revoked but
 /// never used changes nothing here.
-async fn revoke_if_reused(tx: &mut PgConnection, renewal: &Renewal) -> Result<(), sqlx::Error> {
+async fn revoke_if_reused(tx: &mut postgres::Connection, renewal: &Renewal) -> Result<(), sqlx::Error> {
     let sql = "UPDATE sessions SET revoked_at = $2 WHERE revoked_at IS NULL AND id = \
                (SELECT session_id FROM refresh_tokens WHERE hash = $1 AND used_at IS NOT NULL)";
     sqlx::query(sql).bind(renewal.token.as_slice()).bind(renewal.now).execute(tx).await.map(drop)

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use messaging::{Effects, Receipt, Recorded};
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 
 use super::{
     SqliteStore,
@@ -198,14 +198,14 @@ impl SqliteStore {
 
 /// Whether who acts is an operator whose account is active. The database has one writer at a time: it stays so until the end of
 /// the transaction.
-async fn is_operator(tx: &mut SqliteConnection, entry: &AuditEntry) -> Result<bool, sqlx::Error> {
+async fn is_operator(tx: &mut sqlite::Connection, entry: &AuditEntry) -> Result<bool, sqlx::Error> {
     let sql = "SELECT 1 FROM users WHERE id = ?1 AND role = 'operator' AND status = 'active' AND disabled_at IS NULL";
     let query = sqlx::query(sql).bind(entry.actor.map(|id| id.0.as_bytes().to_vec()));
     Ok(query.fetch_optional(tx).await?.is_some())
 }
 
 /// Stores what an owner or a closing changed, if the stored version is the one before.
-pub(super) async fn update_if_unchanged(tx: &mut SqliteConnection, changed: &Account) -> Result<Saved, sqlx::Error> {
+pub(super) async fn update_if_unchanged(tx: &mut sqlite::Connection, changed: &Account) -> Result<Saved, sqlx::Error> {
     let sql = concat!(
         "UPDATE users SET email = ?2, email_key = ?3, name = ?4, status = ?5, version = ?6, updated_at = ?7, disabled_at = ?8, ",
         "email_verified_at = CASE WHEN email IS ?2 THEN email_verified_at END, ",

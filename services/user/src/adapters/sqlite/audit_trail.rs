@@ -1,7 +1,7 @@
 //! What operators did.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
@@ -27,7 +27,7 @@ impl AuditTrail for SqliteStore {
 }
 
 /// Adds an entry, in the transaction of what it tells of.
-pub(super) async fn insert_entry(tx: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+pub(super) async fn insert_entry(tx: &mut sqlite::Connection, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     let sql = "INSERT INTO audit_log (id, at, actor, action, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     sqlx::query(sql)
         .bind(entry.id.as_bytes().as_slice())

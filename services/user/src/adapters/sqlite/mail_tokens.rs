@@ -1,7 +1,7 @@
 //! The hashes of tokens that were sent by mail.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteExecutor};
 use time::OffsetDateTime;
 
 use super::{SqliteStore, rows::uuid, sessions::end_sessions, store_error};
@@ -26,8 +26,7 @@ impl MailTokens for SqliteStore {
     }
 
     async fn is_valid(&self, token: &TokenHash, purpose: MailPurpose, now: OffsetDateTime) -> Result<bool, StoreError> {
-        let mut connection = self.db.read.acquire().await.map_err(store_error)?;
-        find(&mut connection, token, purpose, now).await.map(|user| user.is_some()).map_err(store_error)
+        find(&self.db.read, token, purpose, now).await.map(|user| user.is_some()).map_err(store_error)
     }
 
     async fn verify_email(&self, token: &TokenHash, now: OffsetDateTime) -> Result<bool, StoreError> {
@@ -97,7 +96,7 @@ impl SqliteStore {
 
 /// Whose token this is, if it is valid. One that ends later than a new one would was made under a clock that was ahead.
 async fn find(
-    tx: &mut SqliteConnection,
+    reader: impl SqliteExecutor<'_>,
     token: &TokenHash,
     purpose: MailPurpose,
     now: OffsetDateTime,
@@ -105,18 +104,19 @@ async fn find(
     let sql = "SELECT user_id FROM mail_tokens \
                WHERE hash = ?1 AND purpose = ?2 AND expires_at > ?3 AND expires_at <= ?4";
     let query = sqlx::query(sql).bind(token.as_slice()).bind(purpose.as_str());
-    let row = query.bind(clock::micros(now)).bind(clock::micros(now + purpose.lifetime())).fetch_optional(tx).await?;
+    let row =
+        query.bind(clock::micros(now)).bind(clock::micros(now + purpose.lifetime())).fetch_optional(reader).await?;
     row.map(|row| Ok(UserId(uuid(&row, 0)?))).transpose()
 }
 
 /// Deletes a valid token of an active account and says whose it was.
 async fn consume(
-    tx: &mut SqliteConnection,
+    tx: &mut sqlite::Connection,
     token: &TokenHash,
     purpose: MailPurpose,
     now: OffsetDateTime,
 ) -> Result<Option<UserId>, sqlx::Error> {
-    let Some(user) = find(tx, token, purpose, now).await? else {
+    let Some(user) = find(&mut *tx, token, purpose, now).await? else {
         return Ok(None);
     };
     let sql = "SELECT 1 FROM users WHERE id = ?1 AND status = 'active' AND disabled_at IS NULL";

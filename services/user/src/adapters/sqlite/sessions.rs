@@ -1,7 +1,7 @@
 //! Sessions and the hashes of their refresh tokens.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, sqlite::SqliteRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -130,7 +130,7 @@ impl SqliteStore {
 /// Revokes the sessions of an account that do not survive a change of it, and what was sent to its address before.
 /// Access tokens live on for their few minutes.
 pub(super) async fn end_sessions(
-    tx: &mut SqliteConnection,
+    tx: &mut sqlite::Connection,
     user: UserId,
     surviving: Surviving,
     now: OffsetDateTime,
@@ -153,7 +153,7 @@ pub(super) async fn end_sessions(
 
 /// Stores a token, with the one that it follows.
 async fn insert_token(
-    tx: &mut SqliteConnection,
+    tx: &mut sqlite::Connection,
     session: SessionId,
     (token, predecessor): (&TokenHash, Option<&TokenHash>),
     expires_at: OffsetDateTime,
@@ -171,7 +171,7 @@ async fn insert_token(
 /// Marks a token as used, if it is valid. One statement tests and sets, so of several uses at once one wins: the others
 /// find it used. An expired token, one of a revoked session or of an account that is not active is refused by the same
 /// test. The role is read anew each time, so a change of it reaches the next access token.
-async fn consume(tx: &mut SqliteConnection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
+async fn consume(tx: &mut sqlite::Connection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
     let sql = "UPDATE refresh_tokens SET used_at = ?2, seed = ?3 \
                FROM sessions s JOIN users u ON u.id = s.user_id \
                WHERE refresh_tokens.hash = ?1 AND refresh_tokens.used_at IS NULL AND refresh_tokens.expires_at > ?2 \
@@ -192,7 +192,7 @@ async fn consume(tx: &mut SqliteConnection, renewal: &Renewal) -> Result<Option<
 }
 
 /// Finds the successor of a token that was used a moment ago and whose seed is still there.
-async fn repeat(tx: &mut SqliteConnection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
+async fn repeat(tx: &mut sqlite::Connection, renewal: &Renewal) -> Result<Option<Renewed>, sqlx::Error> {
     let sql = "SELECT s.id, s.user_id, u.role, t.seed FROM refresh_tokens t \
                JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id \
                WHERE t.hash = ?1 AND t.seed IS NOT NULL AND t.used_at BETWEEN ?2 AND ?3 \
@@ -223,7 +223,7 @@ fn renewed(row: &SqliteRow) -> Result<Renewed, sqlx::Error> {
 /// Revokes the session of a token that was used before. Either this caller or the one before stole it, and nobody can tell
 /// which: so the session ends for both, with every token that came of it. A token that is unknown, expired or revoked but
 /// never used changes nothing here.
-async fn revoke_if_reused(tx: &mut SqliteConnection, renewal: &Renewal) -> Result<(), sqlx::Error> {
+async fn revoke_if_reused(tx: &mut sqlite::Connection, renewal: &Renewal) -> Result<(), sqlx::Error> {
     let sql = "UPDATE sessions SET revoked_at = ?2 WHERE revoked_at IS NULL AND id = \
                (SELECT session_id FROM refresh_tokens WHERE hash = ?1 AND used_at IS NOT NULL)";
     sqlx::query(sql).bind(renewal.token.as_slice()).bind(clock::micros(renewal.now)).execute(tx).await.map(drop)

@@ -1,0 +1,167 @@
+//! What the driver tells of its commands and connections, as spans and metrics.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use mongodb_driver::{
+    error::{Error, ErrorKind},
+    event::{
+        EventHandler,
+        cmap::{CmapEvent, ConnectionCheckoutFailedReason},
+        command::{CommandEvent, CommandStartedEvent},
+    },
+    options::ClientOptions,
+};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram, UpDownCounter},
+};
+use semconv::{attributes, metrics};
+use tracing::{Span, field::Empty};
+
+const SYSTEM: &str = "mongodb";
+/// Commands under way that are remembered: more than there can be connections.
+const MAX_UNDER_WAY: usize = 10_000;
+
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| metrics::DB_CLIENT_OPERATION_DURATION.instrument());
+static PENDING: LazyLock<UpDownCounter<i64>> =
+    LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_PENDING_REQUESTS.instrument());
+static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_TIMEOUTS.instrument());
+
+/// Has every command and connection of a client measured; the pool is called `name`.
+pub(crate) fn measure(options: &mut ClientOptions, name: &str) {
+    let commands = Commands::default();
+    options.command_event_handler = Some(EventHandler::callback(move |event| commands.saw(event)));
+    let pool = Arc::new(Pool::new(name, options.max_pool_size.unwrap_or_default()));
+    pool.observe();
+    options.cmap_event_handler = Some(EventHandler::callback(move |event| pool.saw(&event)));
+}
+
+/// Commands under way, by their number.
+#[derive(Default)]
+struct Commands(Mutex<HashMap<i32, (String, Span)>>);
+
+impl Commands {
+    fn saw(&self, event: CommandEvent) {
+        match event {
+            CommandEvent::Started(event) => self.started(&event),
+            CommandEvent::Succeeded(event) => self.ended(event.request_id, event.duration, None),
+            CommandEvent::Failed(event) => self.ended(event.request_id, event.duration, Some(&event.failure)),
+            _ => {}
+        }
+    }
+
+    fn started(&self, event: &CommandStartedEvent) {
+        let summary = summary(event);
+        let span = span(&summary);
+        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if under_way.len() < MAX_UNDER_WAY {
+            under_way.insert(event.request_id, (summary, span));
+        }
+    }
+
+    fn ended(&self, request: i32, took: Duration, error: Option<&Error>) {
+        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+        let Some((summary, span)) = ended else { return };
+        let mut attributes = vec![attributes::DB_SYSTEM_NAME.of(SYSTEM), attributes::DB_QUERY_SUMMARY.of(summary)];
+        if let Some(failure) = error.map(failure) {
+            span.record("error.type", &failure);
+            span.record("otel.status_code", "ERROR");
+            attributes.push(attributes::ERROR_TYPE.of(failure));
+        }
+        DURATION.record(took.as_secs_f64(), &attributes);
+    }
+}
+
+/// The command and its collection: no value of it is shown.
+fn summary(event: &CommandStartedEvent) -> String {
+    // `getMore` has a number where others have the collection.
+    let names = [event.command.get_str(&event.command_name), event.command.get_str("collection")];
+    match names.into_iter().find_map(Result::ok) {
+        Some(collection) => format!("{} {collection}", event.command_name),
+        None => event.command_name.clone(),
+    }
+}
+
+/// Only where there is something that it is part of: what polls, polls for ever.
+fn span(summary: &str) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "db.command",
+        otel.name = summary,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = SYSTEM,
+        db.query.summary = summary,
+        error.type = Empty,
+    )
+}
+
+/// The server's code, where there is one.
+fn failure(error: &Error) -> String {
+    match &*error.kind {
+        ErrorKind::Command(error) => error.code.to_string(),
+        ErrorKind::Io(_) => "io".to_owned(),
+        _ => "_OTHER".to_owned(),
+    }
+}
+
+/// The connections of a client.
+struct Pool {
+    name: KeyValue,
+    max: u32,
+    open: AtomicI64,
+    used: AtomicI64,
+}
+
+impl Pool {
+    fn new(name: &str, max: u32) -> Self {
+        let name = attributes::DB_POOL_NAME.of(name.to_owned());
+        Self { name, max, open: AtomicI64::default(), used: AtomicI64::default() }
+    }
+
+    fn observe(self: &Arc<Self>) {
+        let (max, count) = (Arc::clone(self), Arc::clone(self));
+        metrics::DB_CLIENT_CONNECTION_MAX
+            .observe(move |observer| observer.observe(max.max.into(), std::slice::from_ref(&max.name)));
+        metrics::DB_CLIENT_CONNECTION_COUNT.observe(move |observer| {
+            let (open, used) = (count.open.load(Ordering::Relaxed), count.used.load(Ordering::Relaxed));
+            for (state, connections) in [("idle", open - used), ("used", used)] {
+                observer.observe(connections, &[count.name.clone(), attributes::DB_CONNECTION_STATE.of(state)]);
+            }
+        });
+    }
+
+    fn saw(&self, event: &CmapEvent) {
+        let name = std::slice::from_ref(&self.name);
+        match event {
+            CmapEvent::ConnectionReady(_) => _ = self.open.fetch_add(1, Ordering::Relaxed),
+            CmapEvent::ConnectionClosed(_) => {
+                // One that never was ready is closed, too.
+                let fewer = |open: i64| Some((open - 1).max(0));
+                let _ = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+            }
+            CmapEvent::ConnectionCheckoutStarted(_) => PENDING.add(1, name),
+            CmapEvent::ConnectionCheckedOut(_) => {
+                PENDING.add(-1, name);
+                self.used.fetch_add(1, Ordering::Relaxed);
+            }
+            CmapEvent::ConnectionCheckedIn(_) => _ = self.used.fetch_sub(1, Ordering::Relaxed),
+            CmapEvent::ConnectionCheckoutFailed(event) => {
+                PENDING.add(-1, name);
+                if event.reason == ConnectionCheckoutFailedReason::Timeout {
+                    TIMEOUTS.add(1, name);
+                }
+            }
+            _ => {}
+        }
+    }
+}
