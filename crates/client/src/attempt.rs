@@ -6,7 +6,7 @@ use std::{
 };
 
 use ::http::{StatusCode, Uri};
-use opentelemetry::{KeyValue, metrics::Histogram};
+use opentelemetry::{Context, KeyValue, metrics::Histogram, trace::TraceContextExt as _};
 use semconv::{attributes, metrics};
 use tokio::time::Instant;
 use tonic::{Code, GrpcMethod};
@@ -76,10 +76,11 @@ impl Attempt {
         })
     }
 
-    /// The generated client says which method it calls.
+    /// The generated client says, within the attempt's span, which method it calls.
     pub(crate) fn calls(&self, method: &GrpcMethod<'_>) {
         let name = format!("{}/{}", method.service(), method.method());
-        self.span.record("otel.name", &name);
+        // Once it is under way `tracing` cannot name it any more.
+        Context::current().span().update_name(name.clone());
         self.span.record("rpc.method", &name);
         let _ = self.method.set(name);
     }
@@ -160,7 +161,6 @@ impl Protocol {
             ),
             Self::Grpc => tracing::info_span!(
                 "grpc.call",
-                otel.name = Empty,
                 otel.kind = "client",
                 otel.status_code = Empty,
                 rpc.system.name = "grpc",

@@ -9,6 +9,7 @@ mod kill;
 mod lines;
 mod observe;
 mod private;
+mod signals;
 mod stop;
 mod story;
 mod terminal;

@@ -11,7 +11,10 @@ const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
 
 async fn database() -> Option<postgres::Pool> {
-    Some(postgres::connect(&Postgres::shared().await?.database().await, "test").await.unwrap())
+    Some(postgres::Pool::new(
+        sqlx::PgPool::connect(&Postgres::shared().await?.database().await).await.unwrap(),
+        "test".to_owned(),
+    ))
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Takes in spans, metrics and log records over OTLP, by gRPC and by HTTP, and keeps what is asked of them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct Seen {
     pub(crate) logged: BTreeSet<Vec<u8>>,
     pub(crate) metrics: BTreeSet<String>,
     pub(crate) spans: Vec<Span>,
+    /// Who sent a span, by its id.
+    services: HashMap<Vec<u8>, String>,
     pub(crate) records: Vec<LogRecord>,
     /// Every metric each time that it came.
     pub(crate) measured: Vec<Metric>,
@@ -48,6 +50,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// The service that sent a span.
+    pub(crate) fn service(&self, span: &Span) -> String {
+        self.services.get(&span.span_id).cloned().unwrap_or_default()
+    }
+
     /// How many HTTP requests of a route were measured, by the last that one process said.
     pub(crate) fn requests(&self, route: &str) -> u64 {
         let named = self.measured.iter().filter(|metric| metric.name == "http.server.request.duration");
@@ -138,9 +145,13 @@ impl Collector {
     fn traces(&self, request: ExportTraceServiceRequest) {
         let mut seen = self.0.lock().unwrap();
         for of_process in request.resource_spans {
-            seen.resources.extend(attributes(of_process.resource));
+            let resource: Vec<String> = attributes(of_process.resource).collect();
+            let service =
+                resource.iter().find_map(|one| one.strip_prefix("service.name=")).unwrap_or_default().to_owned();
+            seen.resources.extend(resource);
             for span in of_process.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 seen.traces.insert(span.trace_id.clone());
+                seen.services.insert(span.span_id.clone(), service.clone());
                 seen.spans.push(span);
             }
         }
