@@ -39,7 +39,7 @@ trait Store: Send + Sync {
     fn outbox(&self) -> Arc<dyn Outbox>;
 }
 
-struct OnPostgres(sqlx::PgPool);
+struct OnPostgres(postgres::Pool);
 struct OnSqlite(sqlite::Database, sqlite::Outbox);
 
 #[async_trait]
