@@ -101,9 +101,9 @@ impl<DB: Database> Pool<DB> {
     /// No connection was free in time, or the database refuses.
     pub async fn begin_with(&self, begin: impl SqlSafeStr) -> Result<Transaction<DB>, Error> {
         let mut statement = Statement::begin::<DB>("BEGIN");
-        let begun = self.counted(self.pool.begin_with(begin).await);
-        statement.ended(&begun);
-        begun.map(Transaction::new)
+        let transaction = self.counted(self.pool.begin_with(begin).await);
+        statement.ended(&transaction);
+        transaction.map(Transaction::new)
     }
 
     /// Closes all connections once they are idle.

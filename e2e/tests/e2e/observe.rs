@@ -30,7 +30,7 @@ async fn until<T>(what: &str, read: impl AsyncFn() -> Result<T>, fits: impl Fn(&
 where
     T: std::fmt::Debug,
 {
-    let give_up = Instant::now() + Duration::from_secs(60);
+    let give_up = Instant::now() + Duration::from_mins(1);
     loop {
         let value = read().await;
         if value.as_ref().is_ok_and(&fits) {

@@ -225,10 +225,11 @@ async fn flood(order: &str, numbers: std::ops::Range<u32>) -> Result<()> {
                 1 => (format!("FLOOD{number}"), "/v1/orders".to_owned()),
                 _ => ("GET".to_owned(), format!("/v1/orders/flood{number}")),
             };
-            requests += &format!(
+            let request = format!(
                 "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer flood{number}\r\n\
                  x-flood-{number}: {number}\r\ntraceparent: 00-{number:032x}-{number:016x}-01\r\ncontent-length: 0\r\n\r\n"
             );
+            requests.push_str(&request);
         }
         stream.write_all(requests.as_bytes()).await?;
         let mut answered = 0;

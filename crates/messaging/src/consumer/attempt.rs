@@ -202,7 +202,7 @@ impl Worker {
                 self.insist("ack", delivery, || subscription.ack(delivery)).await;
             }
             Outcome::Stopped | Outcome::Unavailable(_) => {
-                self.insist("release", delivery, || subscription.release(delivery)).await
+                self.insist("release", delivery, || subscription.release(delivery)).await;
             }
             Outcome::Lost => tracing::info!("lease lost while handling: another consumer has the event"),
             Outcome::Failed(reason) if self.is_last(delivery, &reason) => {

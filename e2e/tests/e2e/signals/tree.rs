@@ -13,7 +13,7 @@ use crate::export::collector::Seen;
 pub(super) struct Trace(BTreeMap<Vec<u8>, (String, Span)>);
 
 fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 impl Trace {
