@@ -129,6 +129,8 @@ impl Pool {
     }
 
     fn observe(self: &Arc<Self>) {
+        // From nothing, so that the first one is a rise.
+        TIMEOUTS.add(0, std::slice::from_ref(&self.name));
         let (max, count) = (Arc::clone(self), Arc::clone(self));
         metrics::DB_CLIENT_CONNECTION_MAX
             .observe(move |observer| observer.observe(max.max.into(), std::slice::from_ref(&max.name)));

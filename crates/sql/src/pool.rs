@@ -59,6 +59,8 @@ impl<DB: Database> Pool<DB> {
     }
 
     fn observe(&self) {
+        // From nothing: what rises to one in its first moment has no rate, and nobody is woken.
+        TIMEOUTS.add(0, std::slice::from_ref(&self.name));
         let (max, count) = (self.clone(), self.clone());
         metrics::DB_CLIENT_CONNECTION_MAX.observe(move |observer| {
             observer.observe(max.pool.options().get_max_connections().into(), std::slice::from_ref(&max.name));

@@ -12,7 +12,7 @@ use semconv::{Attribute, Definition, Kind, SpanKind, Values, metrics, spans};
 use crate::export::collector::Seen;
 
 /// What a run without faults on the embedded backends has no occasion to tell.
-const NOT_HERE: [&str; 36] = [
+const NOT_HERE: [&str; 33] = [
     "cache.backplane.received",
     "cache.backplane.broken",
     "cache.backplane.sent",
@@ -23,11 +23,8 @@ const NOT_HERE: [&str; 36] = [
     "cache.errors",
     "cache.unreadable",
     "cache.fill.refused",
-    "lock.waiting",
     "lock.renew.failures",
-    "lock.lost",
     "lock.fence.rejected",
-    "db.client.connection.timeouts",
     "order.unreadable",
     "order.stream.refused",
     "order.stream.too_slow",
