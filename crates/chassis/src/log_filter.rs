@@ -88,6 +88,8 @@ pub(crate) async fn keep(stop: CancellationToken) -> Result<()> {
             }
         };
         let done = tokio::select! {
+            // A change that comes in the moment in which another ends is not ended with it.
+            biased;
             () = stop.cancelled() => return Ok(()),
             _ = changes.changed() => Ok(()),
             Some(()) = toggle.recv() => if until.is_none() { set(VERBOSE, DEFAULT) } else { end() },

@@ -86,9 +86,10 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
         logs: otlp::logs(resource.clone(), &variables, &runtime)?,
         traces: otlp::traces(traces(config, resource), &variables, &runtime)?,
     };
-    subscribe(config, service, &guard, out)?;
+    let repeats = Repeats::default();
+    subscribe(config, service, &guard, out, repeats.clone())?;
     global::set_meter_provider(guard.metrics.clone());
-    lines::observe(unread);
+    lines::observe(unread, repeats);
     otlp::observe();
     Ok(guard)
 }
@@ -103,11 +104,16 @@ fn traces(config: &Config, resource: Resource) -> TracerProviderBuilder {
 }
 
 /// Lines go to standard output and, where they are sent, to the loggers; spans to the tracers, however few lines there are.
-fn subscribe(config: &Config, service: &'static str, guard: &Guard, out: NonBlocking) -> Result<(), Error> {
+fn subscribe(
+    config: &Config,
+    service: &'static str,
+    guard: &Guard,
+    out: NonBlocking,
+    repeats: Repeats,
+) -> Result<(), Error> {
     let terminal = std::io::stdout().is_terminal();
     let json = config.format == Format::Json || (config.format == Format::Auto && !terminal);
     let [of_lines, of_records] = lines::filters(&config.log)?;
-    let repeats = Repeats::default();
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Line { service, json, repeats: repeats.clone() })
         .with_ansi(terminal && env::var_os("NO_COLOR").is_none())
