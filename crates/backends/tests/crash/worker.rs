@@ -60,17 +60,19 @@ async fn live(urls: (&str, &str), track: Option<Track>, total: i64, trap: Trap) 
         wake.poke();
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    loop {
-        let applied = i64::try_from(store.applied().await.len()).unwrap();
-        let waiting = bus.depth("counted").await.unwrap() + bus.depth("heard").await.unwrap();
-        if applied >= 2 * total && waiting == 0 && outbox.depth().await.unwrap().count == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    while i64::try_from(store.applied().await.len()).unwrap() < 2 * total || !is_idle(&*bus, &*outbox).await {
+        // Looking costs as much as the work that is looked at.
+        tokio::time::sleep(LEASE / 2).await;
     }
     token.cancel();
     tracker.close();
     tracker.wait().await;
+}
+
+/// Whether nothing is on its way any more.
+async fn is_idle(bus: &dyn Bus, outbox: &dyn Outbox) -> bool {
+    let waiting = bus.depth("counted").await.unwrap() + bus.depth("heard").await.unwrap();
+    waiting == 0 && outbox.depth().await.unwrap().count == 0
 }
 
 /// The process that is killed; does nothing when it runs as a test of the list.
