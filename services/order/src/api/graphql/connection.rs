@@ -8,6 +8,7 @@ use super::types::{Order, Product};
 
 /// Where a page of a list begins and ends.
 #[derive(SimpleObject)]
+#[graphql(serial)]
 pub(super) struct PageInfo {
     /// Whether there is more after this page.
     has_next_page: bool,
@@ -21,7 +22,11 @@ pub(super) struct PageInfo {
 
 /// An item of a list.
 #[derive(SimpleObject)]
-#[graphql(concrete(name = "OrderEdge", params(Order)), concrete(name = "ProductEdge", params(Product)))]
+#[graphql(
+    serial,
+    concrete(name = "OrderEdge", params(Order)),
+    concrete(name = "ProductEdge", params(Product))
+)]
 pub(super) struct Edge<N: OutputType> {
     /// The item.
     node: N,
@@ -32,6 +37,7 @@ pub(super) struct Edge<N: OutputType> {
 /// A page of a list.
 #[derive(SimpleObject)]
 #[graphql(
+    serial,
     concrete(name = "OrderConnection", params("Edge<Order>")),
     concrete(name = "ProductConnection", params("Edge<Product>"))
 )]

@@ -1,4 +1,7 @@
 //! Orders, products and customers as GraphQL has them.
+//!
+//! All of them are `serial`: nothing but the customer of an order is waited for, and the items of a list are waited for
+//! together anyway. Otherwise each field would be a task of its own, in an order that is not the document's.
 
 mod enums;
 mod scalars;
@@ -20,16 +23,17 @@ use crate::{
 
 /// An amount of money.
 #[derive(SimpleObject)]
+#[graphql(serial)]
 pub(super) struct Money {
     /// In minor units, such as cents.
     amount: Long,
     /// A code of ISO 4217.
-    currency: String,
+    currency: &'static str,
 }
 
 impl From<money::Money> for Money {
     fn from(money: money::Money) -> Self {
-        Self { amount: Long(money.amount), currency: money.currency.code().to_owned() }
+        Self { amount: Long(money.amount), currency: money.currency.code() }
     }
 }
 
@@ -37,23 +41,23 @@ impl From<money::Money> for Money {
 pub(super) struct Product(pub(super) product::Product);
 
 /// A product of the catalogue.
-#[Object]
+#[Object(serial)]
 impl Product {
     async fn id(&self) -> ID {
         self.0.id.to_string().into()
     }
 
     /// Its article number.
-    async fn sku(&self) -> String {
-        self.0.sku.to_string()
+    async fn sku(&self) -> &str {
+        self.0.sku.as_str()
     }
 
-    async fn name(&self) -> String {
-        self.0.name.to_string()
+    async fn name(&self) -> &str {
+        self.0.name.as_str()
     }
 
-    async fn description(&self) -> String {
-        self.0.description.to_string()
+    async fn description(&self) -> &str {
+        self.0.description.as_str()
     }
 
     /// What a piece costs.
@@ -87,7 +91,7 @@ impl Order {
 }
 
 /// An order.
-#[Object]
+#[Object(serial)]
 impl Order {
     async fn id(&self) -> ID {
         self.order.id.to_string().into()
@@ -115,8 +119,8 @@ impl Order {
     }
 
     #[graphql(complexity = "5 * child_complexity")]
-    async fn items(&self) -> Vec<Item> {
-        self.order.items.iter().map(Item::from).collect()
+    async fn items(&self) -> Vec<Item<'_>> {
+        self.order.items.iter().map(Item).collect()
     }
 
     async fn total(&self) -> Money {
@@ -141,27 +145,31 @@ impl Order {
 }
 
 /// A line of an order, as it was when it was ordered.
-#[derive(SimpleObject)]
-pub(super) struct Item {
-    product_id: ID,
-    name: String,
-    quantity: Long,
-    unit_price: Money,
-}
+pub(super) struct Item<'a>(&'a basket::Item);
 
-impl From<&basket::Item> for Item {
-    fn from(item: &basket::Item) -> Self {
-        Self {
-            product_id: item.product.to_string().into(),
-            name: item.name.to_string(),
-            quantity: Long(item.quantity.pieces()),
-            unit_price: item.unit_price.into(),
-        }
+/// A line of an order, as it was when it was ordered.
+#[Object(serial)]
+impl Item<'_> {
+    async fn product_id(&self) -> ID {
+        self.0.product.to_string().into()
+    }
+
+    async fn name(&self) -> &str {
+        self.0.name.as_str()
+    }
+
+    async fn quantity(&self) -> Long {
+        Long(self.0.quantity.pieces())
+    }
+
+    async fn unit_price(&self) -> Money {
+        self.0.unit_price.into()
     }
 }
 
 /// The payment of an order.
 #[derive(SimpleObject)]
+#[graphql(serial)]
 pub(super) struct Payment {
     id: ID,
     status: PaymentStatus,
@@ -175,6 +183,7 @@ impl From<order::Payment> for Payment {
 
 /// The account of somebody who orders.
 #[derive(SimpleObject)]
+#[graphql(serial)]
 pub(super) struct Customer {
     id: ID,
     /// Null once the account is closed.
