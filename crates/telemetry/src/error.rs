@@ -23,6 +23,9 @@ pub enum Error {
     /// The metrics reader cannot be made.
     #[error("metrics cannot be read")]
     Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
+    /// There can be no further thread.
+    #[error("no thread can be started to write lines")]
+    Thread(#[source] std::io::Error),
     /// [`init`](crate::init) was not called.
     #[error("telemetry is not started")]
     NotStarted,

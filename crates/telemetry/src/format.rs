@@ -4,7 +4,8 @@ use std::{error::Error, fmt};
 
 use anstyle::{AnsiColor, Style};
 use opentelemetry::{Context, trace::TraceContextExt as _};
-use serde_json::{Map, Value};
+use serde::{Serializer as _, ser::SerializeMap as _};
+use serde_json::{Serializer, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 use tracing::{
     Event, Level, Subscriber,
@@ -28,7 +29,7 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct Fields {
     message: String,
-    others: Map<String, Value>,
+    others: Vec<(&'static str, Value)>,
 }
 
 impl Fields {
@@ -36,7 +37,7 @@ impl Fields {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
             ("message", value) => self.message = value.to_string(),
-            (name, value) => drop(self.others.insert(name.to_owned(), value)),
+            (name, value) => self.others.push((name, value)),
         }
     }
 }
@@ -93,37 +94,45 @@ where
         event.record(&mut fields);
         let left_out = self.repeats.take(event.metadata());
         if left_out > 0 {
-            fields.others.insert("left_out".to_owned(), left_out.into());
+            fields.others.push(("left_out", left_out.into()));
         }
-        if self.json { self.json(&mut to, event, fields) } else { pretty(&mut to, event, &fields) }
+        if !self.json {
+            return pretty(&mut to, event, &fields);
+        }
+        let line = self.json(event, &fields).map_err(|_| fmt::Error)?;
+        writeln!(to, "{}", str::from_utf8(&line).map_err(|_| fmt::Error)?)
     }
 }
 
+/// The names that are the line's own: a field cannot pose as the trace id.
+const OWN: [&str; 8] = ["timestamp", "level", "service", "target", "message", "span_id", "trace_id", "canary"];
+
 impl Line {
-    fn json(&self, to: &mut Writer<'_>, event: &Event<'_>, fields: Fields) -> fmt::Result {
-        let mut line = Map::new();
-        let mut put = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
-        put("timestamp", OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default().into());
-        put("level", event.metadata().level().as_str().into());
-        put("service", self.service.into());
-        put("target", event.metadata().target().into());
-        put("message", fields.message.into());
+    fn json(&self, event: &Event<'_>, fields: &Fields) -> serde_json::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(512);
+        let mut serializer = Serializer::new(&mut text);
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("timestamp", &OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default())?;
+        line.serialize_entry("level", event.metadata().level().as_str())?;
+        line.serialize_entry("service", self.service)?;
+        line.serialize_entry("target", event.metadata().target())?;
+        line.serialize_entry("message", &fields.message)?;
         let context = Context::current();
         let span = context.span();
         if span.span_context().is_valid() {
-            put("span_id", span.span_context().span_id().to_string().into());
+            line.serialize_entry("span_id", &span.span_context().span_id().to_string())?;
         }
         if let Some(trace) = scope::trace_id() {
-            put("trace_id", trace.into());
+            line.serialize_entry("trace_id", &trace)?;
         }
         if scope::canary() {
-            put("canary", true.into());
+            line.serialize_entry("canary", &true)?;
         }
-        // The line's own names win: a field cannot pose as the trace id.
-        for (name, value) in fields.others {
-            line.entry(name).or_insert(value);
+        for (name, value) in fields.others.iter().filter(|(name, _)| !OWN.contains(name)) {
+            line.serialize_entry(name, value)?;
         }
-        writeln!(to, "{}", Value::Object(line))
+        line.end()?;
+        Ok(text)
     }
 }
 

@@ -11,7 +11,6 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, TracerProviderBuilder},
 };
 use tracing::Metadata;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Layer, Registry,
     filter::{FilterExt as _, LevelFilter, filter_fn},
@@ -23,7 +22,9 @@ use crate::{
     Config, Error, Format,
     format::Line,
     lines::{self, Repeats},
-    metrics, otlp, recent,
+    metrics, otlp,
+    output::{self, Flush, Output},
+    recent,
     resource::resource,
 };
 
@@ -38,11 +39,8 @@ pub struct Guard {
     metrics: SdkMeterProvider,
     logs: Option<SdkLoggerProvider>,
     /// Writes the last lines when it is dropped.
-    _lines: WorkerGuard,
+    _lines: Flush,
 }
-
-/// Lines that wait for standard output at most: whoever does not read it holds up nobody, and loses lines.
-const MAX_LINES: usize = 8_192;
 
 /// How long the last spans, metrics and logs of [`observed`] may take to leave.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -78,8 +76,7 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
     let variables = otlp::Variables::of_process()?;
     let resource = resource(service, version, &variables);
     let metrics = metrics::provider(metrics::registry())?.with_resource(resource.clone());
-    let (out, lines) = NonBlockingBuilder::default().buffered_lines_limit(MAX_LINES).finish(std::io::stdout());
-    let unread = out.error_counter();
+    let (out, lines) = output::start(std::io::stdout()).map_err(Error::Thread)?;
     let guard = Guard {
         _lines: lines,
         metrics: otlp::metrics(metrics, &variables, &runtime)?.build(),
@@ -87,9 +84,9 @@ pub fn init(config: &Config, service: &'static str, version: &'static str) -> Re
         traces: otlp::traces(traces(config, resource), &variables, &runtime)?,
     };
     let repeats = Repeats::default();
-    subscribe(config, service, &guard, out, repeats.clone())?;
+    subscribe(config, service, &guard, out.clone(), repeats.clone())?;
     global::set_meter_provider(guard.metrics.clone());
-    lines::observe(unread, repeats);
+    lines::observe(out, repeats);
     otlp::observe();
     Ok(guard)
 }
@@ -108,7 +105,7 @@ fn subscribe(
     config: &Config,
     service: &'static str,
     guard: &Guard,
-    out: NonBlocking,
+    out: Output,
     repeats: Repeats,
 ) -> Result<(), Error> {
     let terminal = std::io::stdout().is_terminal();
@@ -118,7 +115,7 @@ fn subscribe(
         .event_format(Line { service, json, repeats: repeats.clone() })
         .with_ansi(terminal && env::var_os("NO_COLOR").is_none())
         .with_writer(out)
-        .with_filter(of_lines.and(repeats));
+        .with_filter(filter_fn(|metadata| metadata.is_event()).and(of_lines).and(repeats));
     let spans = tracing_opentelemetry::layer()
         .with_tracer(guard.traces.tracer("trireme"))
         .with_location(false)
@@ -128,7 +125,8 @@ fn subscribe(
             filter_fn(|metadata| metadata.is_span() && is_own(metadata)).with_max_level_hint(LevelFilter::INFO),
         );
     let records = guard.logs.as_ref().map(OpenTelemetryTracingBridge::new);
-    let records = records.with_filter(of_records.and(filter_fn(is_own)).and(Repeats::default()));
+    let of_records = filter_fn(|metadata| metadata.is_event() && is_own(metadata)).and(of_records);
+    let records = records.with_filter(of_records.and(Repeats::default()));
     let layers: [Box<dyn Layer<Registry> + Send + Sync>; 3] = [spans.boxed(), records.boxed(), lines.boxed()];
     tracing_subscriber::registry().with(Vec::from(layers)).try_init()?;
     Ok(())

@@ -11,6 +11,7 @@ mod guard;
 mod lines;
 mod metrics;
 mod otlp;
+mod output;
 pub mod recent;
 mod resource;
 mod scope;

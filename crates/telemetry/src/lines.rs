@@ -11,14 +11,13 @@ use std::{
 
 use semconv::{attributes, metrics};
 use tracing::{Event, Level, Metadata, callsite::Identifier};
-use tracing_appender::non_blocking::ErrorCounter;
 use tracing_subscriber::{
     EnvFilter, Registry,
     layer::{Context, Filter},
     reload,
 };
 
-use crate::Error;
+use crate::{Error, output::Output};
 
 /// A filter that can be exchanged.
 pub(crate) type Changing = reload::Layer<EnvFilter, Registry>;
@@ -71,10 +70,10 @@ pub fn set_log_filter(words: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows how many lines were not written; `unread` counts those that nobody took.
-pub(crate) fn observe(unread: ErrorCounter, repeats: Repeats) {
+/// Shows how many lines were not written; `out` counts those that nobody took.
+pub(crate) fn observe(out: Output, repeats: Repeats) {
     metrics::LOG_LINES_DROPPED.observe(move |observer| {
-        observer.observe(unread.dropped_lines() as u64, &[attributes::ERROR_TYPE.of("queue_full")]);
+        observer.observe(out.dropped(), &[attributes::ERROR_TYPE.of("queue_full")]);
         observer.observe(repeats.0.left_out.load(Ordering::Relaxed), &[attributes::ERROR_TYPE.of("repeated")]);
     });
 }

@@ -79,7 +79,6 @@ const OWN: [(&str, &[&str]); 16] = [
             "rustls",
             "rustls-native-certs",
             "tonic",
-            "tracing-appender",
             "tracing-opentelemetry",
             "tracing-subscriber",
         ],

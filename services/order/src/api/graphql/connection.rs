@@ -22,11 +22,7 @@ pub(super) struct PageInfo {
 
 /// An item of a list.
 #[derive(SimpleObject)]
-#[graphql(
-    serial,
-    concrete(name = "OrderEdge", params(Order)),
-    concrete(name = "ProductEdge", params(Product))
-)]
+#[graphql(serial, concrete(name = "OrderEdge", params(Order)), concrete(name = "ProductEdge", params(Product)))]
 pub(super) struct Edge<N: OutputType> {
     /// The item.
     node: N,
