@@ -32,7 +32,7 @@ def ask(url: str, expression: str, start: float, end: float) -> list[dict]:
 
 def shown(value: float, unit: str) -> str:
     if unit == "percentunit":
-        return f"{value * 100:.3g} %"
+        return f"{value * 100:.3g} %" if abs(value) < 10 else f"{value * 100:,.0f} %"
     if unit == "s" and 0 < abs(value) < 1:
         return f"{value * 1000:.3g} ms"
     for factor, name in ((2**30, " GiB"), (2**20, " MiB"), (2**10, " KiB")):
