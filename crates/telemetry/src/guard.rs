@@ -115,7 +115,7 @@ fn subscribe(
         .event_format(Line { service, json, repeats: repeats.clone() })
         .with_ansi(terminal && env::var_os("NO_COLOR").is_none())
         .with_writer(out)
-        .with_filter(filter_fn(|metadata| metadata.is_event()).and(of_lines).and(repeats));
+        .with_filter(filter_fn(is_event).and(of_lines).and(repeats));
     let spans = tracing_opentelemetry::layer()
         .with_tracer(guard.traces.tracer("trireme"))
         .with_location(false)
@@ -125,11 +125,16 @@ fn subscribe(
             filter_fn(|metadata| metadata.is_span() && is_own(metadata)).with_max_level_hint(LevelFilter::INFO),
         );
     let records = guard.logs.as_ref().map(OpenTelemetryTracingBridge::new);
-    let of_records = filter_fn(|metadata| metadata.is_event() && is_own(metadata)).and(of_records);
+    let of_records = filter_fn(|metadata| is_event(metadata) && is_own(metadata)).and(of_records);
     let records = records.with_filter(of_records.and(Repeats::default()));
     let layers: [Box<dyn Layer<Registry> + Send + Sync>; 3] = [spans.boxed(), records.boxed(), lines.boxed()];
     tracing_subscriber::registry().with(Vec::from(layers)).try_init()?;
     Ok(())
+}
+
+/// Whether it is a line: neither lines nor records look at spans.
+fn is_event(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
 }
 
 fn is_own(metadata: &Metadata<'_>) -> bool {

@@ -86,11 +86,9 @@ impl Shared {
             state = self.wake.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner);
             state.idle = false;
         }
-        if !state.ending {
-            drop(state);
-            thread::sleep(GATHER);
-            state = self.state();
-        }
+        // Nobody wakes it meanwhile, but the end.
+        let gather = self.wake.wait_timeout_while(state, GATHER, |state| !state.ending);
+        (state, _) = gather.unwrap_or_else(PoisonError::into_inner);
         lines.clear();
         // A burst does not stay in memory.
         lines.shrink_to(MAX_WAITING / 64);
@@ -177,7 +175,9 @@ mod tests {
             let mut write = move |n| output.write_all(format!("{thread} {n}\n").as_bytes()).expect("taken");
             thread::spawn(move || (0..500).for_each(&mut write))
         });
-        threads.map(|thread| thread.join().expect("no panic"));
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
         drop(flush);
         let batches: Vec<_> = written.try_iter().collect();
         assert!(batches.len() < 100, "{} batches of 1,000 lines", batches.len());
@@ -192,7 +192,7 @@ mod tests {
     fn who_does_not_read_loses_lines_and_is_not_waited_for() {
         let ((to, written), (go, leave)) = (channel(), channel());
         let (mut output, flush) = start(Reader { to, leave: Some(leave) }).expect("a thread");
-        let line = [b'x'; 1 << 16];
+        let line = vec![b'x'; 1 << 16];
         // One batch is on its way, and so much waits behind it.
         let fits = 2 * MAX_WAITING / line.len();
         for _ in 0..fits + 10 {
