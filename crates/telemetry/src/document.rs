@@ -24,6 +24,14 @@ What begins with `OTEL_EXPORTER_OTLP_` may be said for one signal, too: `OTEL_EX
 What cannot be used stops the start with a message that names it.
 ";
 
+const SPANS: &str = "\
+What stands in braces is the value of that attribute. What waited in a database is done in a trace of its own, which is linked
+to its cause.
+
+Receiving has no span: a fetch waits for what comes, so its span would be as long as nothing came, and sampling would keep it
+for being slow. `messaging.client.operation.duration` measures it.
+";
+
 fn names(attributes: &[&Attribute]) -> String {
     attributes.iter().map(|attribute| format!("`{}`", attribute.name)).collect::<Vec<_>>().join(" ")
 }
@@ -82,7 +90,7 @@ fn attributes_table() -> String {
 fn the_document_is_what_the_code_says() {
     let sections = [
         ("Metrics", metrics_table()),
-        ("Spans", format!("What stands in braces is the value of that attribute.\n\n{}", spans_table())),
+        ("Spans", format!("{SPANS}\n{}", spans_table())),
         ("Attributes", attributes_table()),
         ("The OTEL variables", format!("{VARIABLES}\n{}", otlp::table())),
     ];

@@ -3,6 +3,7 @@
 
 mod carrier;
 mod config;
+mod database;
 #[cfg(test)]
 mod document;
 mod error;
@@ -20,9 +21,10 @@ mod traceparent;
 pub use self::{
     carrier::Carrier,
     config::{Config, Format},
+    database::DatabaseCall,
     error::Error,
     guard::{Guard, init, observed},
     lines::{log_filter, set_log_filter},
     metrics::prometheus_text,
-    scope::{canary, deadline, link, remaining, scope, trace_id},
+    scope::{background, canary, carried, deadline, link, remaining, scope, trace_id},
 };

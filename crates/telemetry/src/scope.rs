@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures::{Stream, stream::poll_fn};
 use opentelemetry::{
     Context,
-    trace::{TraceContextExt as _, TraceId},
+    context::FutureExt as _,
+    trace::{SpanContext, TraceContextExt as _, TraceId},
 };
 use semconv::attributes::CANARY;
 use tokio::time::Instant;
@@ -24,27 +26,60 @@ tokio::task_local! {
     static SCOPE: Scope;
 }
 
+impl Scope {
+    fn new(carrier: Carrier, deadline: Option<Instant>, span: &Span) -> Self {
+        let own = span.context().span().span_context().trace_id();
+        let remote = carrier.remote().map(|remote| remote.trace_id());
+        let known = [Some(own), remote].into_iter().flatten().find(|id| *id != TraceId::INVALID);
+        let trace = known.unwrap_or_else(|| TraceId::from(rand::random::<u128>()));
+        Self { carrier, trace, deadline }
+    }
+}
+
+/// Where spans belong that have no other above them in this process.
+fn under(remote: Option<SpanContext>) -> Context {
+    remote.map_or_else(Context::current, |remote| Context::new().with_remote_span_context(remote))
+}
+
 /// Runs `future` as the handling of something that came with `carrier` and has to end by `deadline`.
 ///
-/// The remote parent is set before `span` is entered for the first time, as tracing-opentelemetry demands.
+/// The remote parent is set before `span` is entered for the first time, as tracing-opentelemetry demands. With
+/// [`Span::none`] it is the parent of the spans inside.
 /// Inside, [`canary`], [`deadline`], [`trace_id`] and [`Carrier::current`] answer for it. A deadline of an enclosing
 /// scope stays in force.
 pub async fn scope<F: Future>(carrier: &Carrier, deadline: Option<Instant>, span: Span, future: F) -> F::Output {
-    let remote = carrier.remote();
-    if let Some(remote) = &remote {
+    let context = under(carrier.remote());
+    if carrier.remote().is_some() {
         // Refused only where no telemetry is installed, and then there is nothing to continue.
-        let _ = span.set_parent(Context::new().with_remote_span_context(remote.clone()));
+        let _ = span.set_parent(context.clone());
     }
     if carrier.canary {
         span.set_attribute(CANARY.name, true);
     }
-    let own = span.context().span().span_context().trace_id();
-    let trace = [Some(own), remote.map(|remote| remote.trace_id())].into_iter().flatten();
-    let trace =
-        trace.into_iter().find(|id| *id != TraceId::INVALID).unwrap_or_else(|| TraceId::from(rand::random::<u128>()));
     let deadline = [deadline, self::deadline()].into_iter().flatten().min();
-    let scope = Scope { carrier: carrier.clone(), trace, deadline };
-    SCOPE.scope(scope, future.instrument(span)).await
+    let scope = Scope::new(carrier.clone(), deadline, &span);
+    SCOPE.scope(scope, future.instrument(span)).with_context(context).await
+}
+
+/// A stream whose items are made as part of what is handled now, whoever asks for them and however much later: without its
+/// deadline, and under its span, which may have ended.
+pub fn carried<S: Stream>(stream: S) -> impl Stream<Item = S::Item> {
+    let carrier = Carrier::current();
+    let context = under(carrier.remote());
+    let scope = Scope::new(carrier, None, &Span::none());
+    let mut stream = Box::pin(stream);
+    poll_fn(move |task| {
+        let _attached = context.clone().attach();
+        SCOPE.sync_scope(scope.clone(), || stream.as_mut().poll_next(task))
+    })
+}
+
+/// Runs `future` as work that somebody has left for later and nobody waits for: a trace of its own, linked to the span that
+/// `cause` comes from, and under its canary mark.
+pub async fn background<F: Future>(cause: &Carrier, deadline: Option<Instant>, span: Span, future: F) -> F::Output {
+    link(&span, cause);
+    let carrier = Carrier { canary: cause.canary, ..Carrier::default() };
+    scope(&carrier, deadline, span, future).await
 }
 
 fn read<T>(of: impl FnOnce(&Scope) -> T) -> Option<T> {
@@ -96,6 +131,8 @@ impl Carrier {
 
 #[cfg(test)]
 mod tests {
+    use futures::{StreamExt as _, stream::once};
+
     use super::*;
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -115,6 +152,24 @@ mod tests {
         let carrier = Carrier { traceparent: Some(PARENT.into()), tracestate: None, canary: true };
         let inside = scope(&carrier, None, Span::none(), async { (trace_id(), canary(), Carrier::current()) }).await;
         assert_eq!(inside, (Some("4bf92f3577b34da6a3ce929d0e0e4736".into()), true, carrier));
+    }
+
+    #[tokio::test]
+    async fn what_was_left_for_later_has_the_mark_of_its_cause_and_not_its_trace() {
+        let cause = Carrier { traceparent: Some(PARENT.into()), tracestate: Some("a=b".into()), canary: true };
+        let inside = background(&cause, None, Span::none(), async { (trace_id(), Carrier::current()) }).await;
+        assert_eq!(inside.1, Carrier { canary: true, ..Carrier::default() });
+        assert!(inside.0.is_some_and(|id| !PARENT.contains(&id)));
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_part_of_what_it_was_made_in() {
+        let carrier = Carrier { traceparent: Some(PARENT.into()), tracestate: None, canary: true };
+        let soon = Some(Instant::now() + Duration::from_secs(1));
+        let seen = async { carried(once(async { (trace_id(), canary(), deadline(), Carrier::current()) })) };
+        let stream = scope(&carrier, soon, Span::none(), seen).await;
+        let seen: Vec<_> = stream.collect().await;
+        assert_eq!(seen, [(Some("4bf92f3577b34da6a3ce929d0e0e4736".into()), true, None, carrier)]);
     }
 
     #[tokio::test]

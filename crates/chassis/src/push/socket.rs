@@ -12,6 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use telemetry::Carrier;
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until, timeout},
@@ -20,6 +21,7 @@ use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
+use tracing::Span;
 
 use super::{Close, turns::HEARTBEAT};
 
@@ -54,19 +56,23 @@ impl Upgrade {
         Self { stranger: Some(permit), ..self }
     }
 
-    /// Changes the protocol; the connection is one of the process' tasks from then on. The client may send messages of so
-    /// many bytes.
+    /// Changes the protocol; the connection is one of the process' tasks from then on, and part of the request's trace. The
+    /// client may send messages of so many bytes.
     pub fn serve<F>(self, max_message: usize, talk: impl FnOnce(Socket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let Self { request, task, stop, stranger } = self;
+        let carrier = Carrier::current();
         request
             .max_message_size(max_message)
             .max_frame_size(max_message)
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
-            .on_upgrade(move |socket| talk(Socket::new(socket, stop, task, stranger)))
+            .on_upgrade(async move |socket| {
+                let talk = talk(Socket::new(socket, stop, task, stranger));
+                telemetry::scope(&carrier, None, Span::none(), talk).await;
+            })
     }
 }
 

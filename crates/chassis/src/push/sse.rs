@@ -17,10 +17,11 @@ const RETRY: &str = "retry: 2000\n\n";
 /// A comment, which clients do not show.
 const HEARTBEAT: &str = ":\n\n";
 
-/// An endless answer of Server-Sent Events. A client that does not take it is cut off as with any other (30 s).
+/// An endless answer of Server-Sent Events, part of the request's trace. A client that does not take it is cut off as with
+/// any other (30 s).
 pub fn response(messages: impl Stream<Item = Pushed> + Send + 'static) -> Response {
     let begin = stream::once(ready(Bytes::from_static(RETRY.as_bytes())));
-    let events = begin.chain(messages.map(|pushed| event(&pushed))).map(Ok::<_, Infallible>);
+    let events = begin.chain(telemetry::carried(messages).map(|pushed| event(&pushed))).map(Ok::<_, Infallible>);
     // nginx and what is made of it would wait until a buffer is full.
     let headers = [
         (CONTENT_TYPE.as_str(), "text/event-stream"),

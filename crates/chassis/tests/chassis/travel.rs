@@ -15,7 +15,7 @@ use tonic::Request;
 use tracing::Span;
 
 use crate::calls::{call, probe};
-use crate::support::{Server, config};
+use crate::support::{Server, config, request};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -51,6 +51,20 @@ async fn over_http() {
 
     let outside = http.get("/").await.unwrap();
     assert!(String::from_utf8_lossy(&outside.body).contains(" - order."), "no mark is invented");
+}
+
+/// Baggage may hold anything, and who is called need not be told it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baggage_goes_no_further() {
+    let names = async |headers: HeaderMap| headers.keys().map(|name| format!("{name} ")).collect::<String>();
+    let callee = Server::of(Router::new().route("/", get(names))).await;
+    let callee = http(&callee, client::Config::default());
+    let forward = async move || callee.get("/").await.unwrap().body;
+    let server = Server::of(Router::new().route("/", get(forward))).await;
+    let headers = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\nbaggage: user=ada,plan=gold\r\n");
+    let told = request(server.http, "GET /", &headers).await;
+    let told = String::from_utf8(told.body).unwrap();
+    assert!(told.contains("traceparent") && !told.contains("baggage"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

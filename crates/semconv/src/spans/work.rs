@@ -22,7 +22,7 @@ spans! {
         "service.send_mail", Own, Internal, "A mail is sent, in the background. Under the request that asked for it.", [USER_ID, CANARY];
         "service.set_disabled", Own, Internal, "An operator disables or enables an account.", [USER_ID, OPERATOR_ID];
         "service.close_account", Own, Internal, "An account begins to close.", [USER_ID];
-        "service.settle_closing", Own, Internal, "A closing goes on, in the background. Under the request that began it.", [USER_ID, CANARY];
+        "service.settle_closing", Own, Internal, "A closing goes on, in the background: a trace of its own, linked to the request that began it.", [USER_ID, CANARY];
         "service.count_order", Own, Internal, "An order is counted.", [USER_ID];
     }
     in "services/order" {
@@ -31,7 +31,7 @@ spans! {
         "fulfil_order", Own, Internal, "An order is fulfilled.", [ORDER_ID];
         "advance", Own, Internal, "An order's saga goes on.", [ORDER_ID];
         "order.follow_up", Own, Internal, "An order's saga goes on, in the background. Under the request that changed the order.", [ORDER_ID, CANARY];
-        "order.sweep", Own, Internal, "An order that nobody carried on. Under the request that placed it.", [ORDER_ID, CANARY];
+        "order.sweep", Own, Internal, "An order that nobody carried on: a trace of its own, linked to the request that placed it.", [ORDER_ID, CANARY];
         "order", Own, Internal, "An order is read.", [ORDER_ID];
         "list_orders", Own, Internal, "Orders are listed.", [];
         "watch_orders", Own, Internal, "A stream of live events begins.", [];
@@ -49,7 +49,7 @@ spans! {
         "payment.capture", Own, Internal, "A payment is captured.", [ORDER_ID];
         "payment.void", Own, Internal, "A payment is voided.", [ORDER_ID];
         "payment.refund", Own, Internal, "A payment is refunded.", [ORDER_ID];
-        "payment.resolve", Own, Internal, "The outcome of an open intent is looked up. Under the request that left it open.", [ORDER_ID, CANARY];
+        "payment.resolve", Own, Internal, "The outcome of an open intent is looked up: a trace of its own, linked to the request that left it open.", [ORDER_ID, CANARY];
         "payment.reconcile", Own, Internal, "What a webhook says is compared with what is stored.", [ORDER_ID];
         "payment.get", Own, Internal, "A payment is read.", [PAYMENT_ID];
         "payment.list", Own, Internal, "The payments of an order are read.", [ORDER_ID];

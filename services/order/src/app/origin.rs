@@ -1,5 +1,5 @@
 //! The request that an order comes from: its context is stored with the order,
-//! so that later work for the order goes on under the same trace and canary mark.
+//! so that later work for the order is linked to it and goes on under its canary mark.
 
 use telemetry::Carrier;
 
@@ -11,7 +11,7 @@ pub(super) fn current() -> Origin {
     Origin { traceparent: carrier.traceparent, tracestate: carrier.tracestate, canary: carrier.canary }
 }
 
-/// The context to go on under for an order of that origin.
+/// What causes later work for an order of that origin.
 pub(super) fn carrier(origin: &Origin) -> Carrier {
     Carrier { traceparent: origin.traceparent.clone(), tracestate: origin.tracestate.clone(), canary: origin.canary }
 }

@@ -98,8 +98,8 @@ impl App {
         }
     }
 
-    /// Advances one batch of orders that are due, each under the trace of
-    /// the request that placed it, and says how many there were.
+    /// Advances one batch of orders that are due, each in a trace of its own that is
+    /// linked to the request that placed it, and says how many there were.
     ///
     /// An order is not marked as taken: it is due until its saga has moved on
     /// or it was postponed, so nothing is lost when this process dies meanwhile.
@@ -141,6 +141,6 @@ impl App {
         let span = tracing::info_span!("order.sweep", order.id = %order.id);
         let carrier = origin::carrier(&order.origin);
         // By its id: what was read with the batch may be old by now.
-        telemetry::scope(&carrier, None, span, self.advance_or_postpone(order.id)).await;
+        telemetry::background(&carrier, None, span, self.advance_or_postpone(order.id)).await;
     }
 }

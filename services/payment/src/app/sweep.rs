@@ -78,7 +78,8 @@ impl App {
         Ok(count)
     }
 
-    /// Resolves a payment under the trace and canary mark of the request that left it open, and logs the result.
+    /// Resolves a payment in a trace that is linked to the request that left it open, under its canary mark, and logs the
+    /// result.
     async fn resolve_due(&self, due: DuePayment) {
         let order = due.order_id;
         let span = tracing::info_span!("payment.resolve", order.id = %order);
@@ -93,7 +94,7 @@ impl App {
                 Err(error) => tracing::warn!(order.id = %order, %error, "payment stays unresolved"),
             }
         };
-        telemetry::scope(&due.carrier, Some(deadline), span, work.in_current_span()).await;
+        telemetry::background(&due.carrier, Some(deadline), span, work.in_current_span()).await;
     }
 
     /// Resolves the open intent of one payment.

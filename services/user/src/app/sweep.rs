@@ -51,10 +51,10 @@ impl App {
     pub async fn sweep(&self) -> Result<usize, Error> {
         let now = self.now();
         let due = self.closings.claim_due(now, now + time_duration(VISIBILITY_TIMEOUT), BATCH).await?;
-        // Each under the trace and the canary mark of the request that began it: order and the event see them too.
+        // Each in a trace that is linked to the request that began it, under its canary mark, which order and the event see.
         let all = due.iter().map(|closing| {
             let span = tracing::info_span!("service.settle_closing", user.id = %closing.user);
-            telemetry::scope(&closing.carrier, None, span, self.settle(closing))
+            telemetry::background(&closing.carrier, None, span, self.settle(closing))
         });
         // All of them run to their end before the first error counts: one bad account holds up nobody else.
         for settled in join_all(all).await {

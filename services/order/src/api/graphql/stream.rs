@@ -29,10 +29,11 @@ fn answers(
         return Err(Error::new(Problem::InvalidDocument, "queries and mutations are sent to /graphql"));
     }
     request.data.insert(watcher);
-    let span = operation.span();
     let mut answers = api.schema.execute_stream(request);
+    let mut span = None;
     Ok(stream::poll_fn(move |context| {
-        let _entered = span.enter();
+        // Made here, where it holds open no span of the request that has been answered.
+        let _entered = span.get_or_insert_with(|| operation.span()).enter();
         answers.poll_next_unpin(context).map(|answer| answer.map(answer::finish))
     }))
 }
