@@ -6,7 +6,6 @@ use std::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
 use mongodb_driver::{
@@ -20,16 +19,15 @@ use mongodb_driver::{
 };
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, UpDownCounter},
+    metrics::{Counter, UpDownCounter},
 };
 use semconv::{attributes, metrics};
-use tracing::{Span, field::Empty};
+use telemetry::DatabaseCall;
 
 const SYSTEM: &str = "mongodb";
 /// Commands under way that are remembered: more than there can be connections.
 const MAX_UNDER_WAY: usize = 10_000;
 
-static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| metrics::DB_CLIENT_OPERATION_DURATION.instrument());
 static PENDING: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_PENDING_REQUESTS.instrument());
 static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_TIMEOUTS.instrument());
@@ -45,37 +43,30 @@ pub(crate) fn measure(options: &mut ClientOptions, name: &str) {
 
 /// Commands under way, by their number.
 #[derive(Default)]
-struct Commands(Mutex<HashMap<i32, (String, Span)>>);
+struct Commands(Mutex<HashMap<i32, DatabaseCall>>);
 
 impl Commands {
     fn saw(&self, event: CommandEvent) {
         match event {
             CommandEvent::Started(event) => self.started(&event),
-            CommandEvent::Succeeded(event) => self.ended(event.request_id, event.duration, None),
-            CommandEvent::Failed(event) => self.ended(event.request_id, event.duration, Some(&event.failure)),
+            CommandEvent::Succeeded(event) => self.ended(event.request_id, None),
+            CommandEvent::Failed(event) => self.ended(event.request_id, Some(&event.failure)),
             _ => {}
         }
     }
 
     fn started(&self, event: &CommandStartedEvent) {
-        let summary = summary(event);
-        let span = span(&summary);
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if under_way.len() < MAX_UNDER_WAY {
-            under_way.insert(event.request_id, (summary, span));
+            under_way.insert(event.request_id, DatabaseCall::begin(SYSTEM, summary(event)));
         }
     }
 
-    fn ended(&self, request: i32, took: Duration, error: Option<&Error>) {
+    fn ended(&self, request: i32, error: Option<&Error>) {
         let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
-        let Some((summary, span)) = ended else { return };
-        let mut attributes = vec![attributes::DB_SYSTEM_NAME.of(SYSTEM), attributes::DB_QUERY_SUMMARY.of(summary)];
-        if let Some(failure) = error.map(failure) {
-            span.record("error.type", &failure);
-            span.record("otel.status_code", "ERROR");
-            attributes.push(attributes::ERROR_TYPE.of(failure));
+        if let Some(mut call) = ended {
+            call.ended(error.map(failure));
         }
-        DURATION.record(took.as_secs_f64(), &attributes);
     }
 }
 
@@ -87,22 +78,6 @@ fn summary(event: &CommandStartedEvent) -> String {
         Some(collection) => format!("{} {collection}", event.command_name),
         None => event.command_name.clone(),
     }
-}
-
-/// Only where there is something that it is part of: what polls, polls for ever.
-fn span(summary: &str) -> Span {
-    if Span::current().is_none() {
-        return Span::none();
-    }
-    tracing::info_span!(
-        "db.command",
-        otel.name = summary,
-        otel.kind = "client",
-        otel.status_code = Empty,
-        db.system.name = SYSTEM,
-        db.query.summary = summary,
-        error.type = Empty,
-    )
 }
 
 /// The server's code, where there is one.

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use ::lock::Error;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgExecutor;
 
 use crate::Connection;
 
@@ -46,13 +46,13 @@ pub async fn lock(tx: &mut Connection, name: &str, wait: Duration) -> Result<(),
             .fetch_one(&mut *tx)
             .await
             .map_err(unavailable)?;
-    let mut waiting = tx.raw().begin().await.map_err(unavailable)?;
-    limit(&mut waiting, &format!("{wait}ms"), &format!("{}ms", wait + 1000)).await?;
+    let mut waiting = tx.savepoint().await.map_err(unavailable)?;
+    limit(&mut *waiting, &format!("{wait}ms"), &format!("{}ms", wait + 1000)).await?;
     let locked = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(name);
     match locked.execute(&mut *waiting).await {
         Ok(_) => {
-            limit(&mut waiting, &before, &statement).await?;
-            waiting.commit().await.map_err(unavailable)
+            limit(&mut *waiting, &before, &statement).await?;
+            waiting.release().await.map_err(unavailable)
         }
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
             // Back to the savepoint, and to the timeouts of before.
@@ -63,7 +63,7 @@ pub async fn lock(tx: &mut Connection, name: &str, wait: Duration) -> Result<(),
     }
 }
 
-async fn limit(connection: &mut PgConnection, lock: &str, statement: &str) -> Result<(), Error> {
+async fn limit(connection: impl PgExecutor<'_>, lock: &str, statement: &str) -> Result<(), Error> {
     sqlx::query("SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)")
         .bind(lock)
         .bind(statement)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, migrate::Migrator};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Postgres, migrate::Migrator};
 
 use crate::{Error, Pool};
 
@@ -12,6 +12,9 @@ pub const HISTORY: &str = "_sqlx_migrations";
 const NO_TIMEOUT: &str = "SET statement_timeout = 0";
 /// Held by whoever migrates; any number will do, as long as all take the same one.
 const LOCK: &str = "SELECT pg_try_advisory_lock(8390884995793511681)";
+/// A connection that is nobody else's.
+type Session<'c> = sql::Connection<Postgres, &'c mut PgConnection>;
+
 /// How long a process that waits for the lock waits before it asks again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
@@ -38,16 +41,17 @@ pub async fn migrate(pool: &Pool, migrations: &Migrator, history: &'static str) 
         known.create_schema(schema);
     }
     // A session of its own: what it sets and locks ends with it, however it ends.
-    let mut session = PgConnection::connect_with(&pool.raw().connect_options()).await.map_err(Error::Connect)?;
+    let mut connection = PgConnection::connect_with(&pool.raw().connect_options()).await.map_err(Error::Connect)?;
+    let mut session = Session::new(&mut connection);
     take_migration_lock(&mut session).await.map_err(|error| Error::Migrate(error.into()))?;
     // `run` is not general enough for a future that moves between threads (`Acquire` of a borrowed connection).
     known.run_direct(None, &mut session, false).await.map_err(Error::Migrate)?;
-    session.close().await.map_err(Error::Connect)
+    connection.close().await.map_err(Error::Connect)
 }
 
 /// Asks again and again: a statement that waits would stay on the server when its client is gone, and hold back what
 /// waits for all snapshots (`VACUUM`, `CREATE INDEX CONCURRENTLY`).
-async fn take_migration_lock(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn take_migration_lock(session: &mut Session<'_>) -> Result<(), sqlx::Error> {
     session.execute(NO_TIMEOUT).await?;
     while !sqlx::query_scalar(LOCK).fetch_one(&mut *session).await? {
         tokio::time::sleep(RETRY_AFTER).await;

@@ -2,25 +2,45 @@
 
 use std::{
     fmt,
+    marker::PhantomData,
     ops::{Deref, DerefMut},
 };
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
-use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
+use sqlx::{Connection as _, Database, Describe, Error, Execute, Executor, SqlStr};
 
 use crate::{query::Taken, statement::Statement};
 
-/// A connection whose statements are measured.
-pub struct Connection<DB: Database>(sqlx::Transaction<'static, DB>);
+/// A connection whose statements are measured: a transaction's where nothing else is said.
+pub struct Connection<DB: Database, C = sqlx::Transaction<'static, DB>> {
+    connection: C,
+    database: PhantomData<fn() -> DB>,
+}
 
-impl<DB: Database> Connection<DB> {
-    /// The connection itself, for what is no statement. What is executed on it is not measured.
-    pub fn raw(&mut self) -> &mut DB::Connection {
-        &mut self.0
+impl<DB: Database, C: DerefMut<Target = DB::Connection>> Connection<DB, C> {
+    /// Measures what is executed on this connection, which may be borrowed or a pool's.
+    pub fn new(connection: C) -> Self {
+        Self { connection, database: PhantomData }
+    }
+
+    /// Begins a part that can be undone by itself; outside a transaction it is one.
+    ///
+    /// # Errors
+    ///
+    /// The database refuses.
+    pub async fn savepoint(&mut self) -> Result<Savepoint<'_, DB>, Error> {
+        let mut statement = Statement::begin::<DB>("SAVEPOINT");
+        let begun = self.connection.begin().await;
+        statement.ended(&begun);
+        begun.map(|part| Savepoint(Connection::new(part)))
+    }
+
+    pub(crate) fn raw(&mut self) -> &mut DB::Connection {
+        &mut self.connection
     }
 }
 
-impl<DB: Database> fmt::Debug for Connection<DB> {
+impl<DB: Database, C> fmt::Debug for Connection<DB, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
     }
@@ -32,7 +52,7 @@ pub struct Transaction<DB: Database>(Connection<DB>);
 
 impl<DB: Database> Transaction<DB> {
     pub(crate) fn new(transaction: sqlx::Transaction<'static, DB>) -> Self {
-        Self(Connection(transaction))
+        Self(Connection::new(transaction))
     }
 
     /// Makes lasting what was done in it.
@@ -41,10 +61,7 @@ impl<DB: Database> Transaction<DB> {
     ///
     /// The database does not say that it has.
     pub async fn commit(self) -> Result<(), Error> {
-        let mut statement = Statement::begin::<DB>("COMMIT");
-        let committed = self.0.0.commit().await;
-        statement.ended(&committed);
-        committed
+        measured::<DB>("COMMIT", self.0.connection.commit()).await
     }
 
     /// Undoes what was done in it.
@@ -53,8 +70,39 @@ impl<DB: Database> Transaction<DB> {
     ///
     /// The database does not answer; it is undone all the same.
     pub async fn rollback(self) -> Result<(), Error> {
-        self.0.0.rollback().await
+        measured::<DB>("ROLLBACK", self.0.connection.rollback()).await
     }
+}
+
+/// A part of a transaction: dropped, it is undone.
+#[derive(Debug)]
+pub struct Savepoint<'c, DB: Database>(Connection<DB, sqlx::Transaction<'c, DB>>);
+
+impl<DB: Database> Savepoint<'_, DB> {
+    /// Makes what was done in it a part of the transaction.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn release(self) -> Result<(), Error> {
+        measured::<DB>("RELEASE SAVEPOINT", self.0.connection.commit()).await
+    }
+
+    /// Undoes what was done in it, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn rollback(self) -> Result<(), Error> {
+        measured::<DB>("ROLLBACK SAVEPOINT", self.0.connection.rollback()).await
+    }
+}
+
+async fn measured<DB: Database>(text: &str, end: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let mut statement = Statement::begin::<DB>(text);
+    let ended = end.await;
+    statement.ended(&ended);
+    ended
 }
 
 impl<DB: Database> Deref for Transaction<DB> {
@@ -71,9 +119,24 @@ impl<DB: Database> DerefMut for Transaction<DB> {
     }
 }
 
-impl<'c, DB> Executor<'c> for &'c mut Connection<DB>
+impl<'c, DB: Database> Deref for Savepoint<'c, DB> {
+    type Target = Connection<DB, sqlx::Transaction<'c, DB>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<DB: Database> DerefMut for Savepoint<'_, DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<'c, DB, C> Executor<'c> for &'c mut Connection<DB, C>
 where
     DB: Database,
+    C: DerefMut<Target = DB::Connection> + Send,
     for<'a> &'a mut DB::Connection: Executor<'a, Database = DB>,
 {
     type Database = DB;

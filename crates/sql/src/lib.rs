@@ -2,13 +2,14 @@
 #![warn(missing_docs)]
 
 mod connection;
+mod migrate;
 mod pool;
 mod query;
 mod statement;
 mod summary;
 
 pub use self::{
-    connection::{Connection, Transaction},
+    connection::{Connection, Savepoint, Transaction},
     pool::Pool,
     summary::summary,
 };

@@ -10,7 +10,7 @@ use opentelemetry::{
 use semconv::{attributes, metrics};
 use sqlx::{Database, Describe, Error, Execute, Executor, SqlSafeStr, SqlStr, pool::PoolConnection};
 
-use crate::{Transaction, query::Taken, statement::Statement};
+use crate::{Connection, Transaction, query::Taken, statement::Statement};
 
 static PENDING: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_PENDING_REQUESTS.instrument());
@@ -74,12 +74,16 @@ impl<DB: Database> Pool<DB> {
         });
     }
 
-    /// Waits for a connection. What is executed on it is not measured.
+    /// Waits for a connection.
     ///
     /// # Errors
     ///
     /// None was free in time, or none can be opened.
-    pub async fn acquire(&self) -> Result<PoolConnection<DB>, Error> {
+    pub async fn acquire(&self) -> Result<Connection<DB, PoolConnection<DB>>, Error> {
+        self.connection().await.map(Connection::new)
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<DB>, Error> {
         let _pending = Pending::new(&self.name);
         self.counted(self.pool.acquire().await)
     }
@@ -132,7 +136,7 @@ macro_rules! on_a_connection {
         let (pool, query) = ($pool.clone(), Taken::from($query));
         let mut statement = Statement::begin::<DB>(query.text());
         async move {
-            let result = match pool.acquire().await {
+            let result = match pool.connection().await {
                 Ok(mut connection) => connection.$method(query).await,
                 Err(error) => Err(error),
             };

@@ -14,7 +14,8 @@ pub fn summary(statement: &str) -> String {
         match upper.as_str() {
             // `FOR UPDATE` locks, `DO UPDATE` belongs to its INSERT.
             "UPDATE" if previous.eq_ignore_ascii_case("FOR") || previous.eq_ignore_ascii_case("DO") => {}
-            "SELECT" | "INSERT" | "DELETE" | "PRAGMA" | "BEGIN" | "COMMIT" | "ROLLBACK" | "SET"
+            "SELECT" | "INSERT" | "DELETE" | "PRAGMA" | "BEGIN" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE"
+            | "SET"
                 if is_start(&upper, &summary) =>
             {
                 push(&mut summary, &upper);
@@ -110,6 +111,7 @@ mod tests {
             ("SELECT a IS DISTINCT FROM b FROM c JOIN d ON true", "SELECT c d"),
             ("CREATE TABLE IF NOT EXISTS outbox (seq INTEGER)", "CREATE outbox"),
             ("-- FROM secrets\nBEGIN IMMEDIATE", "BEGIN"),
+            ("RELEASE SAVEPOINT a", "RELEASE SAVEPOINT"),
             ("SET LOCAL lock_timeout = '3s'", "SET"),
             ("SELECT 'a@example.com'", "SELECT"),
             ("", ""),

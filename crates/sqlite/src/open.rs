@@ -161,7 +161,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 async fn migrate(database: &Database, migrations: &'static Migrator) -> Result<(), MigrateError> {
     let mut tx = database.begin().await?;
     // `run` itself gives a future that cannot be sent between threads (its `Acquire` bound is not general enough).
-    migrations.run_direct(None, tx.raw(), false).await?;
+    migrations.run_direct(None, &mut *tx, false).await?;
     tx.commit().await?;
     Ok(())
 }

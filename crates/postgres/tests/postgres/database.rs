@@ -162,8 +162,8 @@ async fn a_connection_that_cannot_write_is_not_kept() {
     migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
     let demote = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
     let mut connection = pool.acquire().await.unwrap();
-    sqlx::query(demote).execute(&mut *connection).await.unwrap();
-    let refused = sqlx::query("INSERT INTO things (id, name) VALUES (1, 'thing')").execute(&mut *connection).await;
+    sqlx::query(demote).execute(&mut connection).await.unwrap();
+    let refused = sqlx::query("INSERT INTO things (id, name) VALUES (1, 'thing')").execute(&mut connection).await;
     assert!(is_unavailable(&refused.unwrap_err()));
     drop(connection);
     // The pool hands out all of its connections in turn.

@@ -26,7 +26,7 @@ pub(super) struct Signals {
 
 #[derive(Debug)]
 struct Watcher {
-    connection: Option<PoolConnection<Sqlite>>,
+    connection: Option<sql::Connection<Sqlite, PoolConnection<Sqlite>>>,
     version: Option<i64>,
     polled: Instant,
 }
@@ -106,7 +106,7 @@ impl Watcher {
             Some(connection) => connection,
             None => pool.acquire().await?,
         };
-        let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
+        let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
         self.connection = Some(connection);
         Ok(version)
     }
