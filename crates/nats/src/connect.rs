@@ -1,6 +1,6 @@
 //! From the bus' URL to a connection.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
@@ -28,7 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Options {
     pub(crate) names: Names,
     pub(crate) limits: Limits,
+    /// Without a login: the client logs addresses.
     servers: Vec<ServerAddr>,
+    login: Option<Login>,
     credentials: Option<PathBuf>,
     authority: Option<PathBuf>,
     certificate: Option<PathBuf>,
@@ -45,11 +47,15 @@ impl Options {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let servers = address.split(',').map(str::parse).collect::<Result<Vec<ServerAddr>, _>>();
         // The text may hold a password.
-        let servers = servers.map_err(|_| Error::Address("write nats://HOST:4222 or tls://HOST:4222".to_owned()))?;
+        let wrong = |_| Error::Address("write nats://HOST:4222 or tls://HOST:4222".to_owned());
+        let servers = servers.map_err(wrong)?;
+        let login = servers.iter().find_map(Login::of);
+        let servers = servers.into_iter().map(without_login).collect::<Result<_, _>>().map_err(wrong)?;
         let mut options = Self {
             names: Names::new("trireme")?,
             limits: Limits { replicas: 1, max_bytes: None, max_age: MAX_AGE, placement: None },
             servers,
+            login,
             credentials: None,
             authority: None,
             certificate: None,
@@ -110,8 +116,7 @@ impl Options {
             .request_timeout(Some(TIMEOUT))
             .reconnect_delay_callback(|attempt| PAUSE.delay(u32::try_from(attempt).unwrap_or(u32::MAX)))
             .event_callback(|event| async move { tracing::info!(%event, "NATS") });
-        // The client takes no notice of what is in an address.
-        if let Some((user, password)) = self.servers.iter().find_map(login) {
+        if let Some(Login { user, password }) = self.login.clone() {
             options = match password {
                 Some(password) => options.user_and_password(user, password),
                 None => options.token(user),
@@ -144,10 +149,32 @@ fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(seconds).map(Duration::from_secs)
 }
 
-/// User and password, or a token, of an address.
-fn login(server: &ServerAddr) -> Option<(String, Option<String>)> {
-    let text = |encoded: &str| percent_decode_str(encoded).decode_utf8_lossy().into_owned();
-    Some((text(server.username()?), server.password().map(text)))
+/// User and password, or a token.
+#[derive(Clone, PartialEq, Eq)]
+struct Login {
+    user: String,
+    password: Option<String>,
+}
+
+impl Login {
+    /// That of an address.
+    fn of(server: &ServerAddr) -> Option<Self> {
+        let text = |encoded: &str| percent_decode_str(encoded).decode_utf8_lossy().into_owned();
+        Some(Self { user: text(server.username()?), password: server.password().map(text) })
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login")
+    }
+}
+
+fn without_login(server: ServerAddr) -> io::Result<ServerAddr> {
+    let mut url = server.into_inner();
+    // An address without a host has no login either.
+    let _ = (url.set_password(None), url.set_username(""));
+    ServerAddr::from_url(url)
 }
 
 #[cfg(test)]
@@ -156,10 +183,21 @@ mod tests {
 
     #[test]
     fn who_connects_is_read_from_the_address() {
-        let login_of = |url| login(&Options::parse(url).unwrap().servers[0]);
+        let login_of = |url| Options::parse(url).unwrap().login.map(|login| (login.user, login.password));
         assert_eq!(login_of("nats://u:p%40ss@h:4222"), Some(("u".to_owned(), Some("p@ss".to_owned()))));
         assert_eq!(login_of("nats://token@h:4222"), Some(("token".to_owned(), None)));
         assert_eq!(login_of("nats://h:4222"), None);
+    }
+
+    /// The client logs them at level debug.
+    #[test]
+    fn addresses_have_no_password() {
+        let options = Options::parse("nats://u:secret@a:4222,nats://secret@b:4222,nats://c:4222").unwrap();
+        let shown = format!("{options:?}");
+        assert!(
+            !shown.contains("secret") && ["\"a\"", "\"b\"", "\"c\""].iter().all(|host| shown.contains(host)),
+            "{shown}"
+        );
     }
 
     #[test]
