@@ -4,6 +4,7 @@ mod observers;
 mod orphans;
 mod process_loop;
 mod program_loop;
+mod programs;
 mod servers;
 mod shared;
 
@@ -16,7 +17,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{observers::Observers, process_loop::ProcessLoop, servers::Servers, shared::Shared};
+use self::{process_loop::ProcessLoop, programs::Programs, shared::Shared};
 use crate::{
     data::{Data, Lock},
     output::{Logs, Output, dim},
@@ -52,8 +53,8 @@ pub struct Supervisor {
     tracker: TaskTracker,
     stop: CancellationToken,
     kill: CancellationToken,
-    servers: Servers,
-    observers: Observers,
+    servers: Programs,
+    observers: Programs,
     _lock: Lock,
 }
 
@@ -76,8 +77,8 @@ impl Supervisor {
         state.pid = Some(std::process::id());
         data.write_state(&state)?;
         let shared = Arc::new(Shared::new(options, state));
-        let observers = Observers::start(&shared).await?;
-        let servers = Servers::start(&shared).await?;
+        let observers = observers::start(&shared).await?;
+        let servers = servers::start(&shared).await?;
         seed(&shared).await?;
         let (tracker, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         for service in Service::ALL {

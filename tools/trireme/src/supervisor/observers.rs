@@ -11,19 +11,19 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{program_loop::ProgramLoop, shared::Shared};
+use super::{
+    program_loop::Program,
+    programs::{self, Programs, taken},
+    shared::Shared,
+};
 use crate::{
     ports,
-    state::{COLLECTOR, JAEGER, PROMETHEUS, ServerState, State},
+    state::{COLLECTOR, JAEGER, PROMETHEUS, State},
 };
 
 const ALL: [&str; 3] = [COLLECTOR, JAEGER, PROMETHEUS];
+const NAMES: &str = "the collector, Jaeger and Prometheus";
 
 const COLLECTOR_CONFIG: &str = include_str!("../../../../deploy/otel-collector/config.yaml");
 const JAEGER_CONFIG: &str = include_str!("../../../../deploy/jaeger/config.yaml");
@@ -37,82 +37,35 @@ const RULES: [(&str, &str); 6] = [
 ];
 
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Keeps the ports of the last run where they are free; where nothing shall watch there are none.
 pub(super) fn pick_ports(state: &mut State, wanted: bool) -> Result<()> {
     let kept = std::mem::take(&mut state.observers);
-    if !wanted {
-        return Ok(());
-    }
-    let fresh: [u16; ALL.len()] = ports::pick_some(&taken(state))?;
-    for (name, fresh) in ALL.into_iter().zip(fresh) {
-        let before = kept.iter().find(|state| state.name == name).map(|state| state.port);
-        let port = before.filter(|port| ports::is_free(*port) && !taken(state).contains(port)).unwrap_or(fresh);
-        state.observers.push(ServerState { name: name.to_owned(), pid: None, started: None, port, restarts: 0 });
+    if wanted {
+        state.observers = programs::pick_ports(ALL, &kept, &taken(state))?;
     }
     Ok(())
 }
 
-fn taken(state: &State) -> Vec<u16> {
-    let services = state.services.iter().filter_map(|service| service.addresses.ports()).flatten();
-    services.chain(state.servers.iter().chain(&state.observers).map(|program| program.port)).collect()
-}
-
-/// What was started; nothing where nothing shall watch.
-#[derive(Debug)]
-pub(super) struct Observers {
-    tracker: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Observers {
-    /// Starts what the state has ports for and waits until it listens.
-    pub(super) async fn start(shared: &Arc<Shared>) -> Result<Self> {
-        let started = Self { tracker: TaskTracker::new(), stop: CancellationToken::new() };
-        if shared.state().observers.is_empty() {
-            return Ok(started);
-        }
-        let _waiting = shared.output().wait("starting the collector, Jaeger and Prometheus");
-        let folder = shared.options.data.join("observe");
-        for (name, command) in commands(&shared.state(), &folder)? {
-            let process = ProgramLoop {
-                name,
-                slug: name,
-                command: Box::new(command),
-                folder: folder.join(name),
-                ending: Signal::SIGTERM,
-                shared: Arc::clone(shared),
-                stop: started.stop.clone(),
-            };
-            started.tracker.spawn(process.run());
-        }
-        let outcome = tokio::select! {
-            outcome = timeout(READY_TIMEOUT, listening(shared)) => {
-                outcome.with_context(|| format!("not ready within {READY_TIMEOUT:?}: see {}", folder.display()))
-            }
-            failure = shared.failed() => Err(anyhow::Error::msg(failure)),
-        };
-        if outcome.is_err() {
-            started.stop().await;
-        }
-        outcome.map(|()| started)
+/// Starts what the state has ports for and waits until it listens.
+pub(super) async fn start(shared: &Arc<Shared>) -> Result<Programs> {
+    let started = Programs::none(shared);
+    if shared.state().observers.is_empty() {
+        return Ok(started);
     }
-
-    /// Asks them to end and waits until they have.
-    pub(super) async fn stop(&self) {
-        self.stop.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
+    let _waiting = shared.output().wait(&format!("starting {NAMES}"));
+    let folder = shared.options.data.join("observe");
+    for (name, command) in commands(&shared.state(), &folder)? {
+        let (command, folder) = (Box::new(command), folder.join(name));
+        started.start(Program { name, slug: name, command, folder, ending: Signal::SIGTERM });
     }
-}
-
-async fn listening(shared: &Shared) {
-    for observer in shared.state().observers {
-        while TcpStream::connect(("127.0.0.1", observer.port)).await.is_err() {
-            sleep(POLL_INTERVAL).await;
+    let listening = async {
+        for observer in shared.state().observers {
+            programs::listening(observer.port).await;
         }
-    }
+        Ok(())
+    };
+    started.ready(listening, READY_TIMEOUT, (NAMES, folder)).await
 }
 
 /// Makes sure that all three are installed.
@@ -121,10 +74,10 @@ async fn listening(shared: &Shared) {
 ///
 /// One is not; the message says which, and what to do.
 pub(crate) fn check_installed() -> Result<()> {
-    programs().map(drop)
+    installed().map(drop)
 }
 
-fn programs() -> Result<[PathBuf; 3]> {
+fn installed() -> Result<[PathBuf; 3]> {
     let missing: Vec<_> = ALL.into_iter().filter(|name| servers::program(name).is_none()).collect();
     match ALL.map(servers::program) {
         [Some(collector), Some(jaeger), Some(prometheus)] => Ok([collector, jaeger, prometheus]),
@@ -136,7 +89,7 @@ fn programs() -> Result<[PathBuf; 3]> {
 type Start = Box<dyn Fn() -> Command + Send>;
 
 fn commands(state: &State, folder: &Path) -> Result<[(&'static str, Start); 3]> {
-    let [collector, jaeger, prometheus] = programs()?;
+    let [collector, jaeger, prometheus] = installed()?;
     for name in ALL {
         fs::create_dir_all(folder.join(name)).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -173,11 +126,11 @@ fn commands(state: &State, folder: &Path) -> Result<[(&'static str, Start); 3]> 
     let prometheus_config = written(folder, PROMETHEUS, "prometheus.yml", &scrapes)?;
     let data = folder.join(PROMETHEUS).join("data");
     Ok([
-        (COLLECTOR, start(collector, vec![format!("--config={collector_config}")], collector_environment.to_vec())),
-        (JAEGER, start(jaeger, vec![format!("--config={jaeger_config}")], jaeger_environment.to_vec())),
+        (COLLECTOR, command(collector, vec![format!("--config={collector_config}")], collector_environment.to_vec())),
+        (JAEGER, command(jaeger, vec![format!("--config={jaeger_config}")], jaeger_environment.to_vec())),
         (
             PROMETHEUS,
-            start(
+            command(
                 prometheus,
                 vec![
                     format!("--config.file={prometheus_config}"),
@@ -191,7 +144,7 @@ fn commands(state: &State, folder: &Path) -> Result<[(&'static str, Start); 3]> 
     ])
 }
 
-fn start(program: PathBuf, arguments: Vec<String>, environment: Vec<(&'static str, String)>) -> Start {
+fn command(program: PathBuf, arguments: Vec<String>, environment: Vec<(&'static str, String)>) -> Start {
     Box::new(move || {
         let mut command = Command::new(&program);
         command.args(&arguments).envs(environment.clone());
@@ -256,17 +209,5 @@ mod tests {
         let mut names: Vec<_> = names.collect();
         names.sort();
         assert_eq!(RULES.map(|(name, _)| name.to_owned()).to_vec(), names);
-    }
-
-    #[test]
-    fn ports_are_kept_and_distinct() {
-        let mut state = State::default();
-        pick_ports(&mut state, true).unwrap();
-        let first = state.observers.clone();
-        pick_ports(&mut state, true).unwrap();
-        assert_eq!(state.observers, first);
-        assert!(first[0].port != first[1].port && first[1].port != first[2].port);
-        pick_ports(&mut state, false).unwrap();
-        assert_eq!(state.observers, []);
     }
 }

@@ -11,92 +11,53 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 use servers::{Installed, Server};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep, timeout},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::time::{Instant, sleep};
 
-use super::{program_loop::ProgramLoop, shared::Shared};
-use crate::{
-    ports,
-    service::Service,
-    state::{ServerState, State},
+use super::{
+    program_loop::Program,
+    programs::{self, POLL_INTERVAL, Programs, taken},
+    shared::Shared,
 };
+use crate::{service::Service, state::State};
 
 /// A slow machine may take this long for PostgreSQL's first start.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The servers that were started; none where the services run on embedded defaults.
-#[derive(Debug)]
-pub(super) struct Servers {
-    tracker: TaskTracker,
-    stop: CancellationToken,
-}
+const NAMES: &str = "PostgreSQL, MongoDB, NATS and Redis";
 
 /// Keeps the ports of the last run where they are free; without servers there are none.
 pub(super) fn pick_ports(state: &mut State, wanted: bool) -> Result<()> {
     let kept = std::mem::take(&mut state.servers);
-    if !wanted {
-        return Ok(());
-    }
-    let taken: Vec<u16> = state.services.iter().filter_map(|service| service.addresses.ports()).flatten().collect();
-    let fresh: [u16; Server::ALL.len()] = ports::pick_some(&taken)?;
-    for (server, fresh) in Server::ALL.into_iter().zip(fresh) {
-        let before = kept.iter().find(|state| state.name == server.slug()).map(|state| state.port);
-        let port = before.filter(|port| ports::is_free(*port) && !taken.contains(port)).unwrap_or(fresh);
-        let name = server.slug().to_owned();
-        state.servers.push(ServerState { name, pid: None, started: None, port, restarts: 0 });
+    if wanted {
+        state.servers = programs::pick_ports(Server::ALL.map(Server::slug), &kept, &taken(state))?;
     }
     Ok(())
 }
 
-impl Servers {
-    /// Starts what the state has ports for and waits until it answers.
-    pub(super) async fn start(shared: &Arc<Shared>) -> Result<Self> {
-        let started = Self { tracker: TaskTracker::new(), stop: CancellationToken::new() };
-        if !shared.options.servers {
-            return Ok(started);
-        }
-        let installed = find()?;
-        let _waiting = shared.output().wait("starting PostgreSQL, MongoDB, NATS and Redis");
-        for (server, installed) in Server::ALL.into_iter().zip(installed) {
-            let folder = folder(shared, server)?;
-            let password = shared.options.data.password()?;
-            installed.prepare(&folder, Some(&password)).with_context(|| format!("cannot prepare {server}"))?;
-            let port = shared.state().server_port(server).context("no port was picked")?;
-            let own = folder.clone();
-            let process = ProgramLoop {
-                name: server.name(),
-                slug: server.slug(),
-                command: Box::new(move || installed.command(&own, port)),
-                folder,
-                // PostgreSQL waits for its clients on SIGTERM, and not on SIGINT.
-                ending: if server == Server::Postgres { Signal::SIGINT } else { Signal::SIGTERM },
-                shared: Arc::clone(shared),
-                stop: started.stop.clone(),
-            };
-            started.tracker.spawn(process.run());
-        }
-        let outcome = tokio::select! {
-            outcome = timeout(READY_TIMEOUT, answering(shared)) => {
-                outcome.unwrap_or_else(|_| bail!("PostgreSQL, MongoDB, NATS and Redis are not ready within {READY_TIMEOUT:?}"))
-            }
-            failure = shared.failed() => Err(anyhow::Error::msg(failure)),
-        };
-        if outcome.is_err() {
-            started.stop().await;
-        }
-        outcome.map(|()| started)
+/// Starts what the state has ports for and waits until it answers.
+pub(super) async fn start(shared: &Arc<Shared>) -> Result<Programs> {
+    let started = Programs::none(shared);
+    if !shared.options.servers {
+        return Ok(started);
     }
-
-    /// Asks them to end and waits until they have.
-    pub(super) async fn stop(&self) {
-        self.stop.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
+    let installed = find()?;
+    let _waiting = shared.output().wait(&format!("starting {NAMES}"));
+    for (server, installed) in Server::ALL.into_iter().zip(installed) {
+        let folder = folder(shared, server)?;
+        let password = shared.options.data.password()?;
+        installed.prepare(&folder, Some(&password)).with_context(|| format!("cannot prepare {server}"))?;
+        let port = shared.state().server_port(server).context("no port was picked")?;
+        let own = folder.clone();
+        started.start(Program {
+            name: server.name(),
+            slug: server.slug(),
+            command: Box::new(move || installed.command(&own, port)),
+            folder,
+            // PostgreSQL waits for its clients on SIGTERM, and not on SIGINT.
+            ending: if server == Server::Postgres { Signal::SIGINT } else { Signal::SIGTERM },
+        });
     }
+    let folder = shared.options.data.join("servers");
+    started.ready(answering(shared), READY_TIMEOUT, (NAMES, folder)).await
 }
 
 fn find() -> Result<Vec<Installed>> {
@@ -127,9 +88,7 @@ fn folder(shared: &Shared, server: Server) -> Result<PathBuf> {
 async fn answering(shared: &Shared) -> Result<()> {
     let state = shared.state();
     for server in &state.servers {
-        while TcpStream::connect(("127.0.0.1", server.port)).await.is_err() {
-            sleep(POLL_INTERVAL).await;
-        }
+        programs::listening(server.port).await;
     }
     for service in [Service::User, Service::Payment] {
         let url = shared.options.data.database(&state, service)?;
