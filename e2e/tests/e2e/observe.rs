@@ -3,10 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::{Api, Cluster};
-use http::Method;
-use serde_json::{Value, json};
+use e2e::{Account, Api, Cluster};
+use serde_json::Value;
 use trireme::http::Http;
+
+use crate::signals::{
+    TRACE, order,
+    tree::{EDGES, PARTS, Trace},
+};
 
 /// Where something that watches listens, by what `trireme status` says.
 fn url(cluster: &Cluster, name: &str) -> Result<String> {
@@ -16,13 +20,23 @@ fn url(cluster: &Cluster, name: &str) -> Result<String> {
     Ok(format!("http://127.0.0.1:{}", found["port"]))
 }
 
-async fn place(cluster: &Cluster) -> Result<String> {
-    let api = Api::new(cluster)?;
-    let account = api.sign_up().await?;
-    let products = api.send(Method::GET, "order:/v1/products?limit=1", &[], None).await?;
-    let items = json!([{"product_id": products.body["items"][0]["id"], "quantity": 1}]);
-    let order = json!({"items": items, "payment_token": "tok_ok"});
-    Ok(api.post("order:/v1/orders", &account, Some("one"), Some(&order)).await?.text("id").to_owned())
+/// Places an order in a trace that is known, with the keys of user's tokens at hand.
+async fn place(api: &Api, account: &Account) -> Result<String> {
+    api.get("order:/v1/orders", account).await?;
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    order(api, account, ("tok_ok", "one"), &[("traceparent", &parent), ("x-canary", "true")]).await
+}
+
+/// How many calls of order a second Jaeger's view of services shows, by what Prometheus has of its spans.
+async fn calls_a_second(http: &Http, jaeger: &str) -> Result<f64> {
+    let query = "service=order&spanKind=server&lookback=60000&step=1000&ratePer=10000";
+    let answer = http.get(&format!("{jaeger}/api/metrics/calls?{query}")).await?;
+    ensure!(answer.status.is_success(), "{answer:?}");
+    let of_service = |metric: &&Value| metric["labels"].to_string().contains("\"order\"");
+    let metric = answer.body["metrics"].as_array().and_then(|all| all.iter().find(of_service));
+    let points = metric.and_then(|metric| metric["metricPoints"].as_array()).context("no metric of order")?;
+    let values = points.iter().filter_map(|point| point["gaugeValue"]["doubleValue"].as_f64());
+    Ok(values.fold(0.0, f64::max))
 }
 
 /// Waits until a value is there and fits.
@@ -51,12 +65,25 @@ async fn what_watches_is_started_fed_and_ended() -> Result<()> {
     }
     let cluster = Cluster::up(&["up", "--detach", "--observe"], &[])?;
     let (jaeger, prometheus) = (url(&cluster, "jaeger")?, url(&cluster, "prometheus")?);
-    let order = place(&cluster).await?;
+    let api = Api::new(&cluster)?;
+    let account = api.sign_up().await?;
+    let order = place(&api, &account).await?;
     assert!(cluster.tool(&["trace", &order])?.contains("POST /v1/orders 201"), "before Jaeger has it");
     let traced = async || cluster.tool(&["trace", &order, "--jaeger", &jaeger]);
     let shown = until("in Jaeger", traced, |shown| shown.contains("spans of order, payment, user")).await?;
     println!("{shown}");
     let http = Http::new();
+    // The same table as that of `one_orders_trace_is_whole`.
+    let of_jaeger = async || Ok(Trace::of_json(&http.get(&format!("{jaeger}/api/v3/traces/{TRACE}")).await?.body));
+    let trace = until("whole in Jaeger", of_jaeger, |trace| trace.missing(&EDGES, &PARTS).is_empty()).await?;
+    assert_eq!(trace.edges(), EDGES.into(), "{trace}");
+    assert!(trace.is_marked(), "{trace}");
+    // A rate is of what rises.
+    let calls = async || {
+        api.get("order:/v1/orders", &account).await?;
+        calls_a_second(&http, &jaeger).await
+    };
+    println!("{} calls of order a second", until("in Jaeger's view of services", calls, |calls| *calls > 0.0).await?);
     let targets = async || {
         let answer = http.get(&format!("{prometheus}/api/v1/query?query=sum(up)")).await?;
         Ok(answer.body["data"]["result"][0]["value"][1].as_str().unwrap_or_default().to_owned())

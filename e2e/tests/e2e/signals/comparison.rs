@@ -11,53 +11,79 @@ use semconv::{Attribute, Definition, Kind, SpanKind, Values, metrics, spans};
 
 use crate::export::collector::Seen;
 
-/// What a run without faults on the embedded backends has no occasion to tell.
-const NOT_HERE: [&str; 33] = [
-    "cache.backplane.received",
-    "cache.backplane.broken",
-    "cache.backplane.sent",
-    "cache.backplane.lag",
-    "cache.breaker.state",
-    "cache.quarantine",
-    "cache.journal",
-    "cache.errors",
-    "cache.unreadable",
-    "cache.fill.refused",
-    "lock.renew.failures",
-    "lock.fence.rejected",
-    "order.unreadable",
-    "order.stream.refused",
-    "order.stream.too_slow",
-    "order.stream.resumed",
-    "order.stock.refusals",
-    "auth.token.refusals",
-    "service.refresh",
-    "service.log_out",
-    "service.revoke_session",
-    "service.change_password",
-    "service.request_password_reset",
-    "service.reset_password",
-    "service.verify_email",
-    "service.set_disabled",
-    "payment.get",
-    "payment.list",
-    "payment.audit",
-    "payment.resolve",
-    "payment.reconcile",
-    "payment.refund",
-    "order.sweep",
+/// What a run has no occasion to tell, and why.
+const NOWHERE: [(&str, &str); 6] = [
+    ("cache.unreadable", "a value of another version would have to be in the store"),
+    ("cache.fill.refused", "a load would have to be overtaken by a write"),
+    ("lock.renew.failures", "a lock would have to be held for longer than its lease while Redis is away"),
+    ("lock.fence.rejected", "a lock would have to be lost while it is held"),
+    ("order.unreadable", "an order would have to be written by a stranger"),
+    ("order.stream.too_slow", "hundreds of events would have to wait for one client"),
 ];
 
+/// What only Redis has.
+const ON_SERVERS: [(&str, &str); 8] = [
+    ("cache.errors", "what is in memory is always there"),
+    ("cache.backplane.received", "there is no backplane in memory"),
+    ("cache.backplane.broken", "there is no backplane in memory"),
+    ("cache.backplane.sent", "there is no backplane in memory"),
+    ("cache.backplane.lag", "there is no backplane in memory"),
+    ("cache.breaker.state", "what is in memory needs no circuit breaker"),
+    ("cache.quarantine", "what is in memory ends with its process"),
+    ("cache.journal", "what is in memory ends with its process"),
+];
+
+/// Attributes that not everything has that may have them.
+const SOMETIMES: [&str; 3] = ["error.type", "canary", "graphql.operation.name"];
+/// What a broker is asked, as far as nothing fails.
+const OPERATIONS: [&str; 3] = ["send", "receive", "ack"];
+
 /// What the registry has and nobody told, and what was told though it is said that it would not be.
-pub(super) fn missing(seen: &Seen) -> Vec<String> {
+pub(super) fn missing(seen: &Seen, on_servers: bool) -> Vec<String> {
     let told: Vec<(SpanKind, &Span)> = seen.spans.iter().map(|span| (kind(span), span)).collect();
-    let is_told = |span: &&semconv::Span| {
-        told.iter().any(|(kind, told)| *kind == span.kind && span.is_named(&told.name, |key| value(told, key)))
+    let told_as = |span: &semconv::Span| -> Vec<&Span> {
+        let is_one = |kind, told: &Span| kind == span.kind && span.is_named(&told.name, |key| value(told, key));
+        told.iter().filter(|(kind, told)| is_one(*kind, told)).map(|(_, told)| *told).collect()
     };
-    let metrics = metrics::all().map(|metric| (metric.name, seen.metrics.contains(metric.name)));
-    let all = metrics.chain(spans::all().map(|span| (span.name, is_told(&span))));
-    let wrong = all.filter(|(name, told)| *told == NOT_HERE.contains(name));
-    wrong.map(|(name, told)| if told { format!("{name} is told") } else { name.to_owned() }).collect()
+    let measured_with = |metric: &Definition| {
+        let told = seen.measured.iter().filter(|told| told.name == metric.name);
+        told.flat_map(|told| points(told).1).map(|attribute| attribute.key).collect::<BTreeSet<_>>()
+    };
+    let mut missing = Vec::new();
+    for span in spans::all() {
+        let told = told_as(span);
+        let with = told.iter().flat_map(|told| &told.attributes).map(|attribute| attribute.key.clone()).collect();
+        missing.extend(fault(span.name, (!told.is_empty(), with), span.attributes, on_servers));
+    }
+    for metric in metrics::all() {
+        let is_told = seen.metrics.contains(metric.name);
+        missing.extend(fault(metric.name, (is_told, measured_with(metric)), metric.attributes, on_servers));
+    }
+    let operations = seen.measured.iter().filter(|told| told.name == metrics::MESSAGING_CLIENT_OPERATION_DURATION.name);
+    let operations: BTreeSet<_> = operations.flat_map(|told| points(told).1).filter_map(|one| text(&one)).collect();
+    missing.extend(OPERATIONS.into_iter().filter(|name| !operations.contains(*name)).map(str::to_owned));
+    missing
+}
+
+/// What is wrong with a name that was told or not, with these attributes.
+fn fault(
+    name: &str,
+    (is_told, with): (bool, BTreeSet<String>),
+    listed: &[&Attribute],
+    on_servers: bool,
+) -> Vec<String> {
+    let is_in = |list: &[(&str, &str)]| list.iter().any(|(of, _)| *of == name);
+    let has_occasion = !is_in(&NOWHERE) && (on_servers || !is_in(&ON_SERVERS));
+    match (is_told, has_occasion) {
+        (false, false) => Vec::new(),
+        (false, true) => vec![name.to_owned()],
+        (true, false) => vec![format!("{name} is told")],
+        (true, true) => {
+            let always = listed.iter().filter(|attribute| !SOMETIMES.contains(&attribute.name));
+            let missing = always.filter(|attribute| !with.contains(attribute.name));
+            missing.map(|attribute| format!("{name}: {}", attribute.name)).collect()
+        }
+    }
 }
 
 /// What was told and is not, or not so, in the registry.
