@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools observe delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
+	deploy-tools lint-tools observe drill delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -127,6 +127,10 @@ deploy-tools: ## Install what checks the deployment
 
 observe: ## Install what `trireme up --observe` starts: the collector, Prometheus and Jaeger (Go; 10 minutes, once)
 	@.ci/deploy-tools --observe
+
+drill: ## Break one thing after the other, and see which alert fires after how long (INCIDENT=payment; 35 minutes)
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) run --locked --release -p trireme-e2e --example drill -- $(INCIDENT)
 
 delivery: ## Check the workflows, what makes a release, and what watches the system
 	deploy/checks/workflows.py

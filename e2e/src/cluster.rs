@@ -41,6 +41,7 @@ pub struct ServerProcess {
 
 #[derive(Deserialize)]
 struct Status {
+    pid: Option<i32>,
     services: Vec<Process>,
     servers: Vec<ServerProcess>,
 }
@@ -127,11 +128,35 @@ impl Cluster {
 
     /// Sends a signal to a service or a server; `false` where it does not run at the moment.
     pub fn signal(&self, name: &str, signal: Signal) -> Result<bool> {
-        let Status { services, servers } = self.status()?;
+        Ok(self.pid(name)?.is_some_and(|pid| kill(pid, signal).is_ok()))
+    }
+
+    /// The process of a service or a server, where it runs at the moment.
+    pub fn pid(&self, name: &str) -> Result<Option<Pid>> {
+        let Status { services, servers, .. } = self.status()?;
         let services = services.into_iter().map(|process| (process.name, process.pid));
         let mut all = services.chain(servers.into_iter().map(|process| (process.name, process.pid)));
         let (_, pid) = all.find(|(running, _)| running == name).with_context(|| format!("nothing is called {name}"))?;
-        Ok(pid.is_some_and(|pid| kill(Pid::from_raw(pid), signal).is_ok()))
+        Ok(pid.map(Pid::from_raw))
+    }
+
+    /// The process that starts again what has ended.
+    pub fn supervisor(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(self.status()?.pid.context("no supervisor")?))
+    }
+
+    /// How another process of a service is started: in the environment of the one that runs.
+    pub fn another(&self, service: &str) -> Result<Command> {
+        let pid = self.pid(service)?.with_context(|| format!("{service} does not run"))?;
+        let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
+        let mut command = Command::new(binary(service)?);
+        command.arg("serve").env_clear();
+        for variable in environment.split(|byte| *byte == 0) {
+            if let Some((name, value)) = std::str::from_utf8(variable)?.split_once('=') {
+                command.env(name, value);
+            }
+        }
+        Ok(command)
     }
 
     /// What a service has logged so far.

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -11,14 +12,14 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
-use trireme::http::Http;
+use trireme::{http::Http, trace::Span};
 
 use crate::{Cluster, Process};
 
@@ -128,12 +129,24 @@ impl Collector {
     pub fn kept(&self) -> String {
         fs::read_to_string(self.folder.path().join("kept.json")).unwrap_or_default()
     }
+
+    /// Those spans of them that are wanted; there may be more than there is memory for.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not of its form.
+    pub fn spans(&self, wanted: impl Fn(&Span) -> bool) -> Result<Vec<Span>> {
+        let mut spans = Vec::new();
+        for line in BufReader::new(File::open(self.folder.path().join("kept.json"))?).lines() {
+            spans.extend(Span::read(&serde_json::from_str(&line?)?).into_iter().filter(|span| wanted(span)));
+        }
+        Ok(spans)
+    }
 }
 
 /// Prometheus with the shipped rules.
 #[derive(Debug)]
 pub struct Prometheus {
-    _folder: TempDir,
+    folder: TempDir,
     /// Where it answers.
     pub url: String,
     http: Http,
@@ -149,7 +162,10 @@ impl Prometheus {
         let prometheus = program("prometheus")?;
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("prometheus.yml");
-        fs::write(&config, configuration(&cluster.processes()?, collector))?;
+        fs::write(&config, configuration(collector))?;
+        for Process { name, admin, .. } in cluster.processes()? {
+            fs::write(folder.path().join(format!("{name}-v1.json")), target(&name, "v1", &admin))?;
+        }
         let url = format!("http://127.0.0.1:{}", free_port()?);
         let mut command = Command::new(prometheus);
         command.arg(format!("--config.file={}", config.display()));
@@ -157,7 +173,19 @@ impl Prometheus {
         command.arg(format!("--web.listen-address={}", url.trim_start_matches("http://")));
         command.arg("--enable-feature=exemplar-storage");
         let running = Running::start(&mut command, &folder.path().join("log"), &format!("{url}/-/ready")).await?;
-        Ok(Self { _folder: folder, url, http: Http::new(), _running: running })
+        Ok(Self { folder, url, http: Http::new(), _running: running })
+    }
+
+    /// Has it read another process: its service, its version and the base URL of its admin port.
+    ///
+    /// # Errors
+    /// The file with it cannot be written.
+    pub fn read(&self, service: &str, version: &str, admin: &str) -> Result<()> {
+        let file = self.folder.path().join(format!("{service}-{version}.json"));
+        // Prometheus looks at its folder: it must not see half a file.
+        let draft = file.with_extension("new");
+        fs::write(&draft, target(service, version, admin))?;
+        Ok(fs::rename(draft, file)?)
     }
 
     /// `data` of an answer of its API.
@@ -172,22 +200,22 @@ impl Prometheus {
     }
 }
 
-/// As `deploy/prometheus/prometheus.yml` has it, where the services have ports of their own.
-fn configuration(processes: &[Process], collector: &Collector) -> String {
-    let target = |process: &Process| {
-        let (address, job) = (process.admin.trim_start_matches("http://"), &process.name);
-        format!("{{ targets: [\"{address}\"], labels: {{ job: {job}, version: v1 }} }}")
-    };
-    let services: Vec<_> = processes.iter().map(target).collect();
+/// A process to be read, as `deploy/prometheus/prometheus.yml` has it.
+fn target(service: &str, version: &str, admin: &str) -> String {
+    let address = admin.trim_start_matches("http://");
+    json!([{"targets": [address], "labels": {"job": service, "version": version}}]).to_string()
+}
+
+/// As `deploy/prometheus/prometheus.yml` has it, where processes have ports of their own: in files beside it.
+fn configuration(collector: &Collector) -> String {
     let [own, spans] = collector.metrics;
     format!(
         "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
          rule_files: [\"{}/prometheus/rules/*.yaml\"]\n\
          scrape_configs:\n\
-         - {{ job_name: services, static_configs: [{}] }}\n\
+         - {{ job_name: services, file_sd_configs: [{{ files: [\"*.json\"] }}] }}\n\
          - {{ job_name: otel-collector, static_configs: [{{ targets: [\"127.0.0.1:{own}\", \"127.0.0.1:{spans}\"] }}] }}\n",
         deploy().display(),
-        services.join(", "),
     )
 }
 
@@ -198,7 +226,8 @@ pub struct Stack {
     pub cluster: Cluster,
     /// What reads them.
     pub prometheus: Prometheus,
-    _collector: Collector,
+    /// What takes their spans.
+    pub collector: Collector,
 }
 
 impl Stack {
@@ -215,6 +244,6 @@ impl Stack {
         ];
         let cluster = Cluster::up(&[&["up", "--detach"], arguments].concat(), &variables).context("trireme up")?;
         let prometheus = Prometheus::start(&cluster, &collector).await?;
-        Ok(Self { cluster, prometheus, _collector: collector })
+        Ok(Self { cluster, prometheus, collector })
     }
 }

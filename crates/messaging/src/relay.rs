@@ -8,7 +8,7 @@ use resilience::Backoff;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::metrics::RelayMetrics;
@@ -157,13 +157,19 @@ impl Relay {
             messaging.operation.name = "send",
             messaging.operation.type = "send",
             messaging.batch.message_count = rows.len(),
+            otel.status_code = Empty,
+            error.type = Empty,
         );
         for row in &rows {
             telemetry::link(&span, &row.event.carrier);
         }
         let claimed = rows.len();
-        self.send(rows).instrument(span).await?;
-        Ok(claimed)
+        let sent = self.send(rows).instrument(span.clone()).await;
+        if let Err(error) = &sent {
+            span.record("error.type", error.name());
+            span.record("otel.status_code", "ERROR");
+        }
+        sent.map(|()| claimed)
     }
 
     async fn send(&self, rows: Vec<OutboxRow>) -> Result<(), Error> {

@@ -52,6 +52,8 @@ pub struct Alert {
     summary: String,
     /// Why it has this threshold.
     reason: String,
+    /// What was seen of it by `make drill`, or why it cannot be.
+    measured: String,
     /// The labels of what fires in the test, beside the severity.
     #[serde(default)]
     pub(crate) labels: Labels,
@@ -95,7 +97,7 @@ impl Alert {
             expr: self.expr.clone(),
             pending: self.pending.clone(),
             labels: labels([("severity", &self.severity)]),
-            annotations: annotations(&self.alert, &self.summary, &self.reason, runbook),
+            annotations: annotations(&self.alert, &self.summary, &self.reason, &self.measured, runbook),
             ..Rule::default()
         }
     }

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod alerts;
+mod bounds;
 mod burn;
 mod dashboards;
 pub mod promql;
@@ -19,6 +20,7 @@ use anyhow::{Context as _, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use alerts::{Alert, Alerts};
+pub use bounds::Bound;
 pub use dashboards::{Dashboard, Dashboards, Panel, Query, Row};
 pub use slo::{Slo, Slos};
 
@@ -53,6 +55,13 @@ impl Sources {
     pub fn alert_names(&self) -> Vec<String> {
         let budgets = self.slos.slos.iter().map(Slo::alert);
         budgets.chain(self.alerts.all().map(|alert| alert.alert.clone())).collect()
+    }
+
+    /// What is compared with a threshold, alert by alert in the order of the files; not what is measured outside of the
+    /// system, nor what is there or not there.
+    pub fn bounds(&self) -> Vec<Bound> {
+        let budgets = self.slos.slos.iter().map(Bound::of_slo);
+        budgets.chain(self.alerts.all().filter(|alert| alert.from.is_none()).filter_map(Bound::of_alert)).collect()
     }
 
     /// Every expression that reads what others measure, with where it stands: of objectives, alerts and panels. Those of

@@ -41,8 +41,9 @@ pub(crate) fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-/// What is written beside each alert: what it says, and where its section in the runbook is.
-pub(crate) fn annotations(alert: &str, summary: &str, reason: &str, runbook: &str) -> Labels {
+/// What is written beside each alert: what it says, why it has its threshold and what was seen of that, and where its
+/// section in the runbook is.
+pub(crate) fn annotations(alert: &str, summary: &str, reason: &str, measured: &str, runbook: &str) -> Labels {
     let section = format!("{runbook}#{}", alert.to_lowercase());
-    labels([("summary", summary), ("reason", reason), ("runbook_url", &section)])
+    labels([("summary", summary), ("reason", reason), ("measured", measured), ("runbook_url", &section)])
 }

@@ -32,6 +32,8 @@ pub struct Slo {
     pub promise: String,
     /// Why so many.
     reason: String,
+    /// What was seen of it by `make drill`.
+    measured: String,
     /// Selects the counters of all events.
     pub(crate) total: String,
     #[serde(flatten)]
@@ -81,9 +83,7 @@ impl Slo {
             recorded("slo:errors:rate5m".to_owned(), self.errors("rate", "5m")),
         ];
         for window in WINDOWS {
-            // Without events there is no ratio, and nobody is told.
-            let ratio = format!("{} / ({} > 0)", self.errors("rate", window.name), self.events("rate", window.name));
-            rules.push(recorded(format!("slo:errors:ratio_rate{}", window.name), ratio));
+            rules.push(recorded(format!("slo:errors:ratio_rate{}", window.name), self.ratio(window.name)));
         }
         for Burn { long, .. } in BURNS {
             rules.push(recorded(format!("slo:errors:increase{}", long.name), self.errors("increase", long.name)));
@@ -96,6 +96,11 @@ impl Slo {
 
     fn labels(&self) -> Labels {
         labels([("slo", &self.name), ("job", &self.job)])
+    }
+
+    /// The part of all events that was bad, in PromQL. Without events there is none, and nobody is told.
+    pub fn ratio(&self, window: &str) -> String {
+        format!("{} / ({} > 0)", self.errors("rate", window), self.events("rate", window))
     }
 
     fn events(&self, function: &str, window: &str) -> String {
@@ -134,7 +139,7 @@ impl Slo {
             alert: Some(self.alert()),
             expr: format!("{} and {} and {enough}", faster(long.name), faster(short.name)),
             labels: labels([("severity", severity), ("window", long.name)]),
-            annotations: annotations(&self.alert(), &summary, &self.reason, runbook),
+            annotations: annotations(&self.alert(), &summary, &self.reason, &self.measured, runbook),
             ..Rule::default()
         }
     }

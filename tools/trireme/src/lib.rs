@@ -24,7 +24,7 @@ mod signals;
 mod state;
 mod supervisor;
 mod top;
-mod trace;
+pub mod trace;
 mod verify;
 
 pub use data::{Data, Lock};

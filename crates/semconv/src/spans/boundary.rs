@@ -28,7 +28,7 @@ spans! {
     in "crates/messaging" {
         "send", Development, Producer,
             "A batch from the outbox is published: a trace of its own, linked to the spans that recorded the events.",
-            [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_BATCH_MESSAGE_COUNT];
+            [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_BATCH_MESSAGE_COUNT, ERROR_TYPE];
         "process {messaging.destination.name}", Development, Consumer, "An event is handled. Under the span that recorded it.",
             [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION_NAME,
                 MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_MESSAGE_ID, MESSAGING_MESSAGE_KEY, MESSAGING_MESSAGE_ATTEMPT, CANARY];

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of them")]
 
+mod bounds;
 mod generated;
 mod runbook;
 

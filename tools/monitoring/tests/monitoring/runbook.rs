@@ -38,3 +38,15 @@ fn a_section_says_what_it_is_where_to_look_how_to_mend_it_and_how_to_tell() {
         assert_eq!(commands.lines().count(), COMMANDS, "{heading}: {commands}");
     }
 }
+
+/// The tables of the drill have an alert in each row.
+#[test]
+fn what_the_drill_tells_of_are_alerts() {
+    let text = fs::read_to_string(root().join("docs/runbook.md")).unwrap();
+    let drill = text.split_once("\n## Incident drill\n").unwrap().1;
+    let rows = drill.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let named: BTreeSet<_> = rows.filter(|cell| *cell != "alert").map(str::to_owned).collect();
+    let alerts: BTreeSet<_> = sources().alert_names().into_iter().collect();
+    assert_eq!(named.difference(&alerts).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(!named.is_empty());
+}

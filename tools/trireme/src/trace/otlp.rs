@@ -6,38 +6,50 @@ use serde_json::Value;
 
 /// What is known of a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) service: String,
-    pub(crate) trace: String,
-    pub(crate) id: String,
+pub struct Span {
+    /// Of which process.
+    pub service: String,
+    /// The trace's id.
+    pub trace: String,
+    /// Its own, within the trace.
+    pub id: String,
     /// Empty where it has none.
-    pub(crate) parent: String,
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
+    pub parent: String,
+    /// What is done.
+    pub name: String,
+    /// On which side.
+    pub kind: Kind,
     /// In nanoseconds since 1970, as its end.
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    pub(crate) attributes: BTreeMap<String, String>,
+    pub start: u64,
+    /// When it ended.
+    pub end: u64,
+    /// By name.
+    pub attributes: BTreeMap<String, String>,
     /// The ids of the traces and spans that it is linked to.
-    pub(crate) links: Vec<(String, String)>,
+    pub links: Vec<(String, String)>,
     /// Why it failed, where it did.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// On which side of a call or of the bus a span is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Work within a process.
     #[default]
     Internal,
+    /// A request that is answered.
     Server,
+    /// A call that is made.
     Client,
+    /// A message that is sent.
     Producer,
+    /// A message that is handled.
     Consumer,
 }
 
 impl Span {
     /// Every span of a message; what is no span is left out.
-    pub(crate) fn read(message: &Value) -> Vec<Self> {
+    pub fn read(message: &Value) -> Vec<Self> {
         // Jaeger wraps it.
         let message = message.get("result").unwrap_or(message);
         let of_processes = list(&message["resourceSpans"]);
@@ -69,7 +81,7 @@ impl Span {
     }
 
     /// One of its attributes.
-    pub(crate) fn attribute(&self, key: &str) -> Option<&str> {
+    pub fn attribute(&self, key: &str) -> Option<&str> {
         self.attributes.get(key).map(String::as_str)
     }
 }
