@@ -17,7 +17,8 @@ pub(super) fn branch<'a>(spans: &'a [Span], from: &'a Span) -> Vec<&'a Span> {
 }
 
 fn decisive<'a>(spans: &'a [Span], of: &Span) -> Option<&'a Span> {
-    let below = spans.iter().filter(|span| span.trace == of.trace && span.parent == of.id);
+    // What was carried on later, in the background, took none of its time.
+    let below = spans.iter().filter(|span| span.trace == of.trace && span.parent == of.id && span.start < of.end);
     below.max_by_key(|span| (span.failure.is_some(), span.end.saturating_sub(span.start)))
 }
 
@@ -40,6 +41,12 @@ mod tests {
         assert_eq!(names(&spans), ["a", "c", "d"]);
         spans[1].failure = Some("io".into());
         assert_eq!(names(&spans), ["a", "b", "e"]);
+    }
+
+    #[test]
+    fn what_began_after_its_end_is_not_why() {
+        let later = Span { start: 10, ..span("sweep", "a", 99) };
+        assert_eq!(names(&[span("a", "", 9), later, span("b", "a", 2)]), ["a", "b"]);
     }
 
     #[test]
