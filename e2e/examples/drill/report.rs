@@ -66,7 +66,7 @@ impl Report<'_> {
 
     fn row(&self, text: &mut String, alert: &str) -> Result<()> {
         let bounds = self.sources.bounds();
-        let fires = bounds.iter().find(|bound| bound.alert == alert).map(threshold).unwrap_or_default();
+        let limit = bounds.iter().find(|bound| bound.alert == alert).map(threshold).unwrap_or_default();
         let (fired, over) = match self.alerts.get(alert) {
             None => ("**silent**".to_owned(), String::new()),
             Some(Fired { first, over }) => {
@@ -74,7 +74,7 @@ impl Report<'_> {
                 (format!("{first:.0} s{}", self.after_good_times(alert)), over)
             }
         };
-        Ok(writeln!(text, "| {alert} | {fires} | {} | {fired} | {over} |", self.most(alert))?)
+        Ok(writeln!(text, "| {alert} | {limit} | {} | {fired} | {over} |", self.most(alert))?)
     }
 
     /// Prometheus was new, and its windows had seen nothing but a minute before: what it would be after good times.

@@ -111,6 +111,8 @@ impl Way {
 
     fn loses(&self, sent: &[u8]) -> bool {
         let is_order = sent.windows(STORED.len()).any(|part| part == STORED);
-        is_order && self.bad.load(Ordering::Relaxed) && self.orders.fetch_add(1, Ordering::Relaxed) % ONE_OF == 0
+        is_order
+            && self.bad.load(Ordering::Relaxed)
+            && self.orders.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_OF)
     }
 }
