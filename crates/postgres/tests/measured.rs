@@ -31,7 +31,8 @@ async fn migrations_and_savepoints_are_measured() {
         sleep(SOON).await;
         first.rollback().await
     });
-    (locked.unwrap(), ended.unwrap());
+    locked.unwrap();
+    ended.unwrap();
     second.commit().await.unwrap();
 
     let shown = telemetry::prometheus_text();

@@ -1,4 +1,4 @@
-//! The other ways in: GraphQL, and the streams over Server-Sent Events and WebSockets, each with its right parent.
+//! The other ways in: GraphQL, and the streams over Server-Sent Events and `WebSocket`, each with its right parent.
 
 use std::collections::HashMap;
 
@@ -22,8 +22,10 @@ use super::{
 /// The caller's span.
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// The streams: the trace of each, the request that opens it, and what stands under that.
-const STREAMS: [(&str, &str, &[(&str, &str, &str)]); 4] = [
+/// The trace of a stream, the request that opens it, and what stands under that.
+type Stream = (&'static str, &'static str, &'static [(&'static str, &'static str, &'static str)]);
+
+const STREAMS: [Stream; 4] = [
     (
         "0af7651916cd43dd8448eb211c80319c",
         "GET /v1/orders/stream",
@@ -76,7 +78,7 @@ async fn place(api: &Api, account: &Account) -> Result<()> {
 
 /// Opens a stream of Server-Sent Events, and leaves it when the first has come.
 async fn events(host: &str, head: &str, headers: &[(&str, String)], body: &str) -> Result<()> {
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let lines = headers.iter().fold(String::new(), |lines, (name, value)| format!("{lines}{name}: {value}\r\n"));
     let request = format!(
         "{head} HTTP/1.1\r\nhost: {host}\r\n{lines}accept: text/event-stream\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",

@@ -13,7 +13,7 @@ use proto::payment::v1::{AuditRequest, GetPaymentRequest, ListPaymentsByOrderReq
 use serde_json::json;
 use trireme::http::Http;
 
-use crate::signals::payment;
+use crate::signals::{payment, tree::hex};
 
 /// Reads whatever there is of an order's payment, and has the provider tell something of it.
 pub(super) async fn all(cluster: &Cluster, order: &str) -> Result<()> {
@@ -34,8 +34,7 @@ async fn webhook(cluster: &Cluster, order: &str) -> Result<()> {
     let body = json!({"id": "evt_1", "type": "payment.refunded", "data": data});
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let code = hmac::sign(&key, format!("{time}.{body}").as_bytes());
-    let code: String = code.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let signature = format!("t={time},v1={code}");
+    let signature = format!("t={time},v1={}", hex(code.as_ref()));
     let told = Http::new().send(Method::POST, &url, &[("webhook-signature", &signature)], Some(&body)).await?;
     ensure!(told.status.as_u16() == 204, "{told:?}");
     Ok(())
