@@ -8,15 +8,12 @@ use anyhow::{Result, ensure};
 use e2e::{Api, Cluster};
 use nix::sys::signal::Signal::SIGKILL;
 
-use super::later;
-
 /// Does it once.
 pub(super) async fn everything(cluster: &Cluster) -> Result<()> {
     let api = Api::new(cluster)?;
     let (operator, account) = (api.operator(cluster).await?, api.sign_up().await?);
     let order = orders::all(cluster, &api, (&operator, &account)).await?;
     payments::all(cluster, &order).await?;
-    later::leave(cluster, &api, [""; 3]).await?;
     accounts::all(&api, &operator, account).await
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use e2e::{Api, Cluster};
 use http::Method;
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
-use proto::payment::v1::{AuthorizeRequest, Money};
+use proto::payment::v1::{AuthorizeRequest, ListPaymentsByOrderRequest, Money};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tonic::Request;
@@ -55,7 +55,10 @@ async fn lose(cluster: &Cluster, cause: &str) -> Result<String> {
     });
     request.metadata_mut().insert("traceparent", cause.parse()?);
     request.set_timeout(Duration::from_secs(1));
-    let refused = payment::client(cluster).await?.authorize(request).await;
+    let mut client = payment::client(cluster).await?;
+    // It was stopped, and does what it was asked meanwhile first.
+    client.list_payments_by_order(ListPaymentsByOrderRequest { order_id: order.clone() }).await?;
+    let refused = client.authorize(request).await;
     ensure!(refused.is_err(), "{refused:?}");
     Ok(order)
 }
