@@ -89,7 +89,7 @@ async fn one_orders_trace_is_whole() -> Result<()> {
 async fn what_is_told_is_what_the_registry_says() -> Result<()> {
     let (cluster, collector) = start(&[]).await?;
     everything(&cluster).await?;
-    later::leave(&cluster, &Api::new(&cluster)?, [""; 3]).await?;
+    later::leave(&cluster, &collector, [""; 3]).await?;
     compare(&cluster, &collector, false).await
 }
 

@@ -13,6 +13,7 @@ use tonic::Request;
 use uuid::Uuid;
 
 use super::{DEADLINE, order, payment, start, tree::Trace};
+use crate::export::collector::Collector;
 
 /// The traces of those who cause it, and whose span is linked to them.
 const CAUSES: [(&str, &str, &str); 3] = [
@@ -23,12 +24,14 @@ const CAUSES: [(&str, &str, &str); 3] = [
 
 /// Leaves an order to order's sweeper, a payment to payment's, and the end of an account to user's: each is caused by a call
 /// with one of these contexts. Returns the orders of the first two.
-pub(super) async fn leave(cluster: &Cluster, api: &Api, causes: [&str; 3]) -> Result<[String; 2]> {
+pub(super) async fn leave(cluster: &Cluster, collector: &Collector, causes: [&str; 3]) -> Result<[String; 2]> {
+    let api = &Api::new(cluster)?;
     let account = api.sign_up().await?;
     api.get("order:/v1/orders", &account).await?;
     // Payment does not answer.
     cluster.signal("payment", SIGSTOP)?;
     let swept = order(api, &account, ("tok_ok", "swept"), &[("traceparent", causes[0])]).await?;
+    swept_once(collector).await?;
     cluster.signal("payment", SIGCONT)?;
     let lost = lose(cluster, causes[1]).await?;
     // Order is not told in time that the account closes.
@@ -41,6 +44,16 @@ pub(super) async fn leave(cluster: &Cluster, api: &Api, causes: [&str; 3]) -> Re
     let closing = closing?;
     ensure!(closing.status.as_u16() == 202, "{closing:?}");
     Ok([swept, lost])
+}
+
+/// Waits for order's sweeper: payment, once it goes on, would be faster.
+async fn swept_once(collector: &Collector) -> Result<()> {
+    let give_up = Instant::now() + DEADLINE;
+    while !collector.seen().spans.iter().any(|span| span.name == "order.sweep") {
+        ensure!(Instant::now() < give_up, "the order was not swept");
+        sleep(DEADLINE / 100).await;
+    }
+    Ok(())
 }
 
 /// Has a payment authorized and hangs up while the provider takes its time: payment would find out what became of it.
@@ -65,9 +78,8 @@ async fn lose(cluster: &Cluster, cause: &str) -> Result<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_done_later_is_linked_to_its_cause() -> Result<()> {
     let (cluster, collector) = start(&[]).await?;
-    let api = Api::new(&cluster)?;
     let parents = CAUSES.map(|(trace, ..)| format!("00-{trace}-00f067aa0ba902b7-01"));
-    let [swept, lost] = leave(&cluster, &api, parents.each_ref().map(String::as_str)).await?;
+    let [swept, lost] = leave(&cluster, &collector, parents.each_ref().map(String::as_str)).await?;
     let give_up = Instant::now() + DEADLINE;
     loop {
         let seen = collector.seen();
