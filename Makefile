@@ -128,7 +128,7 @@ deploy-tools: ## Install what checks the deployment
 observe: ## Install what `trireme up --observe` starts: the collector, Prometheus and Jaeger (Go; 10 minutes, once)
 	@.ci/deploy-tools --observe
 
-drill: ## Break one thing after the other, and see which alert fires after how long (INCIDENT=payment; 35 minutes)
+drill: ## Break one thing after the other, and see which alert fires after how long (INCIDENT=payment; 40 minutes)
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release -p trireme-e2e --example drill -- $(INCIDENT)
 

@@ -123,7 +123,7 @@ async fn signal(process: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
 }
 
-/// Three processes with short leases need a machine: beside those of another test they would lose their leases to want
+/// Processes with short leases need a machine: beside those of another test they would lose their leases to want
 /// of time, and get nowhere.
 static MACHINE: Mutex<()> = Mutex::const_new(());
 
