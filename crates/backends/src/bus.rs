@@ -18,6 +18,7 @@ type Open = for<'a> fn(&'a Config, SharedClock) -> Opened<'a>;
 const BUSES: &[Adapter<Open>] = &[
     adapter!("sqlite", ["sqlite"], |config, clock| Box::pin(sqlite::open_bus(config, clock))),
     adapter!("nats", ["nats", "tls"], |config, clock| Box::pin(nats::open_bus(config, clock))),
+    adapter!("kafka", ["kafka", "kafka+ssl"], |config, clock| Box::pin(kafka::open_bus(config, clock))),
 ];
 
 /// Opens the bus that the section `bus` of a service's configuration names.

@@ -47,6 +47,13 @@ pub(crate) fn stand_in() -> Option<(PathBuf, PathBuf)> {
     folder.join("out").is_dir().then_some((java, folder))
 }
 
+/// Java and the folder of Kafka.
+pub(crate) fn kafka() -> Option<(PathBuf, PathBuf)> {
+    let folder = installed().join("kafka");
+    let java = on_path("java", Path::exists)?;
+    folder.join("lib").is_dir().then_some((java, folder))
+}
+
 pub(crate) fn nats() -> Option<PathBuf> {
     let installed = installed().join("nats-server");
     if is_program(&installed) { Some(installed) } else { on_path("nats-server", is_program) }

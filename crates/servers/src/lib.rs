@@ -2,9 +2,10 @@
 #![warn(missing_docs)]
 
 mod find;
+mod kafka;
+mod postgres;
 
 pub use find::program;
-mod postgres;
 
 use std::{
     fmt, fs,
@@ -25,10 +26,12 @@ pub enum Server {
     Nats,
     /// Redis.
     Redis,
+    /// Kafka, a broker that is its own controller.
+    Kafka,
 }
 
 impl Server {
-    /// All of them.
+    /// Those that `trireme up --servers` starts.
     pub const ALL: [Self; 4] = [Self::Postgres, Self::MongoDb, Self::Nats, Self::Redis];
 
     /// Its name.
@@ -38,6 +41,7 @@ impl Server {
             Self::MongoDb => "MongoDB",
             Self::Nats => "NATS",
             Self::Redis => "Redis",
+            Self::Kafka => "Kafka",
         }
     }
 
@@ -48,6 +52,7 @@ impl Server {
             Self::MongoDb => "mongodb",
             Self::Nats => "nats",
             Self::Redis => "redis",
+            Self::Kafka => "kafka",
         }
     }
 
@@ -61,6 +66,7 @@ impl Server {
             Self::Nats => format!("nats://{NATS_USER}{password}@127.0.0.1:{port}"),
             Self::Redis if password.is_empty() => format!("redis://127.0.0.1:{port}"),
             Self::Redis => format!("redis://{password}@127.0.0.1:{port}"),
+            Self::Kafka => format!("kafka://127.0.0.1:{port}"),
         }
     }
 }
@@ -84,6 +90,8 @@ enum Program {
     StandIn(PathBuf, PathBuf),
     Nats(PathBuf),
     Redis(PathBuf),
+    /// The program `java` and the folder that holds `lib`.
+    Kafka(PathBuf, PathBuf),
 }
 
 /// Who may connect to a NATS that has a password.
@@ -106,6 +114,7 @@ impl Installed {
             }),
             Server::Nats => find::nats().map(Program::Nats),
             Server::Redis => find::redis().map(Program::Redis),
+            Server::Kafka => find::kafka().map(|(java, folder)| Program::Kafka(java, folder)),
         }
         .map(Self)
     }
@@ -118,11 +127,13 @@ impl Installed {
             Program::StandIn(..) => "a stand-in that speaks MongoDB's protocol",
             Program::Nats(_) => "NATS",
             Program::Redis(_) => "Redis",
+            Program::Kafka(..) => "Kafka",
         }
     }
 
     /// Makes the folder's data, if there is none yet; the folder must exist. Without a password every user of this
-    /// machine may connect. It holds letters and digits only; MongoDB takes none here.
+    /// machine may connect. It holds letters and digits only; MongoDB and Kafka take none
+    /// here.
     ///
     /// # Errors
     ///
@@ -130,6 +141,9 @@ impl Installed {
     pub fn prepare(&self, folder: &Path, password: Option<&str>) -> io::Result<()> {
         if let Program::Postgres(programs) = &self.0 {
             return postgres::prepare(programs, folder, password);
+        }
+        if let Program::Kafka(java, installed) = &self.0 {
+            return kafka::prepare(java, installed, folder);
         }
         if let (Program::Nats(_), Some(password)) = (&self.0, password) {
             let settings = format!("authorization {{ user: {NATS_USER}, password: \"{password}\" }}\n");
@@ -159,6 +173,7 @@ impl Installed {
                     .arg(data.join("data.mv"));
                 command
             }
+            Program::Kafka(java, installed) => kafka::command(java, installed, folder, &port),
             Program::Nats(program) => {
                 let mut command = Command::new(program);
                 command.args(["-js", "-a", "127.0.0.1", "-p", &port, "-sd"]).arg(data);

@@ -1,7 +1,7 @@
 //! Real servers for tests: on a free loopback port, in a folder of their own, gone when the test process is.
 //!
-//! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`, `TEST_REDIS_URL`)
-//! where that is set, else from an installed program. Where there is none its tests are left out and say so; with
+//! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`, `TEST_REDIS_URL`,
+//! `TEST_KAFKA_URL`) where that is set, else from an installed program. Where there is none its tests are left out and say so; with
 //! `TEST_ALL=1` that is a failure.
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
@@ -75,7 +75,8 @@ impl Running {
         let address = || self.url.rsplit(['/', '@']).next().unwrap_or_default();
         match self.server {
             Server::Postgres => PgConnection::connect(&format!("{}/postgres", self.url)).await.is_ok(),
-            Server::MongoDb => TcpStream::connect(address()).await.is_ok(),
+            // It listens once it is registered with its controller.
+            Server::MongoDb | Server::Kafka => TcpStream::connect(address()).await.is_ok(),
             // It greets.
             Server::Nats => first_line(address(), "").await.is_ok_and(|line| line.starts_with("INFO ")),
             Server::Redis => {
@@ -194,6 +195,11 @@ server! {
     Redis, "TEST_REDIS_URL"
 }
 
+server! {
+    /// A Kafka broker.
+    Kafka, "TEST_KAFKA_URL"
+}
+
 impl Postgres {
     /// Makes an empty database and returns its address.
     pub async fn database(&self) -> String {
@@ -247,6 +253,13 @@ impl Nats {
     /// The server is not [`Self::alone`].
     pub fn data(&self) -> PathBuf {
         self.0.own().data()
+    }
+}
+
+impl Kafka {
+    /// An address under which the names of topics and groups are new.
+    pub fn fresh(&self) -> String {
+        format!("{}?prefix={}", self.url(), fresh_name())
     }
 }
 

@@ -5,15 +5,19 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 24] = [
+const EDGES: [(&str, &[&str]); 25] = [
     ("auth", &["clock", "error", "semconv"]),
-    ("backends", &["cache", "clock", "limit", "lock", "messaging", "mongodb", "nats", "postgres", "redis", "sqlite"]),
+    (
+        "backends",
+        &["cache", "clock", "kafka", "limit", "lock", "messaging", "mongodb", "nats", "postgres", "redis", "sqlite"],
+    ),
     ("cache", &["clock", "semconv"]),
     ("chassis", &["config", "error", "semconv", "telemetry"]),
     ("client", &["auth", "config", "error", "resilience", "semconv", "telemetry"]),
     ("clock", &[]),
     ("config", &[]),
     ("error", &[]),
+    ("kafka", &["clock", "messaging"]),
     ("limit", &[]),
     ("lock", &["clock", "resilience", "semconv"]),
     ("messaging", &["clock", "resilience", "semconv", "telemetry"]),

@@ -1,0 +1,178 @@
+//! Dead letters: a compacted topic with one partition, and what brings them back.
+//!
+//! A key is `GROUP/EVENT`; a record without a value takes a dead letter back. Who replays one first writes it again with a
+//! *claim*: of two, the log says whose came first.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use messaging::{Cause, DeadLetter, Error, Event, Reason};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    message::{BorrowedMessage, Message as _, OwnedHeaders},
+};
+use uuid::Uuid;
+
+use crate::{
+    blocking::{TIMEOUT, blocking},
+    connection::{Connection, create},
+    message::{self, headers, text, with},
+};
+
+const GROUP: &str = "dead-group";
+const ATTEMPTS: &str = "dead-attempts";
+const REPLAYS: &str = "dead-replays";
+const CAUSE: &str = "dead-cause";
+/// A JSON string: one line, whatever the error said.
+const DETAIL: &str = "dead-detail";
+const AT: &str = "dead-at";
+const CLAIM: &str = "claim";
+/// Whoever claimed a dead letter and has not replayed it in this time, as the broker sees it, does not do so any more.
+const CLAIMED: Duration = Duration::from_secs(30);
+/// An error that says more than this says too much.
+const LONGEST: usize = 4_000;
+/// How long reading may take in all.
+const READING: Duration = Duration::from_secs(30);
+
+/// A dead letter as the log has it.
+struct Letter {
+    dead: DeadLetter,
+    offset: i64,
+    /// Who replays it, and since when.
+    claim: Option<(String, i64)>,
+}
+
+fn key(group: &str, event: Uuid) -> String {
+    format!("{group}/{event}")
+}
+
+fn described(dead: &DeadLetter) -> Result<OwnedHeaders, Error> {
+    let detail: String = dead.reason.detail.chars().take(LONGEST).collect();
+    let described = [
+        (GROUP, dead.group.clone()),
+        (ATTEMPTS, dead.attempts.to_string()),
+        (REPLAYS, dead.replays.to_string()),
+        (CAUSE, dead.reason.cause.as_str().to_owned()),
+        (DETAIL, serde_json::to_string(&detail).map_err(Error::Encode)?),
+        (AT, clock::rfc3339(dead.dead_at)),
+    ];
+    Ok(described.iter().fold(message::of_event(&dead.event), |all, (name, value)| with(all, name, value)))
+}
+
+/// Stores a dead letter; twice is once.
+pub(crate) async fn store(
+    connection: &Connection,
+    group: &str,
+    event: &Event,
+    (attempts, replays): (u32, u32),
+    reason: &Reason,
+) -> Result<(), Error> {
+    let (event, reason, dead_at) = (event.clone(), reason.clone(), connection.clock.now());
+    let dead = DeadLetter { group: group.to_owned(), event, attempts, replays, reason, dead_at };
+    let topic = connection.names().dead_letters();
+    connection.store(&topic, &key(group, dead.event.id), Some(&dead.event), described(&dead)?).await
+}
+
+/// The dead letters of a group or of all, oldest first.
+pub(crate) async fn list(
+    connection: &Arc<Connection>,
+    group: Option<&str>,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, Error> {
+    let mut letters: Vec<Letter> = read(connection).await?.into_values().collect();
+    letters.sort_by_key(|letter| letter.offset);
+    let asked = letters.into_iter().map(|letter| letter.dead).filter(|dead| group.is_none_or(|group| dead.group == group));
+    Ok(asked.take(limit).collect())
+}
+
+/// Publishes a dead letter's event for its group alone, then takes the dead letter back. Whose claim came first does so.
+pub(crate) async fn replay(connection: &Arc<Connection>, group: &str, id: Uuid) -> Result<(), Error> {
+    let none = || Error::NoDeadLetter { group: group.to_owned(), event: id };
+    let (topic, key) = (connection.names().dead_letters(), key(group, id));
+    let dead = read(connection).await?.remove(&key).ok_or_else(none)?.dead;
+    let claim = Uuid::now_v7().to_string();
+    connection.store(&topic, &key, Some(&dead.event), with(described(&dead)?, CLAIM, &claim)).await?;
+    match read(connection).await?.remove(&key) {
+        Some(Letter { claim: Some((first, _)), .. }) if first == claim => {}
+        Some(_) => return Err(none()),
+        None => {
+            // It was replayed before our claim, which nothing has to remember.
+            connection.store(&topic, &key, None, OwnedHeaders::new()).await?;
+            return Err(none());
+        }
+    }
+    let headers = message::of_replay(&dead.event, group, dead.replays + 1);
+    connection.store(&connection.topic_of(&dead.event), &dead.event.key, Some(&dead.event), headers).await?;
+    connection.store(&topic, &key, None, OwnedHeaders::new()).await
+}
+
+/// What is there now.
+async fn read(connection: &Arc<Connection>) -> Result<HashMap<String, Letter>, Error> {
+    let mut config = connection.options.consumer();
+    let topic = connection.names().dead_letters();
+    config.set("group.id", &topic).set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = create(&config)?;
+    blocking(move || {
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset(&topic, 0, Offset::Beginning)?;
+        consumer.assign(&all)?;
+        let (mut letters, until) = (HashMap::new(), Instant::now() + READING);
+        loop {
+            match consumer.poll(TIMEOUT) {
+                Some(Ok(message)) => note(&mut letters, &message),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(letters),
+                Some(Err(error)) if Instant::now() > until => return Err(error),
+                None if Instant::now() > until => {
+                    return Err(KafkaError::MessageConsumption(rdkafka::error::RDKafkaErrorCode::OperationTimedOut));
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+    })
+    .await
+}
+
+/// Takes note of a record.
+fn note(letters: &mut HashMap<String, Letter>, message: &BorrowedMessage<'_>) {
+    let Some(key) = message.key().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+    let Some(data) = message.payload() else {
+        letters.remove(key);
+        return;
+    };
+    let headers = headers(message);
+    let at = message.timestamp().to_millis().unwrap_or_default();
+    if let Some(claim) = text(&headers, CLAIM) {
+        let Some(letter) = letters.get_mut(key) else { return };
+        let since = letter.claim.as_ref().map(|(_, since)| *since);
+        if since.is_none_or(|since| at.saturating_sub(since) > i64::try_from(CLAIMED.as_millis()).unwrap_or(i64::MAX)) {
+            letter.claim = Some((claim.to_owned(), at));
+        }
+        return;
+    }
+    match dead_letter(&headers, data) {
+        Ok(dead) => drop(letters.insert(key.to_owned(), Letter { dead, offset: message.offset(), claim: None })),
+        Err(error) => tracing::error!(offset = message.offset(), %error, "a record is no dead letter"),
+    }
+}
+
+fn dead_letter(headers: &[(&str, &str)], data: &[u8]) -> Result<DeadLetter, Error> {
+    let text = |name| text(headers, name).ok_or_else(|| Error::Malformed(format!("a dead letter without {name}")));
+    let bad = |name: &str| Error::Malformed(format!("a dead letter with a bad {name}"));
+    let number = |name| text(name)?.parse().map_err(|_| bad(name));
+    Ok(DeadLetter {
+        group: text(GROUP)?.to_owned(),
+        event: message::event(headers, data)?,
+        attempts: number(ATTEMPTS)?,
+        replays: number(REPLAYS)?,
+        reason: Reason {
+            cause: Cause::parse(text(CAUSE)?).ok_or_else(|| bad(CAUSE))?,
+            detail: serde_json::from_str(text(DETAIL)?).map_err(|_| bad(DETAIL))?,
+        },
+        dead_at: clock::parse_rfc3339(text(AT)?).ok_or_else(|| bad(AT))?,
+    })
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod blocking;
+mod bus;
+mod connection;
+mod dead_letters;
+mod group;
+mod message;
+mod names;
+mod options;
+mod partition;
+mod progress;
+mod reader;
+mod subscription;
+mod tail;
+mod topics;
+
+pub use bus::{Bus, open_bus};

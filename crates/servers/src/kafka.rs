@@ -1,0 +1,84 @@
+//! Kafka: one process that is broker and controller.
+
+use std::{
+    fs, io,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// The class of the server, and of the tool that makes the folder of its data.
+const SERVER: &str = "kafka.Kafka";
+const STORAGE: &str = "kafka.tools.StorageTool";
+/// The id of each cluster: 16 bytes in base64.
+const CLUSTER: &str = "dHJpcmVtZS1rYWZrYS0wMQ";
+/// One of everything that a cluster has three of, and members of groups that are missed soon.
+const SETTINGS: &str = "\
+process.roles=broker,controller
+node.id=1
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.heartbeat.interval.ms=100
+group.consumer.heartbeat.interval.ms=200
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=1500
+log.cleaner.dedupe.buffer.size=4194304
+";
+
+/// Writes the settings and makes the folder of the data, if there is none yet.
+pub(super) fn prepare(java: &Path, installed: &Path, folder: &Path) -> io::Result<()> {
+    let settings = folder.join("server.properties");
+    if folder.join("data").join("meta.properties").exists() {
+        return Ok(());
+    }
+    super::data_folder(folder)?;
+    // The controller's port is for itself alone.
+    let controller = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let own = format!("controller.quorum.voters=1@{controller}\nlog.dirs={}\n", folder.join("data").display());
+    let listeners = format!("listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://{controller}\n");
+    fs::write(&settings, format!("{SETTINGS}{own}{listeners}"))?;
+    let mut format = machine(java, installed);
+    let made = format
+        .args([STORAGE, "format", "--ignore-formatted", "-t", CLUSTER, "-c"])
+        .arg(&settings)
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&made.stderr);
+    made.status.success().then_some(()).ok_or_else(|| io::Error::other(format!("Kafka's storage tool failed: {said}")))
+}
+
+/// The command that runs it on a port.
+pub(super) fn command(java: &Path, installed: &Path, folder: &Path, port: &str) -> Command {
+    let settings = folder.join("server.properties");
+    let controller = fs::read_to_string(&settings).unwrap_or_default();
+    let controller = controller.lines().find_map(|line| line.split_once("CONTROLLER://")).map(|(_, at)| at.to_owned());
+    let plain = format!("PLAINTEXT://127.0.0.1:{port}");
+    let listeners = format!("listeners={plain},CONTROLLER://{}", controller.unwrap_or_default());
+    let mut command = machine(java, installed);
+    command.arg(SERVER).arg(settings);
+    command.args(["--override", &listeners, "--override", &format!("advertised.listeners={plain}")]);
+    command
+}
+
+fn machine(java: &Path, installed: &Path) -> Command {
+    let mut command = Command::new(java);
+    let log = format!("-Dlog4j2.configurationFile={}", installed.join("log4j2.properties").display());
+    let classes = format!("{}/lib/*", installed.display());
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", &log, "-cp", &classes]);
+    command
+}
