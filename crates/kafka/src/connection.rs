@@ -9,15 +9,10 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
     producer::{FutureProducer, FutureRecord},
-    util::Timeout,
 };
 use tokio::sync::OnceCell;
 
-use crate::{
-    names::Names,
-    options::Options,
-    topics,
-};
+use crate::{blocking::TIMEOUT, names::Names, options::Options, topics};
 
 /// A connection to Kafka.
 pub(crate) struct Connection {
@@ -64,7 +59,7 @@ impl Connection {
         if let Some(event) = event {
             record = record.payload(&event.data[..]);
         }
-        match self.producer.send(record, Timeout::Never).await {
+        match self.producer.send(record, TIMEOUT).await {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(refusal(event, error)),
         }

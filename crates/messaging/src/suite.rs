@@ -75,6 +75,9 @@ pub struct Differences {
     pub marks_are_apart: bool,
     /// Of all that was in the hands of a member that died, each counts as what it may have died of.
     pub blames_what_was_in_hand: bool,
+    /// The broker alone decides which member has which events: a member that drains keeps them from others until it is done,
+    /// and so does one with what it does not handle.
+    pub broker_assigns: bool,
 }
 
 /// A store with an outbox and an inbox, which several processes open.

@@ -17,7 +17,7 @@ impl Broker for Prefix {
     }
 
     fn differences(&self) -> Differences {
-        Differences { read_ahead_counts: true, marks_are_apart: true, ..Differences::default() }
+        Differences { read_ahead_counts: true, marks_are_apart: true, broker_assigns: true, ..Differences::default() }
     }
 }
 

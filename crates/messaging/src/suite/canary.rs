@@ -153,6 +153,13 @@ pub async fn a_canary_that_drains_holds_nobody_up(broker: &dyn Broker) {
     publish(&bus, &[marked("held", KEYS)]).await;
     let held = one(&canary).await;
     canary.close().await;
+    if broker.differences().broker_assigns {
+        canary.extend(&held).await.unwrap();
+        canary.ack(&held).await.unwrap();
+        publish(&bus, &(0..KEYS).map(|n| marked(n, n)).collect::<Vec<_>>()).await;
+        let all = timeout(LONG / 2, collect(&[(Track::Stable, &stable)], KEYS)).await;
+        return drop(all.expect("nobody is held up by one that is done"));
+    }
     let drain = async {
         loop {
             canary.extend(&held).await.unwrap();

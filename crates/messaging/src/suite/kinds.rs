@@ -16,9 +16,17 @@ pub async fn an_unknown_kind_is_left_to_others(broker: &dyn Broker) {
     let script = Script::new(|_, _| Act::Apply);
     let running = start(&bus, script.clone(), Policy { max_backoff: Duration::from_secs(1), ..policy() }).await;
     publish(&bus, &[Event { kind: NEW.to_owned(), ..event("key", 1) }]).await;
+    let older = if broker.differences().broker_assigns {
+        running.stop().await;
+        None
+    } else {
+        Some(running)
+    };
     let delivery = one(&newer).await;
     newer.ack(&delivery).await.unwrap();
-    running.stop().await;
+    if let Some(older) = older {
+        older.stop().await;
+    }
     assert!(script.numbers().is_empty() && dead_letters(&bus).await.is_empty());
 }
 
