@@ -86,7 +86,8 @@ pub(crate) async fn list(
 ) -> Result<Vec<DeadLetter>, Error> {
     let mut letters: Vec<Letter> = read(connection).await?.into_values().collect();
     letters.sort_by_key(|letter| letter.offset);
-    let asked = letters.into_iter().map(|letter| letter.dead).filter(|dead| group.is_none_or(|group| dead.group == group));
+    let asked =
+        letters.into_iter().map(|letter| letter.dead).filter(|dead| group.is_none_or(|group| dead.group == group));
     Ok(asked.take(limit).collect())
 }
 

@@ -92,9 +92,10 @@ impl Topic {
         let mut first = TopicPartitionList::new();
         first.add_partition(&self.name, 0);
         let committed = self.consumer.committed_offsets(first, TIMEOUT)?;
-        let words = committed.elements().iter().flat_map(|element| {
-            element.metadata().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-        });
+        let words = committed
+            .elements()
+            .iter()
+            .flat_map(|element| element.metadata().split_whitespace().map(str::to_owned).collect::<Vec<_>>());
         Ok(words.collect())
     }
 
@@ -115,6 +116,9 @@ pub(crate) fn extent<C: ConsumerContext>(
     partitions: &TopicPartitionList,
     end: Offset,
 ) -> KafkaResult<BTreeMap<i32, u64>> {
+    if partitions.count() == 0 {
+        return Ok(BTreeMap::new());
+    }
     let mut asked = partitions.clone();
     asked.set_all_offsets(end)?;
     let mut found = BTreeMap::new();

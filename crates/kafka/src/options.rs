@@ -148,9 +148,9 @@ fn age(text: &str) -> Result<Duration, Error> {
     };
     let split = text.split_at_checked(text.len().saturating_sub(1));
     let age = split.and_then(|(number, unit)| number.parse::<u64>().ok()?.checked_mul(seconds(unit)?));
-    age.filter(|age| *age > 0).map(Duration::from_secs).ok_or_else(|| {
-        Error::Address("max_age is written 7d, 12h, 90m or 30s".to_owned())
-    })
+    age.filter(|age| *age > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(|| Error::Address("max_age is written 7d, 12h, 90m or 30s".to_owned()))
 }
 
 #[cfg(test)]

@@ -118,11 +118,8 @@ impl Reader {
         lease: Duration,
     ) -> Result<Self, Error> {
         let names = &options.names;
-        let (topic, group) = if is_marked {
-            (names.marked(), names.canaries(group))
-        } else {
-            (names.events(), names.group(group))
-        };
+        let (topic, group) =
+            if is_marked { (names.marked(), names.canaries(group)) } else { (names.events(), names.group(group)) };
         let mut config = options.consumer();
         config.set("group.id", &group);
         if track == Track::Canary {
@@ -187,6 +184,10 @@ impl Reader {
     /// What the group has committed in these partitions, compared with what the log holds.
     pub(crate) async fn committed(&self, partitions: TopicPartitionList) -> Result<Vec<Assigned>, Error> {
         let (consumer, group) = (Arc::clone(&self.consumer), self.group.clone());
+        // The client library takes no empty lists.
+        if partitions.count() == 0 {
+            return Ok(Vec::new());
+        }
         blocking(move || {
             let lows = extent(&*consumer, &partitions, Offset::Beginning)?;
             let highs = extent(&*consumer, &partitions, Offset::End)?;
@@ -198,7 +199,9 @@ impl Reader {
                 let of = |extent: &BTreeMap<i32, u64>| extent.get(&partition).copied().unwrap_or_default();
                 let (low, high) = (of(&lows), of(&highs));
                 let progress = match element.offset() {
-                    Offset::Offset(mark) => compared(&group, partition, mark.cast_unsigned(), element.metadata(), low, high),
+                    Offset::Offset(mark) => {
+                        compared(&group, partition, mark.cast_unsigned(), element.metadata(), low, high)
+                    }
                     _ => Progress::from(low),
                 };
                 assigned.push(Assigned { partition, progress });
@@ -241,7 +244,13 @@ impl Drop for Reader {
 /// What a group has committed, where the log is the one that it was committed for.
 fn compared(group: &str, partition: i32, mark: u64, metadata: &str, low: u64, high: u64) -> Progress {
     if mark > high {
-        tracing::error!(group, partition, mark, high, "the log is shorter than what the group has read: it begins anew");
+        tracing::error!(
+            group,
+            partition,
+            mark,
+            high,
+            "the log is shorter than what the group has read: it begins anew"
+        );
         return Progress::from(low);
     }
     let mut progress = Progress::parse(mark, metadata);
@@ -254,10 +263,7 @@ fn compared(group: &str, partition: i32, mark: u64, metadata: &str, low: u64, hi
 
 /// Whether somebody else has our partitions, or the brokers only did not answer.
 fn refusal(error: KafkaError) -> Error {
-    let lost = [
-        RDKafkaErrorCode::UnknownMemberId,
-        RDKafkaErrorCode::IllegalGeneration,
-        RDKafkaErrorCode::FencedMemberEpoch,
-    ];
+    let lost =
+        [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::IllegalGeneration, RDKafkaErrorCode::FencedMemberEpoch];
     if error.rdkafka_error_code().is_some_and(|code| lost.contains(&code)) { Error::Lost } else { Error::bus(error) }
 }

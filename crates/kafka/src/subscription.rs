@@ -150,7 +150,11 @@ impl KafkaSubscription {
         self.wake.notify_one();
         let Ok(mut driver) = self.driver.try_lock() else { return };
         if let Err(error) = self.drive(&mut driver).await {
-            tracing::debug!(group = self.name, error = &error as &dyn std::error::Error, "it is tried again with the next call");
+            tracing::debug!(
+                group = self.name,
+                error = &error as &dyn std::error::Error,
+                "it is tried again with the next call"
+            );
         }
     }
 }

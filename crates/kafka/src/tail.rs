@@ -117,7 +117,12 @@ impl messaging::Tail for Tail {
             let (position, received) = self.receive().await?;
             if position.offset != self.cursor.offset(position.partition) + 1 {
                 let read = self.cursor.offset(position.partition);
-                tracing::error!(read, next = position.offset, partition = position.partition, "events are missing from the log");
+                tracing::error!(
+                    read,
+                    next = position.offset,
+                    partition = position.partition,
+                    "events are missing from the log"
+                );
                 self.cursor.advance(Position { offset: position.offset - 1, ..position });
                 self.waiting.push_back((position, received));
                 return Ok(Tailed::Gap);

@@ -128,7 +128,11 @@ impl KafkaSubscription {
         }
         for place in places.iter().filter(|_| !is_lost) {
             if let Err(error) = self.commit(*place).await {
-                tracing::debug!(group = reader.group, error = &error as &dyn std::error::Error, "what was given back counts as delivered");
+                tracing::debug!(
+                    group = reader.group,
+                    error = &error as &dyn std::error::Error,
+                    "what was given back counts as delivered"
+                );
                 break;
             }
         }
@@ -139,7 +143,8 @@ impl KafkaSubscription {
     /// Reads on where something has to be read again, and not where there is no room.
     fn position(&self, reader: &Reader) {
         let mut state = self.state();
-        let places: Vec<u16> = state.partitions.keys().copied().filter(|place| is_marked(*place) == reader.is_marked).collect();
+        let places: Vec<u16> =
+            state.partitions.keys().copied().filter(|place| is_marked(*place) == reader.is_marked).collect();
         for place in places {
             if let Err(error) = position(&mut state, reader, place) {
                 tracing::debug!(group = reader.group, %error, "a partition is positioned with the next call");
@@ -167,7 +172,11 @@ impl KafkaSubscription {
         };
         for place in dirty {
             if let Err(error) = self.commit(place).await {
-                tracing::debug!(group = self.name, error = &error as &dyn std::error::Error, "committed with the next change");
+                tracing::debug!(
+                    group = self.name,
+                    error = &error as &dyn std::error::Error,
+                    "committed with the next change"
+                );
             }
         }
     }

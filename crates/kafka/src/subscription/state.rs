@@ -110,7 +110,13 @@ impl State {
             Place::Next => {}
             Place::Unexpected | Place::TooFar => return,
             Place::Before => {
-                tracing::error!(group, place, offset, next = partition.next(), "the log is another one: it is read from its start");
+                tracing::error!(
+                    group,
+                    place,
+                    offset,
+                    next = partition.next(),
+                    "the log is another one: it is read from its start"
+                );
                 partition.reset(offset);
                 self.lanes.revoke(place, now);
                 partition.read(offset, true);
