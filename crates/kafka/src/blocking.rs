@@ -3,19 +3,42 @@
 use std::time::Duration;
 
 use messaging::Error;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use tokio::time::{Instant, sleep};
 
 /// How long the brokers may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
+/// A pause before a broker is asked again that is just taking something over.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs a call that waits for the brokers; it goes on when the caller is dropped.
-pub(crate) async fn blocking<T, E, F>(call: F) -> Result<T, Error>
+/// Runs a call that waits for the brokers, again while they are taking over what it asks about; it goes on when the
+/// caller is dropped.
+pub(crate) async fn blocking<T, F>(mut call: F) -> Result<T, Error>
 where
     T: Send + 'static,
-    E: std::error::Error + Send + Sync + 'static,
-    F: FnOnce() -> Result<T, E> + Send + 'static,
+    F: FnMut() -> KafkaResult<T> + Send + 'static,
 {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(result) => result.map_err(Error::bus),
-        Err(ended) => Err(Error::bus(ended)),
+    let until = Instant::now() + TIMEOUT;
+    loop {
+        let run = move || (call(), call);
+        match tokio::task::spawn_blocking(run).await {
+            Ok((Err(error), again)) if is_taking_over(&error) && Instant::now() < until => call = again,
+            Ok((result, _)) => return result.map_err(Error::bus),
+            Err(ended) => return Err(Error::bus(ended)),
+        }
+        sleep(PAUSE).await;
     }
+}
+
+/// Whether a partition or a group has no broker for a moment: it is new, or its broker has just gone.
+fn is_taking_over(error: &KafkaError) -> bool {
+    let codes = [
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+        RDKafkaErrorCode::LeaderNotAvailable,
+        RDKafkaErrorCode::NotLeaderForPartition,
+        RDKafkaErrorCode::CoordinatorLoadInProgress,
+        RDKafkaErrorCode::CoordinatorNotAvailable,
+        RDKafkaErrorCode::NotCoordinator,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
 }

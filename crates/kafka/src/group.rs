@@ -78,7 +78,7 @@ impl Topic {
         let partitions = self.partitions()?;
         let committed = self.consumer.committed_offsets(partitions.clone(), TIMEOUT)?;
         let highs = extent(&self.consumer, &partitions, Offset::End)?;
-        let waiting = committed.elements().iter().map(|element| {
+        let waiting = committed.elements().into_iter().map(|element| {
             let Offset::Offset(mark) = element.offset() else { return 0 };
             let high = highs.get(&element.partition()).copied().unwrap_or_default();
             let progress = Progress::parse(mark.cast_unsigned(), element.metadata());
@@ -94,7 +94,7 @@ impl Topic {
         let committed = self.consumer.committed_offsets(first, TIMEOUT)?;
         let words = committed
             .elements()
-            .iter()
+            .into_iter()
             .flat_map(|element| element.metadata().split_whitespace().map(str::to_owned).collect::<Vec<_>>());
         Ok(words.collect())
     }

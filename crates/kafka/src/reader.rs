@@ -191,7 +191,7 @@ impl Reader {
         blocking(move || {
             let lows = extent(&*consumer, &partitions, Offset::Beginning)?;
             let highs = extent(&*consumer, &partitions, Offset::End)?;
-            let committed = consumer.committed_offsets(partitions, TIMEOUT)?;
+            let committed = consumer.committed_offsets(partitions.clone(), TIMEOUT)?;
             let mut assigned = Vec::new();
             for element in committed.elements() {
                 element.error()?;
