@@ -36,6 +36,8 @@ fn is_taking_over(error: &KafkaError) -> bool {
         RDKafkaErrorCode::UnknownTopicOrPartition,
         RDKafkaErrorCode::LeaderNotAvailable,
         RDKafkaErrorCode::NotLeaderForPartition,
+        RDKafkaErrorCode::UnknownLeaderEpoch,
+        RDKafkaErrorCode::FencedLeaderEpoch,
         RDKafkaErrorCode::CoordinatorLoadInProgress,
         RDKafkaErrorCode::CoordinatorNotAvailable,
         RDKafkaErrorCode::NotCoordinator,

@@ -45,12 +45,7 @@ impl Topic {
     fn partitions(&self) -> KafkaResult<TopicPartitionList> {
         // Nobody else reads what the client library reports.
         while self.consumer.poll(std::time::Duration::ZERO).is_some() {}
-        let metadata = self.consumer.fetch_metadata(Some(&self.name), TIMEOUT)?;
-        let mut partitions = TopicPartitionList::new();
-        for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
-            partitions.add_partition(&self.name, partition.id());
-        }
-        Ok(partitions)
+        partitions(&self.consumer, &self.name)
     }
 
     /// Commits where the group begins; nothing where it has begun, or has members, which have done so.
@@ -108,6 +103,27 @@ impl Topic {
         }
         self.consumer.commit(&first, CommitMode::Sync)
     }
+}
+
+/// The partitions of a topic, without offsets; never none.
+pub(crate) fn partitions<C: ConsumerContext>(
+    consumer: &impl Consumer<C>,
+    topic: &str,
+) -> KafkaResult<TopicPartitionList> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let mut partitions = TopicPartitionList::new();
+    for topic in metadata.topics() {
+        if let Some(error) = topic.error() {
+            return Err(KafkaError::MetadataFetch(error.into()));
+        }
+        for partition in topic.partitions() {
+            partitions.add_partition(topic.name(), partition.id());
+        }
+    }
+    if partitions.count() == 0 {
+        return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+    }
+    Ok(partitions)
 }
 
 /// The first or the last offsets of partitions.

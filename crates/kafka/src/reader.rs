@@ -261,9 +261,9 @@ fn compared(group: &str, partition: i32, mark: u64, metadata: &str, low: u64, hi
     progress
 }
 
-/// Whether somebody else has our partitions, or the brokers only did not answer.
+/// Whether somebody else has our partitions, or the brokers only did not answer. Of a generation that is over
+/// (`IllegalGeneration`, `StaleMemberEpoch`) a cooperative member may still have what it had: it is told soon.
 fn refusal(error: KafkaError) -> Error {
-    let lost =
-        [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::IllegalGeneration, RDKafkaErrorCode::FencedMemberEpoch];
+    let lost = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::FencedMemberEpoch];
     if error.rdkafka_error_code().is_some_and(|code| lost.contains(&code)) { Error::Lost } else { Error::bus(error) }
 }

@@ -12,7 +12,7 @@ use rdkafka::{
 use crate::{
     blocking::{TIMEOUT, blocking},
     connection::{Connection, create},
-    group::extent,
+    group::{extent, partitions},
     message::Received,
     partition::Seen,
 };
@@ -43,10 +43,7 @@ impl Start {
         let names = connection.names();
         let (mut offsets, mut unmarked, mut assignment) = (Vec::new(), 0, TopicPartitionList::new());
         for topic in [names.events(), names.marked()] {
-            let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT)?;
-            let mut partitions = TopicPartitionList::new();
-            let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
-            partitions.add_partition_range(&topic, 0, i32::try_from(count).unwrap_or_default() - 1);
+            let partitions = partitions(consumer, &topic)?;
             let lows = extent(consumer, &partitions, Offset::Beginning)?;
             for (partition, high) in extent(consumer, &partitions, Offset::End)? {
                 let low = lows.get(&partition).copied().unwrap_or_default();
@@ -54,7 +51,7 @@ impl Start {
                 offsets.push(from);
                 assignment.add_partition_offset(&topic, partition, Offset::Offset(from.cast_signed()))?;
             }
-            unmarked = if unmarked == 0 { count } else { unmarked };
+            unmarked = if unmarked == 0 { partitions.count() } else { unmarked };
         }
         let cluster = consumer.client().fetch_cluster_id(TIMEOUT).unwrap_or_default();
         // The same in every process: which cluster it is, and which topic.
