@@ -28,6 +28,7 @@ pub mod kinds;
 pub mod order;
 pub mod outage;
 pub mod outbox;
+pub mod renewal;
 pub mod tail;
 
 use std::sync::Arc;
@@ -240,6 +241,9 @@ macro_rules! consumer_suite {
             }
             outage {
                 an_outage_uses_up_no_attempt,
+            }
+            renewal {
+                a_renewal_under_way_holds_up_no_settlement,
             }
             kinds {
                 an_unknown_kind_is_left_to_others, a_kind_that_is_rolled_back_ends_in_the_dead_letters,

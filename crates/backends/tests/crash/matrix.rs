@@ -7,7 +7,7 @@ use std::time::Duration;
 use messaging::Track;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use testkit::servers::{Nats, Postgres};
+use testkit::servers::{Kafka, Nats, Postgres};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
@@ -31,9 +31,17 @@ impl Place {
     }
 
     /// `None` where there are no servers.
-    async fn real() -> Option<Self> {
-        let (postgres, nats) = (Postgres::shared().await?, Nats::shared().await?);
-        Some(Self { store: postgres.database().await, bus: nats.fresh(), _folder: None })
+    async fn on_nats() -> Option<Self> {
+        Self::real(Nats::shared().await?.fresh()).await
+    }
+
+    /// The same.
+    async fn on_kafka() -> Option<Self> {
+        Self::real(Kafka::shared().await?.fresh()).await
+    }
+
+    async fn real(bus: String) -> Option<Self> {
+        Some(Self { store: Postgres::shared().await?.database().await, bus, _folder: None })
     }
 
     fn start(&self, track: Option<Track>, total: i64, trap: &str) -> Child {
@@ -111,9 +119,17 @@ async fn a_crash_between_any_two_writes_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_between_any_two_writes_changes_nothing_on_real_servers() {
+async fn a_crash_between_any_two_writes_changes_nothing_on_nats() {
     for trap in TRAPS {
-        let Some(place) = Place::real().await else { return };
+        let Some(place) = Place::on_nats().await else { return };
+        dies_at(trap, &place).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_any_two_writes_changes_nothing_on_kafka() {
+    for trap in TRAPS {
+        let Some(place) = Place::on_kafka().await else { return };
         dies_at(trap, &place).await;
     }
 }
@@ -163,8 +179,15 @@ async fn kills_and_pauses_at_random_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_and_pauses_at_random_change_nothing_on_real_servers() {
-    let Some(place) = Place::real().await else { return };
+async fn kills_and_pauses_at_random_change_nothing_on_nats() {
+    let Some(place) = Place::on_nats().await else { return };
+    at_random(&place, PAIR, 1_500, 18).await;
+    place.verify(1_500, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_and_pauses_at_random_change_nothing_on_kafka() {
+    let Some(place) = Place::on_kafka().await else { return };
     at_random(&place, PAIR, 1_500, 18).await;
     place.verify(1_500, false).await;
 }
@@ -185,7 +208,13 @@ async fn kills_and_pauses_of_two_versions_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_and_pauses_of_two_versions_change_nothing_on_real_servers() {
-    let Some(place) = Place::real().await else { return };
+async fn kills_and_pauses_of_two_versions_change_nothing_on_nats() {
+    let Some(place) = Place::on_nats().await else { return };
+    with_a_canary(&place, true, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_and_pauses_of_two_versions_change_nothing_on_kafka() {
+    let Some(place) = Place::on_kafka().await else { return };
     with_a_canary(&place, true, 20).await;
 }

@@ -37,6 +37,9 @@ pub(crate) async fn bus(url: &str, track: Track) -> Arc<dyn Bus> {
     if url.starts_with("nats:") {
         return Arc::new(nats::Bus::open(url, false, clock::system()).await.unwrap().on_track(track).with_lease(LEASE));
     }
+    if url.starts_with("kafka:") {
+        return Arc::new(kafka::Bus::open(url, false, clock::system()).unwrap().on_track(track).with_lease(LEASE));
+    }
     Arc::new(sqlite::Bus::open(url, clock::system()).await.unwrap().on_track(track).with_lease(LEASE))
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, future::OptionFuture};
 use resilience::Backoff;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -67,14 +67,21 @@ impl Worker {
         if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::None {
             return self.insist("isolate", &delivery, || self.subscription.isolate(&delivery)).await;
         }
-        let keep = self.keep(&delivery);
+        let keep = OptionFuture::from(Some(self.keep(&delivery)));
         tokio::pin!(keep);
         loop {
             let turn = tokio::select! {
                 biased;
-                turn = self.outage.turn(&self.policy) => turn,
-                () = &mut keep => return self.settle(&delivery, Outcome::Lost).await,
-                () = self.ending.cancelled() => return self.settle(&delivery, Outcome::Stopped).await,
+                turn = self.outage.turn(&self.policy) => Ok(turn),
+                _ = &mut keep => Err(Outcome::Lost),
+                () = self.ending.cancelled() => Err(Outcome::Stopped),
+            };
+            let turn = match turn {
+                Ok(turn) => turn,
+                Err(outcome) => {
+                    keep.set(None.into());
+                    return self.settle(&delivery, outcome).await;
+                }
             };
             let deadline = Some(Instant::now() + self.policy.timeout);
             let process = self.process(&delivery, turn, keep.as_mut());
@@ -115,16 +122,21 @@ impl Worker {
     }
 
     /// One try; says whether the delivery is settled.
-    async fn process(&self, delivery: &Delivery, turn: Turn<'_>, keep: Pin<&mut impl Future<Output = ()>>) -> bool {
+    async fn process<K>(&self, delivery: &Delivery, turn: Turn<'_>, mut keep: Pin<&mut OptionFuture<K>>) -> bool
+    where
+        K: Future<Output = ()>,
+    {
         let started = Instant::now();
         let outcome = match self.unfit(delivery) {
             Some(reason) => Outcome::Failed(reason),
-            None => self.supervise(&delivery.event, turn, keep).await,
+            None => self.supervise(&delivery.event, turn, keep.as_mut()).await,
         };
         self.metrics.processed(&delivery.event.kind, outcome.name(), started.elapsed());
         if matches!(outcome, Outcome::Unavailable(_)) {
             return false;
         }
+        // A renewal that is begun and not polled any more may hold what settling waits for.
+        keep.set(None.into());
         self.settle(delivery, outcome).await;
         true
     }
@@ -140,7 +152,7 @@ impl Worker {
         (!self.kinds.contains(&kind)).then(|| Reason { cause: Cause::Unhandled, detail: detail() })
     }
 
-    async fn supervise(&self, event: &Event, mut turn: Turn<'_>, keep: Pin<&mut impl Future<Output = ()>>) -> Outcome {
+    async fn supervise(&self, event: &Event, mut turn: Turn<'_>, keep: impl Future) -> Outcome {
         let outcome = tokio::select! {
             biased;
             outcome = self.handle(event) => outcome,
@@ -153,7 +165,7 @@ impl Worker {
                     return Outcome::Failed(Reason { cause: Cause::TimedOut, detail });
                 }
             }
-            () = keep => return Outcome::Lost,
+            _ = keep => return Outcome::Lost,
             () = self.stop.cancelled() => return Outcome::Stopped,
         };
         let group = self.group;
