@@ -31,7 +31,7 @@ pub struct Process {
 /// What it says of a server that the services run on.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ServerProcess {
-    /// `postgres`, `mongodb` or `nats`.
+    /// `postgres`, `mongodb`, `nats`…
     pub name: String,
     /// The process, where it runs.
     pub pid: Option<i32>,
@@ -63,9 +63,9 @@ impl Cluster {
         Self::up(&["up", "--detach"], variables)
     }
 
-    /// The same on PostgreSQL, MongoDB, NATS and Redis.
-    pub fn start_on_servers() -> Result<Self> {
-        Self::up(&["up", "--detach", "--servers"], &[])
+    /// The same on PostgreSQL, MongoDB, Redis and this bus.
+    pub fn start_on_servers(bus: servers::Server) -> Result<Self> {
+        Self::up(&["up", "--detach", "--servers", "--bus", bus.slug()], &[])
     }
 
     /// Starts it by `trireme up` with more arguments, and with variables in the services' environment.

@@ -12,13 +12,14 @@ const SERVER: &str = "kafka.Kafka";
 const STORAGE: &str = "kafka.tools.StorageTool";
 /// The id of each cluster: 16 bytes in base64.
 const CLUSTER: &str = "dHJpcmVtZS1rYWZrYS0wMQ";
+/// Who may connect where there is a password.
+pub(super) const USER: &str = "trireme";
 /// One of everything that a cluster has three of, and members of groups that are missed soon.
 const SETTINGS: &str = "\
 process.roles=broker,controller
 node.id=1
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
+inter.broker.listener.name=BROKER
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -40,8 +41,27 @@ broker.session.timeout.ms=1500
 log.cleaner.dedupe.buffer.size=4194304
 ";
 
+/// How its two listeners know whom they talk to: each by the password, or not at all.
+fn security(password: Option<&str>) -> String {
+    let Some(password) = password else {
+        return "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT\n".to_owned();
+    };
+    let module = "org.apache.kafka.common.security.plain.PlainLoginModule";
+    let login = format!("{module} required username=\"{USER}\" password=\"{password}\" user_{USER}=\"{password}\";");
+    format!(
+        "\
+listener.security.protocol.map=BROKER:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.broker.plain.sasl.jaas.config={login}
+listener.name.controller.plain.sasl.jaas.config={login}
+"
+    )
+}
+
 /// Writes the settings and makes the folder of the data, if there is none yet.
-pub(super) fn prepare(java: &Path, installed: &Path, folder: &Path) -> io::Result<()> {
+pub(super) fn prepare(java: &Path, installed: &Path, folder: &Path, password: Option<&str>) -> io::Result<()> {
     let settings = folder.join("server.properties");
     if folder.join("data").join("meta.properties").exists() {
         return Ok(());
@@ -50,8 +70,8 @@ pub(super) fn prepare(java: &Path, installed: &Path, folder: &Path) -> io::Resul
     // The controller's port is for itself alone.
     let controller = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let own = format!("controller.quorum.voters=1@{controller}\nlog.dirs={}\n", folder.join("data").display());
-    let listeners = format!("listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://{controller}\n");
-    fs::write(&settings, format!("{SETTINGS}{own}{listeners}"))?;
+    let listeners = format!("listeners=BROKER://127.0.0.1:9092,CONTROLLER://{controller}\n");
+    super::private(&settings, &format!("{SETTINGS}{own}{listeners}{}", security(password)))?;
     let mut format = machine(java, installed);
     let made = format
         .args([STORAGE, "format", "--ignore-formatted", "-t", CLUSTER, "-c"])
@@ -67,11 +87,11 @@ pub(super) fn command(java: &Path, installed: &Path, folder: &Path, port: &str) 
     let settings = folder.join("server.properties");
     let controller = fs::read_to_string(&settings).unwrap_or_default();
     let controller = controller.lines().find_map(|line| line.split_once("CONTROLLER://")).map(|(_, at)| at.to_owned());
-    let plain = format!("PLAINTEXT://127.0.0.1:{port}");
-    let listeners = format!("listeners={plain},CONTROLLER://{}", controller.unwrap_or_default());
+    let broker = format!("BROKER://127.0.0.1:{port}");
+    let listeners = format!("listeners={broker},CONTROLLER://{}", controller.unwrap_or_default());
     let mut command = machine(java, installed);
     command.arg(SERVER).arg(settings);
-    command.args(["--override", &listeners, "--override", &format!("advertised.listeners={plain}")]);
+    command.args(["--override", &listeners, "--override", &format!("advertised.listeners={broker}")]);
     command
 }
 

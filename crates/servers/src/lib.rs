@@ -31,8 +31,13 @@ pub enum Server {
 }
 
 impl Server {
-    /// Those that `trireme up --servers` starts.
-    pub const ALL: [Self; 4] = [Self::Postgres, Self::MongoDb, Self::Nats, Self::Redis];
+    /// Those that carry events.
+    pub const BUSES: [Self; 2] = [Self::Nats, Self::Kafka];
+
+    /// Those that the services run on, with this bus.
+    pub fn stack(bus: Self) -> [Self; 4] {
+        [Self::Postgres, Self::MongoDb, bus, Self::Redis]
+    }
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -66,7 +71,8 @@ impl Server {
             Self::Nats => format!("nats://{NATS_USER}{password}@127.0.0.1:{port}"),
             Self::Redis if password.is_empty() => format!("redis://127.0.0.1:{port}"),
             Self::Redis => format!("redis://{password}@127.0.0.1:{port}"),
-            Self::Kafka => format!("kafka://127.0.0.1:{port}"),
+            Self::Kafka if password.is_empty() => format!("kafka://127.0.0.1:{port}"),
+            Self::Kafka => format!("kafka://{}{password}@127.0.0.1:{port}", kafka::USER),
         }
     }
 }
@@ -132,8 +138,7 @@ impl Installed {
     }
 
     /// Makes the folder's data, if there is none yet; the folder must exist. Without a password every user of this
-    /// machine may connect. It holds letters and digits only; MongoDB and Kafka take none
-    /// here.
+    /// machine may connect. It holds letters and digits only; MongoDB takes none here.
     ///
     /// # Errors
     ///
@@ -143,7 +148,7 @@ impl Installed {
             return postgres::prepare(programs, folder, password);
         }
         if let Program::Kafka(java, installed) = &self.0 {
-            return kafka::prepare(java, installed, folder);
+            return kafka::prepare(java, installed, folder, password);
         }
         if let (Program::Nats(_), Some(password)) = (&self.0, password) {
             let settings = format!("authorization {{ user: {NATS_USER}, password: \"{password}\" }}\n");

@@ -304,10 +304,11 @@ fn fresh_name() -> String {
     format!("test_{}", Uuid::now_v7().simple())
 }
 
-/// Whether all servers are installed that `trireme up --servers` starts; says loudly which one is not.
-pub fn all_installed() -> bool {
+/// Whether all servers are installed that `trireme up --servers` starts with a bus; says loudly which one is not.
+pub fn stack_is_installed(bus: Server) -> bool {
     let found = |server: &Server| Installed::find(*server).is_some();
-    let lost = Server::ALL.iter().find(|server| !found(server));
+    let stack = Server::stack(bus);
+    let lost = stack.iter().find(|server| !found(server));
     lost.inspect(|server| missing(**server, None)).is_none()
 }
 

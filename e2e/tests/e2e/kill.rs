@@ -16,6 +16,7 @@ use http::StatusCode;
 use nix::sys::signal::Signal;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
+use servers::Server;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -205,10 +206,19 @@ async fn nothing_is_lost_or_charged_twice_while_processes_are_killed() -> Result
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_charged_twice_while_servers_are_killed() -> Result<()> {
-    if !testkit::servers::all_installed() {
+    survives_kills_of_servers(Server::Nats).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_charged_twice_while_kafka_is_killed() -> Result<()> {
+    survives_kills_of_servers(Server::Kafka).await
+}
+
+async fn survives_kills_of_servers(bus: Server) -> Result<()> {
+    if !testkit::servers::stack_is_installed(bus) {
         return Ok(());
     }
-    survives_kills(&Cluster::start_on_servers()?).await
+    survives_kills(&Cluster::start_on_servers(bus)?).await
 }
 
 async fn survives_kills(cluster: &Cluster) -> Result<()> {

@@ -237,7 +237,7 @@ async fn nothing_personal_is_told() -> Result<()> {
 /// Nor do the clients of servers tell their passwords.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_personal_is_told_on_servers() -> Result<()> {
-    if testkit::servers::all_installed() {
+    if testkit::servers::stack_is_installed(servers::Server::Nats) {
         nothing_is_told(&["--servers"]).await?;
     }
     Ok(())

@@ -95,7 +95,7 @@ async fn what_is_told_is_what_the_registry_says() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_on_servers_is_what_the_registry_says() -> Result<()> {
-    if !testkit::servers::all_installed() {
+    if !testkit::servers::stack_is_installed(servers::Server::Nats) {
         return Ok(());
     }
     let (cluster, collector) = start(&["--servers"]).await?;

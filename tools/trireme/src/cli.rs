@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
+use servers::Server;
 
 use crate::commands;
 
@@ -18,14 +19,33 @@ pub struct Arguments {
     command: Command,
 }
 
+/// A bus that `up --servers` can start.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BusServer {
+    Nats,
+    Kafka,
+}
+
+impl From<BusServer> for Server {
+    fn from(bus: BusServer) -> Self {
+        match bus {
+            BusServer::Nats => Self::Nats,
+            BusServer::Kafka => Self::Kafka,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start all three services and keep them running, on embedded defaults or on real servers.
     Up {
-        /// Start the installed PostgreSQL, MongoDB, NATS and Redis too, and run the services on them; `make servers`
+        /// Start the installed PostgreSQL, MongoDB, Redis and a bus too, and run the services on them; `make servers`
         /// installs them. Their data is kept apart from that of the embedded defaults.
         #[arg(long)]
         servers: bool,
+        /// Which bus that is.
+        #[arg(long, value_enum, default_value_t = BusServer::Nats, requires = "servers")]
+        bus: BusServer,
         /// Start what `make observe` installs, too: a collector, Jaeger and Prometheus, which watch the services. Their addresses
         /// are printed.
         #[arg(long)]
@@ -149,9 +169,13 @@ impl Arguments {
     pub async fn run(self) -> Result<ExitCode> {
         let data = self.data;
         match self.command {
-            Command::Up { detach: true, servers, observe, .. } => commands::up::detach(&data, servers, observe).await,
-            Command::Up { detached, servers, observe, .. } => {
-                commands::up::run(&data, servers, observe, detached).await
+            Command::Up { detach, servers, bus, observe, detached } => {
+                let servers = servers.then(|| bus.into());
+                if detach {
+                    commands::up::detach(&data, servers, observe).await
+                } else {
+                    commands::up::run(&data, servers, observe, detached).await
+                }
             }
             Command::Down => commands::down::run(&data).await,
             Command::Demo { once } => commands::demo::run(&data, once).await,

@@ -123,14 +123,15 @@ impl Data {
         Ok(text.trim_end().to_owned())
     }
 
-    /// The address of the bus: a file, or NATS where the services run on servers.
+    /// The address of the bus: a file, or the one of the servers that the services run on.
     ///
     /// # Errors
     ///
     /// The servers' password cannot be read.
     pub(crate) fn bus(&self, state: &State) -> Result<String> {
-        match state.server_port(Server::Nats) {
-            Some(port) => Ok(Server::Nats.url(port, Some(&self.password()?))),
+        let server = Server::BUSES.into_iter().find_map(|bus| Some((bus, state.server_port(bus)?)));
+        match server {
+            Some((bus, port)) => Ok(bus.url(port, Some(&self.password()?))),
             None => Ok(format!("sqlite://{}", self.join("bus.db").display())),
         }
     }

@@ -10,6 +10,7 @@ mod shared;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use ::servers::Server;
 use anyhow::{Context as _, Result, bail};
 use tokio::{
     process::Command,
@@ -36,8 +37,8 @@ pub struct Options {
     pub data: Data,
     /// The folder with the services' binaries ([`binaries`](crate::binaries)).
     pub binaries: PathBuf,
-    /// Whether PostgreSQL, MongoDB, NATS and Redis are started too and the services run on them.
-    pub servers: bool,
+    /// Where PostgreSQL, MongoDB and Redis are started too and the services run on them, the bus beside them.
+    pub servers: Option<Server>,
     /// Whether the collector, Jaeger and Prometheus are started too and watch the services.
     pub observe: bool,
     /// Where the services' logs go.
@@ -179,7 +180,7 @@ fn keep_or_pick_ports(state: &mut State, output: &Output) -> Result<()> {
 /// Loads the products, once, with the order binary's own subcommand.
 async fn seed(shared: &Shared) -> Result<()> {
     let (options, state) = (&shared.options, shared.state());
-    if if options.servers { state.seeded_servers } else { state.seeded } {
+    if if options.servers.is_some() { state.seeded_servers } else { state.seeded } {
         return Ok(());
     }
     let _waiting = options.output.wait("loading the products");
@@ -191,7 +192,7 @@ async fn seed(shared: &Shared) -> Result<()> {
         let printed = [output.stdout, output.stderr].concat();
         bail!("`order seed` {}:\n{}", process::describe(output.status), String::from_utf8_lossy(&printed));
     }
-    shared.change(|state| if options.servers { state.seeded_servers = true } else { state.seeded = true });
+    shared.change(|state| if options.servers.is_some() { state.seeded_servers = true } else { state.seeded = true });
     options.output.notice(&dim("products loaded"));
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Real servers: orders in MongoDB, events in JetStream.
+//! Real servers: orders in MongoDB, events on the bus that runs.
 
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::{
@@ -9,34 +9,39 @@ use async_nats::jetstream::{
 };
 use e2e::Cluster;
 use futures::StreamExt as _;
-use messaging::Bus;
+use messaging::{Bus, Event, Tailed};
 use mongodb::bson::{Document, doc};
 use servers::Server;
+use tokio::time::timeout;
 
 use super::Told;
 
 /// Every consumer group there is.
 const GROUPS: [&str; 4] = ["user", "user-copies", "order", "payment"];
 
+/// How long the first event may take, and after how long without one there are no more.
+const FIRST: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(2);
+
 pub(crate) struct Servers {
     orders: mongodb::Collection<Document>,
     bus: Arc<dyn Bus>,
-    stream: jetstream::Context,
+    /// Where the bus is NATS: it recognises what is published again.
+    stream: Option<jetstream::Context>,
 }
 
 impl Servers {
     /// `None` where the cluster runs on embedded defaults.
     pub(super) async fn open(cluster: &Cluster) -> Result<Option<Self>> {
-        let (Some(mongo), Some(nats)) = (cluster.server_url(Server::MongoDb)?, cluster.server_url(Server::Nats)?)
-        else {
-            return Ok(None);
-        };
+        let Some(mongo) = cluster.server_url(Server::MongoDb)? else { return Ok(None) };
         let orders = mongodb::connect(&format!("{mongo}/order"), "e2e").await?.collection("orders");
-        let (login, address) = nats.trim_start_matches("nats://").split_once('@').context("a login")?;
-        let (user, password) = login.split_once(':').context("a password")?;
-        let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
-        let stream = jetstream::new(options.connect(address).await?);
-        Ok(Some(Self { orders, bus: backends::bus(&messaging::Config::new(&nats), clock::system()).await?, stream }))
+        let (mut url, mut stream) = (cluster.server_url(Server::Kafka)?, None);
+        if let Some(nats) = cluster.server_url(Server::Nats)? {
+            stream = Some(jetstream(&nats).await?);
+            url = Some(nats);
+        }
+        let bus = backends::bus(&messaging::Config::new(&url.context("no bus")?), clock::system()).await?;
+        Ok(Some(Self { orders, bus, stream }))
     }
 
     pub(super) async fn orders(&self) -> Result<u64> {
@@ -53,12 +58,17 @@ impl Servers {
 
     /// Stores each event again, under another id for the server and the same for everybody else.
     pub(super) async fn redeliver(&self) -> Result<u64> {
-        let messages = self.messages().await?;
+        let Some(stream) = &self.stream else {
+            let events = self.read().await?;
+            self.bus.publish(&events).await?;
+            return Ok(events.len() as u64);
+        };
+        let messages = messages(stream).await?;
         let again = messages.len() as u64;
         let acks = futures::stream::iter(messages).map(async |message| {
             let mut headers = message.headers.clone().unwrap_or_default();
             headers.insert("Nats-Msg-Id", uuid::Uuid::new_v4().to_string());
-            let sent = self.stream.publish_with_headers(message.subject.clone(), headers, message.payload.clone());
+            let sent = stream.publish_with_headers(message.subject.clone(), headers, message.payload.clone());
             anyhow::Ok(sent.await?.await?)
         });
         // One after the other: as a bus that repeats, not one that forgets the order.
@@ -68,23 +78,44 @@ impl Servers {
     }
 
     pub(super) async fn events(&self) -> Result<Vec<Told>> {
-        let read = |message: Message| {
-            let kind = message.headers.as_ref().and_then(|headers| headers.get("ce-type")).context("no type")?;
-            Ok((kind.as_str().to_owned(), serde_json::from_slice(&message.payload)?))
-        };
-        self.messages().await?.into_iter().map(read).collect()
+        let told = |event: Event| anyhow::Ok((event.kind.clone(), event.decode()?));
+        self.read().await?.into_iter().map(told).collect()
     }
 
-    async fn messages(&self) -> Result<Vec<Message>> {
-        let stream = self.stream.get_stream("trireme-events").await?;
-        let all = OrderedConfig {
-            filter_subject: "trireme.event.>".to_owned(),
-            deliver_policy: DeliverPolicy::All,
-            ..OrderedConfig::default()
-        };
-        let consumer = stream.create_consumer(all).await?;
-        let count = usize::try_from(consumer.cached_info().num_pending)?;
-        let messages: Vec<_> = consumer.messages().await?.take(count).collect().await;
-        messages.into_iter().map(|message| Ok(message?)).collect()
+    /// All events, until nothing comes any more.
+    async fn read(&self) -> Result<Vec<Event>> {
+        let schemas = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/events"))?;
+        let kinds: Vec<String> = schemas
+            .map(|schema| Ok(schema?.file_name().to_string_lossy().trim_end_matches(".json").to_owned()))
+            .collect::<Result<_>>()?;
+        let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+        let (mut tail, mut events) = (self.bus.tail(&kinds, u32::MAX.into()).await?, Vec::new());
+        while let Ok(next) = timeout(if events.is_empty() { FIRST } else { QUIET }, tail.next()).await {
+            match next? {
+                Tailed::Event(_, event) => events.push(*event),
+                Tailed::Gap => anyhow::bail!("the log has a gap"),
+            }
+        }
+        Ok(events)
     }
+}
+
+async fn jetstream(url: &str) -> Result<jetstream::Context> {
+    let (login, address) = url.trim_start_matches("nats://").split_once('@').context("a login")?;
+    let (user, password) = login.split_once(':').context("a password")?;
+    let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
+    Ok(jetstream::new(options.connect(address).await?))
+}
+
+async fn messages(stream: &jetstream::Context) -> Result<Vec<Message>> {
+    let stream = stream.get_stream("trireme-events").await?;
+    let all = OrderedConfig {
+        filter_subject: "trireme.event.>".to_owned(),
+        deliver_policy: DeliverPolicy::All,
+        ..OrderedConfig::default()
+    };
+    let consumer = stream.create_consumer(all).await?;
+    let count = usize::try_from(consumer.cached_info().num_pending)?;
+    let messages: Vec<_> = consumer.messages().await?.take(count).collect().await;
+    messages.into_iter().map(|message| Ok(message?)).collect()
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
     let options = Options {
         data: data.clone(),
         binaries: binaries()?,
-        servers: false,
+        servers: None,
         observe: false,
         logs: Logs::Files,
         output: output.clone(),

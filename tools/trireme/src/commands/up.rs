@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use servers::Server;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -23,7 +24,7 @@ pub(super) const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Runs until Ctrl-C or SIGTERM; `detached` says that nobody watches.
-pub(crate) async fn run(path: &Path, servers: bool, observe: bool, detached: bool) -> Result<ExitCode> {
+pub(crate) async fn run(path: &Path, servers: Option<Server>, observe: bool, detached: bool) -> Result<ExitCode> {
     check(observe)?;
     if detached {
         // Away from the terminal that may be closed; fails only for who leads a group already.
@@ -76,7 +77,7 @@ pub(super) async fn stop(supervisor: &Supervisor, signals: &mut Signals, output:
 }
 
 /// Starts a supervisor in the background and waits until all is ready.
-pub(crate) async fn detach(path: &Path, servers: bool, observe: bool) -> Result<ExitCode> {
+pub(crate) async fn detach(path: &Path, servers: Option<Server>, observe: bool) -> Result<ExitCode> {
     check(observe)?;
     let (data, output) = (Data::create(path)?, Output::new());
     let shown = data.path().display();
@@ -87,8 +88,8 @@ pub(crate) async fn detach(path: &Path, servers: bool, observe: bool) -> Result<
     let log = data.new_log(&data.own_log())?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["up", "--detached", "--data"]).arg(data.path());
-    if servers {
-        command.arg("--servers");
+    if let Some(bus) = servers {
+        command.args(["--servers", "--bus", bus.slug()]);
     }
     if observe {
         command.arg("--observe");

@@ -22,13 +22,12 @@ use crate::{service::Service, state::State};
 
 /// A slow machine may take this long for PostgreSQL's first start.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
-const NAMES: &str = "PostgreSQL, MongoDB, NATS and Redis";
 
 /// Keeps the ports of the last run where they are free; without servers there are none.
-pub(super) fn pick_ports(state: &mut State, wanted: bool) -> Result<()> {
+pub(super) fn pick_ports(state: &mut State, bus: Option<Server>) -> Result<()> {
     let kept = std::mem::take(&mut state.servers);
-    if wanted {
-        state.servers = programs::pick_ports(Server::ALL.map(Server::slug), &kept, &taken(state))?;
+    if let Some(bus) = bus {
+        state.servers = programs::pick_ports(Server::stack(bus).map(Server::slug), &kept, &taken(state))?;
     }
     Ok(())
 }
@@ -36,12 +35,11 @@ pub(super) fn pick_ports(state: &mut State, wanted: bool) -> Result<()> {
 /// Starts what the state has ports for and waits until it answers.
 pub(super) async fn start(shared: &Arc<Shared>) -> Result<Programs> {
     let started = Programs::none(shared);
-    if !shared.options.servers {
-        return Ok(started);
-    }
-    let installed = find()?;
-    let _waiting = shared.output().wait(&format!("starting {NAMES}"));
-    for (server, installed) in Server::ALL.into_iter().zip(installed) {
+    let Some(bus) = shared.options.servers else { return Ok(started) };
+    let stack = Server::stack(bus);
+    let (installed, names) = (find(stack)?, stack.map(Server::name).join(", "));
+    let _waiting = shared.output().wait(&format!("starting {names}"));
+    for (server, installed) in stack.into_iter().zip(installed) {
         let folder = folder(shared, server)?;
         let password = shared.options.data.password()?;
         installed.prepare(&folder, Some(&password)).with_context(|| format!("cannot prepare {server}"))?;
@@ -57,13 +55,13 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Programs> {
         });
     }
     let folder = shared.options.data.join("servers");
-    started.ready(answering(shared), READY_TIMEOUT, (NAMES, folder)).await
+    started.ready(answering(shared), READY_TIMEOUT, (&names, folder)).await
 }
 
-fn find() -> Result<Vec<Installed>> {
-    let found: Vec<Option<Installed>> = Server::ALL.into_iter().map(Installed::find).collect();
-    let missing = Server::ALL.iter().zip(&found).filter(|(_, found)| found.is_none());
-    let missing: Vec<&str> = missing.map(|(server, _)| server.name()).collect();
+fn find(stack: [Server; 4]) -> Result<Vec<Installed>> {
+    let found = stack.map(Installed::find);
+    let missing: Vec<&str> =
+        stack.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(server, _)| server.name()).collect();
     if !missing.is_empty() {
         bail!("{} not installed: run `make servers`", missing.join(", "));
     }
