@@ -37,10 +37,7 @@ pub(crate) struct Partition {
     pub(crate) is_leaving: bool,
     /// Whether reading has to begin again at [`Self::next`].
     pub(crate) must_seek: bool,
-    /// Whether nothing is read until there is room.
-    pub(crate) is_full: bool,
-    /// Whether the client library has been told so.
-    pub(crate) is_paused: bool,
+    pub(crate) room: Room,
     /// The offset that is read next.
     next: u64,
     /// An offset that came instead of the next one, once.
@@ -49,6 +46,16 @@ pub(crate) struct Partition {
     /// How often the progress has changed, and which of these changes is committed.
     changes: u64,
     committed: u64,
+}
+
+/// Whether what is read has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Free,
+    /// Nothing is read until there is room.
+    Full,
+    /// The client library has been told so.
+    Paused,
 }
 
 /// What an offset is to the reader.
@@ -73,8 +80,7 @@ impl Partition {
             culprit,
             is_leaving: false,
             must_seek: false,
-            is_full: false,
-            is_paused: false,
+            room: Room::Free,
             next,
             instead: None,
             seen: Seen::default(),
@@ -98,7 +104,7 @@ impl Partition {
             return Place::Unexpected;
         }
         if !has_room || offset >= self.progress.mark() + WINDOW {
-            self.is_full = true;
+            self.room = Room::Full;
             return Place::TooFar;
         }
         if offset > self.next {
@@ -201,7 +207,7 @@ mod tests {
     fn nothing_is_read_where_there_is_no_room() {
         let mut partition = Partition::new(Progress::from(0));
         assert_eq!(partition.read(0, false), Place::TooFar);
-        assert!(partition.is_full && partition.next() == 0);
+        assert_eq!((partition.room, partition.next()), (Room::Full, 0));
         (0..WINDOW).for_each(|offset| assert_eq!(partition.read(offset, true), Place::Next));
         assert_eq!(partition.read(WINDOW, true), Place::TooFar);
         partition.progress.settle(0);

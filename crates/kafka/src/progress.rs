@@ -262,7 +262,9 @@ mod tests {
             tried in proptest::collection::btree_map(0_u64..WINDOW, 1_u32..99, 0..9),
         ) {
             let mut progress = Progress::from(mark);
-            done.iter().for_each(|above| progress.settle(mark + above));
+            for above in &done {
+                progress.settle(mark + above);
+            }
             progress.tried = tried.iter().map(|(above, count)| (mark + above, *count)).collect();
             progress.reach(mark + 77);
             prop_assert_eq!(Progress::parse(mark, &progress.metadata()), progress);

@@ -61,24 +61,29 @@ pub trait Broker: Send + Sync {
     }
 
     /// What the broker cannot keep of the contract.
-    fn differences(&self) -> Differences {
-        Differences::default()
+    fn differences(&self) -> &'static [Difference] {
+        &[]
+    }
+
+    /// Whether this is one of them.
+    fn differs(&self, difference: Difference) -> bool {
+        self.differences().contains(&difference)
     }
 }
 
-/// The named differences of a broker: what it cannot keep of the contract, and its README says so.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Differences {
+/// A named difference of a broker: what it cannot keep of the contract, and its README says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
     /// The broker itself counts deliveries, so what one member has read and given back untried counts for the next.
-    pub read_ahead_counts: bool,
+    ReadAheadCounts,
     /// Events that are marked for the canary are a partition of their own, so a key's marked and unmarked events are not
     /// in order with each other.
-    pub marks_are_apart: bool,
+    MarksAreApart,
     /// Of all that was in the hands of a member that died, each counts as what it may have died of.
-    pub blames_what_was_in_hand: bool,
+    BlamesWhatWasInHand,
     /// The broker alone decides which member has which events: a member that drains keeps them from others until it is done,
     /// and so does one with what it does not handle.
-    pub broker_assigns: bool,
+    BrokerAssigns,
 }
 
 /// A store with an outbox and an inbox, which several processes open.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::{KafkaSubscription, NEWS, state::State};
 use crate::{
     message::Received,
-    partition::{Kinds, is_marked, number, place},
+    partition::{Kinds, Room, is_marked, number, place},
     reader::{Change, Reader},
 };
 
@@ -215,16 +215,15 @@ fn position(state: &mut State, reader: &Reader, place: u16) -> Result<(), KafkaE
     let Ok(partition) = state.partition(place) else { return Ok(()) };
     let mut this = TopicPartitionList::new();
     this.add_partition(&reader.topic, number(place));
-    if partition.is_full {
-        if has_room {
-            reader.consumer.resume(&this)?;
-            (partition.is_full, partition.is_paused, partition.must_seek) = (false, false, true);
-        } else if !partition.is_paused {
-            reader.consumer.pause(&this)?;
-            partition.is_paused = true;
-        }
+    if partition.room != Room::Free && has_room {
+        reader.consumer.resume(&this)?;
+        (partition.room, partition.must_seek) = (Room::Free, true);
     }
-    if partition.must_seek && !partition.is_full {
+    if partition.room == Room::Full {
+        reader.consumer.pause(&this)?;
+        partition.room = Room::Paused;
+    }
+    if partition.must_seek && partition.room == Room::Free {
         // Without waiting: what is on its way from before does not come any more.
         reader.consumer.seek(&reader.topic, number(place), Offset::Offset(next), Duration::ZERO)?;
         partition.must_seek = false;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     message::Received,
-    partition::{Kinds, Partition, Place},
+    partition::{Kinds, Partition, Place, Room},
     progress::Progress,
 };
 
@@ -102,7 +102,7 @@ impl State {
         let now = Instant::now();
         let has_room = self.lanes.len() < AHEAD;
         let Some(partition) = self.partitions.get_mut(&place) else { return };
-        if partition.is_leaving || partition.is_full || self.is_closed {
+        if partition.is_leaving || partition.room != Room::Free || self.is_closed {
             return;
         }
         let offset = received.offset;

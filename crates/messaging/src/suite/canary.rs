@@ -13,7 +13,9 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, DEADLINE, LONG, QUIET, event, finish, join, number, numbers, one, publish, silence, silence_for};
+use super::{
+    Broker, DEADLINE, Difference, LONG, QUIET, event, finish, join, number, numbers, one, publish, silence, silence_for,
+};
 use crate::{Bus, Cause, Event, Reason, Subscription, Track};
 
 /// A lease that a case waits for, and that a busy machine does not lose by accident.
@@ -95,7 +97,7 @@ pub async fn without_a_canary_the_stable_version_has_all(broker: &dyn Broker) {
     let events: Vec<Event> = (0..20).map(|n| if n % 3 == 0 { marked("key", n) } else { event("key", n) }).collect();
     publish(&bus, &events).await;
     let done = numbers(&finish(&stable, 20).await);
-    if broker.differences().marks_are_apart {
+    if broker.differs(Difference::MarksAreApart) {
         let of = |marked: bool| done.iter().copied().filter(move |n| (n % 3 == 0) == marked);
         assert!(of(true).is_sorted() && of(false).is_sorted(), "{done:?}");
         assert_eq!(done.iter().collect::<BTreeSet<_>>().len(), 20);
@@ -116,7 +118,7 @@ pub async fn without_a_canary_members_share_keys_not_marks(broker: &dyn Broker) 
     publish(&broker.open(LONG).await, &events.collect::<Vec<_>>()).await;
     let members: Vec<_> = members.iter().map(|member| (Track::Stable, member)).collect();
     let mut last: HashMap<(u64, bool), u64> = HashMap::new();
-    let apart = broker.differences().marks_are_apart;
+    let apart = broker.differs(Difference::MarksAreApart);
     for (_, n) in collect(&members, 4 * KEYS).await {
         let before = last.insert((n / 4, apart && n % 2 == 0), n);
         assert!(before.is_none_or(|before| before < n), "{n} after {before:?}");
@@ -153,7 +155,7 @@ pub async fn a_canary_that_drains_holds_nobody_up(broker: &dyn Broker) {
     publish(&bus, &[marked("held", KEYS)]).await;
     let held = one(&canary).await;
     canary.close().await;
-    if broker.differences().broker_assigns {
+    if broker.differs(Difference::BrokerAssigns) {
         canary.extend(&held).await.unwrap();
         canary.ack(&held).await.unwrap();
         publish(&bus, &(0..KEYS).map(|n| marked(n, n)).collect::<Vec<_>>()).await;
@@ -188,7 +190,7 @@ pub async fn a_dead_canary_is_replaced(broker: &dyn Broker) {
     let again = one(&stable).await;
     assert_eq!(number(&again.event), 1);
     // What a broker counts itself comes again once more where the newcomer is slow to renew what it holds back.
-    let counted = again.attempt == 2 || (broker.differences().read_ahead_counts && again.attempt > 2);
+    let counted = again.attempt == 2 || (broker.differs(Difference::ReadAheadCounts) && again.attempt > 2);
     assert!(counted, "{}", again.attempt);
     stable.ack(&again).await.unwrap();
     assert_eq!(numbers(&finish(&stable, 1).await), [2]);

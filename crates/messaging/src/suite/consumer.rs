@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Broker, DEADLINE, KIND, LONG, event, finish, join, number, numbers, publish, silence};
+use super::{Broker, DEADLINE, Difference, KIND, LONG, event, finish, join, number, numbers, publish, silence};
 use crate::{Bus, Cause, Consumer, DeadLetter, Event, Handler, HandlerError, Policy, Receipt};
 
 pub(super) const KINDS: &[&str] = &[KIND];
@@ -309,7 +309,7 @@ pub async fn a_drain_finishes_and_gives_back(broker: &dyn Broker) {
     assert!(applied.len() >= 6 && applied.len() < 40, "{applied:?}");
     assert_eq!(applied.len(), script.tried(), "none was cut off");
     let rest = finish(&join(&broker.open(LONG).await, "group").await, 40 - applied.len()).await;
-    let read_ahead = u32::from(broker.differences().read_ahead_counts);
+    let read_ahead = u32::from(broker.differs(Difference::ReadAheadCounts));
     assert!(rest.iter().all(|delivery| delivery.attempt <= 1 + read_ahead), "none was tried");
     assert!(numbers(&rest).iter().all(|number| !applied.contains(number)), "none comes twice");
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::consumer::{KINDS, dead_letters, policy, settled};
-use super::{Broker, DEADLINE, event, number, publish};
+use super::{Broker, DEADLINE, Difference, event, number, publish};
 use crate::{Cause, Consumer, Event, Handler, HandlerError, Policy, Receipt};
 
 /// A lease that a case waits for after each death, and that a busy machine does not lose while a consumer lives.
@@ -70,7 +70,7 @@ pub async fn what_kills_its_consumer_is_given_up(broker: &dyn Broker) {
     let mortal = Arc::new(Mortal::default());
     let deaths = succession(broker, &mortal, 2).await;
     // One more where the bus does not know what a member died of before it was tried alone.
-    let most = 2 + u32::from(broker.differences().read_ahead_counts);
+    let most = 2 + u32::from(broker.differs(Difference::ReadAheadCounts));
     assert!((2..=most).contains(&deaths), "{deaths} deaths");
     assert_eq!(*mortal.applied.lock().unwrap(), [1]);
     assert_eq!(dead_letters(&bus).await.remove(0).reason.cause, Cause::Deadly);
@@ -92,7 +92,7 @@ pub async fn what_kills_its_consumers_takes_nobody_along(broker: &dyn Broker) {
     assert!(dead_letters.iter().all(|dead_letter| dead_letter.reason.cause == Cause::Deadly));
     let given_up: BTreeSet<u64> = dead_letters.iter().map(|dead_letter| number(&dead_letter.event)).collect();
     let mut seen: BTreeSet<u64> = mortal.applied.lock().unwrap().iter().copied().collect();
-    if broker.differences().blames_what_was_in_hand {
+    if broker.differs(Difference::BlamesWhatWasInHand) {
         seen.extend(&given_up);
     } else {
         assert_eq!(given_up, BTreeSet::from([0]));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::consumer::{Act, Script, dead_letters, policy, settled, start};
-use super::{Broker, KIND, LONG, SHORT, event, number, one, publish};
+use super::{Broker, Difference, KIND, LONG, SHORT, event, number, one, publish};
 use crate::{Cause, Event, Policy};
 
 /// A kind that a newer release adds.
@@ -16,7 +16,7 @@ pub async fn an_unknown_kind_is_left_to_others(broker: &dyn Broker) {
     let script = Script::new(|_, _| Act::Apply);
     let running = start(&bus, script.clone(), Policy { max_backoff: Duration::from_secs(1), ..policy() }).await;
     publish(&bus, &[Event { kind: NEW.to_owned(), ..event("key", 1) }]).await;
-    let older = if broker.differences().broker_assigns {
+    let older = if broker.differs(Difference::BrokerAssigns) {
         running.stop().await;
         None
     } else {

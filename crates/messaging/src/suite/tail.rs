@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use telemetry::Carrier;
 use tokio::time::timeout;
 
-use super::{Broker, DEADLINE, KIND, LONG, QUIET, event, finish, join, number, one, publish, silence};
+use super::{Broker, DEADLINE, Difference, KIND, LONG, QUIET, event, finish, join, number, one, publish, silence};
 use crate::{Bus, Cause, Cursor, Event, Position, Reason, Tail, Tailed};
 
 async fn tail(bus: &Arc<dyn Bus>, back: u64) -> Box<dyn Tail> {
@@ -53,7 +53,7 @@ pub async fn every_process_gets_every_event(broker: &dyn Broker) {
         let first = events.iter().find(|(_, event)| event.id == marked.id).unwrap();
         assert_eq!(format!("{:?}", first.1), format!("{marked:?}"));
         // Where marked events are apart, their order beside the others is nobody's.
-        let apart = broker.differences().marks_are_apart;
+        let apart = broker.differs(Difference::MarksAreApart);
         let of_key = events.iter().filter(|(_, event)| event.key == "key" && !(apart && event.carrier.canary));
         let expected: &[u64] = if apart { &[2, 4] } else { &[1, 2, 4] };
         assert_eq!(of_key.map(|(_, event)| number(event)).collect::<Vec<_>>(), expected);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::suite::{Broker, Differences};
+use messaging::suite::{Broker, Difference};
 use messaging::{Bus, Track};
 
 /// Names of their own on the server; each opening has a connection of its own, as another process has.
@@ -16,8 +16,8 @@ impl Broker for Prefix {
         Arc::new(nats::Bus::open(&self.0, false, clock::system()).await.unwrap().with_lease(lease).on_track(track))
     }
 
-    fn differences(&self) -> Differences {
-        Differences { read_ahead_counts: true, marks_are_apart: true, ..Differences::default() }
+    fn differences(&self) -> &'static [Difference] {
+        &[Difference::ReadAheadCounts, Difference::MarksAreApart]
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::suite::{Broker, Differences, Open, Store, Stores};
+use messaging::suite::{Broker, Difference, Open, Store, Stores};
 use messaging::{Bus, Effects, Outbox, Recorded, Track};
 use sqlx::migrate::Migrator;
 use testkit::TempDir;
@@ -27,8 +27,8 @@ impl Broker for Files {
         Arc::new(sqlite::Bus::open(&url, clock::system()).await.unwrap().with_lease(lease).on_track(track))
     }
 
-    fn differences(&self) -> Differences {
-        Differences { blames_what_was_in_hand: true, ..Differences::default() }
+    fn differences(&self) -> &'static [Difference] {
+        &[Difference::BlamesWhatWasInHand]
     }
 }
 

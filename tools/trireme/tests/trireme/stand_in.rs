@@ -42,14 +42,7 @@ impl Scene {
 
     pub(crate) fn options(&self) -> Options {
         let binaries = self.folder.path().to_owned();
-        Options {
-            data: self.data(),
-            binaries,
-            servers: false,
-            observe: false,
-            logs: Logs::Files,
-            output: Output::new(),
-        }
+        Options { data: self.data(), binaries, servers: None, observe: false, logs: Logs::Files, output: Output::new() }
     }
 
     pub(crate) async fn start(&self) -> Supervisor {
