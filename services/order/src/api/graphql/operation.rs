@@ -3,13 +3,15 @@
 use std::sync::LazyLock;
 
 use async_graphql::{
-    Name,
+    Name, Response,
     parser::types::{ExecutableDocument, OperationType},
 };
 use opentelemetry::{KeyValue, metrics::Histogram};
 use semconv::{attributes, metrics};
 use time::Duration;
 use tracing::{Span, field::Empty, info_span};
+
+use super::fields;
 
 /// The longest name that a span shows: it is a stranger's.
 const MAX_NAME: usize = 64;
@@ -20,6 +22,8 @@ pub(super) struct Operation {
     pub(super) of: OperationType,
     name: Option<String>,
     listed: bool,
+    /// The names of its fields, in its order.
+    fields: Vec<Name>,
 }
 
 impl Operation {
@@ -30,7 +34,13 @@ impl Operation {
         let of = asked.map_or(OperationType::Query, |(_, operation)| operation.node.ty);
         // The document's own name, which is letters and digits: what a request says may be anything.
         let name = asked.and_then(|(known, _)| known).map(|known| known.chars().take(MAX_NAME).collect());
-        Self { of, name, listed }
+        let fields = asked.map(|(_, operation)| fields::names(document, &operation.node.selection_set));
+        Self { of, name, listed, fields: fields.unwrap_or_default() }
+    }
+
+    /// Puts the fields of its answer in its order.
+    pub(super) fn arrange(&self, answer: &mut Response) {
+        fields::arrange(&mut answer.data, &self.fields);
     }
 
     fn kind(&self) -> &'static str {

@@ -104,7 +104,8 @@ async fn answer(api: &Api, caller: Option<Caller>, request: Request) -> Response
         Err(error) => return answer::refused(&error),
     };
     let (span, begin) = (operation.span(), api.app.clock.now());
-    let answer = answer::finish(api.schema.execute(request).instrument(span.clone()).await);
+    let mut answer = answer::finish(api.schema.execute(request).instrument(span.clone()).await);
+    operation.arrange(&mut answer);
     let code = answer::code(&answer);
     if let Some(code) = code {
         span.record("error.type", code);

@@ -64,7 +64,7 @@ struct OrderEvent {
 }
 
 /// Something that happened to an order, or to the stream of events.
-#[Object]
+#[Object(serial)]
 impl OrderEvent {
     /// What has happened.
     #[graphql(name = "type")]

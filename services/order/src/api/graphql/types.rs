@@ -1,7 +1,8 @@
 //! Orders, products and customers as GraphQL has them.
 //!
 //! All of them are `serial`: nothing but the customer of an order is waited for, and the items of a list are waited for
-//! together anyway. Otherwise each field would be a task of its own, in an order that is not the document's.
+//! together anyway. Otherwise each field would be a task of its own, and would come when it is there, not where the document
+//! has it.
 
 mod enums;
 mod scalars;

@@ -70,6 +70,41 @@ async fn an_order_is_that_of_rest() {
     assert_eq!(order, rest);
 }
 
+/// The names of a JSON text's fields, as they come; no text in it has a quote.
+fn names(json: &str) -> Vec<&str> {
+    let parts: Vec<_> = json.split('"').collect();
+    let named = parts.windows(2).skip(1).step_by(2).filter(|pair| pair[1].starts_with(':'));
+    named.map(|pair| pair[0]).collect()
+}
+
+/// GraphQL specification, 7.2.2: the order of fields is that of the document.
+#[tokio::test]
+async fn fields_come_in_the_documents_order() {
+    let app = TestApp::start().await;
+    let (ada, mug) = (app.customer(), app.product("mug", 100, 99).await);
+    let id = app.confirmed(&ada, &mug).await;
+    // The user service is asked for the first field, the process itself for others: these are there sooner.
+    let query = "query($id: ID!) {
+        me { name id }
+        last: order(id: $id) {
+            version ...Money customer { name id } items { quantity unitPrice { currency amount } name } id
+            payment { status id } updatedAt ...Money createdAt
+        }
+        products(first: 1) { pageInfo { hasNextPage endCursor } edges { node { sku ...Name available id } cursor } }
+        again: order(id: $id) { id customer { email } version }
+    }
+    fragment Money on Order { total { currency amount } status }
+    fragment Name on Product { version name }";
+    let response = app.send(Some(&ada), &json!({ "query": query, "variables": { "id": id } })).await;
+    let order = "version total currency amount status customer name id items quantity unitPrice currency amount name id \
+        payment status id updatedAt createdAt";
+    let expected = format!(
+        "data me name id last {order} products pageInfo hasNextPage endCursor edges node sku version name available id cursor \
+         again id customer email version"
+    );
+    assert_eq!(names(std::str::from_utf8(&response.bytes).unwrap()).join(" "), expected, "{response:?}");
+}
+
 #[tokio::test]
 async fn a_page_asks_for_its_customers_once() {
     let app = TestApp::start().await;
