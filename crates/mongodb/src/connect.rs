@@ -63,5 +63,5 @@ pub async fn ping(database: &Database) -> Result<(), Error> {
 ///
 /// Those of the call, and [`Error::TimedOut`].
 pub async fn within<T>(call: impl IntoFuture<Output = mongodb_driver::error::Result<T>>) -> Result<T, Error> {
-    tokio::time::timeout(CALL_TIMEOUT, call.into_future()).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver)
+    measured::within(CALL_TIMEOUT, call.into_future()).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver)
 }

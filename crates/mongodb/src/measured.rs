@@ -1,18 +1,20 @@
 //! What the driver tells of its commands and connections, as spans and metrics.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use mongodb_driver::{
     error::{Error, ErrorKind},
     event::{
         EventHandler,
-        cmap::{CmapEvent, ConnectionCheckoutFailedReason},
+        cmap::CmapEvent,
         command::{CommandEvent, CommandStartedEvent},
     },
     options::ClientOptions,
@@ -23,6 +25,7 @@ use opentelemetry::{
 };
 use semconv::{attributes, metrics};
 use telemetry::DatabaseCall;
+use tokio::time::{error::Elapsed, timeout};
 
 const SYSTEM: &str = "mongodb";
 /// Commands under way that are remembered: more than there can be connections.
@@ -118,7 +121,6 @@ impl Pool {
     }
 
     fn saw(&self, event: &CmapEvent) {
-        let name = std::slice::from_ref(&self.name);
         match event {
             CmapEvent::ConnectionReady(_) => _ = self.open.fetch_add(1, Ordering::Relaxed),
             CmapEvent::ConnectionClosed(_) => {
@@ -126,19 +128,62 @@ impl Pool {
                 let fewer = |open: i64| Some((open - 1).max(0));
                 let _ = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
             }
-            CmapEvent::ConnectionCheckoutStarted(_) => PENDING.add(1, name),
+            CmapEvent::ConnectionCheckoutStarted(_) => _ = WAIT.try_with(|wait| wait.begin(&self.name)),
             CmapEvent::ConnectionCheckedOut(_) => {
-                PENDING.add(-1, name);
+                let _ = WAIT.try_with(Wait::end);
                 self.used.fetch_add(1, Ordering::Relaxed);
             }
             CmapEvent::ConnectionCheckedIn(_) => _ = self.used.fetch_sub(1, Ordering::Relaxed),
-            CmapEvent::ConnectionCheckoutFailed(event) => {
-                PENDING.add(-1, name);
-                if event.reason == ConnectionCheckoutFailedReason::Timeout {
-                    TIMEOUTS.add(1, name);
-                }
-            }
+            CmapEvent::ConnectionCheckoutFailed(_) => _ = WAIT.try_with(Wait::end),
             _ => {}
         }
     }
+}
+
+tokio::task_local! {
+    /// What the call that is under way waits for.
+    static WAIT: Wait;
+}
+
+/// The pool that a call waits for a connection of, for as long as it does. The driver has no limit for that and does not say
+/// when a call was given up meanwhile.
+#[derive(Default)]
+struct Wait(RefCell<Option<KeyValue>>);
+
+impl Wait {
+    fn begin(&self, pool: &KeyValue) {
+        PENDING.add(1, std::slice::from_ref(pool));
+        self.0.replace(Some(pool.clone()));
+    }
+
+    /// Says of which pool it was.
+    fn end(&self) -> Option<KeyValue> {
+        let pool = self.0.take()?;
+        PENDING.add(-1, std::slice::from_ref(&pool));
+        Some(pool)
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits for a call for so long. When it has had no connection by then, none was free in time.
+///
+/// # Errors
+///
+/// The time is up.
+pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let waited = async {
+        let answer = timeout(limit, call).await;
+        if answer.is_err()
+            && let Some(pool) = WAIT.with(Wait::end)
+        {
+            TIMEOUTS.add(1, &[pool]);
+        }
+        answer
+    };
+    WAIT.scope(Wait::default(), waited).await
 }

@@ -85,7 +85,11 @@ impl<DB: Database> Pool<DB> {
 
     async fn connection(&self) -> Result<PoolConnection<DB>, Error> {
         let _pending = Pending::new(&self.name);
-        self.counted(self.pool.acquire().await)
+        let acquired = self.pool.acquire().await;
+        if matches!(acquired, Err(Error::PoolTimedOut)) {
+            TIMEOUTS.add(1, std::slice::from_ref(&self.name));
+        }
+        acquired
     }
 
     /// Begins a transaction.
@@ -94,10 +98,7 @@ impl<DB: Database> Pool<DB> {
     ///
     /// No connection was free in time, or the database refuses.
     pub async fn begin(&self) -> Result<Transaction<DB>, Error> {
-        let mut statement = Statement::begin::<DB>("BEGIN");
-        let begun = self.counted(self.pool.begin().await);
-        statement.ended(&begun);
-        begun.map(Transaction::new)
+        self.begun(None).await
     }
 
     /// Begins a transaction by this statement.
@@ -106,8 +107,16 @@ impl<DB: Database> Pool<DB> {
     ///
     /// No connection was free in time, or the database refuses.
     pub async fn begin_with(&self, begin: impl SqlSafeStr) -> Result<Transaction<DB>, Error> {
+        self.begun(Some(begin.into_sql_str())).await
+    }
+
+    /// Waits for a connection and begins on it: what begins waits for the database, and not for the pool.
+    async fn begun(&self, begin: Option<SqlStr>) -> Result<Transaction<DB>, Error> {
         let mut statement = Statement::begin::<DB>("BEGIN");
-        let transaction = self.counted(self.pool.begin_with(begin).await);
+        let transaction = match self.connection().await {
+            Ok(connection) => sqlx::Transaction::begin(connection, begin).await,
+            Err(error) => Err(error),
+        };
         statement.ended(&transaction);
         transaction.map(Transaction::new)
     }
@@ -120,13 +129,6 @@ impl<DB: Database> Pool<DB> {
     /// The pool itself, for what is no statement.
     pub fn raw(&self) -> &sqlx::Pool<DB> {
         &self.pool
-    }
-
-    fn counted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        if matches!(result, Err(Error::PoolTimedOut)) {
-            TIMEOUTS.add(1, std::slice::from_ref(&self.name));
-        }
-        result
     }
 }
 
