@@ -22,7 +22,8 @@ const NOWHERE: [(&str, &str); 6] = [
 ];
 
 /// What only Redis has.
-const ON_SERVERS: [(&str, &str); 7] = [
+const ON_SERVERS: [(&str, &str); 8] = [
+    ("cache.errors", "what is in memory answers always"),
     ("cache.backplane.received", "there is no backplane in memory"),
     ("cache.backplane.broken", "there is no backplane in memory"),
     ("cache.backplane.sent", "there is no backplane in memory"),
@@ -31,9 +32,6 @@ const ON_SERVERS: [(&str, &str); 7] = [
     ("cache.quarantine", "what is in memory ends with its process"),
     ("cache.journal", "what is in memory ends with its process"),
 ];
-
-/// Told where a call meets Redis in the moments in which it is away.
-const BY_CHANCE: &str = "cache.errors";
 
 /// Attributes that not everything has that may have them.
 const SOMETIMES: [&str; 3] = ["error.type", "canary", "graphql.operation.name"];
@@ -58,7 +56,7 @@ pub(super) fn missing(seen: &Seen, on_servers: bool) -> Vec<String> {
         let with = told.iter().flat_map(|told| &told.attributes).map(|attribute| attribute.key.clone()).collect();
         missing.extend(fault(span.name, (!told.is_empty(), with), span.attributes, on_servers));
     }
-    for metric in metrics::all().filter(|metric| metric.name != BY_CHANCE) {
+    for metric in metrics::all() {
         let is_told = seen.metrics.contains(metric.name);
         missing.extend(fault(metric.name, (is_told, measured_with(metric)), metric.attributes, on_servers));
     }

@@ -6,7 +6,11 @@ mod payments;
 
 use anyhow::{Result, ensure};
 use e2e::{Api, Cluster};
-use nix::sys::signal::Signal::SIGKILL;
+use http::{Method, StatusCode};
+use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
+use testkit::eventually;
+use trireme::http::Http;
+use uuid::Uuid;
 
 /// Does it once.
 pub(super) async fn everything(cluster: &Cluster) -> Result<()> {
@@ -17,14 +21,17 @@ pub(super) async fn everything(cluster: &Cluster) -> Result<()> {
     accounts::all(&api, &operator, account).await
 }
 
-/// Ends Redis while accounts are read, which `trireme` starts again.
+/// Has Redis stand still until a call has met it so, then ends it; `trireme` starts it again.
 pub(super) async fn without_redis(cluster: &Cluster) -> Result<()> {
-    let api = Api::new(cluster)?;
-    let account = api.sign_up().await?;
-    cluster.signal("redis", SIGKILL)?;
-    for _ in 0..20 {
-        let read = api.get("user:/v1/users/me", &account).await?;
-        ensure!(read.status.is_success(), "{read:?}");
-    }
+    let (api, http) = (Api::new(cluster)?, Http::new());
+    let metrics = format!("{}/metrics", cluster.process("order")?.admin);
+    ensure!(cluster.signal("redis", SIGSTOP)?, "Redis does not run");
+    eventually!({
+        // Of what nobody has asked for the process' own memory knows nothing.
+        let read = api.send(Method::GET, &format!("order:/v1/products/{}", Uuid::new_v4()), &[], None).await?;
+        ensure!(read.status == StatusCode::NOT_FOUND, "{read:?}");
+        http.text(&metrics).await?.contains("\ncache_errors_total{")
+    });
+    ensure!(cluster.signal("redis", SIGKILL)?, "Redis does not run");
     Ok(())
 }
