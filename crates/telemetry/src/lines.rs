@@ -70,10 +70,11 @@ pub fn set_log_filter(words: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows how many lines were not written; `out` counts those that nobody took.
+/// Shows how many lines were not written; `out` counts those that nobody took, or that were refused.
 pub(crate) fn observe(out: Output, repeats: Repeats) {
     metrics::LOG_LINES_DROPPED.observe(move |observer| {
         observer.observe(out.dropped(), &[attributes::ERROR_TYPE.of("queue_full")]);
+        observer.observe(out.refused(), &[attributes::ERROR_TYPE.of("refused")]);
         observer.observe(repeats.0.left_out.load(Ordering::Relaxed), &[attributes::ERROR_TYPE.of("repeated")]);
     });
 }

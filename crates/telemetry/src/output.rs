@@ -4,7 +4,7 @@
 //! itself: two switches and a system call, which the request pays in part.
 
 use std::{
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -34,7 +34,10 @@ struct Shared {
     wake: Condvar,
     /// The last line is written.
     ended: Condvar,
+    /// Lines that found no place.
     dropped: AtomicU64,
+    /// Lines that could not be written.
+    refused: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -67,11 +70,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes until the end. What cannot be written is lost: there is nowhere to say so.
+    /// Writes until the end. What cannot be written is lost and counted.
     fn write(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         while self.next(&mut lines) {
-            let _ = out.write_all(&lines).and_then(|()| out.flush());
+            self.refused.fetch_add(write_lines(&mut out, &lines), Ordering::Relaxed);
         }
         self.state().ended = true;
         self.ended.notify_all();
@@ -97,10 +100,29 @@ impl Shared {
     }
 }
 
+/// Writes lines, and says how many of them are not written whole.
+fn write_lines(out: &mut impl Write, mut lines: &[u8]) -> u64 {
+    while !lines.is_empty() {
+        match out.write(lines) {
+            Ok(written) if written > 0 => lines = &lines[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+    // What a buffer below holds is tried again with the next lines.
+    let _ = out.flush();
+    lines.split_inclusive(|byte| *byte == b'\n').count() as u64
+}
+
 impl Output {
     /// How many lines found no place.
     pub(crate) fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// How many lines could not be written: a full disk, a pipe that nobody holds any more.
+    pub(crate) fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -186,6 +208,32 @@ mod tests {
             let of_thread = text.lines().filter_map(|line| line.strip_prefix(thread));
             assert!(of_thread.eq((0..500).map(|n| n.to_string())), "{text}");
         }
+    }
+
+    /// Takes so many bytes, and then refuses.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            let taken = lines.len().min(self.0);
+            self.0 -= taken;
+            if taken == 0 { Err(ErrorKind::StorageFull.into()) } else { Ok(taken) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_counted_by_the_line() {
+        // Two lines and a half of the next.
+        let (mut output, flush) = start(Full(5)).expect("a thread");
+        for _ in 0..10 {
+            output.write_all(b"1\n").expect("taken");
+        }
+        drop(flush);
+        assert_eq!((output.refused(), output.dropped()), (8, 0));
     }
 
     #[test]

@@ -61,7 +61,7 @@ async fn what_happens_is_counted() -> Result<()> {
         ("order_status_changes_total", &[("order_status", "pending")], 2.0),
         ("order_status_changes_total", &[("order_status", "confirmed")], 1.0),
         ("order_status_changes_total", &[("order_status", "rejected"), ("order_reason", "payment_declined")], 1.0),
-        ("order_confirmation_duration_seconds_count", &[], 1.0),
+        ("order_decision_duration_seconds_count", &[], 2.0),
         ("order_stock_refusals_total", &[], 1.0),
         ("order_sagas_open", &[("order_status", "pending")], 0.0),
         ("order_sagas_oldest_age_seconds", &[], 0.0),

@@ -37,6 +37,11 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn spawn(variables: &[(&str, &str)]) -> Result<Self> {
+        Self::spawn_to(Stdio::piped(), variables)
+    }
+
+    /// Its lines go there.
+    pub(crate) fn spawn_to(lines: Stdio, variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let [port, grpc, admin] = [(); 3].map(|()| testkit::free_port());
         std::fs::create_dir(folder.path().join(".trireme"))?;
@@ -48,7 +53,7 @@ impl Service {
             .env("TRIREME_ADMIN__PORT", admin.to_string())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(lines)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;

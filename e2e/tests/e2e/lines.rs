@@ -29,6 +29,26 @@ async fn whoever_does_not_read_them_holds_up_nobody() -> Result<()> {
     Ok(())
 }
 
+/// How many lines a service says that standard output refused.
+async fn refused(service: &Service) -> Result<u64> {
+    let shown = exchange(&service.admin, "GET /metrics", "", b"").await?;
+    let line = shown.lines().find(|line| line.starts_with(r#"log_lines_dropped_total{error_type="refused""#));
+    Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default())
+}
+
+/// `/dev/full` of Linux is a disk that is full.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_standard_output_refuses_is_counted() -> Result<()> {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let service = Service::spawn_to(full.into(), &[])?;
+    service.request().await?;
+    // Those of the start, and the request's.
+    eventually!(refused(&service).await? > 1);
+    ensure!(service.end().await?.status.success(), "a full disk of lines is no reason to fail");
+    Ok(())
+}
+
 struct Operator<'a>(&'a Service);
 
 impl Operator<'_> {

@@ -17,7 +17,7 @@ metrics! { BUSINESS;
     in "services/order" {
         ORDER_UNREADABLE: Counter<u64> = "order.unreadable", Own, "{row}", NONE, "Times that a stored order or product could not be read.", [];
         ORDER_STATUS_CHANGES: Counter<u64> = "order.status.changes", Own, "{order}", NONE, "Orders by the status that they came to.", [ORDER_STATUS, ORDER_REASON];
-        ORDER_CONFIRMATION_DURATION: Histogram<f64> = "order.confirmation.duration", Own, "s", LONG, "From placing an order to its confirmation.", [];
+        ORDER_DECISION_DURATION: Histogram<f64> = "order.decision.duration", Own, "s", LONG, "From placing an order until it was confirmed, rejected or cancelled.", [];
         ORDER_SAGAS_OPEN: Gauge<u64> = "order.sagas.open", Own, "{order}", NONE, "Orders whose saga is under way.", [ORDER_STATUS];
         ORDER_SAGAS_OLDEST_AGE: Gauge<f64> = "order.sagas.oldest.age", Own, "s", NONE, "Age of the oldest saga that is under way.", [];
         ORDER_STOCK_REFUSALS: Counter<u64> = "order.stock.refusals", Own, "{order}", NONE, "Orders refused because too little was in stock.", [];

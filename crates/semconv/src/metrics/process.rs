@@ -29,6 +29,6 @@ metrics! { PROCESS;
         OTEL_SDK_PROCESSOR_LOG_PROCESSED: ObservableCounter<u64> = "otel.sdk.processor.log.processed", Development, "{log_record}", NONE,
             "Log records that were dropped, because too many waited to be sent.", [ERROR_TYPE];
         LOG_LINES_DROPPED: ObservableCounter<u64> = "log.lines.dropped", Own, "{line}", NONE,
-            "Lines that were not written: nobody read standard output, or a statement repeated itself.", [ERROR_TYPE];
+            "Lines that were not written: nobody read standard output, it refused them, or a statement repeated itself.", [ERROR_TYPE];
     }
 }

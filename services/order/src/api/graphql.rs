@@ -4,6 +4,7 @@ mod answer;
 mod connection;
 mod context;
 mod documents;
+mod fields;
 mod limits;
 mod mutation;
 mod operation;

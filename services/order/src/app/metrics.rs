@@ -11,7 +11,7 @@ use crate::domain::{order::Order, status::Status};
 #[derive(Debug)]
 pub struct Metrics {
     changes: Counter<u64>,
-    confirmation: Histogram<f64>,
+    decision: Histogram<f64>,
     stock_refusals: Counter<u64>,
     sagas: Gauge<u64>,
     oldest: Gauge<f64>,
@@ -21,7 +21,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             changes: metrics::ORDER_STATUS_CHANGES.instrument(),
-            confirmation: metrics::ORDER_CONFIRMATION_DURATION.instrument(),
+            decision: metrics::ORDER_DECISION_DURATION.instrument(),
             stock_refusals: metrics::ORDER_STOCK_REFUSALS.instrument(),
             sagas: metrics::ORDER_SAGAS_OPEN.instrument(),
             oldest: metrics::ORDER_SAGAS_OLDEST_AGE.instrument(),
@@ -37,8 +37,8 @@ impl Metrics {
             Some(reason) => self.changes.add(1, &[status, attributes::ORDER_REASON.of(reason.name())]),
             None => self.changes.add(1, &[status]),
         }
-        if order.status == Status::Confirmed {
-            self.confirmation.record((order.updated_at - order.created_at).as_seconds_f64(), &[]);
+        if is_decided_now(order) {
+            self.decision.record((order.updated_at - order.created_at).as_seconds_f64(), &[]);
         }
     }
 
@@ -56,5 +56,15 @@ impl Metrics {
         }
         let age = sagas.oldest.map(|oldest| (clock.now() - oldest).as_seconds_f64());
         self.oldest.record(age.unwrap_or_default().max(0.0), &[]);
+    }
+}
+
+/// Whether the status that an order has come to is what its customer waited for: each order that is placed has one such
+/// moment. What is cancelled later had payment's answer before.
+fn is_decided_now(order: &Order) -> bool {
+    match order.status {
+        Status::Confirmed | Status::Rejected => true,
+        Status::Cancelling => order.payment.is_none(),
+        _ => false,
     }
 }
