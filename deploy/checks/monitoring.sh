@@ -57,11 +57,17 @@ break_it prometheus rules/slo-reads.yaml 's/ratio_rate5m{\(slo="[A-Za-z]*"\)} > 
 check 'a window that is another is found' refused promtool_all "$broken/copy" "$broken/copy/tests/slo-reads-1h.yaml"
 break_it prometheus rules/alerts.yaml 's/messaging_outbox_oldest_age/messaging_outbox_oldest/'
 check 'a metric that is another is found' refused promtool_all "$broken/copy" "$broken/copy/tests/alerts.yaml"
+break_it prometheus rules/slo-reads.yaml 's/,http_response_status_code!~"5.."//g'
+check 'a failure that counts as good is found' refused promtool_all "$broken/copy" "$broken/copy/tests/slo-reads-1h.yaml"
+break_it prometheus rules/slo-reads.yaml 's/,le="2.5"/,le="10"/g'
+check 'a bound that is another is found' refused promtool_all "$broken/copy" "$broken/copy/tests/slo-reads-1h.yaml"
+break_it prometheus rules/alerts.yaml '/keep_firing_for/d'
+check 'an alert that goes out too soon is found' refused promtool_all "$broken/copy" "$broken/copy/tests/alerts.yaml"
 break_it alertmanager alertmanager.yml 's/receiver: page/receiver: nobody/'
 check 'a receiver that is not there is found' refused amtool check-config "$broken/copy/alertmanager.yml"
 break_it otel-collector config.yaml 's/tail_sampling, batch/tail_sampler, batch/'
 check 'a processor that is not there is found' refused collector_takes "$broken/copy/config.yaml"
 
 alerts="$(cat prometheus/rules/*.yaml | grep -c 'alert: ')" tests="$(cat prometheus/tests/*.yaml | grep -c '^- name: ')"
-echo "$alerts alerts, $tests unit tests, 5 ways to break them, $wrong faults"
+echo "$alerts alerts, $tests unit tests, 8 ways to break them, $wrong faults"
 [ "$wrong" = 0 ]

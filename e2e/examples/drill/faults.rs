@@ -41,7 +41,11 @@ pub(crate) async fn break_it(fault: Fault, stack: &Stack, canary: Option<&Canary
             pending().await
         }
         Fault::CanaryFailing => {
-            let _failing = canary.context("no canary")?.fail();
+            let _failing = canary.context("no canary")?.database.fail();
+            pending().await
+        }
+        Fault::CanaryAlone => {
+            let _alone = canary.context("no canary")?.payment.fail();
             pending().await
         }
     }

@@ -13,6 +13,8 @@ pub(crate) enum Fault {
     DatabasePaused,
     /// The connection of order's canary to its database is lost with every twentieth order.
     CanaryFailing,
+    /// Order's canary does not reach payment.
+    CanaryAlone,
 }
 
 /// One of them.
@@ -31,7 +33,7 @@ pub(crate) struct Incident {
 const PLACE: (&str, &str) = ("order", "POST /v1/orders");
 
 /// In the order in which they are tried.
-pub(crate) const ALL: [Incident; 5] = [
+pub(crate) const ALL: [Incident; 6] = [
     Incident { name: "none", title: "Nothing is broken", fault: Fault::Nothing, thinkable: &[], entry: PLACE },
     Incident {
         name: "payment",
@@ -40,6 +42,8 @@ pub(crate) const ALL: [Incident; 5] = [
         thinkable: &[
             "PlaceOrderLatencyErrorBudgetBurn",
             "PlaceOrderErrorBudgetBurn",
+            "OrderDecidedErrorBudgetBurn",
+            "PoolExhausted",
             "BreakerOpen",
             "SagasStuck",
             "ServiceDown",
@@ -66,7 +70,9 @@ pub(crate) const ALL: [Incident; 5] = [
         thinkable: &[
             "LoginErrorBudgetBurn",
             "PoolExhausted",
+            "PlaceOrderErrorBudgetBurn",
             "PlaceOrderLatencyErrorBudgetBurn",
+            "OrderDecidedErrorBudgetBurn",
             "BreakerOpen",
             "OutboxLag",
             "ServiceDown",
@@ -77,13 +83,20 @@ pub(crate) const ALL: [Incident; 5] = [
         name: "canary",
         title: "A canary that fails 5 %",
         fault: Fault::CanaryFailing,
-        thinkable: &["CanaryFailing", "PlaceOrderErrorBudgetBurn"],
+        thinkable: &["CanaryFailing", "CanaryUndecided", "PlaceOrderErrorBudgetBurn"],
+        entry: PLACE,
+    },
+    Incident {
+        name: "alone",
+        title: "A canary that does not reach payment",
+        fault: Fault::CanaryAlone,
+        thinkable: &["CanaryUndecided", "CanaryFailing", "OrderDecidedErrorBudgetBurn", "PlaceOrderErrorBudgetBurn"],
         entry: PLACE,
     },
 ];
 
 impl Incident {
     pub(crate) fn needs_canary(&self) -> bool {
-        self.fault == Fault::CanaryFailing
+        matches!(self.fault, Fault::CanaryFailing | Fault::CanaryAlone)
     }
 }

@@ -1,4 +1,4 @@
-//! A canary of order, and its way to the database, which can be made bad.
+//! A canary of order, and its ways to the database and to payment, which can be made bad.
 
 use std::sync::{
     Arc,
@@ -26,16 +26,25 @@ const ONE_OF: usize = 20;
 pub(crate) struct Canary {
     /// Base URL of its public interface.
     pub(crate) http: String,
-    way: Arc<Way>,
+    pub(crate) database: Arc<Way>,
+    pub(crate) payment: Arc<Way>,
     _running: Running,
     /// Ends with this.
     _carrying: JoinSet<()>,
 }
 
-struct Way {
-    database: u16,
+/// Between a process and a port of another.
+pub(crate) struct Way {
+    port: u16,
+    loses: Loss,
     bad: AtomicBool,
-    orders: AtomicUsize,
+}
+
+/// What is lost on a bad way, with the connection that it comes on.
+enum Loss {
+    /// Each so many-th order on its way to the database; so many have come.
+    Orders(AtomicUsize),
+    Everything,
 }
 
 /// While this lives the way is bad.
@@ -46,28 +55,23 @@ impl Canary {
         let servers = stack.cluster.servers()?;
         let name = Server::MongoDb.slug();
         let database = servers.iter().find(|server| server.name == name).context("no database")?.port;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("{}/order", Server::MongoDb.url(listener.local_addr()?.port(), None));
+        let payment = stack.cluster.process("payment")?.grpc;
+        let payment = payment.rsplit(':').next().context("no port")?.parse()?;
+        let mut carrying = JoinSet::new();
+        let (database, stores) = Way::new(database, Loss::Orders(AtomicUsize::new(0)), &mut carrying).await?;
+        let (payment, pays) = Way::new(payment, Loss::Everything, &mut carrying).await?;
         let [http, grpc, admin] = [free_port()?, free_port()?, free_port()?];
         let mut command = stack.cluster.another("order")?;
         for (name, port) in [("HTTP", http), ("GRPC", grpc), ("ADMIN", admin)] {
             command.env(format!("TRIREME_{name}__PORT"), port.to_string());
         }
-        command.env("TRIREME_DATABASE__URL", url).env("TRIREME_BUS__CANARY", "true");
+        command.env("TRIREME_DATABASE__URL", format!("{}/order", Server::MongoDb.url(stores, None)));
+        command.env("TRIREME_PAYMENT__URL", format!("http://127.0.0.1:{pays}")).env("TRIREME_BUS__CANARY", "true");
         command.env("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.label.version=v2");
         let (log, ready) = (stack.cluster.data().join("canary.log"), format!("http://127.0.0.1:{admin}/healthz/ready"));
-        let way = Arc::new(Way { database, bad: AtomicBool::new(false), orders: AtomicUsize::new(0) });
-        let mut carrying = JoinSet::new();
-        carrying.spawn(carry_all(listener, Arc::clone(&way)));
         let running = Running::start(&mut command, &log, &ready).await?;
         stack.prometheus.read("order", "v2", &format!("http://127.0.0.1:{admin}"))?;
-        Ok(Self { http: format!("http://127.0.0.1:{http}"), way, _running: running, _carrying: carrying })
-    }
-
-    /// Its way is bad from now on.
-    pub(crate) fn fail(&self) -> Failing<'_> {
-        self.way.bad.store(true, Ordering::Relaxed);
-        Failing(&self.way)
+        Ok(Self { http: format!("http://127.0.0.1:{http}"), database, payment, _running: running, _carrying: carrying })
     }
 }
 
@@ -77,7 +81,7 @@ impl Drop for Failing<'_> {
     }
 }
 
-/// Carries what the canary and its database say to each other.
+/// Carries what the two say to each other.
 async fn carry_all(listener: TcpListener, way: Arc<Way>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
@@ -88,12 +92,27 @@ async fn carry_all(listener: TcpListener, way: Arc<Way>) {
 }
 
 impl Way {
+    /// A way to that port, and the port at which it begins.
+    async fn new(port: u16, loses: Loss, carrying: &mut JoinSet<()>) -> Result<(Arc<Self>, u16)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let begin = listener.local_addr()?.port();
+        let way = Arc::new(Self { port, loses, bad: AtomicBool::new(false) });
+        carrying.spawn(carry_all(listener, Arc::clone(&way)));
+        Ok((way, begin))
+    }
+
+    /// It is bad from now on.
+    pub(crate) fn fail(&self) -> Failing<'_> {
+        self.bad.store(true, Ordering::Relaxed);
+        Failing(self)
+    }
+
     async fn carry(&self, client: TcpStream) -> Result<()> {
         let (from_client, mut to_client) = client.into_split();
-        let (mut from_database, to_database) = TcpStream::connect(("127.0.0.1", self.database)).await?.into_split();
+        let (mut answers, to) = TcpStream::connect(("127.0.0.1", self.port)).await?.into_split();
         tokio::select! {
-            there = self.there(from_client, to_database) => there,
-            back = copy(&mut from_database, &mut to_client) => Ok(back.map(drop)?),
+            there = self.there(from_client, to) => there,
+            back = copy(&mut answers, &mut to_client) => Ok(back.map(drop)?),
         }
     }
 
@@ -110,9 +129,15 @@ impl Way {
     }
 
     fn loses(&self, sent: &[u8]) -> bool {
-        let is_order = sent.windows(STORED.len()).any(|part| part == STORED);
-        is_order
-            && self.bad.load(Ordering::Relaxed)
-            && self.orders.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_OF)
+        if !self.bad.load(Ordering::Relaxed) {
+            return false;
+        }
+        match &self.loses {
+            Loss::Everything => true,
+            Loss::Orders(orders) => {
+                let is_order = sent.windows(STORED.len()).any(|part| part == STORED);
+                is_order && orders.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_OF)
+            }
+        }
     }
 }

@@ -47,7 +47,9 @@ pub struct Alert {
     pub(crate) expr: String,
     /// How long it has to be.
     #[serde(rename = "for")]
-    pending: Option<String>,
+    pub(crate) pending: Option<String>,
+    /// That it fires on for a while, where its measure may be missing once and `for` would begin anew.
+    pub keep_firing: Option<KeepFiring>,
     /// What is said then; a template.
     summary: String,
     /// Why it has this threshold.
@@ -63,9 +65,20 @@ pub struct Alert {
     pub(crate) silent: BTreeMap<String, String>,
 }
 
+/// How long an alert fires on when it is no longer true.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepFiring {
+    /// How long.
+    #[serde(rename = "for")]
+    pub(crate) time: String,
+    /// Series, sampled each minute, of which it still fires after ten minutes, and no longer after twenty.
+    pub(crate) through: BTreeMap<String, String>,
+}
+
 impl Alerts {
     /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Alert> {
+    pub fn all(&self) -> impl Iterator<Item = &Alert> {
         self.groups.iter().flat_map(|group| &group.alerts)
     }
 
@@ -96,10 +109,17 @@ impl Alert {
             alert: Some(self.alert.clone()),
             expr: self.expr.clone(),
             pending: self.pending.clone(),
+            keep_firing_for: self.keep_firing.as_ref().map(|keep| keep.time.clone()),
             labels: labels([("severity", &self.severity)]),
             annotations: annotations(&self.alert, &self.summary, &self.reason, &self.measured, runbook),
             ..Rule::default()
         }
+    }
+
+    /// Whether it waits (`for`) for what one failed scrape takes away: a value of now. What is read of a window, or was
+    /// recorded of one, stays.
+    pub fn may_flicker(&self) -> bool {
+        self.pending.is_some() && !self.expr.contains(['[', ':'])
     }
 
     /// The series `ALERTS` of one that fires in the test.

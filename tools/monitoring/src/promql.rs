@@ -32,17 +32,28 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// Whether a series has to have the label to be selected.
+    /// Whether it says something only of series that have the label: one that refuses values refuses none where the label
+    /// has another name.
     pub fn wants_label(&self) -> bool {
-        matches!(self.operator.as_str(), "=" | "=~") && !self.value.is_empty()
+        !self.value.is_empty()
     }
 
-    /// A value that it selects; of a regular expression only alternatives and `.` are known.
+    /// A value that it selects.
     pub(crate) fn example(&self) -> Option<String> {
-        match self.operator.as_str() {
-            "=" => Some(self.value.clone()),
-            "=~" => Some(self.value.split('|').next().unwrap_or_default().replace('.', "0")),
-            _ => None,
+        self.operator.starts_with('=').then(|| self.first())
+    }
+
+    /// A value that it does not select, where that is what it says.
+    pub(crate) fn counterexample(&self) -> Option<String> {
+        self.operator.starts_with('!').then(|| self.first())
+    }
+
+    /// The value; of a regular expression, of which only alternatives and `.` are known, one that matches.
+    fn first(&self) -> String {
+        if self.operator.ends_with('~') {
+            self.value.split('|').next().unwrap_or_default().replace('.', "0")
+        } else {
+            self.value.clone()
         }
     }
 }
@@ -166,10 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn an_example_of_a_matcher_is_selected_by_it() {
+    fn an_example_of_a_matcher_is_selected_by_it_and_a_counterexample_is_not() {
         let example = |expression: &str| needs(expression).selectors[0].matchers[0].example();
         assert_eq!(example("a{b=\"c\"}").as_deref(), Some("c"));
         assert_eq!(example("a{b=~\"5..|x\"}").as_deref(), Some("500"));
         assert_eq!(example("a{b!=\"c\"}"), None);
+        let counterexample = |expression: &str| needs(expression).selectors[0].matchers[0].counterexample();
+        assert_eq!(counterexample("a{b!~\"5..|x\"}").as_deref(), Some("500"));
+        assert_eq!(counterexample("a{b=\"c\"}"), None);
     }
 }

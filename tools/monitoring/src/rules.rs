@@ -30,6 +30,8 @@ pub(crate) struct Rule {
     pub(crate) expr: String,
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_firing_for: Option<String>,
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub(crate) labels: Labels,
     #[serde(skip_serializing_if = "Labels::is_empty")]

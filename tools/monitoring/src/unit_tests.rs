@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::{
-    alerts::{Alert, Alerts},
+    alerts::{Alert, Alerts, KeepFiring},
     burn::{BURNS, Burn},
     promql::needs,
     slo::{Counted, Slo},
@@ -61,8 +61,8 @@ type History = Vec<(u32, f64)>;
 
 /// Of alerts that have their series in `deploy/alerts.yaml`.
 pub(crate) fn of_alerts(alerts: &Alerts) -> TestFile {
-    let tests = alerts.all().flat_map(|alert| [fires(alert), silent(alert)]).collect();
-    file("alerts", "1m", tests)
+    let of_alert = |alert| [Some(fires(alert)), Some(silent(alert)), keeps_firing(alert)];
+    file("alerts", "1m", alerts.all().flat_map(of_alert).flatten().collect())
 }
 
 fn file(rules: &str, interval: &str, tests: Vec<Test>) -> TestFile {
@@ -74,27 +74,39 @@ fn selected(labels: &BTreeMap<String, String>) -> String {
     format!("{{{}}}", labels.join(", "))
 }
 
-fn of_alert(alert: &Alert, how: &str, series: &BTreeMap<String, String>, expected: Expectation) -> Test {
+fn of_alert(alert: &Alert, how: &str, series: &BTreeMap<String, String>, expectations: Vec<Expectation>) -> Test {
     let series = series.iter().map(|(series, values)| Series { series: series.clone(), values: values.clone() });
     Test {
         name: format!("{} {how}", alert.alert),
         interval: "1m".to_owned(),
         input_series: series.collect(),
-        expectations: vec![expected],
+        expectations,
+    }
+}
+
+/// What fires then, of that alert: it or nothing.
+fn at(alert: &Alert, eval_time: &str, fires: bool) -> Expectation {
+    let sample = || Sample { labels: format!("ALERTS{}", selected(&alert.firing())), value: 1.0 };
+    Expectation {
+        expr: format!("ALERTS{{alertname=\"{}\",alertstate=\"firing\"}}", alert.alert),
+        eval_time: eval_time.to_owned(),
+        exp_samples: fires.then(sample).into_iter().collect(),
     }
 }
 
 fn fires(alert: &Alert) -> Test {
-    let sample = Sample { labels: format!("ALERTS{}", selected(&alert.firing())), value: 1.0 };
-    let expr = format!("ALERTS{{alertname=\"{}\",alertstate=\"firing\"}}", alert.alert);
-    let expected = Expectation { expr, eval_time: "10m".to_owned(), exp_samples: vec![sample] };
-    of_alert(alert, "fires", &alert.fires, expected)
+    of_alert(alert, "fires", &alert.fires, vec![at(alert, "10m", true)])
+}
+
+fn keeps_firing(alert: &Alert) -> Option<Test> {
+    let KeepFiring { through, .. } = alert.keep_firing.as_ref()?;
+    Some(of_alert(alert, "keeps firing", through, vec![at(alert, "10m", true), at(alert, "20m", false)]))
 }
 
 fn silent(alert: &Alert) -> Test {
     let expr = format!("max_over_time(ALERTS{{alertname=\"{}\",alertstate=\"firing\"}}[10m])", alert.alert);
     let expected = Expectation { expr, eval_time: "10m".to_owned(), exp_samples: Vec::new() };
-    of_alert(alert, "is silent", &alert.silent, expected)
+    of_alert(alert, "is silent", &alert.silent, vec![expected])
 }
 
 /// The tests of one pair of windows of an objective. Samples come a fifth of the short window apart; rules are
@@ -154,19 +166,6 @@ fn average(history: &History, minutes: u32) -> f64 {
 }
 
 fn of_history(slo: &Slo, step: u32, per_minute: f64, how: &str, history: &History, firing: Vec<&str>) -> Test {
-    let all = counter(step, per_minute, history, |_| 1.0);
-    let bad = counter(step, per_minute, history, |ratio| ratio);
-    let good = counter(step, per_minute, history, |ratio| 1.0 - ratio);
-    let labels = labels_of(&slo.total);
-    let input_series = match &slo.counted {
-        Counted::Good(selector) => vec![series(&labels, all), series(&labels_of(selector), good)],
-        Counted::Bad(selector) => {
-            let of_bad = labels_of(selector);
-            // What tells the bad ones from the others has another value.
-            let other = of_bad.keys().map(|name| (name.clone(), "_".to_owned())).chain(labels).collect();
-            vec![series(&other, good), series(&of_bad, bad)]
-        }
-    };
     let minutes: u32 = history.iter().map(|(minutes, _)| minutes).sum();
     let sample = |window| Sample { labels: format!("{{window=\"{window}\"}}"), value: 1.0 };
     let expr = format!("count by (window) (ALERTS{{alertname=\"{}\",alertstate=\"firing\"}})", slo.alert());
@@ -174,8 +173,36 @@ fn of_history(slo: &Slo, step: u32, per_minute: f64, how: &str, history: &Histor
     Test {
         name: format!("{} {how}", slo.name),
         interval: format!("{step}m"),
-        input_series,
+        input_series: of_events(slo, |part| counter(step, per_minute, history, part)),
         expectations: vec![Expectation { expr, eval_time: format!("{minutes}m"), exp_samples }],
+    }
+}
+
+/// The series of an objective's events; `values` makes those of a counter of the part that it has of all events, by the part
+/// of them that is bad.
+fn of_events(slo: &Slo, values: impl Fn(fn(f64) -> f64) -> String) -> Vec<Series> {
+    let labels = labels_of(&slo.total);
+    match &slo.counted {
+        Counted::Bad(selector) => {
+            let of_bad = labels_of(selector);
+            // What tells the bad ones from the others has another value.
+            let other = of_bad.keys().map(|name| (name.clone(), "_".to_owned())).chain(labels).collect();
+            vec![series(&other, values(|bad| 1.0 - bad)), series(&of_bad, values(|bad| bad))]
+        }
+        Counted::Good(selector) => {
+            let of_good = labels_of(selector);
+            let Some(refused) = refused(selector) else {
+                return vec![series(&labels, values(|_| 1.0)), series(&of_good, values(|bad| 1.0 - bad))];
+            };
+            // Half of the bad ones are late, and the others in time, but refused.
+            let with = |labels: &BTreeMap<_, _>| labels.clone().into_iter().chain([refused.clone()]).collect();
+            vec![
+                series(&labels, values(|bad| 1.0 - bad / 2.0)),
+                series(&of_good, values(|bad| 1.0 - bad)),
+                series(&with(&labels), values(|bad| bad / 2.0)),
+                series(&with(&of_good), values(|bad| bad / 2.0)),
+            ]
+        }
     }
 }
 
@@ -187,6 +214,12 @@ fn labels_of(selector: &str) -> BTreeMap<String, String> {
         labels.into_iter().chain([("__name__".to_owned(), one.metric)])
     });
     of_one.collect()
+}
+
+/// A label, with a value of it for which a selector does not select a series.
+fn refused(selector: &str) -> Option<(String, String)> {
+    let matchers = needs(selector).selectors.into_iter().flat_map(|one| one.matchers);
+    matchers.into_iter().find_map(|matcher| Some((matcher.label.clone(), matcher.counterexample()?)))
 }
 
 fn series(labels: &BTreeMap<String, String>, values: String) -> Series {

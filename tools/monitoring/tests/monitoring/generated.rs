@@ -77,3 +77,10 @@ fn the_collector_keeps_what_the_objective_calls_slow() {
     assert!(objectives.contains(&format!("http_route=\"/v1/orders\",le=\"{}\"", threshold / 1000.0)), "{threshold}");
     assert!(config.contains(&format!(" {threshold}ms,")), "no bucket of {threshold} ms");
 }
+
+#[test]
+fn what_one_failed_scrape_would_silence_keeps_firing() {
+    for alert in sources().alerts.all() {
+        assert_eq!(alert.keep_firing.is_some(), alert.may_flicker(), "{}", alert.alert);
+    }
+}
