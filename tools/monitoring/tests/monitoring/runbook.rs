@@ -1,6 +1,6 @@
 //! docs/runbook.md: a section for each alert, and what has to be in it.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::{root, sources};
 
@@ -36,6 +36,40 @@ fn a_section_says_what_it_is_where_to_look_how_to_mend_it_and_how_to_tell() {
         let commands = body.split("```sh\n").nth(1).and_then(|block| block.split("```").next());
         let commands = commands.unwrap_or_else(|| panic!("{heading}: no commands"));
         assert_eq!(commands.lines().count(), COMMANDS, "{heading}: {commands}");
+    }
+}
+
+/// What stands behind a tick, has words, and is no command of these.
+const PROGRAMS: [&str; 5] = ["trireme", "helm", "kubectl", "user", "otelcol"];
+
+/// The text of every source of a service, or of a crate that it is made of.
+fn sources_of(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources_of(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+/// Who looks for a line at night finds it.
+#[test]
+fn lines_that_are_quoted_are_written_by_somebody() {
+    let mut written = String::new();
+    for folder in ["crates", "services"] {
+        sources_of(&root().join(folder), &mut written);
+    }
+    let is_line = |quoted: &&str| {
+        let words = quoted.contains(' ') && quoted.chars().all(|c| c.is_ascii_lowercase() || " '".contains(c));
+        words && !PROGRAMS.contains(&quoted.split(' ').next().unwrap())
+    };
+    for (heading, body) in sections() {
+        let (_, mend) = body.split_once("**Mend**").unwrap();
+        for line in mend.split('`').skip(1).step_by(2).filter(is_line) {
+            assert!(written.contains(line), "{heading}: nobody writes `{line}`");
+        }
     }
 }
 
