@@ -18,11 +18,13 @@
     reason = "these are tests: a broken contract has to fail them"
 )]
 
+pub mod applying;
 pub mod bus;
 pub mod canary;
 pub mod consumer;
 pub mod dead_letters;
 pub mod death;
+pub mod faults;
 pub mod inbox;
 pub mod kinds;
 pub mod order;
@@ -69,6 +71,17 @@ pub trait Broker: Send + Sync {
     fn differs(&self, difference: Difference) -> bool {
         self.differences().contains(&difference)
     }
+}
+
+/// A broker on a server of one test's own, which it may break.
+#[async_trait]
+pub trait Breakable: Broker {
+    /// Kills the server with SIGKILL and starts it again on the same data.
+    async fn kill_and_restart(&self);
+    /// Stops it with SIGSTOP.
+    fn pause(&self);
+    /// Lets it go on.
+    fn resume(&self);
 }
 
 /// A named difference of a broker: what it cannot keep of the contract, and its README says so.
@@ -247,6 +260,9 @@ macro_rules! consumer_suite {
             outage {
                 an_outage_uses_up_no_attempt,
             }
+            faults {
+                members_come_and_go,
+            }
             renewal {
                 a_renewal_under_way_holds_up_no_settlement,
             }
@@ -264,6 +280,18 @@ macro_rules! death_suite {
         $run! { $how [$crate::suite]
             death {
                 what_kills_its_consumer_is_given_up, what_kills_its_consumers_takes_nobody_along,
+            }
+        }
+    };
+}
+
+/// What a group at work keeps when its server breaks, on a [`Breakable`](crate::suite::Breakable).
+#[macro_export]
+macro_rules! faults_suite {
+    ($run:path, $how:tt) => {
+        $run! { $how [$crate::suite]
+            faults {
+                nothing_is_lost_when_the_server_is_killed, nothing_is_lost_when_the_server_sleeps,
             }
         }
     };

@@ -4,20 +4,56 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::suite::{Broker, Difference};
+use messaging::suite::{Breakable, Broker, Difference};
 use messaging::{Bus, Track};
+use testkit::servers::Kafka;
+
+const DIFFERENCES: &[Difference] = &[Difference::ReadAheadCounts, Difference::MarksAreApart, Difference::BrokerAssigns];
 
 /// Names of their own on the server; each opening has connections of its own, as another process has.
 struct Prefix(String);
 
+fn open(url: &str, lease: Duration, track: Track) -> Arc<dyn Bus> {
+    Arc::new(kafka::Bus::open(url, false, clock::system()).unwrap().with_lease(lease).on_track(track))
+}
+
 #[async_trait]
 impl Broker for Prefix {
     async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
-        Arc::new(kafka::Bus::open(&self.0, false, clock::system()).unwrap().with_lease(lease).on_track(track))
+        open(&self.0, lease, track)
     }
 
     fn differences(&self) -> &'static [Difference] {
-        &[Difference::ReadAheadCounts, Difference::MarksAreApart, Difference::BrokerAssigns]
+        DIFFERENCES
+    }
+}
+
+/// A server of one test's own.
+struct Alone(Kafka, String);
+
+#[async_trait]
+impl Broker for Alone {
+    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
+        open(&self.1, lease, track)
+    }
+
+    fn differences(&self) -> &'static [Difference] {
+        DIFFERENCES
+    }
+}
+
+#[async_trait]
+impl Breakable for Alone {
+    async fn kill_and_restart(&self) {
+        self.0.kill_and_restart().await;
+    }
+
+    fn pause(&self) {
+        self.0.pause();
+    }
+
+    fn resume(&self) {
+        self.0.resume();
     }
 }
 
@@ -38,6 +74,16 @@ mod consumer {
 mod death {
     testkit::suite! { messaging::death_suite, &match testkit::servers::Kafka::shared().await {
         Some(server) => super::Prefix(server.fresh()),
+        None => return,
+    } }
+}
+
+mod faults {
+    testkit::suite! { messaging::faults_suite, &match testkit::servers::Kafka::alone().await {
+        Some(server) => {
+            let url = server.fresh();
+            super::Alone(server, url)
+        }
         None => return,
     } }
 }

@@ -1,6 +1,6 @@
 //! Three servers with three copies of everything.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use messaging::{Bus, Event};
 use testkit::servers::NatsCluster;
@@ -13,13 +13,6 @@ const KEYS: u64 = 40;
 /// With the lease that ships.
 async fn open(url: &str) -> Arc<dyn Bus> {
     Arc::new(nats::Bus::open(url, false, clock::system()).await.unwrap())
-}
-
-fn assert_all(inbox: &Inbox, rounds: u64) {
-    let seen = inbox.applied();
-    let expected: Vec<u64> = (0..rounds).collect();
-    let wrong: HashMap<_, _> = seen.iter().filter(|(_, numbers)| **numbers != expected).collect();
-    assert!(wrong.is_empty() && seen.len() as u64 == KEYS, "{} keys; {wrong:?}", seen.len());
 }
 
 async fn publish(bus: &Arc<dyn Bus>, rounds: u64, pause: Duration) {
@@ -51,7 +44,7 @@ async fn nothing_is_lost_when_a_follower_is_behind_while_members_join() {
     tokio::join!(publish(&bus, rounds, Duration::from_millis(20)), lagging);
     settled(&bus).await;
     steady.stop().await;
-    assert_all(&inbox, rounds);
+    inbox.assert_whole(KEYS, rounds);
 }
 
 /// One server after the other is killed and comes back, under load.
@@ -78,5 +71,5 @@ async fn a_rolling_restart_of_the_servers_loses_nothing() {
     for member in members {
         member.stop().await;
     }
-    assert_all(&inbox, rounds);
+    inbox.assert_whole(KEYS, rounds);
 }

@@ -1,9 +1,10 @@
 //! The adapter for NATS `JetStream` on a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
+mod answers;
 mod cluster;
 mod contract;
-mod killed;
+
 mod limits;
 mod log;
 mod support;

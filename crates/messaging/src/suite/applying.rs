@@ -1,0 +1,96 @@
+//! A group at work: publishers that do not give up, and members that apply each event once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::sleep;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use super::{consumer::KINDS, number};
+use crate::{Bus, Consumer, Event, Handler, HandlerError, Policy, Receipt};
+
+/// Applies each event once, as an inbox does.
+#[derive(Default)]
+pub struct Inbox {
+    known: Mutex<HashSet<Uuid>>,
+    applied: Mutex<HashMap<String, Vec<u64>>>,
+    /// How long each takes.
+    pause: Duration,
+}
+
+#[async_trait]
+impl Handler for Inbox {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
+        sleep(self.pause).await;
+        if self.known.lock().unwrap().insert(event.id) {
+            self.applied.lock().unwrap().entry(event.key.clone()).or_default().push(number(event));
+        }
+        Ok(())
+    }
+}
+
+impl Inbox {
+    /// One that takes so long for each event.
+    pub fn slow(pause: Duration) -> Self {
+        Self { pause, ..Self::default() }
+    }
+
+    /// How many events were applied.
+    pub fn count(&self) -> usize {
+        self.applied.lock().unwrap().values().map(Vec::len).sum()
+    }
+
+    /// What was applied, by key.
+    pub fn applied(&self) -> HashMap<String, Vec<u64>> {
+        self.applied.lock().unwrap().clone()
+    }
+
+    /// Makes sure that each of so many keys has had so many events, numbered from 0 on, once and in order.
+    pub fn assert_whole(&self, keys: u64, events: u64) {
+        let (applied, expected) = (self.applied(), (0..events).collect::<Vec<u64>>());
+        assert_eq!(applied.len() as u64, keys);
+        for (key, numbers) in applied {
+            assert_eq!(numbers, expected, "of key {key}");
+        }
+    }
+}
+
+/// A consumer of the group `group` at work.
+pub struct Member {
+    token: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Member {
+    /// Lets a member go to work.
+    pub fn start(bus: Arc<dyn Bus>, inbox: &Arc<Inbox>) -> Self {
+        let (token, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let consumer = Consumer::new(bus, "group", KINDS, Arc::clone(inbox) as Arc<dyn Handler>, Policy::default());
+        tasks.spawn(consumer.run(token.clone(), tasks.clone()));
+        Self { token, tasks }
+    }
+
+    /// Lets it finish and leave.
+    pub async fn stop(self) {
+        self.token.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Publishes, again and again while the bus does not take it.
+pub async fn insist(bus: &Arc<dyn Bus>, events: &[Event]) {
+    while bus.publish(events).await.is_err() {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until the group has nothing to do.
+pub async fn settled(bus: &Arc<dyn Bus>) {
+    testkit::eventually!(within Duration::from_mins(2), bus.depth("group").await.is_ok_and(|depth| depth == 0));
+}
