@@ -19,6 +19,7 @@ const BUSES: &[Adapter<Open>] = &[
     adapter!("sqlite", ["sqlite"], |config, clock| Box::pin(sqlite::open_bus(config, clock))),
     adapter!("nats", ["nats", "tls"], |config, clock| Box::pin(nats::open_bus(config, clock))),
     adapter!("kafka", ["kafka", "kafka+ssl"], |config, clock| Box::pin(kafka::open_bus(config, clock))),
+    adapter!("rabbitmq", ["amqp", "amqps"], |config, clock| Box::pin(rabbitmq::open_bus(config, clock))),
 ];
 
 /// Opens the bus that the section `bus` of a service's configuration names.

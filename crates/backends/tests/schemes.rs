@@ -30,7 +30,10 @@ async fn only_known_schemes_open_a_bus() {
     assert!(open(format!("sqlite://{}/bus.db", folder.path().display())).await.is_ok());
     for unknown in ["mqtt://localhost", "bus.db", ""] {
         let error = open(unknown.to_owned()).await.err().unwrap();
-        assert!(error.to_string().contains("known are sqlite:, nats:, tls:, kafka:, kafka+ssl:"), "{error}");
+        assert!(
+            error.to_string().contains("known are sqlite:, nats:, tls:, kafka:, kafka+ssl:, amqp:, amqps:"),
+            "{error}"
+        );
     }
     assert!(matches!(open("sqlite://".to_owned()).await, Err(backends::Error::Open(_))));
 }

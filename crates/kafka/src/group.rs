@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use messaging::Error;
+use messaging::{Error, partitioned::Progress};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
@@ -17,7 +17,6 @@ use crate::{
     connection::{Connection, create},
     names::CANARY,
     partition::Kinds,
-    progress::Progress,
 };
 
 /// Clients that are no members of the group.

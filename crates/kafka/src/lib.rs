@@ -10,7 +10,6 @@ mod message;
 mod names;
 mod options;
 mod partition;
-mod progress;
 mod reader;
 mod subscription;
 mod tail;

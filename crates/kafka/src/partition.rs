@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use messaging::partitioned::{Progress, WINDOW};
 use uuid::Uuid;
-
-use crate::progress::{Progress, WINDOW};
 
 /// Events of a partition by which a repetition is recognised.
 const SEEN: usize = 1_024;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use messaging::{Error, Track};
+use messaging::{Error, Track, partitioned::Progress};
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, StreamConsumer},
@@ -23,7 +23,6 @@ use crate::{
     group::extent,
     names::CANARY,
     options::Options,
-    progress::Progress,
 };
 
 /// After how many leases without a call a member has hung: it leaves the group, and others have its partitions.

@@ -8,10 +8,12 @@
 mod backlog;
 mod hash;
 mod lanes;
+mod progress;
 mod record;
 
 pub use hash::partition_of;
 pub use lanes::Lanes;
+pub use progress::{Progress, WINDOW};
 pub use record::Record;
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 mod find;
 mod kafka;
 mod postgres;
+mod rabbitmq;
 
 pub use find::program;
+pub use rabbitmq::control;
 
 use std::{
     fmt, fs,
@@ -28,6 +30,8 @@ pub enum Server {
     Redis,
     /// Kafka, a broker that is its own controller.
     Kafka,
+    /// RabbitMQ.
+    RabbitMq,
 }
 
 impl Server {
@@ -47,6 +51,7 @@ impl Server {
             Self::Nats => "NATS",
             Self::Redis => "Redis",
             Self::Kafka => "Kafka",
+            Self::RabbitMq => "RabbitMQ",
         }
     }
 
@@ -58,6 +63,7 @@ impl Server {
             Self::Nats => "nats",
             Self::Redis => "redis",
             Self::Kafka => "kafka",
+            Self::RabbitMq => "rabbitmq",
         }
     }
 
@@ -73,6 +79,8 @@ impl Server {
             Self::Redis => format!("redis://{password}@127.0.0.1:{port}"),
             Self::Kafka if password.is_empty() => format!("kafka://127.0.0.1:{port}"),
             Self::Kafka => format!("kafka://{}{password}@127.0.0.1:{port}", kafka::USER),
+            Self::RabbitMq if password.is_empty() => format!("amqp://127.0.0.1:{port}"),
+            Self::RabbitMq => format!("amqp://trireme{password}@127.0.0.1:{port}"),
         }
     }
 }
@@ -98,6 +106,7 @@ enum Program {
     Redis(PathBuf),
     /// The program `java` and the folder that holds `lib`.
     Kafka(PathBuf, PathBuf),
+    RabbitMq(PathBuf),
 }
 
 /// Who may connect to a NATS that has a password.
@@ -121,6 +130,7 @@ impl Installed {
             Server::Nats => find::nats().map(Program::Nats),
             Server::Redis => find::redis().map(Program::Redis),
             Server::Kafka => find::kafka().map(|(java, folder)| Program::Kafka(java, folder)),
+            Server::RabbitMq => rabbitmq::find().map(Program::RabbitMq),
         }
         .map(Self)
     }
@@ -134,6 +144,7 @@ impl Installed {
             Program::Nats(_) => "NATS",
             Program::Redis(_) => "Redis",
             Program::Kafka(..) => "Kafka",
+            Program::RabbitMq(_) => "RabbitMQ",
         }
     }
 
@@ -150,6 +161,9 @@ impl Installed {
         if let Program::Kafka(java, installed) = &self.0 {
             return kafka::prepare(java, installed, folder, password);
         }
+        if let Program::RabbitMq(_) = &self.0 {
+            return rabbitmq::prepare(folder, password);
+        }
         if let (Program::Nats(_), Some(password)) = (&self.0, password) {
             let settings = format!("authorization {{ user: {NATS_USER}, password: \"{password}\" }}\n");
             private(&folder.join(NATS_SETTINGS), &settings)?;
@@ -162,7 +176,7 @@ impl Installed {
 
     /// The command that runs it in the foreground on a port of 127.0.0.1, on the folder's data.
     pub fn command(&self, folder: &Path, port: u16) -> Command {
-        let (data, port) = (folder.join("data"), port.to_string());
+        let (data, number, port) = (folder.join("data"), port, port.to_string());
         match &self.0 {
             Program::Postgres(programs) => postgres::command(programs, &data, &port),
             Program::Mongod(program) => {
@@ -179,6 +193,7 @@ impl Installed {
                 command
             }
             Program::Kafka(java, installed) => kafka::command(java, installed, folder, &port),
+            Program::RabbitMq(program) => rabbitmq::command(program, folder, number),
             Program::Nats(program) => {
                 let mut command = Command::new(program);
                 command.args(["-js", "-a", "127.0.0.1", "-p", &port, "-sd"]).arg(data);

@@ -1,7 +1,8 @@
 //! Real servers for tests: on a free loopback port, in a folder of their own, gone when the test process is.
 //!
 //! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`, `TEST_REDIS_URL`,
-//! `TEST_KAFKA_URL`) where that is set, else from an installed program. Where there is none its tests are left out and say so; with
+//! `TEST_KAFKA_URL`, `TEST_RABBITMQ_URL`) where that is set, else from an installed program. Where there is none its tests
+//! are left out and say so; with
 //! `TEST_ALL=1` that is a failure.
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
@@ -26,13 +27,13 @@ use own::Own;
 use servers::{Installed, Server};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
 use uuid::Uuid;
 
 /// Looks for an answer this often, and this many times.
-const LOOKS: (Duration, u32) = (Duration::from_millis(50), 600);
+const LOOKS: (Duration, u32) = (Duration::from_millis(50), 1_800);
 
 /// A server on which each test has a database, or names, of its own.
 #[derive(Debug)]
@@ -77,6 +78,8 @@ impl Running {
             Server::Postgres => PgConnection::connect(&format!("{}/postgres", self.url)).await.is_ok(),
             // It listens once it is registered with its controller.
             Server::MongoDb | Server::Kafka => TcpStream::connect(address()).await.is_ok(),
+            // To what is not its protocol it says which it speaks.
+            Server::RabbitMq => first_byte(address(), b"AMQP\0\0\0\0").await.is_ok_and(|byte| byte == b'A'),
             // It greets.
             Server::Nats => first_line(address(), "").await.is_ok_and(|line| line.starts_with("INFO ")),
             Server::Redis => {
@@ -97,6 +100,13 @@ async fn first_line(address: &str, words: &str) -> std::io::Result<String> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).await?;
     Ok(line)
+}
+
+/// The first byte that a server says to `words`.
+async fn first_byte(address: &str, words: &[u8]) -> std::io::Result<u8> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(words).await?;
+    stream.read_u8().await
 }
 
 /// What is the same for every kind of server.
@@ -200,6 +210,11 @@ server! {
     Kafka, "TEST_KAFKA_URL"
 }
 
+server! {
+    /// A RabbitMQ broker.
+    RabbitMq, "TEST_RABBITMQ_URL"
+}
+
 impl Postgres {
     /// Makes an empty database and returns its address.
     pub async fn database(&self) -> String {
@@ -260,6 +275,22 @@ impl Kafka {
     /// An address under which the names of topics and groups are new.
     pub fn fresh(&self) -> String {
         format!("{}?prefix={}", self.url(), fresh_name())
+    }
+}
+
+impl RabbitMq {
+    /// An address under which the names of queues are new, with few partitions.
+    pub fn fresh(&self) -> String {
+        format!("{}?partitions=3&prefix={}", self.url(), fresh_name())
+    }
+
+    /// Tells the broker something, in the words of `rabbitmqctl`.
+    ///
+    /// # Panics
+    /// The server is not [`Self::alone`], or it refuses.
+    pub fn control(&self, words: &[&str]) {
+        let command = self.0.own().control(words);
+        assert!(command.is_ok_and(|status| status.success()), "rabbitmqctl {words:?}");
     }
 }
 

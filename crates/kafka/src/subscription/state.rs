@@ -7,14 +7,13 @@ use std::{
 
 use messaging::{
     Delivery, Error, Tag,
-    partitioned::{Lanes, Record},
+    partitioned::{Lanes, Progress, Record},
 };
 use tokio::time::Instant;
 
 use crate::{
     message::Received,
     partition::{Kinds, Partition, Place, Room},
-    progress::Progress,
 };
 
 /// Events that a member reads ahead in all.

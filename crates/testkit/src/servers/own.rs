@@ -51,6 +51,11 @@ impl Own {
         self.folder.join("data")
     }
 
+    /// Tells a RabbitMQ something by its own tool.
+    pub(super) fn control(&self, words: &[&str]) -> io::Result<std::process::ExitStatus> {
+        servers::control(&self.folder, self.port).args(words).stdout(Stdio::null()).status()
+    }
+
     pub(super) fn runs(&self) -> bool {
         self.running.is_some()
     }

@@ -5,11 +5,24 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 25] = [
+const EDGES: [(&str, &[&str]); 26] = [
     ("auth", &["clock", "error", "semconv"]),
     (
         "backends",
-        &["cache", "clock", "kafka", "limit", "lock", "messaging", "mongodb", "nats", "postgres", "redis", "sqlite"],
+        &[
+            "cache",
+            "clock",
+            "kafka",
+            "limit",
+            "lock",
+            "messaging",
+            "mongodb",
+            "nats",
+            "postgres",
+            "rabbitmq",
+            "redis",
+            "sqlite",
+        ],
     ),
     ("cache", &["clock", "semconv"]),
     ("chassis", &["config", "error", "semconv", "telemetry"]),
@@ -26,6 +39,7 @@ const EDGES: [(&str, &[&str]); 25] = [
     ("nats", &["clock", "messaging", "resilience"]),
     ("postgres", &["clock", "lock", "messaging", "sql"]),
     ("proto", &[]),
+    ("rabbitmq", &["clock", "messaging", "resilience"]),
     ("redis", &["cache", "limit", "lock", "resilience", "semconv"]),
     ("resilience", &[]),
     ("semconv", &[]),

@@ -27,7 +27,7 @@ const COMMON: [&str; 18] = [
 ];
 
 /// What each crate may use in addition. A new dependency needs an ADR and an entry here.
-const OWN: [(&str, &[&str]); 17] = [
+const OWN: [(&str, &[&str]); 18] = [
     ("auth", &["aws-lc-rs", "axum", "http", "jsonwebtoken", "moka", "tonic"]),
     ("cache", &["moka"]),
     (
@@ -60,6 +60,7 @@ const OWN: [(&str, &[&str]); 17] = [
     ("nats", &["async-nats"]),
     ("postgres", &["sqlx"]),
     ("proto", &["prost", "prost-types", "protox", "tonic", "tonic-prost", "tonic-prost-build"]),
+    ("rabbitmq", &["lapin"]),
     ("redis", &["deadpool", "deadpool-redis", "moka", "redis-rs"]),
     ("sql", &["sqlx"]),
     ("sqlite", &["sqlx"]),

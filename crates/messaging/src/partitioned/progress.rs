@@ -1,5 +1,5 @@
-//! How far a group is in one partition. The broker keeps it for us: the offset that is committed is the oldest position
-//! that is not settled, and the metadata beside it say everything above.
+//! How far a group is in one partition, for brokers that keep that for us as a text: the mark is the oldest position that
+//! is not settled, and what is written beside it says everything above.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 /// Positions above the oldest unsettled one that may be handed out. As a bitmap in hexadecimal digits it takes half of
 /// what a broker lets metadata have (`offset.metadata.max.bytes`, 4096).
-pub(crate) const WINDOW: u64 = 8_192;
+pub const WINDOW: u64 = 8_192;
 /// Positions whose deliveries are remembered at most: of more, the counts of the last begin again.
 const TRIED: usize = 128;
 /// Deaths that are remembered; of more, the oldest count as one.
@@ -18,7 +18,7 @@ const VERSION: &str = "1";
 
 /// The state of a group in a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// The oldest position that is not settled.
     mark: u64,
     /// What is settled above it.
@@ -35,32 +35,34 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Nothing is settled from this position on.
-    pub(crate) fn from(mark: u64) -> Self {
+    pub fn from(mark: u64) -> Self {
         Self { mark, ..Self::default() }
     }
 
-    pub(crate) fn mark(&self) -> u64 {
+    /// The oldest position that is not settled.
+    pub fn mark(&self) -> u64 {
         self.mark
     }
 
-    pub(crate) fn is_done(&self, position: u64) -> bool {
+    /// Whether a position is settled.
+    pub fn is_done(&self, position: u64) -> bool {
         position < self.mark || self.done.contains(&position)
     }
 
     /// How many positions are settled above the mark.
-    pub(crate) fn ahead(&self) -> u64 {
+    pub fn ahead(&self) -> u64 {
         self.done.len() as u64
     }
 
     /// Which delivery of a position the next one is.
-    pub(crate) fn next_delivery(&self, position: u64) -> u32 {
+    pub fn next_delivery(&self, position: u64) -> u32 {
         let deaths = self.deaths.iter().filter(|reach| **reach > position).count();
         let tried = self.tried.get(&position).copied().unwrap_or_default();
         tried.saturating_add(u32::try_from(deaths).unwrap_or(u32::MAX)).saturating_add(1)
     }
 
     /// Settles a position.
-    pub(crate) fn settle(&mut self, position: u64) {
+    pub fn settle(&mut self, position: u64) {
         if position < self.mark {
             return;
         }
@@ -79,7 +81,7 @@ impl Progress {
     }
 
     /// Notes that the log holds nothing between: what was there is gone, or never was.
-    pub(crate) fn skip(&mut self, from: u64, to: u64) {
+    pub fn skip(&mut self, from: u64, to: u64) {
         if from <= self.mark {
             self.done.retain(|position| *position >= to);
             self.tried.retain(|position, _| *position >= to);
@@ -91,7 +93,7 @@ impl Progress {
     }
 
     /// Counts a delivery that has come to an end and is to be repeated.
-    pub(crate) fn count(&mut self, position: u64) {
+    pub fn count(&mut self, position: u64) {
         self.end_alone(position);
         if self.tried.len() < TRIED || self.tried.contains_key(&position) {
             *self.tried.entry(position).or_default() += 1;
@@ -99,31 +101,32 @@ impl Progress {
     }
 
     /// Whether what stands below this position may be in hand, as far as the broker knows.
-    pub(crate) fn reaches(&self, position: u64) -> bool {
+    pub fn reaches(&self, position: u64) -> bool {
         position < self.reach
     }
 
     /// Everything below may be in hand from now on.
-    pub(crate) fn reach(&mut self, to: u64) {
+    pub fn reach(&mut self, to: u64) {
         self.reach = self.reach.max(to);
     }
 
     /// Nothing is in hand any more.
-    pub(crate) fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         self.reach = 0;
     }
 
     /// Notes that a position is about to be tried alone.
-    pub(crate) fn try_alone(&mut self, position: u64) {
+    pub fn try_alone(&mut self, position: u64) {
         self.alone = Some(position);
     }
 
-    pub(crate) fn end_alone(&mut self, position: u64) {
+    /// Notes that a position is not being tried alone any more.
+    pub fn end_alone(&mut self, position: u64) {
         self.alone = self.alone.filter(|alone| *alone != position);
     }
 
     /// Takes over from whoever has left this. Returns what they were trying alone when they died.
-    pub(crate) fn take_over(&mut self) -> Option<u64> {
+    pub fn take_over(&mut self) -> Option<u64> {
         let alone = self.alone.take().filter(|position| !self.is_done(*position));
         if self.reach > self.mark {
             self.deaths.push(self.reach);
@@ -136,7 +139,7 @@ impl Progress {
     }
 
     /// What is written beside the mark.
-    pub(crate) fn metadata(&self) -> String {
+    pub fn metadata(&self) -> String {
         let above = |position: u64| position.saturating_sub(self.mark);
         let mut text = format!("{VERSION};");
         for digit in 0..self.done.last().map_or(0, |last| above(*last) / 4 + 1) {
@@ -158,7 +161,7 @@ impl Progress {
     }
 
     /// Reads what was committed; metadata that are none of ours say nothing above the mark.
-    pub(crate) fn parse(mark: u64, metadata: &str) -> Self {
+    pub fn parse(mark: u64, metadata: &str) -> Self {
         Self::read(mark, metadata).unwrap_or_else(|| Self::from(mark))
     }
 

@@ -1,0 +1,190 @@
+//! Publishing, and what is known of groups from outside.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clock::SharedClock;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use messaging::{Config, DeadLetter, Error, Event, Subscription, Track};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::{
+    catalogue::Locked,
+    client::{Client, Failure, Link, MAX_BODY, Publisher, look},
+    dead_letters,
+    group::Group,
+    member::Member,
+    message,
+    names::{is_name, partition},
+    options::Options,
+    tail::Tail,
+};
+
+/// How long a member keeps a delivery without [`Subscription::extend`].
+const LEASE: Duration = Duration::from_secs(5);
+/// Events whose confirmation may be awaited at the same time, each of another key.
+const WINDOW: usize = 256;
+
+/// A connection to RabbitMQ.
+#[derive(Clone)]
+pub struct Bus {
+    link: Arc<Link>,
+    /// A channel to publish on, and how many partitions there are.
+    publisher: Arc<Mutex<Option<(Publisher, u16)>>>,
+    lease: Duration,
+    track: Track,
+}
+
+/// Opens the bus that a service's configuration names; connects when it is first needed.
+///
+/// # Errors
+/// As [`Bus::open`].
+pub async fn open_bus(config: &Config, clock: SharedClock) -> Result<Arc<dyn messaging::Bus>, Error> {
+    Ok(Arc::new(Bus::open(&config.url, clock)?.on_track(config.track())))
+}
+
+impl Bus {
+    /// Opens the bus of a URL; connects, and declares what is missing on the server, when it is first needed.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn open(url: &str, clock: SharedClock) -> Result<Self, Error> {
+        let client = Arc::new(Client { options: Options::parse(url)?, clock });
+        let link = Arc::new(Link::new(client, "bus"));
+        Ok(Self { link, publisher: Arc::default(), lease: LEASE, track: Track::Stable })
+    }
+
+    /// Sets how long members keep what they do not renew; 5 s where this is not called.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// The same handle for another version of its service: what subscribes here is on that track.
+    pub fn on_track(mut self, track: Track) -> Self {
+        self.track = track;
+        self
+    }
+
+    /// What to publish with; declares the streams that are missing.
+    async fn publisher(&self) -> Result<(Publisher, u16), Error> {
+        let mut known = self.publisher.lock().await;
+        if let Some((publisher, partitions)) = known.as_ref() {
+            if publisher.works() {
+                return Ok((publisher.clone(), *partitions));
+            }
+            let (publisher, partitions) = (self.link.confirming().await?, *partitions);
+            *known = Some((publisher.clone(), partitions));
+            return Ok((publisher, partitions));
+        }
+        let partitions = self.declare().await?;
+        let publisher = self.link.confirming().await?;
+        *known = Some((publisher.clone(), partitions));
+        Ok((publisher, partitions))
+    }
+
+    /// Declares the streams that are missing; returns how many partitions of the keys there are.
+    async fn declare(&self) -> Result<u16, Error> {
+        let locked = Locked::new(&self.link.client).await?;
+        let catalogue = locked.catalogue().await;
+        locked.release().await;
+        Ok(catalogue?.partitions)
+    }
+
+    async fn store(&self, (publisher, partitions): &(Publisher, u16), event: &Event) -> Result<(), Error> {
+        let refused = |reason: &str| Error::Rejected { id: event.id, reason: reason.to_owned() };
+        if !is_name(&event.kind) {
+            return Err(refused("a kind is words with dots between"));
+        }
+        if event.data.len() > MAX_BODY {
+            return Err(refused("it is larger than RabbitMQ takes"));
+        }
+        let stream = self.link.client.options.names.events(partition(event, *partitions));
+        let properties = message::of_event(event, &event.id.to_string(), &[]);
+        match publisher.store(&stream, &event.data, properties).await {
+            Err(failure) if failure.is_missing() => {
+                // One that has no leader yet is there; one that is gone is declared again with the next try.
+                if self.look(&stream).await.is_err_and(|failure| failure.is_missing()) {
+                    *self.publisher.lock().await = None;
+                }
+                Err(failure.into())
+            }
+            stored => Ok(stored?),
+        }
+    }
+
+    async fn group(&self, name: &str, link: Arc<Link>) -> Result<Group, Error> {
+        let (_, partitions) = self.publisher().await?;
+        Ok(Group { link, name: name.to_owned(), partitions })
+    }
+
+    async fn look(&self, queue: &str) -> Result<(), Failure> {
+        look(&self.link.channel().await?, queue).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl messaging::Bus for Bus {
+    fn system(&self) -> &'static str {
+        "rabbitmq"
+    }
+
+    async fn publish(&self, events: &[Event]) -> Result<(), Error> {
+        let publisher = self.publisher().await?;
+        let mut keys: HashMap<&str, Vec<Event>> = HashMap::new();
+        for event in events {
+            keys.entry(&event.key).or_default().push(event.clone());
+        }
+        // One after the other within a key: a failure in between must not let a later one through.
+        let of_key = |events: Vec<Event>| {
+            let (bus, publisher) = (self.clone(), publisher.clone());
+            async move {
+                for event in &events {
+                    bus.store(&publisher, event).await?;
+                }
+                Ok(())
+            }
+        };
+        stream::iter(keys.into_values().map(of_key)).buffer_unordered(WINDOW).try_collect().await
+    }
+
+    async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
+        if let Some(bad) = kinds.iter().copied().chain([group]).find(|name| !is_name(name)) {
+            return Err(Error::Address(format!("`{bad}` cannot be the name of a group or a kind")));
+        }
+        let link = Arc::new(Link::new(Arc::clone(&self.link.client), group));
+        let group = self.group(group, link).await?;
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        Ok(Arc::new(Member::join(group, self.track, &kinds, self.lease).await?))
+    }
+
+    async fn tail(&self, kinds: &[&str], back: u64) -> Result<Box<dyn messaging::Tail>, Error> {
+        if let Some(bad) = kinds.iter().find(|name| !is_name(name)) {
+            return Err(Error::Address(format!("`{bad}` cannot be the name of a kind")));
+        }
+        let link = Arc::new(Link::new(Arc::clone(&self.link.client), "tail"));
+        Ok(Box::new(Tail::open(link, kinds, back).await?))
+    }
+
+    async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+        dead_letters::list(&self.link.client, group, limit).await
+    }
+
+    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
+        dead_letters::replay(&self.link.client, group, event).await
+    }
+
+    async fn depth(&self, group: &str) -> Result<u64, Error> {
+        self.group(group, Arc::clone(&self.link)).await?.depth().await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.publisher().await?;
+        Ok(self.look(&self.link.client.options.names.catalogue()).await?)
+    }
+
+    async fn close(&self) {
+        self.link.close().await;
+    }
+}

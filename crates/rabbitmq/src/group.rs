@@ -1,0 +1,206 @@
+//! A group on the server: a queue with a token for each partition, two that count members, one for dead letters.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{StreamExt as _, future::try_join_all};
+use lapin::{
+    BasicProperties,
+    options::{BasicConsumeOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+use messaging::Error;
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
+
+use crate::{
+    catalogue::Locked,
+    client::{Failure, Link, TIMEOUT, consume, declare, limited, look},
+    message,
+    names::Names,
+    stream,
+    token::{Mail, Token},
+};
+
+/// Messages that may wait for the reader of a partition; what comes then is refused.
+const MAILS: i64 = 1_000;
+/// Dead letters of a group; with so many its events are retried on.
+const DEAD_LETTERS: i64 = 10_000;
+/// Where the server sends what is said to whoever asked.
+const REPLIES: &str = "amq.rabbitmq.reply-to";
+/// How long a reader may take to answer, and how long a token that nobody reads takes to come.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// A group, as one process knows it.
+pub(crate) struct Group {
+    pub(crate) link: Arc<Link>,
+    pub(crate) name: String,
+    /// Of the keys.
+    pub(crate) partitions: u16,
+}
+
+impl Group {
+    pub(crate) fn names(&self) -> &Names {
+        &self.link.client.options.names
+    }
+
+    pub(crate) fn token(&self, partition: u16) -> String {
+        self.names().token(&self.name, partition)
+    }
+
+    async fn is_there(&self) -> Result<bool, Failure> {
+        match look(&self.link.channel().await?, &self.names().members(&self.name)).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is_missing() => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Makes the group, unless it is there: it begins with the oldest event.
+    pub(crate) async fn ensure(&self) -> Result<(), Error> {
+        if self.is_there().await? {
+            return Ok(());
+        }
+        self.restore().await
+    }
+
+    /// Makes what is missing of the group.
+    pub(crate) async fn restore(&self) -> Result<(), Error> {
+        let locked = Locked::new(&self.link.client).await?;
+        let made = self.make(&locked).await;
+        locked.release().await;
+        made
+    }
+
+    /// The queue of members comes last: where it is, all is.
+    async fn make(&self, locked: &Locked<'_>) -> Result<(), Error> {
+        locked.catalogue().await?;
+        let (names, limits) = (self.names(), &self.link.client.options.limits);
+        let publisher = locked.confirming().await?;
+        let queues = [
+            (names.dead_letters(&self.name), limits.bounded(DEAD_LETTERS)),
+            (names.canaries(&self.name), limits.queue()),
+        ];
+        declare(&publisher.channel, queues).await?;
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        for partition in 0..=self.partitions {
+            let mut arguments = limits.bounded(MAILS);
+            arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+            let name = self.token(partition);
+            let queue = limited(publisher.channel.queue_declare(name.as_str().into(), options, arguments)).await?;
+            if (queue.message_count(), queue.consumer_count()) == (0, 0) {
+                let first = Mail::Token(Token::default()).write()?;
+                publisher.store(&name, &first, message::persistent(&Uuid::now_v7().to_string())).await?;
+            }
+        }
+        locked.add(&self.name).await?;
+        Ok(declare(&publisher.channel, [(names.members(&self.name), limits.queue())]).await?)
+    }
+
+    /// Tells the readers of all partitions which kinds the group is given, and waits until they know, but not long for
+    /// those that are not there: whoever comes finds it in the queue.
+    pub(crate) async fn tell(&self, kinds: &BTreeSet<String>) -> Result<(), Error> {
+        let all: Vec<u16> = (0..=self.partitions).collect();
+        let said = self.ask(&all, &Mail::Kinds(kinds.clone())).await?;
+        if said.len() < all.len() {
+            tracing::debug!(group = self.name, readers = said.len(), "some partitions have no reader yet");
+        }
+        Ok(())
+    }
+
+    /// Asks the readers of partitions; returns what those said that answer in time.
+    async fn ask(&self, partitions: &[u16], mail: &Mail) -> Result<BTreeMap<u16, u64>, Error> {
+        let publisher = self.link.confirming().await?;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let consumer = publisher.channel.basic_consume(REPLIES.into(), "".into(), options, FieldTable::default());
+        let (mut replies, body) = (limited(consumer).await?, mail.write()?);
+        let asked = partitions.iter().map(|partition| {
+            let properties = message::persistent(&Uuid::now_v7().to_string())
+                .with_reply_to(REPLIES.into())
+                .with_correlation_id(partition.to_string().into());
+            // Who asked does not wait longer; what is to last has no end.
+            let properties = match mail {
+                Mail::Depth => properties.with_expiration(ANSWER.as_millis().to_string().into()),
+                Mail::Token(_) | Mail::Kinds(_) => properties,
+            };
+            let (publisher, queue, body) = (&publisher, self.token(*partition), &body);
+            async move { publisher.store(&queue, body, properties).await }
+        });
+        try_join_all(asked).await?;
+        let (mut said, deadline) = (BTreeMap::new(), Instant::now() + ANSWER);
+        while said.len() < partitions.len() {
+            let Ok(Some(reply)) = timeout_at(deadline, replies.next()).await else { break };
+            said.extend(answer(&reply.map_err(Failure::from)?.properties));
+        }
+        Ok(said)
+    }
+
+    /// How many events wait for the group or are in its hands.
+    pub(crate) async fn depth(&self) -> Result<u64, Error> {
+        if !self.is_there().await? {
+            return Ok(0);
+        }
+        let (mut open, mut depth): (Vec<u16>, u64) = ((0..=self.partitions).collect(), 0);
+        let deadline = Instant::now() + TIMEOUT;
+        while !open.is_empty() {
+            let channel = self.link.channel().await?;
+            let mut read = Vec::new();
+            for partition in std::mem::take(&mut open) {
+                let is_read = look(&channel, &self.token(partition)).await?.consumer_count() > 0;
+                match if is_read { None } else { self.unread(partition).await? } {
+                    Some(waiting) => depth += waiting,
+                    None => read.push(partition),
+                }
+            }
+            let said = self.ask(&read, &Mail::Depth).await?;
+            depth += said.values().sum::<u64>();
+            open.extend(read.into_iter().filter(|partition| !said.contains_key(partition)));
+            if !open.is_empty() && Instant::now() > deadline {
+                return Err(Error::bus(format!(
+                    "the readers of {} partitions of {} do not answer",
+                    open.len(),
+                    self.name
+                )));
+            }
+        }
+        Ok(depth)
+    }
+
+    /// How many events wait in a partition that nobody reads; nothing where somebody does by now.
+    async fn unread(&self, partition: u16) -> Result<Option<u64>, Error> {
+        let channel = self.link.channel().await?;
+        let queue = self.token(partition);
+        let mut mailbox = consume(&channel, &queue, 0, FieldTable::default()).await?;
+        let mut found: Option<Token> = None;
+        while let Ok(Some(mail)) = timeout(if found.is_none() { ANSWER } else { Duration::ZERO }, mailbox.next()).await
+        {
+            if let Some(Mail::Token(token)) = Mail::read(&mail.map_err(Failure::from)?.data)
+                && found.as_ref().is_none_or(|found| found.order() < token.order())
+            {
+                found = Some(token);
+            }
+        }
+        let Some(token) = found else { return Ok(None) };
+        let last = stream::last(&self.link, &self.names().events(partition)).await?;
+        // The token goes back with the channel.
+        limited(channel.close(200, "read".into())).await?;
+        // What only begins a stream is no event.
+        Ok(Some((last + 1).saturating_sub(token.mark.max(1)).saturating_sub(token.progress().ahead())))
+    }
+}
+
+/// What a reader has said: of which partition, and how much.
+fn answer(properties: &BasicProperties) -> Option<(u16, u64)> {
+    let partition = properties.correlation_id().as_ref()?.as_str().parse().ok()?;
+    Some((partition, properties.message_id().as_ref()?.as_str().parse().ok()?))
+}
+
+/// The answer of a reader to whoever has asked.
+pub(crate) fn answered(asked: &BasicProperties, waiting: u64) -> Option<(String, BasicProperties)> {
+    let (to, of) = (asked.reply_to().as_ref()?, asked.correlation_id().clone()?);
+    let said = BasicProperties::default().with_correlation_id(of).with_message_id(waiting.to_string().into());
+    Some((to.to_string(), said))
+}

@@ -1,0 +1,206 @@
+//! What a member has in memory. Nothing here asks the server anything.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use messaging::{
+    Delivery, Error, Tag,
+    partitioned::{Lanes, Progress, Record},
+};
+use tokio::{sync::oneshot, time::Instant};
+
+/// The member, with what all its partitions have read. A record is settled by the epoch of who has read it.
+pub(super) struct State {
+    pub(super) lanes: Lanes<u64>,
+    /// What is ours.
+    pub(super) held: BTreeMap<u16, Partition>,
+    /// What is tried again, by when that is due and which delivery that was.
+    again: BTreeMap<(Instant, i64), Record<u64>>,
+    /// Who waits for something here, and when somebody last did.
+    pub(super) callers: usize,
+    pub(super) called: Instant,
+    pub(super) closed: bool,
+    /// Members of version 2 that are there; nothing before the server was asked.
+    pub(super) canaries: Option<u32>,
+    /// Partitions whose life has not ended.
+    pub(super) alive: usize,
+    pub(super) failure: Option<Error>,
+}
+
+/// A partition that is ours.
+pub(super) struct Partition {
+    pub(super) epoch: u64,
+    pub(super) progress: Progress,
+    /// Offsets that are in hand.
+    pub(super) out: BTreeSet<u64>,
+    /// What was settled, and is not stored yet.
+    pub(super) settlements: Vec<Settlement>,
+    /// What is being stored.
+    pub(super) storing: Vec<Settlement>,
+    /// Whether somebody else is to have it.
+    pub(super) given_up: bool,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome {
+    Done,
+    Again(Instant),
+}
+
+/// What is to be stored, and who waits for that.
+pub(super) struct Settlement {
+    tag: Tag,
+    outcome: Outcome,
+    record: Record<u64>,
+    stored: oneshot::Sender<()>,
+}
+
+impl Partition {
+    pub(super) fn new(epoch: u64, progress: Progress) -> Self {
+        let (out, settlements, storing) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { epoch, progress, out, settlements, storing, given_up: false }
+    }
+}
+
+impl State {
+    pub(super) fn new(lease: Duration, partitions: usize) -> Self {
+        Self {
+            lanes: Lanes::new(lease),
+            held: BTreeMap::new(),
+            again: BTreeMap::new(),
+            callers: 0,
+            called: Instant::now(),
+            closed: false,
+            canaries: None,
+            alive: partitions,
+            failure: None,
+        }
+    }
+
+    /// Whether the member takes part: one that nobody has called for a lease does not.
+    pub(super) fn is_there(&self, lease: Duration) -> bool {
+        !self.closed && (self.callers > 0 || self.called.elapsed() < lease)
+    }
+
+    /// Whether no partition is waited for, but those of which something is in hand.
+    pub(super) fn is_left(&self) -> bool {
+        self.alive == 0 || self.held.values().any(|partition| !partition.out.is_empty())
+    }
+
+    /// Hands out.
+    pub(super) fn take(&mut self, max: usize) -> Vec<Delivery> {
+        let now = Instant::now();
+        let deliveries = self.lanes.take(max, now);
+        // Nobody but us can be given what is ours: there is nothing to tell.
+        drop(self.lanes.renewals());
+        for delivery in &deliveries {
+            if let Some(record) = self.lanes.held(delivery.tag, now)
+                && let Some(partition) = self.held.get_mut(&record.partition)
+            {
+                partition.out.insert(record.position);
+            }
+        }
+        deliveries
+    }
+
+    /// The record of a delivery that is in the caller's hands and of a partition that is still ours.
+    pub(super) fn held(&mut self, tag: Tag) -> Result<Record<u64>, Error> {
+        let record = self.lanes.held(tag, Instant::now()).ok_or(Error::Lost)?.clone();
+        if self.held.get(&record.partition).is_some_and(|partition| partition.epoch == record.handle) {
+            return Ok(record);
+        }
+        self.lanes.remove(tag);
+        Err(Error::Lost)
+    }
+
+    /// Notes what became of a delivery; returns what tells that it is stored.
+    pub(super) fn settle(&mut self, tag: Tag, outcome: Outcome) -> Result<(u16, oneshot::Receiver<()>), Error> {
+        let record = self.held(tag)?;
+        let (number, position) = (record.partition, record.position);
+        let partition = self.held.get_mut(&number).ok_or(Error::Lost)?;
+        partition.out.remove(&position);
+        match outcome {
+            Outcome::Done => partition.progress.settle(position),
+            Outcome::Again(_) => partition.progress.count(position),
+        }
+        let (stored, wait) = oneshot::channel();
+        partition.settlements.push(Settlement { tag, outcome, record, stored });
+        self.lanes.settle(tag);
+        Ok((number, wait))
+    }
+
+    /// Takes a delivery back in one way or another.
+    pub(super) fn take_back(&mut self, tag: Tag, how: fn(&mut Self, Tag)) -> Result<(), Error> {
+        let record = self.held(tag)?;
+        how(self, tag);
+        if let Some(partition) = self.held.get_mut(&record.partition) {
+            partition.out.remove(&record.position);
+            partition.progress.end_alone(record.position);
+        }
+        Ok(())
+    }
+
+    /// What was being stored is stored.
+    pub(super) fn stored(&mut self, number: u16) {
+        let Some(partition) = self.held.get_mut(&number) else { return };
+        for settlement in std::mem::take(&mut partition.storing) {
+            match settlement.outcome {
+                Outcome::Done => self.lanes.remove(settlement.tag),
+                Outcome::Again(due) => {
+                    self.lanes.wait(settlement.tag);
+                    let mut record = settlement.record;
+                    record.deliveries += 1;
+                    self.again.insert((due, settlement.tag.fence), record);
+                }
+            }
+            let _ = settlement.stored.send(()); // whoever waited may be gone
+        }
+    }
+
+    /// Lets what is due be tried again; returns when the next is.
+    pub(super) fn retry_due(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(entry) = self.again.first_entry().filter(|entry| entry.key().0 <= now) {
+            self.lanes.push(entry.remove(), now);
+        }
+        self.again.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Hands out nothing more of a partition. Says whether something of it is in hand or being stored still.
+    pub(super) fn retire(&mut self, number: u16) -> bool {
+        self.lanes.revoke(number, Instant::now());
+        self.again.retain(|_, record| record.partition != number);
+        let open = |partition: &Partition| !partition.settlements.is_empty() || !partition.storing.is_empty();
+        self.lanes.of_partition(number) > 0 || self.held.get(&number).is_some_and(open)
+    }
+
+    /// Forgets a partition that is not ours any more. What is in hand of it cannot be settled.
+    pub(super) fn lose(&mut self, number: u16) {
+        if let Some(partition) = self.held.remove(&number) {
+            for settlement in partition.settlements.into_iter().chain(partition.storing) {
+                self.lanes.remove(settlement.tag);
+            }
+        }
+        self.lanes.revoke(number, Instant::now());
+        self.again.retain(|_, record| record.partition != number);
+    }
+
+    /// Renews what waits, and gives up partitions of which somebody has kept something too long.
+    pub(super) fn renew(&mut self, lease: Duration) -> Vec<u16> {
+        let now = Instant::now();
+        drop(self.lanes.renew(now.checked_sub(lease / 2).unwrap_or(now), now));
+        let overdue = self.lanes.overdue(now);
+        for number in &overdue {
+            match self.held.get_mut(number) {
+                Some(partition) if partition.storing.is_empty() && partition.settlements.is_empty() => {
+                    partition.given_up = true;
+                }
+                Some(_) => {}
+                None => drop(self.lanes.revoke(*number, now)),
+            }
+        }
+        overdue.into_iter().collect()
+    }
+}
