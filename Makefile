@@ -43,7 +43,7 @@ images: ## Build the images of the services and of the tool (TAG=dev)
 images-check: ## Look at the images and run each of them (TAG=dev)
 	deploy/images/check.sh $(TAG)
 
-up: images ## Start the whole system in containers (WITH="mesh canary cluster observability")
+up: images ## Start the whole system in containers (WITH="mesh canary cluster kafka observability")
 	TAG=$(TAG) $(COMPOSE) up --no-build --detach --wait
 	@echo "the shop: http://127.0.0.1:$${GATEWAY_PORT:-8080}/v1/products"
 
