@@ -5,20 +5,26 @@ use messaging::{Error, Event};
 use rdkafka::{
     ClientConfig,
     admin::AdminClient,
-    client::DefaultClientContext,
+    config::FromClientConfigAndContext,
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
-    producer::{FutureProducer, FutureRecord},
+    producer::FutureRecord,
 };
 use tokio::sync::OnceCell;
 
-use crate::{blocking::TIMEOUT, names::Names, options::Options, topics};
+use crate::{
+    blocking::TIMEOUT,
+    logging::{Logging, Producer},
+    names::Names,
+    options::Options,
+    topics,
+};
 
 /// A connection to Kafka.
 pub(crate) struct Connection {
     pub(crate) options: Options,
     pub(crate) clock: SharedClock,
-    pub(crate) producer: FutureProducer,
+    pub(crate) producer: Producer,
     declare: bool,
     declared: OnceCell<()>,
 }
@@ -41,7 +47,7 @@ impl Connection {
     /// Makes sure, once, that the topics are there.
     pub(crate) async fn ensure(&self) -> Result<(), Error> {
         let declare = || async {
-            let admin: AdminClient<DefaultClientContext> = create(&self.options.client())?;
+            let admin: AdminClient<Logging> = create(&self.options.client())?;
             topics::declare(&admin, self.names(), &self.options.limits, self.declare).await
         };
         self.declared.get_or_try_init(declare).await.copied()
@@ -78,6 +84,6 @@ fn refusal(event: Option<&Event>, error: KafkaError) -> Error {
 }
 
 /// Makes a client; connects in the background.
-pub(crate) fn create<T: rdkafka::config::FromClientConfig>(config: &ClientConfig) -> Result<T, Error> {
-    config.create().map_err(|error| Error::Address(error.to_string()))
+pub(crate) fn create<T: FromClientConfigAndContext<Logging>>(config: &ClientConfig) -> Result<T, Error> {
+    config.create_with_context(Logging).map_err(|error| Error::Address(error.to_string()))
 }

@@ -12,7 +12,7 @@ use std::{
 use messaging::{Cause, DeadLetter, Error, Event, Reason};
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::Consumer as _,
     error::KafkaError,
     message::{BorrowedMessage, Message as _, OwnedHeaders},
 };
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     blocking::{TIMEOUT, blocking},
     connection::{Connection, create},
+    logging::Asking,
     message::{self, headers, text, with},
 };
 
@@ -117,7 +118,7 @@ async fn read(connection: &Arc<Connection>) -> Result<HashMap<String, Letter>, E
     let mut config = connection.options.consumer();
     let topic = connection.names().dead_letters();
     config.set("group.id", &topic).set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = create(&config)?;
+    let consumer: Asking = create(&config)?;
     blocking(move || {
         let mut all = TopicPartitionList::new();
         all.add_partition_offset(&topic, 0, Offset::Beginning)?;

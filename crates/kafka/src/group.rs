@@ -8,13 +8,14 @@ use std::{
 use messaging::{Error, partitioned::Progress};
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
+    consumer::{CommitMode, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 
 use crate::{
     blocking::{TIMEOUT, blocking},
     connection::{Connection, create},
+    logging::Asking,
     names::CANARY,
     partition::Kinds,
 };
@@ -30,7 +31,7 @@ pub(crate) struct Group {
 struct Topic {
     name: String,
     group: String,
-    consumer: BaseConsumer,
+    consumer: Asking,
 }
 
 impl Topic {

@@ -6,6 +6,7 @@ mod bus;
 mod connection;
 mod dead_letters;
 mod group;
+mod logging;
 mod message;
 mod names;
 mod options;

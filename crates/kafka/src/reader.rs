@@ -12,6 +12,7 @@ use std::{
 use messaging::{Error, Track, partitioned::Progress};
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, RDKafkaErrorCode},
     types::RDKafkaRespErr,
@@ -21,6 +22,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::{
     blocking::{TIMEOUT, blocking},
     group::extent,
+    logging::Logging,
     names::CANARY,
     options::Options,
 };
@@ -50,8 +52,12 @@ pub(crate) struct Rebalances {
 pub(crate) struct Context(Arc<Rebalances>);
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Logging.log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "Kafka");
+        Logging.error(error, reason);
     }
 }
 

@@ -4,22 +4,20 @@ use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use messaging::{Cursor, Error, Event, Position, Tailed, partitioned::partition_of};
-use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _, StreamConsumer},
-};
+use rdkafka::{Message as _, Offset, TopicPartitionList, consumer::Consumer as _};
 
 use crate::{
     blocking::{TIMEOUT, blocking},
     connection::{Connection, create},
     group::{extent, partitions},
+    logging::{Asking, Reading},
     message::Received,
     partition::Seen,
 };
 
 /// A reader of both topics.
 pub(crate) struct Tail {
-    consumer: StreamConsumer,
+    consumer: Reading,
     marked: String,
     kinds: Vec<String>,
     cursor: Cursor,
@@ -39,7 +37,7 @@ struct Start {
 }
 
 impl Start {
-    fn find(connection: &Connection, consumer: &BaseConsumer, back: u64) -> Result<Self, rdkafka::error::KafkaError> {
+    fn find(connection: &Connection, consumer: &Asking, back: u64) -> Result<Self, rdkafka::error::KafkaError> {
         let names = connection.names();
         let (mut offsets, mut unmarked, mut assignment) = (Vec::new(), 0, TopicPartitionList::new());
         for topic in [names.events(), names.marked()] {
@@ -66,7 +64,7 @@ impl Tail {
         connection.ensure().await?;
         let mut config = connection.options.consumer();
         config.set("group.id", connection.names().events());
-        let (consumer, asking): (StreamConsumer, BaseConsumer) = (create(&config)?, create(&config)?);
+        let (consumer, asking): (Reading, Asking) = (create(&config)?, create(&config)?);
         let marked = connection.names().marked();
         let start = blocking(move || Start::find(&connection, &asking, back)).await?;
         consumer.assign(&start.assignment).map_err(Error::bus)?;

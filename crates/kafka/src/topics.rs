@@ -5,11 +5,10 @@ use std::time::Duration;
 use messaging::Error;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
-    client::DefaultClientContext,
     error::RDKafkaErrorCode,
 };
 
-use crate::{blocking::TIMEOUT, names::Names};
+use crate::{blocking::TIMEOUT, logging::Logging, names::Names};
 
 /// What topics are declared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +67,7 @@ fn topics(names: &Names, limits: &Limits) -> [Topic; 3] {
 
 /// Makes the topics that are missing; those that are there are brought to these limits only where `declare` says so.
 pub(crate) async fn declare(
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &AdminClient<Logging>,
     names: &Names,
     limits: &Limits,
     declare: bool,
