@@ -86,7 +86,7 @@ attributes! {
     DB_POOL_NAME = "db.client.connection.pool.name", Development, Text, Few("orders"), "The pool of connections.";
     DB_CONNECTION_STATE = "db.client.connection.state", Development, Text, OneOf(&["idle", "used"]), "Whether a connection is in use.";
 
-    MESSAGING_SYSTEM = "messaging.system", Development, Text, OneOf(&["sqlite", "nats", "kafka"]), "The broker.";
+    MESSAGING_SYSTEM = "messaging.system", Development, Text, OneOf(&["sqlite", "nats", "kafka", "rabbitmq"]), "The broker.";
     MESSAGING_OPERATION_NAME = "messaging.operation.name", Development, Text,
         OneOf(&["create", "send", "receive", "process", "ack", "retry", "release", "isolate", "dead_letter"]), "What is done.";
     MESSAGING_OPERATION_TYPE = "messaging.operation.type", Development, Text,

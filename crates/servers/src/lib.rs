@@ -36,7 +36,7 @@ pub enum Server {
 
 impl Server {
     /// Those that carry events.
-    pub const BUSES: [Self; 2] = [Self::Nats, Self::Kafka];
+    pub const BUSES: [Self; 3] = [Self::Nats, Self::Kafka, Self::RabbitMq];
 
     /// Those that the services run on, with this bus.
     pub fn stack(bus: Self) -> [Self; 4] {

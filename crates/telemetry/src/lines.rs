@@ -33,8 +33,9 @@ struct Levels {
 static LEVELS: OnceLock<Levels> = OnceLock::new();
 
 fn filter(words: &str) -> Result<EnvFilter, Error> {
-    // Of the exporters we say ourselves what is to be said; who looks for a fault in them turns theirs on.
-    Ok(EnvFilter::try_new(format!("opentelemetry=off,{words}"))?)
+    // Of the exporters, and of RabbitMQ's client, we say ourselves what is to be said: to that one each queue that is not
+    // there yet is an error. Who looks for a fault in them turns theirs on.
+    Ok(EnvFilter::try_new(format!("opentelemetry=off,lapin=off,{words}"))?)
 }
 
 /// The filters of lines and of log records.

@@ -214,6 +214,11 @@ async fn nothing_is_lost_or_charged_twice_while_kafka_is_killed() -> Result<()> 
     survives_kills_of_servers(Server::Kafka).await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_charged_twice_while_rabbitmq_is_killed() -> Result<()> {
+    survives_kills_of_servers(Server::RabbitMq).await
+}
+
 async fn survives_kills_of_servers(bus: Server) -> Result<()> {
     if !testkit::servers::stack_is_installed(bus) {
         return Ok(());

@@ -24,6 +24,8 @@ pub struct Arguments {
 enum BusServer {
     Nats,
     Kafka,
+    #[value(name = "rabbitmq")]
+    RabbitMq,
 }
 
 impl From<BusServer> for Server {
@@ -31,6 +33,7 @@ impl From<BusServer> for Server {
         match bus {
             BusServer::Nats => Self::Nats,
             BusServer::Kafka => Self::Kafka,
+            BusServer::RabbitMq => Self::RabbitMq,
         }
     }
 }
