@@ -108,7 +108,9 @@ pub(crate) fn every() -> Vec<(String, Vec<Value>)> {
     let smoke = "smoke.url=http://gateway.gateway:9080";
     every.push(("shop".to_owned(), shop(&["--set", smoke])));
     every.push(("shop embedded".to_owned(), shop(&["-f", "shop/embedded.yaml"])));
-    every.push(("shop on kafka".to_owned(), shop(&["-f", "shop/kafka.yaml"])));
+    for bus in ["kafka", "rabbitmq"] {
+        every.push((format!("shop on {bus}"), shop(&["-f", &format!("shop/{bus}.yaml")])));
+    }
     every.push(("shop watched".to_owned(), shop(&["--set", WATCHED])));
     every.push(("shop with all".to_owned(), shop(&["--set", smoke, "--set", &all])));
     every
@@ -148,7 +150,7 @@ fn charts_are_clean() {
         let Some(output) = helm(&["lint", "--strict", "trireme", "-f", &values]) else { return };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
-    for values in ["shop/values.yaml", "shop/embedded.yaml", "shop/kafka.yaml"] {
+    for values in ["shop/values.yaml", "shop/embedded.yaml", "shop/kafka.yaml", "shop/rabbitmq.yaml"] {
         let Some(output) = helm(&["lint", "--strict", "shop", "-f", values]) else { return };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
