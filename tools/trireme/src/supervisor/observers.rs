@@ -27,10 +27,11 @@ const NAMES: &str = "the collector, Jaeger and Prometheus";
 
 const COLLECTOR_CONFIG: &str = include_str!("../../../../deploy/otel-collector/config.yaml");
 const JAEGER_CONFIG: &str = include_str!("../../../../deploy/jaeger/config.yaml");
-const RULES: [(&str, &str); 6] = [
+const RULES: [(&str, &str); 7] = [
     ("alerts.yaml", include_str!("../../../../deploy/prometheus/rules/alerts.yaml")),
     ("slo-eventapplied.yaml", include_str!("../../../../deploy/prometheus/rules/slo-eventapplied.yaml")),
     ("slo-login.yaml", include_str!("../../../../deploy/prometheus/rules/slo-login.yaml")),
+    ("slo-orderdecided.yaml", include_str!("../../../../deploy/prometheus/rules/slo-orderdecided.yaml")),
     ("slo-placeorder.yaml", include_str!("../../../../deploy/prometheus/rules/slo-placeorder.yaml")),
     ("slo-placeorderlatency.yaml", include_str!("../../../../deploy/prometheus/rules/slo-placeorderlatency.yaml")),
     ("slo-reads.yaml", include_str!("../../../../deploy/prometheus/rules/slo-reads.yaml")),
