@@ -37,7 +37,7 @@ num.network.threads=2
 num.io.threads=4
 background.threads=2
 broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=1500
+broker.session.timeout.ms=4000
 log.cleaner.dedupe.buffer.size=4194304
 ";
 

@@ -272,9 +272,9 @@ impl Nats {
 }
 
 impl Kafka {
-    /// An address under which the names of topics and groups are new.
+    /// An address under which the names of topics and groups are new, with few partitions: a controller has to keep all.
     pub fn fresh(&self) -> String {
-        format!("{}?prefix={}", self.url(), fresh_name())
+        format!("{}?prefix={}&partitions=4", self.url(), fresh_name())
     }
 }
 
