@@ -166,3 +166,20 @@ impl messaging::Bus for Bus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client library is built without OpenSSL, and without it knows neither.
+    #[test]
+    fn tls_and_scram_are_refused_when_the_bus_is_opened() {
+        for url in
+            ["kafka+ssl://h:9093", "kafka://u:hush@h:9092?sasl=SCRAM-SHA-256", "kafka://u:hush@h:9092?sasl=OAUTHBEARER"]
+        {
+            let refused = Bus::open(url, false, clock::system()).err().map(|error| error.to_string());
+            let said = refused.unwrap_or_else(|| panic!("{url} is taken"));
+            assert!(!said.contains("hush"), "{said}");
+        }
+    }
+}
