@@ -78,9 +78,9 @@ impl<H: Clone> Lanes<H> {
         self.ready.get(&partition).map_or(0, VecDeque::len)
     }
 
-    /// The positions of a partition that the log counts as delivered and not settled, as far as they are ours.
+    /// The positions of a partition that the log counts as delivered and not settled for certain, as far as they are ours.
     pub fn unsettled(&self, partition: u16) -> BTreeSet<u64> {
-        let unsettled = self.of(partition).filter(|entry| !matches!(entry.state, State::Settling { .. }));
+        let unsettled = self.of(partition).filter(|entry| entry.is_unsettled());
         let waiting = self.backlogs.get(&partition).into_iter().flat_map(Backlog::positions);
         unsettled.map(|entry| entry.record.position).chain(waiting).collect()
     }
@@ -99,6 +99,7 @@ impl<H: Clone> Lanes<H> {
         if let Some(entry) = self.find(&record) {
             let in_hand = entry.is_in_hand(now);
             (entry.record.deliveries, entry.record.handle, entry.renewed) = (record.deliveries, record.handle, now);
+            entry.doubtful = false;
             if let State::Settling { again, .. } = &mut entry.state {
                 // The log was quicker than its answer to us.
                 *again = true;
@@ -231,10 +232,12 @@ impl<H: Clone> Lanes<H> {
         Some(until)
     }
 
-    /// Notes that the log did not take a settlement: the delivery is in the same hands, for what is left of its lease.
+    /// Notes that the log did not say that it took a settlement: the delivery is in the same hands, for what is left of its
+    /// lease.
     pub fn unsettle(&mut self, tag: Tag) {
         let lease = self.lease;
         if let Some(entry) = self.entry(tag) {
+            entry.doubtful = true;
             entry.state = State::Held { fence: tag.fence, until: entry.renewed + lease };
         }
     }

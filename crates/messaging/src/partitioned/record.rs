@@ -30,6 +30,8 @@ pub(super) struct Entry<H> {
     pub(super) suspicion: Suspicion,
     /// How often its handler has failed here. The log counts what was read, and cannot take that back.
     pub(super) failures: u32,
+    /// Whether a settlement of it got no answer: the log may count it as settled.
+    pub(super) doubtful: bool,
     pub(super) state: State,
 }
 
@@ -70,7 +72,7 @@ impl State {
 
 impl<H> Entry<H> {
     pub(super) fn new(record: Record<H>, renewed: Instant) -> Self {
-        Self { record, renewed, suspicion: Suspicion::None, failures: 0, state: State::Ready }
+        Self { record, renewed, suspicion: Suspicion::None, failures: 0, doubtful: false, state: State::Ready }
     }
 
     /// Whether a handler has it.
@@ -79,6 +81,11 @@ impl<H> Entry<H> {
             State::Held { until, .. } | State::Settling { until, .. } => until > now,
             State::Ready | State::Awaited | State::Isolated => false,
         }
+    }
+
+    /// Whether the log counts it as delivered and not settled, for certain.
+    pub(super) fn is_unsettled(&self) -> bool {
+        !self.doubtful && !matches!(self.state, State::Settling { .. })
     }
 
     /// Whether it waits here, to be handed out by us.

@@ -180,6 +180,19 @@ fn nothing_of_a_partition_overtakes_what_its_last_reader_had() {
 }
 
 #[test]
+fn what_may_be_settled_does_not_stand_for_what_another_reader_has() {
+    let now = Instant::now();
+    let mut lanes = lanes(&[(1, "a"), (1, "b")], now);
+    let first = take(&mut lanes, now)[0];
+    lanes.settle(first);
+    // The log took it, and its answer was lost.
+    lanes.unsettle(first);
+    assert_eq!(lanes.unsettled(1).len(), 1, "not the one that may be settled");
+    lanes.push(record(1, u64::try_from(first.position).unwrap(), "a", 2), now);
+    assert_eq!(lanes.unsettled(1).len(), 2, "it was not");
+}
+
+#[test]
 fn what_stands_behind_a_record_that_may_be_elsewhere_waits_too() {
     let now = Instant::now();
     let mut lanes = lanes(&[(1, "a"), (1, "a")], now);
