@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use clock::SharedClock;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use messaging::{Config, DeadLetter, Error, Event, Subscription, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Subscription, Track};
 use rdkafka::producer::Producer as _;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -25,6 +25,10 @@ use crate::{
     subscription::{KafkaSubscription, NEWS},
     tail::Tail,
 };
+
+/// What it cannot keep of the contract of [`messaging::Bus`]; the README says more.
+pub const DIFFERENCES: &[Difference] =
+    &[Difference::ReadAheadCounts, Difference::MarksAreApart, Difference::BrokerAssigns];
 
 /// How long a member keeps a delivery without [`Subscription::extend`].
 const LEASE: Duration = Duration::from_secs(5);

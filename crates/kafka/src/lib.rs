@@ -16,4 +16,4 @@ mod subscription;
 mod tail;
 mod topics;
 
-pub use bus::{Bus, open_bus};
+pub use bus::{Bus, DIFFERENCES, open_bus};

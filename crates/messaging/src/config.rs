@@ -14,12 +14,14 @@ pub struct Config {
     pub canary: bool,
     /// Whether what is on the broker already is brought to the limits in the URL; what is missing is declared anyway.
     pub declare: bool,
+    /// Whether events leave the outbox. They wait there while a bus is drained, to move to another one.
+    pub publish: bool,
 }
 
 impl Config {
     /// The bus of this URL, for the version that everybody uses.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), canary: false, declare: false }
+        Self { url: url.into(), canary: false, declare: false, publish: true }
     }
 
     /// Which version the process is.

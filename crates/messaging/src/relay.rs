@@ -47,6 +47,7 @@ pub struct Relay {
     bus: Arc<dyn Bus>,
     wake: Wake,
     owner: String,
+    publishes: bool,
     metrics: RelayMetrics,
 }
 
@@ -55,12 +56,18 @@ impl Relay {
     pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>) -> Self {
         let owner = Uuid::new_v4().to_string();
         let metrics = RelayMetrics::new(bus.system());
-        Self { outbox, bus, wake: Wake::default(), owner, metrics }
+        Self { outbox, bus, wake: Wake::default(), owner, publishes: true, metrics }
     }
 
     /// The same relay, woken by what stores have been given already.
     pub fn woken_by(mut self, wake: Wake) -> Self {
         self.wake = wake;
+        self
+    }
+
+    /// The same relay; where it does not publish, events wait in the outbox for one that does.
+    pub fn publishing(mut self, publishes: bool) -> Self {
+        self.publishes = publishes;
         self
     }
 
@@ -78,10 +85,13 @@ impl Relay {
     pub async fn run(self, token: CancellationToken) -> Result<(), Error> {
         // Beside the work, which does not end while there is always something to publish.
         tokio::select! {
-            () = self.work(&token) => {}
+            () = self.work(&token), if self.publishes => {}
+            () = token.cancelled(), if !self.publishes => {}
             () = self.upkeep() => {}
         }
-        self.flush().await;
+        if self.publishes {
+            self.flush().await;
+        }
         Ok(())
     }
 

@@ -37,10 +37,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{Bus, Delivery, Effects, Event, Outbox, Recorded, Subscription, Track};
+use crate::{Bus, Delivery, Difference, Effects, Event, Outbox, Recorded, Subscription, Track};
 
 /// A lease that no case waits for.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -62,15 +63,8 @@ pub trait Broker: Send + Sync {
         self.open_on(lease, Track::Stable).await
     }
 
-    /// What the broker cannot keep of the contract.
-    fn differences(&self) -> &'static [Difference] {
-        &[]
-    }
-
-    /// Whether this is one of them.
-    fn differs(&self, difference: Difference) -> bool {
-        self.differences().contains(&difference)
-    }
+    /// Whether the broker cannot keep this of the contract.
+    fn differs(&self, difference: Difference) -> bool;
 }
 
 /// A broker on a server of one test's own, which it may break.
@@ -82,21 +76,65 @@ pub trait Breakable: Broker {
     fn pause(&self);
     /// Lets it go on.
     fn resume(&self);
+    /// Cuts its clients off: ends their connections, and each new one at once.
+    fn cut(&self);
+    /// Lets them connect again.
+    fn restore(&self);
+    /// How long the server has to have been at work before it can be killed.
+    fn settles(&self) -> Duration;
 }
 
-/// A named difference of a broker: what it cannot keep of the contract, and its README says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Difference {
-    /// The broker itself counts deliveries, so what one member has read and given back untried counts for the next.
-    ReadAheadCounts,
-    /// Events that are marked for the canary are a partition of their own, so a key's marked and unmarked events are not
-    /// in order with each other.
-    MarksAreApart,
-    /// Of all that was in the hands of a member that died, each counts as what it may have died of.
-    BlamesWhatWasInHand,
-    /// The broker alone decides which member has which events: a member that drains keeps them from others until it is done,
-    /// and so does one with what it does not handle.
-    BrokerAssigns,
+/// How an adapter's bus is opened.
+pub type Opens = for<'a> fn(&'a str, Duration, Track) -> BoxFuture<'a, Arc<dyn Bus>>;
+
+/// A broker by its address: each opening has connections of its own, as another process has.
+pub struct At<S = ()> {
+    /// The address.
+    pub url: String,
+    /// The adapter.
+    pub opens: Opens,
+    /// What the adapter says of itself.
+    pub differences: &'static [Difference],
+    /// The server, where it is one case's own.
+    pub server: S,
+}
+
+#[async_trait]
+impl<S: Send + Sync> Broker for At<S> {
+    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
+        (self.opens)(&self.url, lease, track).await
+    }
+
+    fn differs(&self, difference: Difference) -> bool {
+        self.differences.contains(&difference)
+    }
+}
+
+#[async_trait]
+impl<S: testkit::servers::Alone + Send + Sync> Breakable for At<S> {
+    async fn kill_and_restart(&self) {
+        self.server.kill_and_restart().await;
+    }
+
+    fn pause(&self) {
+        self.server.pause();
+    }
+
+    fn resume(&self) {
+        self.server.resume();
+    }
+
+    fn cut(&self) {
+        self.server.cut();
+    }
+
+    fn restore(&self) {
+        self.server.restore();
+    }
+
+    fn settles(&self) -> Duration {
+        self.server.settles()
+    }
 }
 
 /// A store with an outbox and an inbox, which several processes open.
@@ -208,8 +246,9 @@ macro_rules! bus_suite {
                 each_group_gets_every_event, a_group_gets_its_kinds_only, a_kind_may_be_added_later,
                 members_share_the_work, publishing_again_adds_nothing, publishers_at_once_lose_nothing,
                 fetch_takes_no_more_than_asked, a_waiting_member_wakes_at_once, a_dropped_fetch_loses_nothing,
-                close_ends_a_waiting_fetch, what_is_done_stays_done, depth_counts_what_is_not_done,
-                a_long_backlog_is_worked_off,
+                close_ends_a_waiting_fetch, members_that_close_at_once_give_everything_back,
+                what_was_published_outlives_its_publisher, what_is_done_stays_done, depth_counts_what_is_not_done,
+                a_long_backlog_is_worked_off, a_large_event_arrives_whole, many_groups_and_kinds_at_once,
             }
             order {
                 a_key_is_in_one_pair_of_hands, a_retry_holds_back_its_key_only, a_retry_waits_as_long_as_asked,
@@ -292,6 +331,7 @@ macro_rules! faults_suite {
         $run! { $how [$crate::suite]
             faults {
                 nothing_is_lost_when_the_server_is_killed, nothing_is_lost_when_the_server_sleeps,
+                nothing_is_lost_when_the_network_is_cut,
             }
         }
     };
@@ -306,7 +346,8 @@ macro_rules! outbox_suite {
                 events_are_stored_with_their_transaction, rows_come_in_order_and_whole, confirmed_rows_are_gone,
                 one_relay_at_a_time, a_stale_relay_is_refused, a_released_lease_is_free_at_once,
                 a_refused_row_holds_back_its_key_only, a_dead_row_frees_its_key_and_can_be_revived,
-                depth_tells_count_and_age, the_relay_publishes_in_order, the_relay_outlives_a_broken_bus,
+                depth_tells_count_and_age, the_relay_publishes_in_order, a_relay_that_is_not_to_publish_leaves_everything,
+                the_relay_outlives_a_broken_bus,
                 the_relay_gets_round_a_refused_event, two_relays_publish_everything_once,
             }
         }

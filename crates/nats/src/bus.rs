@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use async_trait::async_trait;
 use clock::SharedClock;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use messaging::{Config, DeadLetter, Error, Event, Subscription, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Subscription, Track};
 use uuid::Uuid;
 
 use super::{
@@ -20,6 +20,9 @@ use super::{
     subscription::NatsSubscription,
     tail::Tail,
 };
+
+/// What it cannot keep of the contract of [`messaging::Bus`]; the README says more.
+pub const DIFFERENCES: &[Difference] = &[Difference::ReadAheadCounts, Difference::MarksAreApart];
 
 /// How long a member keeps its partitions without a sign of life, and a delivery without [`Subscription::extend`].
 const LEASE: Duration = Duration::from_secs(5);

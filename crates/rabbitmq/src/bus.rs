@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use clock::SharedClock;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use messaging::{Config, DeadLetter, Error, Event, Subscription, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Subscription, Track};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -20,6 +20,10 @@ use crate::{
     options::Options,
     tail::Tail,
 };
+
+/// What it cannot keep of the contract of [`messaging::Bus`]; the README says more.
+pub const DIFFERENCES: &[Difference] =
+    &[Difference::ReadAheadCounts, Difference::MarksAreApart, Difference::BrokerAssigns];
 
 /// How long a member keeps a delivery without [`Subscription::extend`].
 const LEASE: Duration = Duration::from_secs(5);

@@ -15,4 +15,4 @@ mod stream;
 mod tail;
 mod token;
 
-pub use bus::{Bus, open_bus};
+pub use bus::{Bus, DIFFERENCES, open_bus};

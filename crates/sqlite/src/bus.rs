@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::SharedClock;
-use messaging::{Config, DeadLetter, Error, Event, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Track};
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
@@ -30,6 +30,9 @@ use subscription::Subscription;
 use tail::Tail;
 
 const SCHEMA: &str = include_str!("../migrations/bus.sql");
+/// What it cannot keep of the contract of [`messaging::Bus`]; the README says more.
+pub const DIFFERENCES: &[Difference] = &[Difference::BlamesWhatWasInHand];
+
 /// The schema is applied by [`Bus::open`] itself, so there is nothing to migrate.
 static NOTHING: Migrator = Migrator::DEFAULT;
 

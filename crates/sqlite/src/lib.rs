@@ -7,7 +7,7 @@ mod location;
 mod open;
 mod outbox;
 
-pub use bus::{Bus, open_bus};
+pub use bus::{Bus, DIFFERENCES, open_bus};
 pub use open::{Error, open};
 pub use outbox::{Outbox, SCHEMA, prepare, record};
 

@@ -9,6 +9,7 @@
 mod cluster;
 mod nats_cluster;
 mod own;
+mod running;
 
 pub use cluster::RedisCluster;
 pub use nats_cluster::NatsCluster;
@@ -24,89 +25,25 @@ use std::{
 };
 
 use own::Own;
+use running::Running;
 use servers::{Installed, Server};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-};
 use uuid::Uuid;
 
-/// Looks for an answer this often, and this many times.
-const LOOKS: (Duration, u32) = (Duration::from_millis(50), 1_800);
-
-/// A server on which each test has a database, or names, of its own.
-#[derive(Debug)]
-struct Running {
-    server: Server,
-    url: String,
-    own: Option<Mutex<Own>>,
-}
-
-impl Running {
-    /// The server that a variable names, or one that is started here.
-    fn find(server: Server, variable: &str) -> Option<Self> {
-        if let Ok(url) = env::var(variable) {
-            return Some(Self { server, url, own: None });
-        }
-        let Some(installed) = Installed::find(server) else {
-            missing(server, Some(variable));
-            return None;
-        };
-        let own = Own::start(server, installed, crate::free_port(), &[])
-            .unwrap_or_else(|error| panic!("{server} does not start: {error}"));
-        Some(Self { server, url: server.url(own.port, None), own: Some(Mutex::new(own)) })
-    }
-
-    fn own(&self) -> std::sync::MutexGuard<'_, Own> {
-        self.own.as_ref().expect("a server of our own").lock().expect("nobody panicked")
-    }
-
-    async fn wait(&self) {
-        for _ in 0..LOOKS.1 {
-            if self.answers().await {
-                return;
-            }
-            tokio::time::sleep(LOOKS.0).await;
-        }
-        panic!("{} does not answer; its log is beside its data", self.server);
-    }
-
-    async fn answers(&self) -> bool {
-        let address = || self.url.rsplit(['/', '@']).next().unwrap_or_default();
-        match self.server {
-            Server::Postgres => PgConnection::connect(&format!("{}/postgres", self.url)).await.is_ok(),
-            // It listens once it is registered with its controller.
-            Server::MongoDb | Server::Kafka => TcpStream::connect(address()).await.is_ok(),
-            // To what is not its protocol it says which it speaks.
-            Server::RabbitMq => first_byte(address(), b"AMQP\0\0\0\0").await.is_ok_and(|byte| byte == b'A'),
-            // It greets.
-            Server::Nats => first_line(address(), "").await.is_ok_and(|line| line.starts_with("INFO ")),
-            Server::Redis => {
-                let host = address().split(['?', '/']).next().unwrap_or_default();
-                // One with a password refuses the command, and answers.
-                first_line(host, "PING\r\n")
-                    .await
-                    .is_ok_and(|line| line.starts_with(['+', '-']) && !line.contains("LOADING"))
-            }
-        }
-    }
-}
-
-/// What a server says first to `words`.
-async fn first_line(address: &str, words: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(words.as_bytes()).await?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).await?;
-    Ok(line)
-}
-
-/// The first byte that a server says to `words`.
-async fn first_byte(address: &str, words: &[u8]) -> std::io::Result<u8> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(words).await?;
-    stream.read_u8().await
+/// A server of one test alone, whichever it is.
+pub trait Alone: Send + Sync {
+    /// Kills it with SIGKILL and starts it again on the same data and port.
+    fn kill_and_restart(&self) -> impl Future<Output = ()> + Send;
+    /// Stops it with SIGSTOP.
+    fn pause(&self);
+    /// Lets it go on.
+    fn resume(&self);
+    /// Cuts its clients off: ends their connections, and each new one at once.
+    fn cut(&self);
+    /// Lets them connect again.
+    fn restore(&self);
+    /// How long it has to have been at work before it can be killed.
+    fn settles(&self) -> Duration;
 }
 
 /// What is the same for every kind of server.
@@ -129,6 +66,13 @@ macro_rules! server {
             /// else's runs.
             pub async fn alone() -> Option<Self> {
                 let server = Self::find().filter(|server| server.0.own.is_some())?;
+                server.0.wait().await;
+                Some(server)
+            }
+
+            /// A server of one test alone that may cut its clients off as well; `None` where it is not installed.
+            pub async fn behind_a_proxy() -> Option<Self> {
+                let server = Self(Running::behind_a_proxy(Server::$name).await?);
                 server.0.wait().await;
                 Some(server)
             }
@@ -186,6 +130,42 @@ macro_rules! server {
         }
     };
 }
+
+/// Makes a kind of server one that any test may break.
+macro_rules! alone {
+    ($name:ident, $settles:expr) => {
+        impl Alone for $name {
+            async fn kill_and_restart(&self) {
+                Self::kill_and_restart(self).await;
+            }
+
+            fn pause(&self) {
+                Self::pause(self);
+            }
+
+            fn resume(&self) {
+                Self::resume(self);
+            }
+
+            fn cut(&self) {
+                self.0.proxy().cut();
+            }
+
+            fn restore(&self) {
+                self.0.proxy().restore();
+            }
+
+            fn settles(&self) -> Duration {
+                $settles
+            }
+        }
+    };
+}
+
+alone! { Nats, Duration::ZERO }
+alone! { Kafka, Duration::ZERO }
+// A RabbitMQ 3.10 that is killed within moments of its first stream does not bring it back.
+alone! { RabbitMq, Duration::from_secs(6) }
 
 server! {
     /// A PostgreSQL server.
@@ -256,8 +236,7 @@ impl Nats {
         std::fs::write(&file, settings).expect("a file");
         let own = Own::start(Server::Nats, installed, crate::free_port(), &["-c", &file.display().to_string()]);
         let own = own.unwrap_or_else(|error| panic!("NATS does not start: {error}"));
-        let url = Server::Nats.url(own.port, None);
-        let server = Self(Running { server: Server::Nats, url, own: Some(Mutex::new(own)) });
+        let server = Self(Running::alone(Server::Nats, own));
         server.0.wait().await;
         Some(server)
     }

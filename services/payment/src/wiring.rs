@@ -54,7 +54,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
 
     let database = store.database;
     let outbox = Arc::clone(&database.outbox);
-    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus)).woken_by(wake);
+    let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
     let provider = Arc::new(sandbox.clone());
     let check_locks = {
         let locks = locks.clone();

@@ -1,96 +1,56 @@
 //! The contract suites, each case under names of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use messaging::suite::{Breakable, Broker, Difference};
-use messaging::{Bus, Track};
+use messaging::{Bus, suite::At};
 use testkit::servers::Kafka;
 
-const DIFFERENCES: &[Difference] = &[Difference::ReadAheadCounts, Difference::MarksAreApart, Difference::BrokerAssigns];
-
-/// Names of their own on the server; each opening has connections of its own, as another process has.
-struct Prefix(String);
-
-fn open(url: &str, lease: Duration, track: Track) -> Arc<dyn Bus> {
-    Arc::new(kafka::Bus::open(url, false, clock::system()).unwrap().with_lease(lease).on_track(track))
-}
-
-#[async_trait]
-impl Broker for Prefix {
-    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
-        open(&self.0, lease, track)
-    }
-
-    fn differences(&self) -> &'static [Difference] {
-        DIFFERENCES
-    }
-}
-
-/// A server of one test's own.
-struct Alone(Kafka, String);
-
-#[async_trait]
-impl Broker for Alone {
-    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
-        open(&self.1, lease, track)
-    }
-
-    fn differences(&self) -> &'static [Difference] {
-        DIFFERENCES
-    }
-}
-
-#[async_trait]
-impl Breakable for Alone {
-    async fn kill_and_restart(&self) {
-        self.0.kill_and_restart().await;
-    }
-
-    fn pause(&self) {
-        self.0.pause();
-    }
-
-    fn resume(&self) {
-        self.0.resume();
+/// Names of their own on a server.
+fn at<S>(url: String, server: S) -> At<S> {
+    At {
+        url,
+        opens: |url, lease, track| {
+            Box::pin(async move {
+                Arc::new(kafka::Bus::open(url, false, clock::system()).unwrap().with_lease(lease).on_track(track))
+                    as Arc<dyn Bus>
+            })
+        },
+        differences: kafka::DIFFERENCES,
+        server,
     }
 }
 
 mod bus {
-    testkit::suite! { messaging::bus_suite, &match testkit::servers::Kafka::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::bus_suite, &match super::Kafka::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
         None => return,
     } }
 }
 
 mod consumer {
-    testkit::suite! { messaging::consumer_suite, &match testkit::servers::Kafka::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::consumer_suite, &match super::Kafka::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
         None => return,
     } }
 }
 
 mod death {
-    testkit::suite! { messaging::death_suite, &match testkit::servers::Kafka::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::death_suite, &match super::Kafka::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
         None => return,
     } }
 }
 
 mod faults {
-    testkit::suite! { messaging::faults_suite, &match testkit::servers::Kafka::alone().await {
-        Some(server) => {
-            let url = server.fresh();
-            super::Alone(server, url)
-        }
+    testkit::suite! { messaging::faults_suite, &match super::Kafka::behind_a_proxy().await {
+        Some(server) => super::at(server.fresh(), server),
         None => return,
     } }
 }
 
 mod tail {
-    testkit::suite! { messaging::tail_suite, &match testkit::servers::Kafka::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::tail_suite, &match super::Kafka::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
         None => return,
     } }
 }

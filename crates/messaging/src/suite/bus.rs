@@ -1,9 +1,10 @@
 //! Publishing, groups, fetching.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use telemetry::Carrier;
 use tokio::time::timeout;
 
@@ -208,6 +209,35 @@ pub async fn close_ends_a_waiting_fetch(broker: &dyn Broker) {
     assert_eq!(bus.depth("group").await.unwrap(), 0);
 }
 
+/// Where all members close, each of them twice at once, what they had in hand can be settled and the rest comes to the next.
+pub async fn members_that_close_at_once_give_everything_back(broker: &dyn Broker) {
+    const EVENTS: u64 = 24;
+    let bus = broker.open(LONG).await;
+    let members = join_all((0..3).map(|_| async { join(&broker.open(LONG).await, "group").await })).await;
+    publish(&bus, &(0..EVENTS).map(|n| event(n, n)).collect::<Vec<_>>()).await;
+    let held = fetch(&members[0], 2).await;
+    join_all(members.iter().map(|member| async { tokio::join!(member.close(), member.close()) })).await;
+    for delivery in &held {
+        members[0].ack(delivery).await.unwrap();
+    }
+    let next = join(&broker.open(LONG).await, "group").await;
+    let rest = finish(&next, usize::try_from(EVENTS).unwrap() - held.len()).await;
+    let done: BTreeSet<u64> = numbers(&held).into_iter().chain(numbers(&rest)).collect();
+    assert_eq!(done, (0..EVENTS).collect());
+    silence(&next).await;
+}
+
+/// What was published stays, whoever published it closes its connections at once.
+pub async fn what_was_published_outlives_its_publisher(broker: &dyn Broker) {
+    for n in 0..5 {
+        let publisher = broker.open(LONG).await;
+        publish(&publisher, &[event("key", n)]).await;
+        publisher.close().await;
+    }
+    let subscription = join(&broker.open(LONG).await, "group").await;
+    assert_eq!(numbers(&finish(&subscription, 5).await), (0..5).collect::<Vec<_>>());
+}
+
 /// Acknowledged is acknowledged, also for the next process.
 pub async fn what_is_done_stays_done(broker: &dyn Broker) {
     let bus = broker.open(SHORT).await;
@@ -258,4 +288,41 @@ pub async fn a_long_backlog_is_worked_off(broker: &dyn Broker) {
     silence(&subscription).await;
     subscription.ack(&stuck).await.unwrap();
     assert_eq!(numbers(&finish(&subscription, 599).await), (1..600).collect::<Vec<_>>());
+}
+
+/// As large as an event may be everywhere, of bytes that do not compress.
+pub async fn a_large_event_arrives_whole(broker: &dyn Broker) {
+    let bus = broker.open(LONG).await;
+    let mut random = StdRng::seed_from_u64(1);
+    let data: Vec<u8> = (0..700 * 1024).map(|_| random.random()).collect();
+    let large = Event { data: data.clone().into(), ..event("key", 1) };
+    publish(&bus, &[large, event("key", 2)]).await;
+    let subscription = join(&broker.open(LONG).await, "group").await;
+    let done = finish(&subscription, 2).await;
+    assert!(done[0].event.data == data, "{} bytes came", done[0].event.data.len());
+    assert_eq!(numbers(&done[1..]), [2]);
+}
+
+/// Groups that overlap in their kinds, all at work: each is given its kinds, once and in order.
+pub async fn many_groups_and_kinds_at_once(broker: &dyn Broker) {
+    const KINDS: [&str; 3] = ["thing.begun.v1", KIND, "thing.ended.v1"];
+    const EACH: u64 = 20;
+    let of = |kind: &str, n| Event { kind: kind.to_owned(), ..event("key", n) };
+    let groups = [&KINDS[..2], &KINDS[1..], &KINDS[..], &KINDS[2..]];
+    let work = groups.iter().enumerate().map(|(group, kinds)| async move {
+        let subscription = broker.open(LONG).await.subscribe(&format!("group-{group}"), kinds).await.unwrap();
+        let done = finish(&subscription, kinds.len() * usize::try_from(EACH).unwrap()).await;
+        for kind in *kinds {
+            let of_kind: Vec<_> = done.iter().filter(|delivery| delivery.event.kind == *kind).cloned().collect();
+            assert_eq!(numbers(&of_kind), (0..EACH).collect::<Vec<_>>(), "{kind} of group {group}");
+        }
+        silence(&subscription).await;
+    });
+    let publishers = KINDS.iter().map(|kind| async move {
+        let bus = broker.open(LONG).await;
+        for n in 0..EACH {
+            publish(&bus, &[of(kind, n)]).await;
+        }
+    });
+    tokio::join!(join_all(work), join_all(publishers));
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{DEADLINE, LONG, SHORT, Store, Stores, event, number};
+use super::{DEADLINE, LONG, QUIET, SHORT, Store, Stores, event, number};
 use crate::{Bus, DeadLetter, Effects, Error, Event, Outbox, OutboxRow, Recorded, Relay, Subscription, Tail, Wake};
 
 async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
@@ -251,6 +251,26 @@ pub async fn the_relay_publishes_in_order(stores: &dyn Stores) {
     record(&store, vec![event("key", last + 1)]).await;
     relaying.stop().await;
     assert_eq!(bus.numbers(), (0..last + 2).collect::<Vec<_>>(), "the last one is published before the relay ends");
+}
+
+/// A relay that does not publish takes nothing and holds nobody up: one that does publishes all.
+pub async fn a_relay_that_is_not_to_publish_leaves_everything(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let bus = Arc::new(Fake::default());
+    record(&store, (0..5).map(|n| event("key", n)).collect()).await;
+    let idle = Relay::new(store.outbox(), Arc::clone(&bus) as Arc<dyn Bus>).publishing(false);
+    let (token, wake) = (CancellationToken::new(), idle.wake());
+    let running = TaskTracker::new().spawn(idle.run(token.clone()));
+    wake.poke();
+    tokio::time::sleep(QUIET * 4).await;
+    assert!(bus.numbers().is_empty() && store.outbox().depth().await.unwrap().count == 5);
+    let relaying = relay(store.outbox(), &bus);
+    testkit::eventually!(within DEADLINE, bus.numbers() == [0, 1, 2, 3, 4]);
+    relaying.stop().await;
+    record(&store, vec![event("key", 5)]).await;
+    token.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(store.outbox().depth().await.unwrap().count, 1, "nor at the end");
 }
 
 /// A bus that is down costs time and nothing else.

@@ -1,4 +1,4 @@
-//! The broker is killed, paused, short of memory, closes connections and loses a stream, under publishers and consumers.
+//! The broker is paused for long, short of memory, closes connections and loses a stream, under publishers and consumers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,10 +20,6 @@ async fn nothing_is_lost(events: u64, broken: impl AsyncFn(&RabbitMq, &str)) {
     let inbox = Arc::new(Inbox::default());
     let members = [Member::start(open(&url), &inbox), Member::start(open(&url), &inbox)];
     let bus = open(&url);
-    insist(&bus, &[event("first", 0)]).await;
-    settled(&bus).await;
-    // A RabbitMQ 3.10 that is killed within moments of its first stream does not bring it back.
-    sleep(Duration::from_secs(6)).await;
     let publishing = async {
         for number in 0..events {
             insist(&bus, &(0..KEYS).map(|key| event(key, number)).collect::<Vec<Event>>()).await;
@@ -37,21 +33,9 @@ async fn nothing_is_lost(events: u64, broken: impl AsyncFn(&RabbitMq, &str)) {
     }
     let expected: Vec<u64> = (0..events).collect();
     let mut seen = inbox.applied();
-    assert_eq!(seen.remove("first"), Some(vec![0]));
     seen.remove("more"); // what was refused may have been stored afterwards
     assert_eq!(seen.len() as u64, KEYS);
     assert!(seen.values().all(|numbers| *numbers == expected), "{seen:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_out_of_order_when_the_broker_is_killed() {
-    nothing_is_lost(60, async |server, _| {
-        for _ in 0..3 {
-            sleep(Duration::from_millis(700)).await;
-            server.kill_and_restart().await;
-        }
-    })
-    .await;
 }
 
 /// Longer than anybody waits for an answer.

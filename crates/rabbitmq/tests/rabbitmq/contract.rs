@@ -1,50 +1,56 @@
 //! The contract suites, each case under names of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use messaging::suite::{Broker, Difference};
-use messaging::{Bus, Track};
+use messaging::{Bus, suite::At};
+use testkit::servers::RabbitMq;
 
-/// Names of their own on the server; each opening has connections of its own, as another process has.
-struct Prefix(String);
-
-#[async_trait]
-impl Broker for Prefix {
-    async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
-        Arc::new(rabbitmq::Bus::open(&self.0, clock::system()).unwrap().with_lease(lease).on_track(track))
-    }
-
-    fn differences(&self) -> &'static [Difference] {
-        &[Difference::ReadAheadCounts, Difference::MarksAreApart, Difference::BrokerAssigns]
+/// Names of their own on a server.
+fn at<S>(url: String, server: S) -> At<S> {
+    At {
+        url,
+        opens: |url, lease, track| {
+            Box::pin(async move {
+                Arc::new(rabbitmq::Bus::open(url, clock::system()).unwrap().with_lease(lease).on_track(track))
+                    as Arc<dyn Bus>
+            })
+        },
+        differences: rabbitmq::DIFFERENCES,
+        server,
     }
 }
 
 mod bus {
-    testkit::suite! { messaging::bus_suite, &match testkit::servers::RabbitMq::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::bus_suite, &match super::RabbitMq::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
         None => return,
     } }
 }
 
 mod consumer {
-    testkit::suite! { messaging::consumer_suite, &match testkit::servers::RabbitMq::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::consumer_suite, &match super::RabbitMq::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
         None => return,
     } }
 }
 
 mod death {
-    testkit::suite! { messaging::death_suite, &match testkit::servers::RabbitMq::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::death_suite, &match super::RabbitMq::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
+        None => return,
+    } }
+}
+
+mod faults {
+    testkit::suite! { messaging::faults_suite, &match super::RabbitMq::behind_a_proxy().await {
+        Some(server) => super::at(server.fresh(), server),
         None => return,
     } }
 }
 
 mod tail {
-    testkit::suite! { messaging::tail_suite, &match testkit::servers::RabbitMq::shared().await {
-        Some(server) => super::Prefix(server.fresh()),
+    testkit::suite! { messaging::tail_suite, &match super::RabbitMq::shared().await {
+        Some(server) => super::at(server.fresh(), ()),
         None => return,
     } }
 }

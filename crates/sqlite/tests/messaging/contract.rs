@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::suite::{Broker, Difference, Open, Store, Stores};
-use messaging::{Bus, Effects, Outbox, Recorded, Track};
+use messaging::suite::{Broker, Open, Store, Stores};
+use messaging::{Bus, Difference, Effects, Outbox, Recorded, Track};
 use sqlx::migrate::Migrator;
 use testkit::TempDir;
 
@@ -27,8 +27,8 @@ impl Broker for Files {
         Arc::new(sqlite::Bus::open(&url, clock::system()).await.unwrap().with_lease(lease).on_track(track))
     }
 
-    fn differences(&self) -> &'static [Difference] {
-        &[Difference::BlamesWhatWasInHand]
+    fn differs(&self, difference: Difference) -> bool {
+        sqlite::DIFFERENCES.contains(&difference)
     }
 }
 
@@ -86,6 +86,10 @@ impl Memory {
 impl Broker for Memory {
     async fn open_on(&self, lease: Duration, track: Track) -> Arc<dyn Bus> {
         Arc::new(self.0.clone().with_lease(lease).on_track(track))
+    }
+
+    fn differs(&self, _: Difference) -> bool {
+        false
     }
 }
 

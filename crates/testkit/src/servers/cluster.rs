@@ -10,7 +10,7 @@ use std::{
 use servers::{Installed, Server};
 use tokio::sync::OnceCell;
 
-use super::{LOOKS, Own, fresh_name, missing};
+use super::{Own, fresh_name, missing, running::LOOKS};
 
 const NODES: usize = 6;
 /// How long a master may be silent before its replica takes its place.

@@ -1,7 +1,5 @@
 //! A cluster of NATS servers.
 
-use std::sync::Mutex;
-
 use servers::{Installed, Server};
 
 use super::{Own, Running, fresh_name, missing};
@@ -30,7 +28,7 @@ impl NatsCluster {
             let options = ["-n", &name, "--cluster_name", &cluster, "--cluster", &listen, "--routes", &routes];
             let own = Own::start(Server::Nats, installed.clone(), *port, &options);
             let own = own.unwrap_or_else(|error| panic!("NATS does not start: {error}"));
-            Running { server: Server::Nats, url: Server::Nats.url(own.port, None), own: Some(Mutex::new(own)) }
+            Running::alone(Server::Nats, own)
         };
         let nodes: Vec<Running> = ports.iter().enumerate().map(node).collect();
         for node in &nodes {

@@ -16,7 +16,7 @@ async fn file(folder: &testkit::TempDir) -> Arc<dyn Bus> {
 }
 
 async fn nats(url: &str) -> Arc<dyn Bus> {
-    let config = messaging::Config { url: url.to_owned(), canary: false, declare: false };
+    let config = messaging::Config::new(url);
     backends::bus(&config, clock::system()).await.unwrap()
 }
 
