@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools observe drill delivery contract clients bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
+	deploy-tools lint-tools observe drill delivery contract clients conformance bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -62,6 +62,9 @@ test-all: ## The same and insist on all that `make servers deploy-tools` install
 bench: ## Measure the release binaries: size, memory, time to ready, orders per second
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release -p trireme-e2e --example bench
+
+conformance: ## Run the contract of the bus on every broker and write docs/conformance.md (make servers; 20 minutes)
+	TEST_ALL=1 $(CARGO) run --locked -p trireme-backends --example conformance -- $(BROKER)
 
 bench-messaging: ## Measure events from outbox to applied, beside raw JetStream (PostgreSQL and NATS installed)
 	$(CARGO) run --locked --release -p trireme-backends --example bench_messaging

@@ -5,6 +5,7 @@ mod find;
 mod kafka;
 mod postgres;
 mod rabbitmq;
+mod version;
 
 pub use find::program;
 pub use rabbitmq::control;

@@ -1,90 +1,18 @@
 //! Processes that die or sleep at any point: nothing is lost, nothing is applied twice, every key stays in order.
 
-use std::collections::HashMap;
-use std::process::Stdio;
 use std::time::Duration;
 
 use messaging::Track;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use testkit::servers::{Kafka, Nats, Postgres};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
-use super::store::{self, Applied, is_marked};
-use super::worker::{KEYS, LEASE, bus};
+use super::place::Place;
+use super::store::{Applied, is_marked};
+use super::worker::LEASE;
 
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// A store and a bus, empty.
-struct Place {
-    store: String,
-    bus: String,
-    _folder: Option<testkit::TempDir>,
-}
-
-impl Place {
-    fn embedded() -> Self {
-        let folder = testkit::temp_dir();
-        let url = |name| testkit::sqlite_url(&folder, name);
-        Self { store: url("service.db"), bus: url("bus.db"), _folder: Some(folder) }
-    }
-
-    /// `None` where there are no servers.
-    async fn on_nats() -> Option<Self> {
-        Self::real(Nats::shared().await?.fresh()).await
-    }
-
-    /// The same.
-    async fn on_kafka() -> Option<Self> {
-        Self::real(Kafka::shared().await?.fresh()).await
-    }
-
-    async fn real(bus: String) -> Option<Self> {
-        Some(Self { store: Postgres::shared().await?.database().await, bus, _folder: None })
-    }
-
-    fn start(&self, track: Option<Track>, total: i64, trap: &str) -> Child {
-        Command::new(std::env::current_exe().unwrap())
-            .envs(track.map(|track| ("WORKER_TRACK", format!("{track:?}"))))
-            .args(["worker::child", "--exact", "--nocapture"])
-            .env("WORKER_STORE", &self.store)
-            .env("WORKER_BUS", &self.bus)
-            .env("WORKER_TOTAL", total.to_string())
-            .env("WORKER_TRAP", trap)
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
-    }
-
-    /// Everything was applied once, each key in order (each half of it where a bus with tracks keeps no more), and
-    /// nothing is left anywhere.
-    async fn verify(&self, total: i64, halves: bool) -> Vec<Applied> {
-        let (store, bus) = (store::open(&self.store, None).await, bus(&self.bus, Track::Stable).await);
-        let all = store.applied().await;
-        let half = |number| halves && is_marked(number);
-        let mut keys: HashMap<_, Vec<i64>> = HashMap::new();
-        for Applied { kind, key, number, .. } in &all {
-            keys.entry((kind.clone(), key.clone(), half(*number))).or_default().push(*number);
-        }
-        let mut expected: HashMap<_, Vec<i64>> = HashMap::new();
-        for number in 1..=total {
-            let key = (number.unsigned_abs() % KEYS).to_string();
-            for kind in ["counted.v1", "heard.v1"] {
-                expected.entry((kind.to_owned(), key.clone(), half(number))).or_default().push(number);
-            }
-        }
-        assert_eq!(keys.len(), expected.len());
-        for (key, expected) in expected {
-            assert_eq!(keys.get(&key), Some(&expected), "{key:?}");
-        }
-        let depth = store.outbox().depth().await.unwrap();
-        assert_eq!((depth.count, depth.dead), (0, 0));
-        assert!(bus.dead_letters(None, 10).await.unwrap().is_empty());
-        all
-    }
-}
 
 /// The moments between two durable writes, of relay and consumer.
 const TRAPS: [&str; 11] = [
@@ -130,6 +58,14 @@ async fn a_crash_between_any_two_writes_changes_nothing_on_nats() {
 async fn a_crash_between_any_two_writes_changes_nothing_on_kafka() {
     for trap in TRAPS {
         let Some(place) = Place::on_kafka().await else { return };
+        dies_at(trap, &place).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_any_two_writes_changes_nothing_on_rabbitmq() {
+    for trap in TRAPS {
+        let Some(place) = Place::on_rabbitmq().await else { return };
         dies_at(trap, &place).await;
     }
 }
@@ -192,6 +128,13 @@ async fn kills_and_pauses_at_random_change_nothing_on_kafka() {
     place.verify(1_500, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_and_pauses_at_random_change_nothing_on_rabbitmq() {
+    let Some(place) = Place::on_rabbitmq().await else { return };
+    at_random(&place, PAIR, 1_500, 18).await;
+    place.verify(1_500, false).await;
+}
+
 /// Only the canary knows of the marked events, while it lives, and of nothing else.
 async fn with_a_canary(place: &Place, halves: bool, seed: u64) {
     at_random(place, [Track::Stable, Track::Stable, Track::Canary].map(Some), 1_500, seed).await;
@@ -216,5 +159,11 @@ async fn kills_and_pauses_of_two_versions_change_nothing_on_nats() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_and_pauses_of_two_versions_change_nothing_on_kafka() {
     let Some(place) = Place::on_kafka().await else { return };
+    with_a_canary(&place, true, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_and_pauses_of_two_versions_change_nothing_on_rabbitmq() {
+    let Some(place) = Place::on_rabbitmq().await else { return };
     with_a_canary(&place, true, 20).await;
 }

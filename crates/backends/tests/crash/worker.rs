@@ -1,6 +1,6 @@
 //! A small service that may die anywhere: it counts up, publishes each number, applies what it hears, and answers.
 //!
-//! The tests run it as a process of its own (this test binary again, see [`child`]) and kill it.
+//! The tests run it as a process of its own (their own binary again, see [`child`]) and kill it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,9 @@ pub(crate) async fn bus(url: &str, track: Track) -> Arc<dyn Bus> {
     if url.starts_with("kafka:") {
         return Arc::new(kafka::Bus::open(url, false, clock::system()).unwrap().on_track(track).with_lease(LEASE));
     }
+    if url.starts_with("amqp:") {
+        return Arc::new(rabbitmq::Bus::open(url, clock::system()).unwrap().on_track(track).with_lease(LEASE));
+    }
     Arc::new(sqlite::Bus::open(url, clock::system()).await.unwrap().on_track(track).with_lease(LEASE))
 }
 
@@ -78,9 +81,11 @@ async fn is_idle(bus: &dyn Bus, outbox: &dyn Outbox) -> bool {
     waiting == 0 && outbox.depth().await.unwrap().count == 0
 }
 
-/// The process that is killed; does nothing when it runs as a test of the list.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child() {
+/// What this program is called with where it is to be such a process.
+pub(crate) const ARGUMENTS: [&str; 3] = ["child", "--exact", "--nocapture"];
+
+/// Lives as its environment says; does nothing where that says nothing.
+pub(crate) async fn child() {
     let Ok(store) = std::env::var("WORKER_STORE") else { return };
     let bus = std::env::var("WORKER_BUS").unwrap();
     let total = std::env::var("WORKER_TOTAL").unwrap().parse().unwrap();
