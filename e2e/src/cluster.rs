@@ -75,6 +75,12 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Ends it and starts it again on the same data, by `trireme up` with other arguments and variables.
+    pub fn restart(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+        self.tool(&["down"])?;
+        printed(arguments, &self.run(arguments, variables)?).map(drop)
+    }
+
     /// The folder with databases, logs and secrets.
     pub fn data(&self) -> &Path {
         self.data.path()
@@ -113,6 +119,16 @@ impl Cluster {
         let Some(process) = found else { return Ok(None) };
         let password = std::fs::read_to_string(self.data().join("servers.password"))?;
         Ok(Some(server.url(process.port, Some(password.trim_end()))))
+    }
+
+    /// The address of the bus.
+    pub fn bus_url(&self) -> Result<String> {
+        for bus in servers::Server::BUSES {
+            if let Some(url) = self.server_url(bus)? {
+                return Ok(url);
+            }
+        }
+        Ok(format!("sqlite://{}", self.data().join("bus.db").display()))
     }
 
     fn status(&self) -> Result<Status> {

@@ -20,7 +20,7 @@ use servers::Server;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::books::Books;
+use crate::{books::Books, dead_letters};
 
 const CLIENTS: usize = 16;
 const ORDERS_EACH: usize = 20;
@@ -52,7 +52,7 @@ struct Shop {
 }
 
 /// Repeats a command until it gets an answer that is not a server's failure.
-async fn insist<F, Fut>(mut command: F) -> Result<Answer>
+pub(crate) async fn insist<F, Fut>(mut command: F) -> Result<Answer>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Answer>>,
@@ -277,7 +277,7 @@ async fn survives_kills(cluster: &Cluster) -> Result<()> {
         assert_eq!(me.body["orders_placed"].as_u64(), Some(expected), "events applied once for {}", account.id);
     }
     assert_eq!(books.orders().await?, orders.len() as u64, "an order exists that no client was given");
-    Ok(())
+    dead_letters::are_shown_and_given_back(cluster).await
 }
 
 /// Waits until what was given back is back, which may take a sweep where somebody was killed in between.
@@ -313,7 +313,7 @@ fn everything_published(published: &BTreeMap<String, BTreeSet<String>>, orders: 
 }
 
 /// Waits until every event is applied and the services prove their books.
-async fn settled(cluster: &Cluster, books: &Books) -> Result<()> {
+pub(crate) async fn settled(cluster: &Cluster, books: &Books) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
         let (waiting, dead) = books.waiting_and_dead().await?;

@@ -4,9 +4,11 @@
 
 mod books;
 mod business;
+mod dead_letters;
 mod export;
 mod kill;
 mod lines;
+mod moving;
 mod observe;
 mod private;
 mod signals;

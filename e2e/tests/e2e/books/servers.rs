@@ -35,11 +35,7 @@ impl Servers {
     pub(super) async fn open(cluster: &Cluster) -> Result<Option<Self>> {
         let Some(mongo) = cluster.server_url(Server::MongoDb)? else { return Ok(None) };
         let orders = mongodb::connect(&format!("{mongo}/order"), "e2e").await?.collection("orders");
-        let mut url = None;
-        for bus in Server::BUSES {
-            url = url.or(cluster.server_url(bus)?);
-        }
-        let url = url.context("no bus")?;
+        let url = cluster.bus_url()?;
         let stream = if url.starts_with("nats:") { Some(jetstream(&url).await?) } else { None };
         let bus = backends::bus(&messaging::Config::new(&url), clock::system()).await?;
         Ok(Some(Self { orders, bus, stream }))
