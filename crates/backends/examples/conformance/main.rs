@@ -32,7 +32,6 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let asked = |broker: &Broker| arguments.is_empty() || arguments.iter().any(|name| *name == broker.slug);
-    let mut columns = Vec::new();
     for broker in brokers::all().into_iter().filter(asked) {
         let version = (broker.version)();
         println!("{} {version}", broker.name);
@@ -47,8 +46,7 @@ fn main() -> ExitCode {
         let restart = runtime.block_on(exactly_once::restart(&broker));
         let applied = runtime.block_on(exactly_once::fifty_thousand(&broker));
         println!("  {applied}");
-        columns.push(Column::new(&broker, &version, &cases, restart, applied));
+        report::write(Column::new(&broker, &version, &cases, restart, applied));
     }
-    report::write(columns);
     ExitCode::SUCCESS
 }

@@ -63,15 +63,15 @@ fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(FILE)
 }
 
-/// Writes the document with these columns anew and the others as they are.
-pub(crate) fn write(mut fresh: Vec<Column>) {
+/// Writes the document with this column anew and the others as they are.
+pub(crate) fn write(fresh: Column) {
     let mut known = read(&fs::read_to_string(file()).unwrap_or_default());
+    known.insert(0, fresh);
     let columns: Vec<Column> = brokers::all()
         .iter()
         .filter_map(|broker| {
-            let is_its = |column: &Column| column.head.starts_with(broker.name);
-            let at = fresh.iter().position(is_its).map(|at| fresh.swap_remove(at));
-            at.or_else(|| known.iter().position(is_its).map(|at| known.swap_remove(at)))
+            let at = known.iter().position(|column| column.head.starts_with(broker.name))?;
+            Some(known.remove(at))
         })
         .collect();
     let cases: BTreeSet<&str> = columns
@@ -110,11 +110,11 @@ fn read(text: &str) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     for line in text.lines() {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let heads = |cells: &[&str]| cells.len() > 2 && cells[1].starts_with("embedded");
-        if heads(&cells) && columns.is_empty() {
+        let is_head = matches!(cells[0], "case" | "") && cells.len() > 1;
+        if is_head && columns.is_empty() {
             columns =
                 cells[1..].iter().map(|head| Column { head: (*head).to_owned(), cells: BTreeMap::new() }).collect();
-        } else if !heads(&cells) && cells.len() == columns.len() + 1 && cells[1] != "---" {
+        } else if !is_head && cells.len() == columns.len() + 1 && cells[1] != "---" {
             for (column, cell) in columns.iter_mut().zip(&cells[1..]) {
                 column.cells.insert(cells[0].to_owned(), (*cell).to_owned());
             }

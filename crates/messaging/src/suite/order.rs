@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Broker, Difference, LONG, SHORT, either, event, finish, join, number, numbers, one, publish, silence};
+use super::{
+    Broker, Difference, LONG, SHORT, applying::settled, either, event, finish, join, number, numbers, one, publish, silence,
+};
 use crate::{Cause, Delivery, Error, Event, Reason, Subscription};
 
 /// While an event is in hand, no later one of its key is delivered to anybody.
@@ -150,7 +152,7 @@ pub async fn order_per_key_survives_everything(broker: &dyn Broker) {
             let round: Vec<Event> = (0..KEYS).map(|key| event(key, n)).collect();
             publish(&bus, &round).await;
         }
-        testkit::eventually!(within super::DEADLINE, bus.depth("group").await.unwrap() == 0);
+        settled(&bus).await;
     };
     tokio::select! {
         () = publisher => {}
