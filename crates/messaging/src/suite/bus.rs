@@ -220,6 +220,7 @@ pub async fn members_that_close_at_once_give_everything_back(broker: &dyn Broker
     for delivery in &held {
         members[0].ack(delivery).await.unwrap();
     }
+    drop(members);
     let next = join(&broker.open(LONG).await, "group").await;
     let rest = finish(&next, usize::try_from(EVENTS).unwrap() - held.len()).await;
     let done: BTreeSet<u64> = numbers(&held).into_iter().chain(numbers(&rest)).collect();
