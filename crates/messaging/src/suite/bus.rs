@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use telemetry::Carrier;
 use tokio::time::timeout;
@@ -215,10 +215,13 @@ pub async fn members_that_close_at_once_give_everything_back(broker: &dyn Broker
     let bus = broker.open(LONG).await;
     let members = join_all((0..3).map(|_| async { join(&broker.open(LONG).await, "group").await })).await;
     publish(&bus, &(0..EVENTS).map(|n| event(n, n)).collect::<Vec<_>>()).await;
-    let held = fetch(&members[0], 2).await;
+    // All of them wait for work, and one has some first.
+    let waiting = members.iter().map(|member| Box::pin(fetch(member, 2)));
+    let (held, busy, others) = select_all(waiting).await;
+    drop(others);
     join_all(members.iter().map(|member| async { tokio::join!(member.close(), member.close()) })).await;
     for delivery in &held {
-        members[0].ack(delivery).await.unwrap();
+        members[busy].ack(delivery).await.unwrap();
     }
     drop(members);
     let next = join(&broker.open(LONG).await, "group").await;

@@ -8,7 +8,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{
-    Broker, Difference, LONG, SHORT, applying::settled, either, event, finish, join, number, numbers, one, publish, silence,
+    Broker, Difference, LONG, SHORT, applying::settled, either, event, finish, join, number, numbers, one, publish,
+    silence,
 };
 use crate::{Cause, Delivery, Error, Event, Reason, Subscription};
 
