@@ -64,7 +64,7 @@ bench: ## Measure the release binaries: size, memory, time to ready, orders per 
 	$(CARGO) run --locked --release -p trireme-e2e --example bench
 
 conformance: ## Run the contract of the bus on every broker and write docs/conformance.md (make servers; 20 minutes)
-	TEST_ALL=1 $(CARGO) run --locked -p trireme-backends --example conformance -- $(BROKER)
+	TEST_ALL=1 $(CARGO) run --locked -p trireme-backends --example conformance -- $(BROKER) $(CASE)
 
 bench-messaging: ## Measure events from outbox to applied, beside raw JetStream (PostgreSQL and NATS installed)
 	$(CARGO) run --locked --release -p trireme-backends --example bench_messaging

@@ -30,8 +30,8 @@ fn said(program: &Path, argument: &str) -> Option<String> {
 
 /// What stands in the name of a library between this and `.jar`.
 fn of_jar(folder: &Path, name: &str) -> Option<String> {
-    let files = fs::read_dir(folder.join("lib")).ok()?.flatten().map(|entry| entry.file_name());
-    files.filter_map(|file| Some(file.to_str()?.strip_prefix(name)?.strip_suffix(".jar")?.to_owned())).next()
+    let mut files = fs::read_dir(folder.join("lib")).ok()?.flatten().map(|entry| entry.file_name());
+    files.find_map(|file| Some(file.to_str()?.strip_prefix(name)?.strip_suffix(".jar")?.to_owned()))
 }
 
 #[cfg(test)]

@@ -60,7 +60,8 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let (tasks, wake) = (Tasks::new(), Wake::default());
     let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
-    let relay = Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
+    let relay =
+        Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
     let (follow_ups, worker) = follow_up::queue();
     let app = Arc::new(use_cases(config, clock.clone(), &store, follow_ups, &tasks)?);
     let locks = Locks::new(

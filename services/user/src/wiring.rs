@@ -55,7 +55,8 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let (tasks, wake) = (Tasks::new(), Wake::default());
     let store = store(config, &clock, &wake, config.database.migrate).await?;
     let bus = backends::bus(&config.bus, clock.clone()).await.context("bus.url")?;
-    let relay = Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
+    let relay =
+        Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
     let (mail_queue, jobs) = MailQueue::new();
     let app = Arc::new(use_cases(config, clock.clone(), &store, (&tasks, mail_queue)).await?);
     start(&tasks, relay, consumers(&app, &bus), &app);

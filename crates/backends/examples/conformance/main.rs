@@ -2,7 +2,7 @@
 //! docs/conformance.md.
 //!
 //! `make conformance`. The servers are started here, on loopback; some twenty minutes in all. `-- nats kafka` runs those
-//! brokers only.
+//! brokers only, and `-- nats tail` those of its cases whose name has that in it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod brokers;
@@ -31,11 +31,14 @@ fn main() -> ExitCode {
         runtime.block_on(worker::child());
         return ExitCode::SUCCESS;
     }
-    let asked = |broker: &Broker| arguments.is_empty() || arguments.iter().any(|name| *name == broker.slug);
+    let (slugs, words): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|word| brokers::all().iter().any(|broker| broker.slug == **word));
+    let word = words.first().map(|word| word.as_str());
+    let asked = |broker: &Broker| slugs.is_empty() || slugs.iter().any(|slug| *slug == broker.slug);
     for broker in brokers::all().into_iter().filter(asked) {
         let version = (broker.version)();
         println!("{} {version}", broker.name);
-        let cases = cases::run(&broker);
+        let cases = cases::run(&broker, word.unwrap_or_default());
         let failed: Vec<_> = cases.iter().filter_map(|case| Some((&case.name, case.failure.as_ref()?))).collect();
         for (case, why) in &failed {
             println!("  FAILED {case}: {why}");
@@ -43,10 +46,14 @@ fn main() -> ExitCode {
         if !failed.is_empty() {
             return ExitCode::FAILURE;
         }
-        let restart = runtime.block_on(exactly_once::restart(&broker));
-        let applied = runtime.block_on(exactly_once::fifty_thousand(&broker));
-        println!("  {applied}");
-        report::write(Column::new(&broker, &version, &cases, restart, applied));
+        let mut column = Column::new(&broker, &version, &cases);
+        if word.is_none() {
+            column.add_faults(
+                runtime.block_on(exactly_once::restart(&broker)),
+                runtime.block_on(exactly_once::fifty_thousand(&broker)),
+            );
+        }
+        report::write(column, word.is_none());
     }
     ExitCode::SUCCESS
 }

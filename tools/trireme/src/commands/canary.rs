@@ -19,6 +19,14 @@ const UNDECIDED: u8 = 4;
 /// The quantile of the durations of version 1.
 const QUANTILE: f64 = 0.99;
 
+/// What has failed: answers of the server's own fault over HTTP and gRPC, and orders that were accepted and not decided,
+/// because payment did not answer.
+const FAILED: [&str; 3] = [
+    ",http_response_status_code=~\"5..\"",
+    ",rpc_response_status_code=~\"INTERNAL|UNKNOWN|DATA_LOSS|UNAVAILABLE|DEADLINE_EXCEEDED\"",
+    ",http_route=\"/v1/orders\",http_request_method=\"POST\",http_response_status_code=\"202\"",
+];
+
 /// What is asked of Prometheus, and what is still good enough.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Question {
@@ -130,8 +138,7 @@ impl Question {
         for (labels, value) in self.query(http, &count("")).await? {
             all.entry(labels.version).or_default().requests = value;
         }
-        let codes = "INTERNAL|UNKNOWN|DATA_LOSS|UNAVAILABLE|DEADLINE_EXCEEDED";
-        for failed in [",http_response_status_code=~\"5..\"", &format!(",rpc_response_status_code=~\"{codes}\"")] {
+        for failed in FAILED {
             for (labels, value) in self.query(http, &count(failed)).await? {
                 all.entry(labels.version).or_default().errors += value;
             }
