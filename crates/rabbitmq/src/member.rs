@@ -38,6 +38,8 @@ pub(crate) struct Member {
 /// What a member's tasks and callers share.
 struct Shared {
     group: Group,
+    /// What the member handles.
+    kinds: BTreeSet<String>,
     track: Track,
     lease: Duration,
     state: Mutex<State>,
@@ -120,6 +122,7 @@ impl Member {
         let partitions = group.partitions;
         let shared = Arc::new(Shared {
             group,
+            kinds: kinds.clone(),
             track,
             lease,
             state: Mutex::new(State::new(lease, usize::from(partitions) + 1)),

@@ -13,6 +13,9 @@ use testkit::servers::{Kafka, Nats, RabbitMq};
 
 use super::place::Place;
 
+/// Starts a server of a case's own.
+type Alone = fn() -> BoxFuture<'static, Box<dyn Breakable>>;
+
 /// One broker.
 pub(crate) struct Broker {
     pub(crate) name: &'static str,
@@ -22,7 +25,7 @@ pub(crate) struct Broker {
     /// Names of a case's own.
     pub(crate) shared: fn() -> BoxFuture<'static, Box<dyn Suite>>,
     /// A server of a case's own.
-    pub(crate) alone: Option<fn() -> BoxFuture<'static, Box<dyn Breakable>>>,
+    pub(crate) alone: Option<Alone>,
     /// Where processes meet that are killed.
     pub(crate) place: fn() -> BoxFuture<'static, Place>,
     /// The rows of the table of what differs: with a canary, deliveries, repetitions.

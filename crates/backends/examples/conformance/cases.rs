@@ -51,7 +51,7 @@ messaging::bus_suite! { cases, (bus dyn Suite) }
 messaging::tail_suite! { cases, (tail dyn Suite) }
 messaging::consumer_suite! { cases, (consumer dyn Suite) }
 messaging::death_suite! { cases, (death dyn Suite) }
-messaging::faults_suite! { cases, (faults dyn Breakable) }
+messaging::faults_suite! { cases, (broken dyn Breakable) }
 
 /// What every broker runs.
 fn all() -> Vec<Case<dyn Suite>> {
@@ -73,13 +73,13 @@ const AT_ONCE: usize = 2;
 /// Runs the cases of a broker whose name has a word in it.
 pub(crate) fn run(broker: &Broker, word: &str) -> Vec<Outcome> {
     panic::set_hook(Box::new(|_| {}));
-    let (mut all, mut broken) = (all(), if broker.alone.is_some() { faults() } else { Vec::new() });
+    let (mut all, mut faults) = (all(), if broker.alone.is_some() { broken() } else { Vec::new() });
     all.retain(|case| case.full_name().contains(word));
-    broken.retain(|case| case.full_name().contains(word));
-    let (count, started) = (all.len() + broken.len(), Instant::now());
+    faults.retain(|case| case.full_name().contains(word));
+    let (count, started) = (all.len() + faults.len(), Instant::now());
     all.reverse();
-    broken.reverse();
-    let (left, done) = (Mutex::new((all, broken)), Mutex::new(Vec::new()));
+    faults.reverse();
+    let (left, done) = (Mutex::new((all, faults)), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {

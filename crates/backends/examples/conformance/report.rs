@@ -125,7 +125,9 @@ fn read(text: &str) -> Vec<Column> {
             }
         }
     }
-    columns.iter_mut().for_each(|column| column.cells.retain(|_, cell| cell != "–"));
+    for column in &mut columns {
+        column.cells.retain(|_, cell| cell != "–");
+    }
     columns
 }
 

@@ -19,6 +19,13 @@ pub(super) struct Letter {
     pub(super) delivery: Delivery,
 }
 
+impl Letter {
+    /// Whether it was sent under this id.
+    pub(super) fn is(&self, id: &str) -> bool {
+        self.delivery.properties.message_id().as_ref().is_some_and(|own| own.as_str() == id)
+    }
+}
+
 /// The highest of the tokens; the others are thrown away.
 pub(super) async fn choose(letters: Vec<Letter>) -> Result<((Token, Delivery), Vec<Letter>), Error> {
     let (mut found, mut others): (Option<(Token, Delivery)>, Vec<Letter>) = (None, Vec::new());

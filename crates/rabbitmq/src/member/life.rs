@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use lapin::{Consumer, message::Delivery, types::FieldTable};
 use messaging::Error;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::{
     Shared,
@@ -14,12 +15,13 @@ use super::{
     reader::Reader,
 };
 use crate::{
-    client::{Failure, Publisher, consume, limited, look},
+    client::{Failure, Publisher, consume, limited},
+    message,
     token::{Mail, Token},
 };
 
-/// Messages to the reader on their way, with the token.
-const MAILS: u16 = 64;
+/// Messages to the reader on their way, with the token: all that its queue may have.
+const MAILS: u16 = 0;
 
 /// Lives until the member is closed.
 pub(super) async fn live(shared: Arc<Shared>, partition: u16) {
@@ -79,22 +81,35 @@ async fn mailbox(shared: &Shared, partition: u16, publisher: &Publisher) -> Resu
     }
 }
 
-/// Waits for the token; nothing where it is not wanted any more. What else has come is kept.
+/// Waits for the token, and for all that was said to the partition's reader before; nothing where the partition is not wanted
+/// any more.
+///
+/// Whoever has the token says its own kinds, into its own queue. What stands there before comes before: the kinds of others,
+/// and a second token, where somebody has died who was just replacing it. A reader that began without them would pass events
+/// that are the group's.
 async fn first(
     shared: &Shared,
     partition: u16,
     publisher: &Publisher,
     mailbox: &mut Consumer,
 ) -> Result<Option<((Token, Delivery), Vec<Letter>)>, Error> {
-    let (mut letters, change) = (Vec::new(), &shared.changes[usize::from(partition)]);
+    let (mut letters, mut last): (Vec<Letter>, Option<String>) = (Vec::new(), None);
+    let (queue, change) = (shared.group.token(partition), &shared.changes[usize::from(partition)]);
     loop {
         tokio::select! {
             delivery = mailbox.next() => {
-                let letter = read(delivery.ok_or(Failure::NoQueue(shared.group.token(partition)))?).await?;
-                let has_come = letter.as_ref().is_some_and(|letter| matches!(letter.mail, Mail::Token(_)));
-                letters.extend(letter);
-                if has_come {
+                let Some(letter) = read(delivery.ok_or_else(|| Failure::NoQueue(queue.clone()))?).await? else { continue };
+                let is_last = last.as_ref().is_some_and(|last| letter.is(last));
+                let has_token = matches!(letter.mail, Mail::Token(_));
+                letters.push(letter);
+                if is_last {
                     break;
+                }
+                if has_token && last.is_none() {
+                    let id = Uuid::now_v7().to_string();
+                    let own = Mail::Kinds(shared.kinds.clone()).write()?;
+                    publisher.store(&queue, &own, message::persistent(&id)).await?;
+                    last = Some(id);
                 }
             }
             () = change.notified() => {
@@ -103,11 +118,6 @@ async fn first(
                 }
             }
         }
-    }
-    // Somebody may have died who was just replacing it: then there are two, and by this answer both have come.
-    look(&publisher.channel, &shared.group.token(partition)).await?;
-    while let Some(Some(delivery)) = mailbox.next().now_or_never() {
-        letters.extend(read(delivery).await?);
     }
     choose(letters).await.map(Some)
 }

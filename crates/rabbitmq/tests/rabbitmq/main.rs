@@ -3,4 +3,5 @@
 
 mod broken;
 mod contract;
+mod kinds;
 mod support;

@@ -53,7 +53,7 @@ async fn answer(mut stream: TcpStream, says: fn(&str) -> (u16, String), asked: &
     asked.lock().unwrap().push(line);
     let length = body.len();
     let head = format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    stream.write_all((head + body).as_bytes()).await.unwrap();
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
 }
 
 /// Runs a command, with the address of a server that says this at its end; returns what the server was asked, too.
@@ -65,8 +65,9 @@ async fn beside(says: fn(&str) -> (u16, String), arguments: &[&str]) -> (Output,
             answer(listener.accept().await.unwrap().0, says, &asked).await;
         }
     };
+    let arguments = [arguments, &[&url]].concat();
     let output = tokio::select! {
-        output = trireme(&[arguments, &[&url]].concat()) => output,
+        output = trireme(&arguments) => output,
         () = serve => unreachable!("it listens"),
     };
     (output, asked.into_inner().unwrap())

@@ -1,0 +1,58 @@
+//! What a reader has to know before it passes anything.
+
+use std::collections::BTreeSet;
+
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
+use messaging::Event;
+use testkit::servers::RabbitMq;
+
+use super::support::{event, open};
+
+/// More than a reader takes at a time.
+const QUESTIONS: usize = 200;
+
+/// Asks the readers of a group how much waits, so that what is said to them afterwards stands behind all that.
+async fn ask(channel: &Channel, prefix: &str) {
+    for partition in 0..=3 {
+        for _ in 0..QUESTIONS {
+            let (queue, options) = (format!("{prefix}.group~{partition}"), BasicPublishOptions::default());
+            let asked = channel.basic_publish(
+                "".into(),
+                queue.as_str().into(),
+                options,
+                b"\"depth\"",
+                BasicProperties::default(),
+            );
+            asked.await.unwrap().await.unwrap();
+        }
+    }
+}
+
+/// A member with a kind that is new to its group is given what is there of it, however much the readers have to answer first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_passes_nothing_before_it_knows_the_kinds_of_its_group() {
+    let Some(server) = RabbitMq::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url);
+    bus.subscribe("group", &["thing.other.v1"]).await.unwrap().close().await;
+    let events: Vec<Event> = (0..30).map(|number| event(number, number)).collect();
+    bus.publish(&events).await.unwrap();
+    let (address, prefix) = (url.split('?').next().unwrap(), url.split("prefix=").nth(1).unwrap());
+    let connection = Connection::connect(address, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    ask(&channel, prefix).await;
+
+    let member = bus.subscribe("group", &["thing.other.v1", "thing.happened.v1"]).await.unwrap();
+    let mut given = BTreeSet::new();
+    while given.len() < events.len() {
+        let deliveries = tokio::time::timeout(std::time::Duration::from_secs(30), member.fetch(32)).await;
+        for delivery in deliveries.unwrap_or_else(|_| panic!("only {given:?} came")).unwrap() {
+            member.ack(&delivery).await.unwrap();
+            given.insert(delivery.event.decode::<u64>().unwrap());
+        }
+    }
+}
