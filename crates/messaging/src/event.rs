@@ -20,7 +20,8 @@ use crate::Error;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Unique for ever: what the bus and the inbox recognise a repetition by. Version 7, made once with the event.
+    /// Unique for ever: what the bus and the inbox recognise a repetition by. Version 7, made once with the event; that of
+    /// a [task](Self::task) is its maker's.
     pub id: Uuid,
     /// What happened, with the major version of the data's schema: `order.confirmed.v1`.
     pub kind: String,
@@ -62,6 +63,17 @@ impl Event {
             data: serde_json::to_vec(&data).map_err(Error::Encode)?.into(),
             carrier: Carrier::current(),
         })
+    }
+
+    /// Makes a task of the current trace: work for one member of one group, whichever is free.
+    ///
+    /// Its key is its id, so that no task waits for another. The id is best derived from what made the work necessary:
+    /// recorded again, it is the same task.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn task(kind: &str, source: &str, id: Uuid, time: OffsetDateTime, data: impl Serialize) -> Result<Self, Error> {
+        Ok(Self { id, ..Self::new(kind, source, id, time, data)? })
     }
 
     /// Sets the subject.

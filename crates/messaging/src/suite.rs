@@ -32,6 +32,7 @@ pub mod outage;
 pub mod outbox;
 pub mod renewal;
 pub mod tail;
+pub mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -307,6 +308,10 @@ macro_rules! consumer_suite {
             }
             kinds {
                 an_unknown_kind_is_left_to_others, a_kind_that_is_rolled_back_ends_in_the_dead_letters,
+            }
+            tasks {
+                members_compete_for_tasks, a_task_that_waits_for_its_next_try_delays_no_other,
+                a_task_that_was_given_up_is_done_after_its_replay,
             }
         }
     };

@@ -1,11 +1,18 @@
 //! While what handlers need is away, one of them finds out when it is back and the others wait.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
 use super::Policy;
+
+/// The longest pause between two questions, whatever the pauses between the tries of an event: what is back is used again
+/// within seconds.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Whether what the handlers of a consumer need is away.
 #[derive(Default)]
@@ -33,7 +40,7 @@ impl Outage {
         if !self.away.load(Ordering::Acquire) {
             return Turn { outage: self, found: None };
         }
-        sleep(policy.backoff().delay(*found)).await;
+        sleep(pause(policy, *found)).await;
         Turn { outage: self, found: Some(found) }
     }
 }
@@ -59,5 +66,25 @@ impl Turn<'_> {
         **found = 0;
         self.outage.away.store(false, Ordering::Release);
         true
+    }
+}
+
+/// How long to wait before asking again what was found away so often.
+fn pause(policy: &Policy, found: u32) -> Duration {
+    policy.backoff().delay(found).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also where an event that fails waits for a minute.
+    #[test]
+    fn what_is_back_is_used_again_within_seconds() {
+        let policy = Policy::tasks();
+        assert!(policy.max_backoff > LONGEST);
+        for found in 0..100 {
+            assert!(pause(&policy, found) <= LONGEST, "{found}");
+        }
     }
 }

@@ -22,6 +22,21 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// For [tasks](crate::Event::task), which ask somebody outside to do something: 8 at once, 30 s each, 30 attempts with
+    /// pauses from 1 s to a minute (about 20 min in all), 10 s to drain.
+    ///
+    /// No pause is longer than [`clock::HORIZON`], beyond which an instant counts as one of a clock that was wrong.
+    pub fn tasks() -> Self {
+        Self {
+            max_in_flight: 8,
+            timeout: Duration::from_secs(30),
+            max_attempts: 30,
+            first_backoff: Duration::from_secs(1),
+            max_backoff: clock::HORIZON,
+            ..Self::default()
+        }
+    }
+
     /// The pauses between the tries of an event.
     pub(super) fn backoff(&self) -> Backoff {
         Backoff::new(self.first_backoff, self.max_backoff)
