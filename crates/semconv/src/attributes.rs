@@ -116,8 +116,8 @@ attributes! {
     OPERATOR_ID = "operator.id", Own, Text, Any, "The operator's id.";
     LOGIN_OUTCOME = "login.outcome", Own, Text, Few("succeeded"), "What became of it.";
     AUTH_REFUSAL = "auth.refusal", Own, Text, Few("expired"), "What is wrong with the token.";
-    MAIL_PURPOSE = "mail.purpose", Own, Text, OneOf(&["verify_email", "reset_password"]), "What the mail is for.";
-    MAIL_OUTCOME = "mail.outcome", Own, Text, OneOf(&["sent", "unavailable", "refused"]), "What became of it.";
+    MAIL_PURPOSE = "mail.purpose", Own, Text, OneOf(&["verify_email", "reset_password", "order_confirmed", "order_refunded", "account_closed"]), "What the mail is for.";
+    MAIL_OUTCOME = "mail.outcome", Own, Text, OneOf(&["sent", "unavailable", "deferred", "refused"]), "What became of it.";
 
     ORDER_ID = "order.id", Own, Text, Any, "The order's id.";
     ORDER_STATUS = "order.status", Own, Text,

@@ -8,6 +8,7 @@ mod dead_letters;
 mod export;
 mod kill;
 mod lines;
+mod mail;
 mod moving;
 mod observe;
 mod private;

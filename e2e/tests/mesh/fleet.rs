@@ -217,7 +217,7 @@ impl Fleet {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let mut open = 0;
-            for group in ["user", "user-copies", "order", "payment"] {
+            for group in ["user", "user-copies", "user-mail", "order", "payment"] {
                 open += bus.depth(group).await?;
             }
             if open == 0 || Instant::now() > deadline {

@@ -1,8 +1,9 @@
-//! HTTP, gRPC and events: they translate and nothing else.
+//! HTTP, gRPC, events and tasks: they translate and nothing else.
 
 pub mod events;
 pub mod grpc;
 pub mod http;
+pub mod tasks;
 
 use std::sync::Arc;
 

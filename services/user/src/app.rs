@@ -15,6 +15,8 @@ pub mod key_ring;
 mod log_in;
 mod log_out;
 pub mod mail_queue;
+pub mod mail_text;
+pub mod notify;
 pub mod opaque_token;
 pub mod ports;
 pub mod published;
@@ -22,6 +24,7 @@ mod reauthenticate;
 mod refresh;
 mod register;
 mod reset_password;
+mod send_notification;
 pub mod sweep;
 pub mod tokens;
 mod update_user;
@@ -45,11 +48,13 @@ pub use grant_role::grant_role;
 pub use key_ring::KeyRing;
 pub use log_in::SessionPolicy;
 pub use mail_queue::MailQueue;
+pub use mail_text::MailText;
+pub use notify::News;
 pub use reauthenticate::{Reauthentication, Requester};
 pub use tokens::TokenPair;
 pub use update_user::Expected;
 
-use ports::{Accounts, AuditTrail, Closings, MailTokens, Mails, Orders, Passwords, Sessions};
+use ports::{Accounts, AuditTrail, Closings, MailTokens, Mails, Notifications, Orders, Passwords, Sessions};
 
 /// What the use cases work with.
 pub struct App {
@@ -63,6 +68,10 @@ pub struct App {
     pub audit_trail: Arc<dyn AuditTrail>,
     /// Where tokens are kept that were sent by mail.
     pub mail_tokens: Arc<dyn MailTokens>,
+    /// Where mails are kept that are owed.
+    pub notifications: Arc<dyn Notifications>,
+    /// Whether people are told by mail of what has happened.
+    pub notifies: bool,
     /// What sends mail.
     pub mails: Arc<dyn Mails>,
     /// Mail that waits to be sent.

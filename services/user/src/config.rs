@@ -179,11 +179,16 @@ pub struct Mail {
     pub url: String,
     /// The sender.
     pub from: String,
+    /// Whether people are told by mail of what has happened.
+    pub notifications: bool,
 }
 
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mail").field("from", &self.from).finish_non_exhaustive()
+        f.debug_struct("Mail")
+            .field("from", &self.from)
+            .field("notifications", &self.notifications)
+            .finish_non_exhaustive()
     }
 }
 

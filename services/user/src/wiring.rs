@@ -23,11 +23,11 @@ use crate::{
         smtp::Smtp,
         sqlite::{self, SqliteStore},
     },
-    api::{Api, events, grpc, http},
+    api::{Api, events, grpc, http, tasks},
     app::{
         self, App, Attempts, KeyRing, MailQueue, housekeeping,
         mail_queue::{self, Jobs},
-        ports::{Accounts, AuditTrail, Closings, MailTokens, Mails, Sessions, SigningKeys},
+        ports::{Accounts, AuditTrail, Closings, MailTokens, Mails, Notifications, Sessions, SigningKeys},
         sweep,
     },
     config::Config,
@@ -125,6 +125,7 @@ struct Store {
     sessions: Arc<dyn Sessions>,
     keys: Arc<dyn SigningKeys>,
     mail_tokens: Arc<dyn MailTokens>,
+    notifications: Arc<dyn Notifications>,
     audit_trail: Arc<dyn AuditTrail>,
     database: Database,
 }
@@ -150,16 +151,17 @@ async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) 
 }
 
 impl Store {
-    fn new<S: Accounts + AuditTrail + Closings + MailTokens + Sessions + SigningKeys + Clone + 'static>(
-        store: S,
-        database: Database,
-    ) -> Self {
+    fn new<S>(store: S, database: Database) -> Self
+    where
+        S: Accounts + AuditTrail + Closings + MailTokens + Notifications + Sessions + SigningKeys + Clone + 'static,
+    {
         Self {
             accounts: Arc::new(store.clone()),
             closings: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             keys: Arc::new(store.clone()),
             mail_tokens: Arc::new(store.clone()),
+            notifications: Arc::new(store.clone()),
             audit_trail: Arc::new(store),
             database,
         }
@@ -183,6 +185,8 @@ async fn use_cases(
         sessions: Arc::clone(&store.sessions),
         audit_trail: Arc::clone(&store.audit_trail),
         mail_tokens: Arc::clone(&store.mail_tokens),
+        notifications: Arc::clone(&store.notifications),
+        notifies: config.mail.notifications,
         mails: mails(config)?,
         mail_queue,
         outbox: Arc::clone(&store.database.outbox),
@@ -207,17 +211,22 @@ fn mails(config: &Config) -> Result<Arc<dyn Mails>> {
     }
 }
 
-fn consumers(app: &Arc<App>, bus: &Arc<dyn Bus>) -> [(&'static str, Consumer); 2] {
+fn consumers(app: &Arc<App>, bus: &Arc<dyn Bus>) -> [(&'static str, Consumer); 3] {
     let orders = Arc::new(events::OrderEvents::new(Arc::clone(app)));
     let caches = Arc::new(events::CacheInvalidator::new(Arc::clone(app)));
-    let consumer = |group, kinds, handler| Consumer::new(Arc::clone(bus), group, kinds, handler, Policy::default());
+    let mails = Arc::new(tasks::MailTasks::new(Arc::clone(app)));
+    let bus = || Arc::clone(bus);
     [
-        ("consumer", consumer(events::ORDER_GROUP, events::ORDER_KINDS, orders)),
-        ("cache invalidator", consumer(events::CACHE_GROUP, events::CACHE_KINDS, caches)),
+        ("consumer", Consumer::new(bus(), events::ORDER_GROUP, events::ORDER_KINDS, orders, Policy::default())),
+        (
+            "cache invalidator",
+            Consumer::new(bus(), events::CACHE_GROUP, events::CACHE_KINDS, caches, Policy::default()),
+        ),
+        ("notifications", Consumer::new(bus(), tasks::MAIL_GROUP, tasks::MAIL_KINDS, mails, Policy::tasks())),
     ]
 }
 
-fn start(tasks: &Tasks, relay: Relay, consumers: [(&'static str, Consumer); 2], app: &Arc<App>) {
+fn start(tasks: &Tasks, relay: Relay, consumers: [(&'static str, Consumer); 3], app: &Arc<App>) {
     let token = tasks.token();
     tasks.spawn("relay", async move { Ok(relay.run(token).await?) });
     for (name, consumer) in consumers {

@@ -13,6 +13,14 @@ use crate::{
 /// What `trireme trace` finds: 4 MiB in each service.
 const RECENT_SPANS: usize = 4096;
 
+/// What only user knows: in the environment of `trireme up`, it is not for the others, which would refuse it.
+const OF_USER: [&str; 3] = ["TRIREME_MAIL__URL", "TRIREME_MAIL__FROM", "TRIREME_MAIL__NOTIFICATIONS"];
+
+/// The variables that a service's binary does not inherit.
+pub(crate) fn not_inherited(service: Service) -> &'static [&'static str] {
+    if service == Service::User { &[] } else { &OF_USER }
+}
+
 /// The environment variables of a service's binary: its data is in the data directory, and it finds the others.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{process_loop::ProcessLoop, programs::Programs, shared::Shared};
 use crate::{
     data::{Data, Lock},
+    environment::not_inherited,
     output::{Logs, Output, dim},
     ports, process,
     service::Service,
@@ -186,7 +187,12 @@ async fn seed(shared: &Shared) -> Result<()> {
     let _waiting = options.output.wait("loading the products");
     let environment = shared.environment(Service::Order)?;
     let program = options.binaries.join(Service::Order.name());
-    let output = Command::new(&program).arg("seed").envs(environment).kill_on_drop(true).output().await;
+    let mut command = Command::new(&program);
+    command.arg("seed").envs(environment).kill_on_drop(true);
+    for name in not_inherited(Service::Order) {
+        command.env_remove(name);
+    }
+    let output = command.output().await;
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
     if !output.status.success() {
         let printed = [output.stdout, output.stderr].concat();

@@ -24,6 +24,8 @@ spans! {
         "service.close_account", Own, Internal, "An account begins to close.", [USER_ID];
         "service.settle_closing", Own, Internal, "A closing goes on, in the background: a trace of its own, linked to the request that began it.", [USER_ID, CANARY];
         "service.count_order", Own, Internal, "An order is counted.", [USER_ID];
+        "service.notify", Own, Internal, "A mail to the owner of an account is recorded.", [USER_ID];
+        "service.send_notification", Own, Internal, "A mail that was recorded is sent, by a task.", [USER_ID];
     }
     in "services/order" {
         "place_order", Own, Internal, "An order is placed.", [ORDER_ID];

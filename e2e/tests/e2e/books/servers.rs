@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::Told;
 
 /// Every consumer group there is.
-const GROUPS: [&str; 4] = ["user", "user-copies", "order", "payment"];
+const GROUPS: [&str; 5] = ["user", "user-copies", "user-mail", "order", "payment"];
 
 /// How long the first event may take, and after how long without one there are no more.
 const FIRST: Duration = Duration::from_secs(10);

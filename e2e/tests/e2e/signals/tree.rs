@@ -20,7 +20,7 @@ pub(crate) const EDGES: [(&str, &str, &str); 5] = [
 ];
 
 /// What has to be in it, by service; the last word stands under the first, at any depth.
-pub(crate) const PARTS: [(&str, &str, &str); 13] = [
+pub(crate) const PARTS: [(&str, &str, &str); 15] = [
     ("order", "POST /v1/orders", "place_order"),
     ("order", "place_order", "redis.set"),
     ("order", "POST /v1/orders", "payment.v1.PaymentService/Authorize"),
@@ -34,6 +34,8 @@ pub(crate) const PARTS: [(&str, &str, &str); 13] = [
     ("user", "process order.confirmed.v1", "service.count_order"),
     ("user", "process order.confirmed.v1", "INSERT inbox"),
     ("user", "process order.confirmed.v1", "ack order.confirmed.v1"),
+    ("user", "process order.confirmed.v1", "process user.send_mail.v1"),
+    ("user", "process user.send_mail.v1", "service.send_notification"),
 ];
 
 /// A span of it.

@@ -32,10 +32,10 @@ impl LogMail {
 #[async_trait]
 impl Mails for LogMail {
     async fn send(&self, letter: &Letter) -> Result<(), MailError> {
-        let token = self.shows_token.then_some(letter.token.as_str());
+        let token = letter.token().filter(|_| self.shows_token);
         tracing::info!(
             user.id = %letter.user,
-            mail.purpose = letter.purpose.as_str(),
+            mail.purpose = letter.purpose(),
             mail.token = token,
             "no server for mail is configured: mail is only noted here"
         );

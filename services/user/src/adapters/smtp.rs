@@ -8,9 +8,11 @@ use lettre::{
     message::{Mailbox, header::ContentType},
     transport::smtp,
 };
-use uuid::Uuid;
 
-use crate::app::ports::{Letter, MailError, Mails};
+use crate::app::{
+    MailText,
+    ports::{Letter, MailError, Mails},
+};
 
 /// How long a step of the dialogue with the server may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -56,13 +58,14 @@ impl Smtp {
 
     fn message(&self, letter: &Letter) -> Result<Message, MailError> {
         let to: Address = letter.to.as_str().parse().map_err(refused)?;
+        let MailText { subject, body } = MailText::of(&letter.content);
         Message::builder()
             .from(self.from.clone())
             .to(to.into())
-            .subject(letter.subject())
-            .message_id(Some(format!("<{}@{}>", Uuid::now_v7(), self.from.email.domain())))
+            .subject(subject)
+            .message_id(Some(format!("<{}@{}>", letter.id, self.from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
-            .body(letter.text())
+            .body(body)
             .map_err(refused)
     }
 }
@@ -82,15 +85,39 @@ impl Mails for Smtp {
 /// What a failure means. The server's own words stay out of the log: they repeat the address.
 fn failed(error: smtp::Error) -> MailError {
     match error.status() {
-        Some(code) if error.is_permanent() => refused(format!("the server answered {code}")),
-        Some(code) => MailError::Unavailable(format!("the server answered {code}").into()),
+        Some(code) => meaning(code.into()),
         None => MailError::Unavailable(error.into()),
+    }
+}
+
+/// What an answer means (RFC 5321, 4.2; RFC 4954, 4.6; RFC 7504).
+///
+/// Only some are about the mail or its reader. Others say that the server takes nothing from us at the moment, also those that it
+/// calls permanent: a password that was changed (535), a sender that it does not know yet. A person mends that, and no mail
+/// is lost for it.
+fn meaning(code: u16) -> MailError {
+    let answer = format!("the server answered {code}").into();
+    match code {
+        450 => MailError::Deferred(answer),
+        550..=554 | 556 => MailError::Refused(answer),
+        _ => MailError::Unavailable(answer),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_answers_about_the_mail_give_it_up() {
+        for code in [550, 551, 552, 553, 554, 556] {
+            assert!(matches!(meaning(code), MailError::Refused(_)), "{code}");
+        }
+        assert!(matches!(meaning(450), MailError::Deferred(_)));
+        for code in [421, 451, 452, 454, 500, 502, 503, 521, 530, 534, 535, 538] {
+            assert!(matches!(meaning(code), MailError::Unavailable(_)), "{code}");
+        }
+    }
 
     #[test]
     fn a_url_and_a_sender_are_checked_at_the_start() {

@@ -4,6 +4,7 @@ mod accounts;
 mod audit_trail;
 mod closings;
 mod mail_tokens;
+mod notifications;
 mod rows;
 mod sessions;
 mod signing_keys;

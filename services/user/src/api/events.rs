@@ -4,23 +4,41 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use messaging::{Event, Handler, HandlerError, Receipt};
-use serde::Deserialize;
+use money::{Currency, Money};
+use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Error, ports::StoreError},
-    domain::UserId,
+    app::{App, Error, News, ports::StoreError},
+    domain::{Notification, Order, UserId},
 };
 
 /// The consumer group of [`OrderEvents`].
 pub const ORDER_GROUP: &str = "user";
-/// What [`OrderEvents`] handles: what counts, and what ends an order that a closing may wait for.
-pub const ORDER_KINDS: &[&str] = &["order.confirmed.v1", "order.cancelled.v1", "order.rejected.v1"];
+/// What [`OrderEvents`] handles: what counts, what ends an order that a closing may wait for, and what
+/// people are told of.
+pub const ORDER_KINDS: &[&str] =
+    &["order.confirmed.v1", "order.cancelled.v1", "order.rejected.v1", "order.refunded.v1"];
 
-/// Whose order it is; the rest of the data is not for us.
+/// Whose order it is.
+#[derive(Deserialize)]
+struct OwnerData {
+    user_id: Uuid,
+}
+
+/// What its owner is told of it; the rest of the data is not for us.
 #[derive(Deserialize)]
 struct OrderData {
     user_id: Uuid,
+    order_id: Uuid,
+    total: Total,
+}
+
+/// Money as it is in events, to which members may be added.
+#[derive(Deserialize)]
+struct Total {
+    amount: i64,
+    currency: Currency,
 }
 
 /// Hands the events of order to the use cases.
@@ -38,13 +56,12 @@ impl OrderEvents {
 #[async_trait]
 impl Handler for OrderEvents {
     async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
-        let data: OrderData = event.decode().map_err(|error| HandlerError::Permanent(error.into()))?;
-        let user = UserId(data.user_id);
         let done = match event.kind.as_str() {
-            "order.confirmed.v1" => self.app.count_order(user, receipt).await,
+            "order.confirmed.v1" => self.app.count_order(&news(event, Notification::OrderConfirmed)?, receipt).await,
+            "order.refunded.v1" => self.app.notify(&news(event, Notification::OrderRefunded)?, receipt).await,
             // Only a hint that the closing may go on. Order is asked again, so a hint too many does no harm and needs
             // no receipt; one that is lost costs the time until the closing is due by itself.
-            _ => self.app.wake_closing(user).await,
+            _ => self.app.wake_closing(UserId(read::<OwnerData>(event)?.user_id)).await,
         };
         done.map_err(|error| match error {
             Error::Store(StoreError::Unavailable(_)) => HandlerError::unavailable(error),
@@ -53,6 +70,17 @@ impl Handler for OrderEvents {
             error => HandlerError::transient(error),
         })
     }
+}
+
+fn read<T: DeserializeOwned>(event: &Event) -> Result<T, HandlerError> {
+    event.decode().map_err(|error| HandlerError::Permanent(error.into()))
+}
+
+/// What the owner of an order is told because of an event.
+fn news(event: &Event, what: fn(Order) -> Notification) -> Result<News, HandlerError> {
+    let OrderData { user_id, order_id, total } = read(event)?;
+    let order = Order { id: order_id, total: Money::new(total.amount, total.currency) };
+    Ok(News { user: UserId(user_id), what: what(order), event: event.id, at: event.time })
 }
 
 /// The consumer group of [`CacheInvalidator`].

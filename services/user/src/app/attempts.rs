@@ -11,7 +11,7 @@ use limit::{Decision, Limiter, Quota};
 use resilience::Outage;
 
 use super::Error;
-use crate::domain::{Email, MailPurpose};
+use crate::domain::Email;
 
 /// Of one account from one address.
 const PAIR: Quota = Quota { burst: 20, refill: Duration::from_mins(1) };
@@ -54,16 +54,16 @@ impl Attempts {
         Ok(attempt)
     }
 
-    /// Counts a mail that somebody has sent to an account. `email` is `None` where what was typed cannot be an address.
+    /// Counts a mail that somebody has sent to an account, or that an account gets by what its owner does. `email` is `None` where what was typed cannot be an address.
     ///
     /// Each purpose by itself: strangers, who may ask for one of them, do not see in a refusal that the owner asked for the other.
     pub(super) async fn begin_mail(
         &self,
-        purpose: MailPurpose,
+        purpose: &str,
         email: Option<&Email>,
         client: Option<IpAddr>,
     ) -> Result<(), Error> {
-        let account = |email| format!("mail/{}/{}", purpose.as_str(), fingerprint(Some(email)));
+        let account = |email| format!("mail/{purpose}/{}", fingerprint(Some(email)));
         let account = email.map(|email| (account(email), MAIL_ACCOUNT));
         let address = client.map(|client| (format!("mail/address/{}", network(client)), MAIL_ADDRESS));
         let keys = address.iter().chain(&account).map(|(key, quota)| (key.as_str(), *quota));

@@ -44,6 +44,9 @@ pub enum Error {
     /// A mail was not sent.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// A task says something that nobody here knows.
+    #[error("the task cannot be read")]
+    UnreadableTask(#[source] serde_json::Error),
     /// The refresh token is unknown, expired, used or revoked, or its account is closing.
     #[error("the refresh token is not valid")]
     WrongRefreshToken,
@@ -101,7 +104,7 @@ impl HasProblem for Error {
             Self::Mail(error) => error.problem(),
             Self::Store(error) => error.problem(),
             Self::Password(error) => error.problem(),
-            Self::Internal(_) => Problem::Internal,
+            Self::UnreadableTask(_) | Self::Internal(_) => Problem::Internal,
         }
     }
 

@@ -13,11 +13,12 @@ use semconv::{attributes, metrics};
 use telemetry::Carrier;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     App, Error,
     opaque_token::OpaqueToken,
-    ports::{Letter, MailError, NewMailToken},
+    ports::{Content, Letter, MailError, NewMailToken},
 };
 use crate::domain::{Account, Email, MailPurpose, UserId};
 
@@ -66,13 +67,15 @@ impl MailQueue {
         self.jobs.try_send((job, Carrier::current())).map_err(|_| Error::MailQueueFull)
     }
 
-    fn count(&self, purpose: MailPurpose, sent: &Result<(), MailError>) {
+    /// Counts a mail by what became of it.
+    pub(super) fn count(&self, purpose: &'static str, sent: &Result<(), MailError>) {
         let outcome = match sent {
             Ok(()) => "sent",
             Err(MailError::Unavailable(_)) => "unavailable",
+            Err(MailError::Deferred(_)) => "deferred",
             Err(MailError::Refused(_)) => "refused",
         };
-        self.mails.add(1, &[attributes::MAIL_PURPOSE.of(purpose.as_str()), attributes::MAIL_OUTCOME.of(outcome)]);
+        self.mails.add(1, &[attributes::MAIL_PURPOSE.of(purpose), attributes::MAIL_OUTCOME.of(outcome)]);
     }
 }
 
@@ -139,11 +142,12 @@ impl App {
         if !self.mail_tokens.put(&new).await? {
             return Ok(());
         }
-        let letter = Letter { user, to: new.email, purpose, token: token.into_text() };
+        let content = Content::Token(purpose, token.into_text());
+        let letter = Letter { id: Uuid::now_v7(), user, to: new.email, content };
         let sent = self.send_letter(&letter).await;
-        self.mail_queue.count(purpose, &sent);
+        self.mail_queue.count(letter.purpose(), &sent);
         sent?;
-        tracing::info!(user.id = %user, mail.purpose = purpose.as_str(), "mail sent");
+        tracing::info!(user.id = %user, mail.purpose = letter.purpose(), "mail sent");
         Ok(())
     }
 
@@ -154,7 +158,7 @@ impl App {
             let sent = tokio::time::timeout(TIMEOUT, self.mails.send(letter)).await;
             attempt += 1;
             match sent.unwrap_or_else(|elapsed| Err(MailError::Unavailable(elapsed.into()))) {
-                Err(MailError::Unavailable(_)) if attempt < ATTEMPTS => {
+                Err(MailError::Unavailable(_) | MailError::Deferred(_)) if attempt < ATTEMPTS => {
                     tokio::time::sleep(backoff.ceiling(attempt)).await;
                 }
                 done => return done,

@@ -7,12 +7,12 @@ use std::{error::Error as StdError, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
 use error::{HasProblem, Problem};
-use messaging::{Effects, Receipt};
+use messaging::{Effects, Event, Receipt};
 use telemetry::Carrier;
 use time::OffsetDateTime;
 
 pub use audit_trail::{AuditEntry, AuditTrail};
-pub use mail::{Letter, MailError, MailTokens, Mails, NewMailToken};
+pub use mail::{Content, Letter, MailError, MailTokens, Mails, NewMailToken, Notifications};
 
 use crate::domain::{Account, Email, Password, PasswordHash, Role, SessionId, UserId};
 
@@ -127,8 +127,9 @@ pub trait Accounts: Send + Sync {
         entry: &AuditEntry,
         effects: &Effects,
     ) -> Result<Option<Saved>, StoreError>;
-    /// Counts a confirmed order, once per receipt; says whether there is such an account.
-    async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<bool, StoreError>;
+    /// Counts a confirmed order, once per receipt, and records the mail that `task` sends, as [`Notifications::record`] does;
+    /// says whether there is such an account.
+    async fn count_order(&self, id: UserId, task: Option<&Event>, receipt: Receipt) -> Result<bool, StoreError>;
     /// Sums everything up.
     async fn totals(&self) -> Result<Totals, StoreError>;
 }
@@ -170,9 +171,9 @@ pub trait Closings: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Makes a closing due; says whether there is one.
     async fn wake(&self, id: UserId, now: OffsetDateTime) -> Result<bool, StoreError>;
-    /// Stores a closed account with its events, forgets its password and sessions, and ends its closing,
-    /// if the stored version is the one before.
-    async fn finish(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError>;
+    /// Stores a closed account with its events, forgets its password and sessions, and ends its closing, if the stored
+    /// version is the one before; and records the mail that `task` sends, to the address that the account had.
+    async fn finish(&self, account: &Account, task: Option<&Event>, effects: &Effects) -> Result<Saved, StoreError>;
 }
 
 /// The hash under which a refresh token is stored.

@@ -15,7 +15,7 @@ impl App {
     /// Too many mails were asked for, or wait.
     #[instrument(name = "service.request_password_reset", skip_all)]
     pub async fn request_password_reset(&self, email: Option<Email>, client: Option<IpAddr>) -> Result<(), Error> {
-        self.attempts.begin_mail(MailPurpose::ResetPassword, email.as_ref(), client).await?;
+        self.attempts.begin_mail(MailPurpose::ResetPassword.as_str(), email.as_ref(), client).await?;
         email.map_or(Ok(()), |email| self.mail_queue.add(Job::Reset(email)))
     }
 

@@ -7,14 +7,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use messaging::{Effects, Event};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    App, Error,
+    App, Error, News,
     ports::{DueClosing, Saved},
     published, time_duration,
 };
-use crate::domain::{DomainEvent, UserId};
+use crate::domain::{DomainEvent, Email, Notification, UserId};
 
 /// How many closings are claimed at once.
 const BATCH: u32 = 16;
@@ -85,16 +86,32 @@ impl App {
     async fn finish_closing(&self, id: UserId) -> Result<(), Error> {
         let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
         // False when another process, whose claim outlasted ours or ours its, has finished it.
-        let now = self.now();
+        let (now, email) = (self.now(), account.email.clone());
         if account.finish_closing(now) {
             let effects = published::effects(DomainEvent::Closed, id, now)?;
+            let task = self.farewell(id, email.as_ref(), &effects).await?;
             // Stale means the same: `user.closed.v1` is stored once, with the one write that won.
-            if let Saved::Stored(_) = self.closings.finish(&account, &effects).await? {
+            if let Saved::Stored(_) = self.closings.finish(&account, task.as_ref(), &effects).await? {
                 tracing::info!(user.id = %id, "account closed");
             }
         }
         // In either case: the process that won may have been killed before it came to this.
         self.invalidate_cached(id).await;
         Ok(())
+    }
+
+    /// The task that tells of the end of an account. None where its address has had too many of them: whoever opens accounts
+    /// with somebody else's address and closes them again does not flood a mailbox.
+    async fn farewell(&self, user: UserId, email: Option<&Email>, effects: &Effects) -> Result<Option<Event>, Error> {
+        let Some(closed) = effects.events.first() else { return Ok(None) };
+        let what = Notification::AccountClosed;
+        match self.attempts.begin_mail(what.purpose(), email, None).await {
+            Ok(()) => self.task_of(&News { user, what, event: closed.id, at: closed.time }),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::debug!(user.id = %user, error, "no mail of the end of an account is sent");
+                Ok(None)
+            }
+        }
     }
 }

@@ -30,7 +30,7 @@ impl App {
     }
 
     async fn queue_verification(&self, account: &Account, client: Option<IpAddr>) -> Result<(), Error> {
-        self.attempts.begin_mail(MailPurpose::VerifyEmail, account.email.as_ref(), client).await?;
+        self.attempts.begin_mail(MailPurpose::VerifyEmail.as_str(), account.email.as_ref(), client).await?;
         self.mail_queue.add(Job::Verification(account.id))
     }
 

@@ -43,7 +43,9 @@ async fn confirmed_orders_are_counted_and_change_no_version() {
 async fn what_cannot_be_handled_is_dead_lettered() {
     let app = TestApp::start().await;
     app.publish("order.confirmed.v1", &json!({"user_id": 7})).await;
-    app.publish("order.confirmed.v1", &json!({"user_id": Uuid::now_v7()})).await;
+    let total = json!({"amount": 1, "currency": "EUR"});
+    let nobodys = json!({"user_id": Uuid::now_v7(), "order_id": Uuid::now_v7(), "total": total});
+    app.publish("order.confirmed.v1", &nobodys).await;
     testkit::eventually!(app.bus.dead_letters(Some("user"), 10).await.unwrap().len() == 2);
 }
 

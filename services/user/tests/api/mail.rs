@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use testkit::{ManualClock, http::TestResponse};
+use testkit::{ManualClock, SmtpServer, http::TestResponse};
 
-use crate::{
-    app::{PASSWORD, Person, TestApp, faults_in},
-    smtp_server::SmtpServer,
-};
+use crate::app::{PASSWORD, Person, TestApp, faults_in};
 
 const ADA: &str = "ada@example.com";
 const NEW: &str = "battery staple";

@@ -63,6 +63,8 @@ impl UseCases {
             sessions: store.clone(),
             audit_trail: store.clone(),
             mail_tokens: store.clone(),
+            notifications: store.clone(),
+            notifies: true,
             mails,
             mail_queue,
             outbox,

@@ -80,22 +80,22 @@ pub(crate) async fn a_change_to_a_taken_address_stores_nothing(stores: Stores) {
 pub(crate) async fn an_order_is_counted_once_and_changes_no_version(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
     let first = receipt();
-    let twice = (0..8).map(|_| stores.accounts.count_order(ada.id, first.clone()));
+    let twice = (0..8).map(|_| stores.accounts.count_order(ada.id, None, first.clone()));
     for counted in join_all(twice).await {
         assert!(counted.unwrap());
     }
-    stores.accounts.count_order(ada.id, receipt()).await.unwrap();
+    stores.accounts.count_order(ada.id, None, receipt()).await.unwrap();
     let now = stores.accounts.get(ada.id).await.unwrap().unwrap();
     assert_eq!(now, Account { orders_placed: 2, revision: 3, ..ada });
 }
 
 pub(crate) async fn an_order_of_nobody_is_not_counted(stores: Stores) {
-    assert!(!stores.accounts.count_order(UserId(Uuid::now_v7()), receipt()).await.unwrap());
+    assert!(!stores.accounts.count_order(UserId(Uuid::now_v7()), None, receipt()).await.unwrap());
 }
 
 pub(crate) async fn an_order_counted_in_between_survives_a_change(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
-    stores.accounts.count_order(ada.id, receipt()).await.unwrap();
+    stores.accounts.count_order(ada.id, None, receipt()).await.unwrap();
     let renamed = changed(&ada, called("Ada L."));
     let saved =
         stored(stores.accounts.save(&renamed, Surviving::All, &effects(DomainEvent::Updated, ada.id)).await.unwrap());
@@ -133,8 +133,8 @@ pub(crate) async fn several_accounts_are_found_at_once(stores: Stores) {
 pub(crate) async fn everything_is_summed_up(stores: Stores) {
     assert_eq!(stores.accounts.totals().await.unwrap(), user::app::ports::Totals::default());
     let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);
-    stores.accounts.count_order(ada.id, receipt()).await.unwrap();
-    stores.accounts.count_order(eve.id, receipt()).await.unwrap();
+    stores.accounts.count_order(ada.id, None, receipt()).await.unwrap();
+    stores.accounts.count_order(eve.id, None, receipt()).await.unwrap();
     stores.begin_closing(&ada, NOW).await;
     let totals = stores.accounts.totals().await.unwrap();
     assert_eq!((totals.users, totals.closing, totals.orders_placed), (2, 1, 2));

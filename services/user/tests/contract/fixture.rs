@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messaging::{Outbox, Receipt, Wake};
+use messaging::{Event, Outbox, Receipt, Wake};
 use time::{OffsetDateTime, macros::datetime};
 use user::{
     adapters::{
@@ -11,8 +11,8 @@ use user::{
     },
     app::{
         ports::{
-            Accounts, AuditTrail, Closings, MailTokens, NewSession, Renewal, Renewed, Saved, Session, Sessions,
-            SigningKeys, TokenHash,
+            Accounts, AuditTrail, Closings, MailTokens, NewSession, Notifications, Renewal, Renewed, Saved, Session,
+            Sessions, SigningKeys, TokenHash,
         },
         published,
     },
@@ -29,6 +29,7 @@ pub(crate) struct Stores {
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) keys: Arc<dyn SigningKeys>,
     pub(crate) mail_tokens: Arc<dyn MailTokens>,
+    pub(crate) notifications: Arc<dyn Notifications>,
     pub(crate) audit_trail: Arc<dyn AuditTrail>,
     pub(crate) outbox: Arc<dyn Outbox>,
     database: Database,
@@ -65,18 +66,17 @@ impl Stores {
         Some(Self::of(PostgresStore::new(pool.clone(), Wake::default()), outbox, Database::Postgres(pool), None))
     }
 
-    fn of<S: Accounts + AuditTrail + Closings + MailTokens + Sessions + SigningKeys + Clone + 'static>(
-        store: S,
-        outbox: impl Outbox + 'static,
-        database: Database,
-        folder: Option<testkit::TempDir>,
-    ) -> Self {
+    fn of<S>(store: S, outbox: impl Outbox + 'static, database: Database, folder: Option<testkit::TempDir>) -> Self
+    where
+        S: Accounts + AuditTrail + Closings + MailTokens + Notifications + Sessions + SigningKeys + Clone + 'static,
+    {
         Self {
             accounts: Arc::new(store.clone()),
             closings: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             keys: Arc::new(store.clone()),
             mail_tokens: Arc::new(store.clone()),
+            notifications: Arc::new(store.clone()),
             audit_trail: Arc::new(store),
             outbox: Arc::new(outbox),
             database,
@@ -128,9 +128,14 @@ impl Stores {
 
     /// Ends the closing of an account.
     pub(crate) async fn finish_closing(&self, account: &Account) -> Saved {
+        self.finish_closing_with(account, None).await
+    }
+
+    /// The same, with a mail that tells of it.
+    pub(crate) async fn finish_closing_with(&self, account: &Account, task: Option<&Event>) -> Saved {
         let mut account = account.clone();
         assert!(account.finish_closing(NOW));
-        self.closings.finish(&account, &effects(DomainEvent::Closed, account.id)).await.unwrap()
+        self.closings.finish(&account, task, &effects(DomainEvent::Closed, account.id)).await.unwrap()
     }
 
     /// The statement for the database that these stores are in.

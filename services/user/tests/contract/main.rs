@@ -8,6 +8,7 @@ mod audit_trail;
 mod closings;
 mod fixture;
 mod mail_tokens;
+mod notifications;
 mod sessions;
 mod signing_keys;
 
@@ -47,6 +48,14 @@ macro_rules! stores {
                 a_mail_token_replaces_the_one_before,
                 a_mail_token_ends_with_its_time,
                 another_address_or_password_ends_what_was_sent,
+            }
+            notifications {
+                a_mail_is_owed_until_it_is_sent,
+                a_mail_is_owed_once_for_an_event_and_has_one_task,
+                a_mail_is_stored_with_the_order_that_it_tells_of,
+                a_mail_keeps_its_address_when_the_account_loses_it,
+                nobody_without_an_address_is_owed_a_mail,
+                a_mail_that_cannot_be_sent_is_given_up,
             }
             closings {
                 closing_revokes_the_sessions_and_is_due_later,

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::shared::Shared;
-use crate::{backoff::Backoff, output::Logs, process, service::Service};
+use crate::{backoff::Backoff, environment::not_inherited, output::Logs, process, service::Service};
 
 /// A service that exits this often before it was ever ready will not start the next time either.
 const MAX_FAILED_STARTS: usize = 3;
@@ -92,6 +92,9 @@ impl ProcessLoop {
         let program = self.shared.program(self.service);
         let mut command = Command::new(&program);
         command.envs(self.shared.environment(self.service)?);
+        for name in not_inherited(self.service) {
+            command.env_remove(name);
+        }
         // Its own group: Ctrl-C on the terminal comes to the supervisor, which ends the services in its own way.
         command.arg("serve").stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         match self.shared.options.logs {

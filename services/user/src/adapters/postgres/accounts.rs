@@ -1,12 +1,13 @@
 //! Accounts.
 
 use async_trait::async_trait;
-use messaging::{Effects, Receipt, Recorded};
+use messaging::{Effects, Event, Receipt, Recorded};
 use sqlx::Row as _;
 
 use super::{
     PostgresStore,
     audit_trail::insert_entry,
+    notifications::owe,
     rows::{account, count},
     sessions::end_sessions,
     store_error,
@@ -61,8 +62,8 @@ impl Accounts for PostgresStore {
         self.update_disabled(account, entry, effects).await.map_err(store_error)
     }
 
-    async fn count_order(&self, id: UserId, receipt: Receipt) -> Result<bool, StoreError> {
-        self.increment_orders_placed(id, receipt).await.map_err(store_error)
+    async fn count_order(&self, id: UserId, task: Option<&Event>, receipt: Receipt) -> Result<bool, StoreError> {
+        self.increment_orders_placed(id, task, receipt).await.map_err(store_error)
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -180,7 +181,12 @@ impl PostgresStore {
         Ok(true)
     }
 
-    async fn increment_orders_placed(&self, id: UserId, receipt: Receipt) -> Result<bool, sqlx::Error> {
+    async fn increment_orders_placed(
+        &self,
+        id: UserId,
+        task: Option<&Event>,
+        receipt: Receipt,
+    ) -> Result<bool, sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         let effects = Effects::default().caused_by(receipt);
         if postgres::record(&mut tx, &effects).await? == Recorded::Duplicate {
@@ -191,7 +197,13 @@ impl PostgresStore {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
+        if let Some(task) = task {
+            owe(&mut tx, id, task).await?;
+        }
         tx.commit().await?;
+        if task.is_some() {
+            self.wake.poke();
+        }
         Ok(true)
     }
 }

@@ -1,12 +1,14 @@
 //! Accounts that are being closed.
 
 use async_trait::async_trait;
-use messaging::Effects;
+use messaging::{Effects, Event};
 use sqlx::{Row as _, postgres::PgRow};
 use telemetry::Carrier;
 use time::OffsetDateTime;
 
-use super::{PostgresStore, accounts::update_if_unchanged, rows::count, sessions::end_sessions, store_error};
+use super::{
+    PostgresStore, accounts::update_if_unchanged, notifications::owe, rows::count, sessions::end_sessions, store_error,
+};
 use crate::{
     adapters::columns::as_i64,
     app::ports::{Closings, DueClosing, Saved, StoreError, Surviving},
@@ -42,8 +44,8 @@ impl Closings for PostgresStore {
         self.count_wake(id, now).await.map_err(store_error)
     }
 
-    async fn finish(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError> {
-        self.delete_closing(account, effects).await.map_err(store_error)
+    async fn finish(&self, account: &Account, task: Option<&Event>, effects: &Effects) -> Result<Saved, StoreError> {
+        self.delete_closing(account, task, effects).await.map_err(store_error)
     }
 }
 
@@ -106,9 +108,18 @@ impl PostgresStore {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn delete_closing(&self, account: &Account, effects: &Effects) -> Result<Saved, sqlx::Error> {
+    async fn delete_closing(
+        &self,
+        account: &Account,
+        task: Option<&Event>,
+        effects: &Effects,
+    ) -> Result<Saved, sqlx::Error> {
         let id = account.id.0;
         let mut tx = self.pool.begin().await?;
+        if let Some(task) = task {
+            // First: the account has its address yet.
+            owe(&mut tx, account.id, task).await?;
+        }
         let saved = update_if_unchanged(&mut tx, account).await?;
         if let Saved::Stored(_) = saved {
             // Revoked since the closing began; now they go, with their tokens.

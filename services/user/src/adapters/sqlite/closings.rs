@@ -1,7 +1,7 @@
 //! Accounts that are being closed.
 
 use async_trait::async_trait;
-use messaging::Effects;
+use messaging::{Effects, Event};
 use sqlx::{Row as _, sqlite::SqliteRow};
 use telemetry::Carrier;
 use time::OffsetDateTime;
@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use super::{
     SqliteStore,
     accounts::update_if_unchanged,
+    notifications::owe,
     rows::{count, uuid},
     sessions::end_sessions,
     store_error,
@@ -48,8 +49,8 @@ impl Closings for SqliteStore {
         self.count_wake(id, now).await.map_err(store_error)
     }
 
-    async fn finish(&self, account: &Account, effects: &Effects) -> Result<Saved, StoreError> {
-        self.delete_closing(account, effects).await.map_err(store_error)
+    async fn finish(&self, account: &Account, task: Option<&Event>, effects: &Effects) -> Result<Saved, StoreError> {
+        self.delete_closing(account, task, effects).await.map_err(store_error)
     }
 }
 
@@ -130,9 +131,18 @@ impl SqliteStore {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn delete_closing(&self, account: &Account, effects: &Effects) -> Result<Saved, sqlx::Error> {
+    async fn delete_closing(
+        &self,
+        account: &Account,
+        task: Option<&Event>,
+        effects: &Effects,
+    ) -> Result<Saved, sqlx::Error> {
         let id = account.id.0.as_bytes().as_slice();
         let mut tx = self.db.begin().await?;
+        if let Some(task) = task {
+            // First: the account has its address yet.
+            owe(&mut tx, account.id, task).await?;
+        }
         let saved = update_if_unchanged(&mut tx, account).await?;
         if let Saved::Stored(_) = saved {
             // Revoked since the closing began; now they go, with their tokens.
