@@ -119,7 +119,7 @@ fn read(text: &str) -> Vec<Column> {
         if is_head && columns.is_empty() {
             columns =
                 cells[1..].iter().map(|head| Column { head: (*head).to_owned(), cells: BTreeMap::new() }).collect();
-        } else if !is_head && cells.len() == columns.len() + 1 && cells[1] != "---" {
+        } else if !is_head && !columns.is_empty() && cells.len() == columns.len() + 1 && cells[1] != "---" {
             for (column, cell) in columns.iter_mut().zip(&cells[1..]) {
                 column.cells.insert(cells[0].to_owned(), (*cell).to_owned());
             }
