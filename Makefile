@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools observe drill delivery contract clients conformance bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry lint \
+	deploy-tools lint-tools observe drill delivery contract clients conformance bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -43,7 +43,7 @@ images: ## Build the images of the services and of the tool (TAG=dev)
 images-check: ## Look at the images and run each of them (TAG=dev)
 	deploy/images/check.sh $(TAG)
 
-up: images ## Start the whole system in containers (WITH="mesh canary cluster kafka observability")
+up: images ## Start the whole system in containers (WITH="mesh canary cluster kafka search observability")
 	TAG=$(TAG) $(COMPOSE) up --no-build --detach --wait
 	@echo "the shop: http://127.0.0.1:$${GATEWAY_PORT:-8080}/v1/products"
 
@@ -83,6 +83,9 @@ bench-graphql: ## Measure GraphQL: the same read over REST and GraphQL, and what
 
 bench-telemetry: ## Measure what telemetry costs: requests with everything on, beside the same with nothing
 	$(CARGO) bench --locked -p trireme-order --bench telemetry
+
+bench-search: ## Measure searches among 100,000 products, in SQLite and on OpenSearch
+	$(CARGO) bench --locked -p trireme-order --bench search
 
 lint: ## Formatting, clippy, the dependency rules and the gRPC interfaces
 	$(CARGO) fmt --all --check

@@ -33,6 +33,7 @@ EXTERNAL = {
     "bus_url": "tls://u:hush@bus.example.org:4222",
     "cache_url": "rediss://:hush@cache.example.org:6379",
     "lock_url": "rediss://:hush@cache.example.org:6379",
+    "search_url": "https://shop:hush@search.example.org:9200",
 }
 EGRESS = [{"cidr": "192.0.2.0/24", "port": 5432}]
 external = {"stores": "external", "external_stores": EXTERNAL, "external_egress": EGRESS}

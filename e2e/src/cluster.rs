@@ -63,7 +63,7 @@ impl Cluster {
         Self::up(&["up", "--detach"], variables)
     }
 
-    /// The same on PostgreSQL, MongoDB, Redis and this bus.
+    /// The same on PostgreSQL, MongoDB, Redis, OpenSearch and this bus.
     pub fn start_on_servers(bus: servers::Server) -> Result<Self> {
         Self::up(&["up", "--detach", "--servers", "--bus", bus.slug()], &[])
     }

@@ -88,7 +88,22 @@ impl Http {
         body: Option<&Value>,
         idempotent: bool,
     ) -> Result<Response, Error> {
-        let body = body.map(|value| Bytes::from(value.to_string()));
+        self.send_bytes(method, path, headers, body.map(|value| Bytes::from(value.to_string())), idempotent).await
+    }
+
+    /// The same with a body that is written already: JSON, where `headers` do not say what else.
+    ///
+    /// # Errors
+    ///
+    /// No response in time, or one of 429 or from 500 on.
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Option<Bytes>,
+        idempotent: bool,
+    ) -> Result<Response, Error> {
         let (of, headers) = (&method, &headers);
         let attempt = |attempt: Arc<Attempt>| {
             let (timeout, body) = (attempt.timeout, body.clone());
@@ -115,7 +130,7 @@ impl Http {
                 own.insert(auth::CREDENTIAL_HEADER, credential.clone());
             }
             if body.is_some() {
-                own.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                own.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
             }
         }
         request.body(Full::new(body.unwrap_or_default()))

@@ -1,4 +1,4 @@
-//! An outbox inside the documents of a collection: the relay's side.
+//! An outbox inside the documents of collections: the relay's side.
 //!
 //! There is one document per aggregate and the aggregate's id is its events' key. Its events are stored in it by the
 //! same update that changes it ([`recording`]), so that no transaction is needed:
@@ -18,7 +18,13 @@ mod entry;
 mod lease;
 mod record;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use clock::{SharedClock, from_micros, micros};
@@ -45,11 +51,13 @@ const RETENTION: Duration = Duration::from_hours(9 * 24);
 /// Inbox entries forgotten, and dead events revived, at a time.
 const BATCH: i64 = 1_000;
 
-/// The outbox inside the documents of a collection, one document per key.
+/// The outbox inside the documents of collections, one document per key. A row's partition is the collection it is in.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     database: Database,
-    documents: Collection<Document>,
+    collections: Vec<Collection<Document>>,
+    /// The collection that is looked at first, another one each time: none waits for the others to be empty.
+    turn: Arc<AtomicUsize>,
     id_of: fn(&str) -> Bson,
     lease: Lease,
     lease_time: Duration,
@@ -81,14 +89,20 @@ struct Dead {
 }
 
 impl Outbox {
-    /// The outbox inside the documents of a collection that [`prepare`] has prepared; `id_of` says which
-    /// document's events have a key.
-    pub fn new(database: &Database, collection: &str, id_of: fn(&str) -> Bson, clock: SharedClock) -> Self {
+    /// The outbox inside the documents of collections that [`prepare`] has prepared, whose lease has the name of the
+    /// first one; `id_of` says which document's events have a key.
+    pub fn new<const N: usize>(
+        database: &Database,
+        collections: [&str; N],
+        id_of: fn(&str) -> Bson,
+        clock: SharedClock,
+    ) -> Self {
         Self {
             database: database.clone(),
-            documents: database.collection(collection),
+            collections: collections.map(|name| database.collection(name)).into(),
+            turn: Arc::default(),
             id_of,
-            lease: Lease::new(database, collection),
+            lease: Lease::new(database, collections.first().copied().unwrap_or_default()),
             lease_time: LEASE,
             clock,
             held: Arc::default(),
@@ -124,22 +138,48 @@ impl Outbox {
         Err(Error::Stale)
     }
 
-    async fn find<T: DeserializeOwned + Send + Sync>(&self, filter: Document, limit: i64) -> Result<Vec<T>, Error> {
-        let fields = doc! { "outbox": 1, "dead": 1 };
-        let found = self.documents.clone_with_type::<T>();
-        let found = async {
-            found.find(filter).sort(doc! { "waiting": 1 }).limit(limit).projection(fields).await?.try_collect().await
-        };
-        within(found).await.map_err(Error::outbox)
+    /// The collections and their partitions, beginning with another one each time.
+    fn in_turn(&self) -> impl Iterator<Item = (i16, &Collection<Document>)> {
+        let (turn, n) = (self.turn.fetch_add(1, Ordering::Relaxed), self.collections.len());
+        (0..).zip(&self.collections).cycle().skip(turn % n.max(1)).take(n)
+    }
+
+    /// The collection of a row.
+    fn documents(&self, row: &OutboxRow) -> Result<&Collection<Document>, Error> {
+        let found = usize::try_from(row.partition).ok().and_then(|partition| self.collections.get(partition));
+        found.ok_or_else(|| Error::outbox("the row is of no collection"))
+    }
+
+    /// At most `limit` rows of a collection, the longest waiting first.
+    async fn due(
+        &self,
+        (partition, documents): (i16, &Collection<Document>),
+        fence: i64,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, Error> {
+        // `waiting` is in a sparse index, so documents with nothing to publish cost nothing. `$not $gt` matches those
+        // without `retry_at` too, which `$lte` does not. A document whose first event was refused is left out as a
+        // whole: what comes later in it has the same key and must wait.
+        let now = self.clock.now();
+        let later = doc! { "$gt": micros(now), "$lte": micros(now + clock::HORIZON) };
+        let due = doc! { "waiting": { "$gt": 0_i64 }, "retry_at": { "$not": later } };
+        let found: Vec<Waiting> = find(documents, due, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
+        // A mark without events is left by the last event that is refused for good, or by `some` of `removals`: it would
+        // be found again and again.
+        let (full, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|document| !document.outbox.is_empty());
+        self.update(documents, empty.into_iter().map(|document| nothing_waits(document._id)).collect()).await?;
+        // Sequence numbers are positions in the document: order is promised per key, and a key is one document.
+        let rows = full.into_iter().flat_map(|document| (0_i64..).zip(document.outbox));
+        Ok(rows.take(limit).map(|(seq, entry)| row(seq, partition, fence, entry)).collect())
     }
 
     /// Several updates of documents in one command.
-    async fn update(&self, updates: Vec<Document>) -> Result<(), Error> {
+    async fn update(&self, documents: &Collection<Document>, updates: Vec<Document>) -> Result<(), Error> {
         if updates.is_empty() {
             return Ok(());
         }
         let command = doc! {
-            "update": self.documents.name(), "updates": updates, "ordered": false,
+            "update": documents.name(), "updates": updates, "ordered": false,
             "writeConcern": { "w": "majority" },
         };
         let answer = within(self.database.run_command(command)).await.map_err(Error::outbox)?;
@@ -148,11 +188,40 @@ impl Outbox {
             Some(errors) => Err(Error::outbox(format!("MongoDB refused an update: {errors}"))),
         }
     }
+}
 
-    async fn changes(&self, filter: Document, update: Document) -> Result<bool, Error> {
-        let done = within(self.documents.update_one(filter, update)).await.map_err(Error::outbox)?;
-        Ok(done.matched_count == 1)
-    }
+async fn find<T: DeserializeOwned + Send + Sync>(
+    documents: &Collection<Document>,
+    filter: Document,
+    limit: i64,
+) -> Result<Vec<T>, Error> {
+    let fields = doc! { "outbox": 1, "dead": 1 };
+    let found = documents.clone_with_type::<T>();
+    let found = async {
+        found.find(filter).sort(doc! { "waiting": 1 }).limit(limit).projection(fields).await?.try_collect().await
+    };
+    within(found).await.map_err(Error::outbox)
+}
+
+async fn changes(documents: &Collection<Document>, filter: Document, update: Document) -> Result<bool, Error> {
+    let done = within(documents.update_one(filter, update)).await.map_err(Error::outbox)?;
+    Ok(done.matched_count == 1)
+}
+
+/// How many events there are in a field of the documents that `filter` finds, and the oldest time that one waits since.
+async fn count(documents: &Collection<Document>, filter: Document, field: &str) -> Result<(u64, Option<i64>), Error> {
+    let sizes = doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
+    let sums = doc! { "$group": { "_id": Bson::Null, "n": sizes, "oldest": { "$min": "$waiting" } } };
+    let found = async { documents.aggregate([doc! { "$match": filter }, sums]).await?.try_next().await };
+    let Some(found) = within(found).await.map_err(Error::outbox)? else {
+        return Ok((0, None));
+    };
+    let n = match found.get("n") {
+        Some(Bson::Int32(n)) => i64::from(*n),
+        Some(Bson::Int64(n)) => *n,
+        _ => 0,
+    };
+    Ok((u64::try_from(n).unwrap_or_default(), found.get_i64("oldest").ok()))
 }
 
 #[async_trait]
@@ -161,20 +230,14 @@ impl messaging::Outbox for Outbox {
         let Some(fence) = self.fence(owner).await? else {
             return Ok(Vec::new());
         };
-        // `waiting` is in a sparse index, so documents with nothing to publish cost nothing. `$not $gt` matches those
-        // without `retry_at` too, which `$lte` does not. A document whose first event was refused is left out as a
-        // whole: what comes later in it has the same key and must wait.
-        let now = self.clock.now();
-        let later = doc! { "$gt": micros(now), "$lte": micros(now + clock::HORIZON) };
-        let due = doc! { "waiting": { "$gt": 0_i64 }, "retry_at": { "$not": later } };
-        let found: Vec<Waiting> = self.find(due, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
-        // A mark without events is left by the last event that is refused for good, or by `some` of `removals`: it would
-        // be found again and again.
-        let (full, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|document| !document.outbox.is_empty());
-        self.update(empty.into_iter().map(|document| nothing_waits(document._id)).collect()).await?;
-        // Sequence numbers are positions in the document: order is promised per key, and a key is one document.
-        let rows = full.into_iter().flat_map(|document| (0_i64..).zip(document.outbox));
-        Ok(rows.take(limit).map(|(seq, entry)| row(seq, fence, entry)).collect())
+        let mut rows = Vec::new();
+        for collection in self.in_turn() {
+            let room = limit.saturating_sub(rows.len());
+            if room > 0 {
+                rows.extend(self.due(collection, fence, room).await?);
+            }
+        }
+        Ok(rows)
     }
 
     async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
@@ -183,27 +246,27 @@ impl messaging::Outbox for Outbox {
         };
         // Checked once for the batch, and not part of the updates: see `ensure_current`.
         self.ensure_current(first.fence).await?;
-        let mut updates: Vec<Document> = Vec::new();
-        let mut left = rows;
-        while let Some(first) = left.first() {
-            let of_key = left.iter().take_while(|row| row.event.key == first.event.key).count();
-            let (published, rest) = left.split_at(of_key);
-            updates.extend(removals((self.id_of)(&first.event.key), published));
-            left = rest;
+        for of_collection in rows.chunk_by(|one, next| one.partition == next.partition) {
+            let of_keys = of_collection.chunk_by(|one, next| one.event.key == next.event.key);
+            let removals = of_keys.filter_map(|rows| Some(removals((self.id_of)(&rows.first()?.event.key), rows)));
+            if let Some(first) = of_collection.first() {
+                self.update(self.documents(first)?, removals.flatten().collect()).await?;
+            }
         }
-        self.update(updates).await
+        Ok(())
     }
 
     async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
         self.ensure_current(row.fence).await?;
-        let (document, event) = ((self.id_of)(&row.event.key), id(row.event.id));
+        let (documents, document) = (self.documents(row)?, (self.id_of)(&row.event.key));
+        let event = id(row.event.id);
         let changed = if let Some(pause) = pause {
             // By position 0 and by id in the filter: only the head may be refused, and only if it still is this event.
             let update = doc! {
                 "$inc": { "outbox.0.attempts": 1_i64 },
                 "$set": { "outbox.0.reason": reason, "retry_at": micros(self.clock.now() + pause) },
             };
-            self.changes(doc! { "_id": document, "outbox.0.id": event }, update).await?
+            changes(documents, doc! { "_id": document, "outbox.0.id": event }, update).await?
         } else {
             // Out of the outbox and into `dead` by one update: whatever happens, the event is in one of the two.
             let entry = Entry::from(&row.event).refused(row.attempts + 1, Some(reason));
@@ -212,7 +275,7 @@ impl messaging::Outbox for Outbox {
                 "$push": { "dead": entry.bson()? },
                 "$unset": { "retry_at": "" },
             };
-            self.changes(doc! { "_id": document, "outbox.id": event }, update).await?
+            changes(documents, doc! { "_id": document, "outbox.id": event }, update).await?
         };
         if changed { Ok(()) } else { Err(Error::Stale) }
     }
@@ -223,35 +286,28 @@ impl messaging::Outbox for Outbox {
     }
 
     async fn depth(&self) -> Result<Depth, Error> {
-        let sizes = |field: &str| doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
-        let count = async |filter: Document, field: &str| -> Result<(u64, Option<i64>), Error> {
-            let sums = doc! { "$group": { "_id": Bson::Null, "n": sizes(field), "oldest": { "$min": "$waiting" } } };
-            let found = async { self.documents.aggregate([doc! { "$match": filter }, sums]).await?.try_next().await };
-            let Some(found) = within(found).await.map_err(Error::outbox)? else {
-                return Ok((0, None));
-            };
-            let n = match found.get("n") {
-                Some(Bson::Int32(n)) => i64::from(*n),
-                Some(Bson::Int64(n)) => *n,
-                _ => 0,
-            };
-            Ok((u64::try_from(n).unwrap_or_default(), found.get_i64("oldest").ok()))
-        };
-        let (waiting, oldest) = count(doc! { "waiting": { "$gt": 0_i64 } }, "$outbox").await?;
-        let (dead, _) = count(doc! { "dead.id": { "$exists": true } }, "$dead").await?;
+        let (mut depth, mut since) = (Depth::default(), Vec::new());
+        for documents in &self.collections {
+            let (waiting, oldest) = count(documents, doc! { "waiting": { "$gt": 0_i64 } }, "$outbox").await?;
+            depth.count += waiting;
+            since.extend(oldest.filter(|_| waiting > 0));
+            depth.dead += count(documents, doc! { "dead.id": { "$exists": true } }, "$dead").await?.0;
+        }
         let age = |at: i64| Duration::try_from(self.clock.now() - from_micros(at)).unwrap_or_default();
-        Ok(Depth { count: waiting, oldest: oldest.filter(|_| waiting > 0).map(age), dead })
+        Ok(Depth { oldest: since.into_iter().min().map(age), ..depth })
     }
 
     async fn revive(&self) -> Result<u64, Error> {
-        let found: Vec<Dead> = self.find(doc! { "dead.id": { "$exists": true } }, BATCH).await?;
         let mut revived = 0;
-        let mut updates = Vec::new();
-        for Dead { _id, dead } in found {
-            revived += dead.len() as u64;
-            updates.push(revival(_id, dead)?);
+        for documents in &self.collections {
+            let found: Vec<Dead> = find(documents, doc! { "dead.id": { "$exists": true } }, BATCH).await?;
+            let mut updates = Vec::new();
+            for Dead { _id, dead } in found {
+                revived += dead.len() as u64;
+                updates.push(revival(_id, dead)?);
+            }
+            self.update(documents, updates).await?;
         }
-        self.update(updates).await?;
         Ok(revived)
     }
 
@@ -271,9 +327,9 @@ impl messaging::Outbox for Outbox {
     }
 }
 
-fn row(seq: i64, fence: i64, entry: Entry) -> OutboxRow {
+fn row(seq: i64, partition: i16, fence: i64, entry: Entry) -> OutboxRow {
     let attempts = u32::try_from(entry.attempts).unwrap_or(u32::MAX);
-    OutboxRow { seq, partition: 0, fence, event: Event::from(entry), attempts }
+    OutboxRow { seq, partition, fence, event: Event::from(entry), attempts }
 }
 
 /// Removes what was published: with the document's mark that something waits, if that is all it has, else without.

@@ -125,6 +125,7 @@ attributes! {
             "refunding", "refunded"]), "The order's status.";
     ORDER_REASON = "order.reason", Own, Text, Few("payment_declined"), "Why it has it.";
     PRODUCT_ID = "product.id", Own, Text, Any, "The product's id.";
+    SEARCH_INDEX = "search.index", Own, Text, OneOf(&["products", "orders"]), "What is searched or indexed.";
     STREAM_LIMIT = "limit", Own, Text, OneOf(&["account", "all"]), "Whose streams are too many.";
 
     PAYMENT_ID = "payment.id", Own, Text, Any, "The payment's id.";

@@ -54,6 +54,13 @@ pub(crate) fn kafka() -> Option<(PathBuf, PathBuf)> {
     folder.join("lib").is_dir().then_some((java, folder))
 }
 
+/// Java and the folder of OpenSearch.
+pub(crate) fn opensearch() -> Option<(PathBuf, PathBuf)> {
+    let folder = installed().join("opensearch");
+    let java = on_path("java", Path::exists)?;
+    folder.join("out").is_dir().then_some((java, folder))
+}
+
 pub(crate) fn nats() -> Option<PathBuf> {
     let installed = installed().join("nats-server");
     if is_program(&installed) { Some(installed) } else { on_path("nats-server", is_program) }

@@ -3,6 +3,7 @@
 
 mod find;
 mod kafka;
+mod opensearch;
 mod postgres;
 mod rabbitmq;
 mod version;
@@ -33,6 +34,8 @@ pub enum Server {
     Kafka,
     /// RabbitMQ.
     RabbitMq,
+    /// OpenSearch, one node; what is said of it here is said of Elasticsearch as well.
+    OpenSearch,
 }
 
 impl Server {
@@ -40,8 +43,8 @@ impl Server {
     pub const BUSES: [Self; 3] = [Self::Nats, Self::Kafka, Self::RabbitMq];
 
     /// Those that the services run on, with this bus.
-    pub fn stack(bus: Self) -> [Self; 4] {
-        [Self::Postgres, Self::MongoDb, bus, Self::Redis]
+    pub fn stack(bus: Self) -> [Self; 5] {
+        [Self::Postgres, Self::MongoDb, bus, Self::Redis, Self::OpenSearch]
     }
 
     /// Its name.
@@ -53,6 +56,7 @@ impl Server {
             Self::Redis => "Redis",
             Self::Kafka => "Kafka",
             Self::RabbitMq => "RabbitMQ",
+            Self::OpenSearch => "OpenSearch",
         }
     }
 
@@ -65,6 +69,7 @@ impl Server {
             Self::Redis => "redis",
             Self::Kafka => "kafka",
             Self::RabbitMq => "rabbitmq",
+            Self::OpenSearch => "opensearch",
         }
     }
 
@@ -82,6 +87,7 @@ impl Server {
             Self::Kafka => format!("kafka://{}{password}@127.0.0.1:{port}", kafka::USER),
             Self::RabbitMq if password.is_empty() => format!("amqp://127.0.0.1:{port}"),
             Self::RabbitMq => format!("amqp://trireme{password}@127.0.0.1:{port}"),
+            Self::OpenSearch => format!("http://127.0.0.1:{port}"),
         }
     }
 }
@@ -108,6 +114,8 @@ enum Program {
     /// The program `java` and the folder that holds `lib`.
     Kafka(PathBuf, PathBuf),
     RabbitMq(PathBuf),
+    /// The program `java` and the folder that holds `lib` and `out`.
+    OpenSearch(PathBuf, PathBuf),
 }
 
 /// Who may connect to a NATS that has a password.
@@ -132,6 +140,7 @@ impl Installed {
             Server::Redis => find::redis().map(Program::Redis),
             Server::Kafka => find::kafka().map(|(java, folder)| Program::Kafka(java, folder)),
             Server::RabbitMq => rabbitmq::find().map(Program::RabbitMq),
+            Server::OpenSearch => find::opensearch().map(|(java, folder)| Program::OpenSearch(java, folder)),
         }
         .map(Self)
     }
@@ -146,11 +155,12 @@ impl Installed {
             Program::Redis(_) => "Redis",
             Program::Kafka(..) => "Kafka",
             Program::RabbitMq(_) => "RabbitMQ",
+            Program::OpenSearch(..) => "OpenSearch",
         }
     }
 
     /// Makes the folder's data, if there is none yet; the folder must exist. Without a password every user of this
-    /// machine may connect. It holds letters and digits only; MongoDB takes none here.
+    /// machine may connect. It holds letters and digits only; MongoDB and OpenSearch take none here.
     ///
     /// # Errors
     ///
@@ -195,6 +205,7 @@ impl Installed {
             }
             Program::Kafka(java, installed) => kafka::command(java, installed, folder, &port),
             Program::RabbitMq(program) => rabbitmq::command(program, folder, number),
+            Program::OpenSearch(java, installed) => opensearch::command(java, installed, &data, &port),
             Program::Nats(program) => {
                 let mut command = Command::new(program);
                 command.args(["-js", "-a", "127.0.0.1", "-p", &port, "-sd"]).arg(data);

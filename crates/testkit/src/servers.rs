@@ -1,9 +1,8 @@
 //! Real servers for tests: on a free loopback port, in a folder of their own, gone when the test process is.
 //!
 //! A server is taken from its variable (`TEST_POSTGRES_URL`, `TEST_MONGODB_URL`, `TEST_NATS_URL`, `TEST_REDIS_URL`,
-//! `TEST_KAFKA_URL`, `TEST_RABBITMQ_URL`) where that is set, else from an installed program. Where there is none its tests
-//! are left out and say so; with
-//! `TEST_ALL=1` that is a failure.
+//! `TEST_KAFKA_URL`, `TEST_RABBITMQ_URL`, `TEST_OPENSEARCH_URL`) where that is set, else from an installed program. Where
+//! there is none its tests are left out and say so; with `TEST_ALL=1` that is a failure.
 #![allow(clippy::expect_used, clippy::panic, reason = "a server that does not start has to fail its tests")]
 
 mod cluster;
@@ -193,6 +192,18 @@ server! {
 server! {
     /// A RabbitMQ broker.
     RabbitMq, "TEST_RABBITMQ_URL"
+}
+
+server! {
+    /// A search server.
+    OpenSearch, "TEST_OPENSEARCH_URL"
+}
+
+impl OpenSearch {
+    /// An address under which the names of indices are new.
+    pub fn fresh(&self) -> String {
+        format!("{}?prefix={}", self.url(), fresh_name())
+    }
 }
 
 impl Postgres {

@@ -108,8 +108,8 @@ pub(crate) fn every() -> Vec<(String, Vec<Value>)> {
     let smoke = "smoke.url=http://gateway.gateway:9080";
     every.push(("shop".to_owned(), shop(&["--set", smoke])));
     every.push(("shop embedded".to_owned(), shop(&["-f", "shop/embedded.yaml"])));
-    for bus in ["kafka", "rabbitmq"] {
-        every.push((format!("shop on {bus}"), shop(&["-f", &format!("shop/{bus}.yaml")])));
+    for on in ["kafka", "rabbitmq", "search"] {
+        every.push((format!("shop on {on}"), shop(&["-f", &format!("shop/{on}.yaml")])));
     }
     every.push(("shop watched".to_owned(), shop(&["--set", WATCHED])));
     every.push(("shop with all".to_owned(), shop(&["--set", smoke, "--set", &all])));
@@ -150,7 +150,9 @@ fn charts_are_clean() {
         let Some(output) = helm(&["lint", "--strict", "trireme", "-f", &values]) else { return };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
-    for values in ["shop/values.yaml", "shop/embedded.yaml", "shop/kafka.yaml", "shop/rabbitmq.yaml"] {
+    for values in
+        ["shop/values.yaml", "shop/embedded.yaml", "shop/kafka.yaml", "shop/rabbitmq.yaml", "shop/search.yaml"]
+    {
         let Some(output) = helm(&["lint", "--strict", "shop", "-f", values]) else { return };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }

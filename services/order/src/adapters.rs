@@ -1,5 +1,6 @@
 //! The ports, each on its technology.
 
+pub mod elasticsearch;
 pub mod jwks;
 pub mod mongodb;
 pub mod payment_client;

@@ -4,3 +4,4 @@ pub mod events;
 pub mod graphql;
 pub mod http;
 pub mod live;
+mod search;

@@ -14,6 +14,7 @@ pub mod customers;
 pub mod error;
 pub mod follow_up;
 pub mod fulfil_order;
+pub mod index;
 pub mod live;
 pub mod metrics;
 pub mod orders;
@@ -22,7 +23,9 @@ pub mod place_order;
 pub mod ports;
 pub mod product_cache;
 pub mod published;
+pub mod reindex;
 pub mod restock_product;
+pub mod search;
 pub mod seed;
 pub mod set_aside;
 pub mod sweep;
@@ -36,6 +39,7 @@ use live::Live;
 use metrics::Metrics;
 use ports::{Accounts, Audit, Customers, Orders, Payments, Products};
 use product_cache::ProductCache;
+use search::Search;
 use set_aside::SetAside;
 use tickets::Tickets;
 use token_cache::TokenCache;
@@ -57,6 +61,8 @@ pub struct App {
     pub products: Arc<dyn Products>,
     /// Products that were read lately.
     pub product_cache: ProductCache,
+    /// Who searches.
+    pub search: Search,
     /// Orders that cannot be read.
     pub set_aside: SetAside,
     /// Accounts that are closing.

@@ -2,14 +2,17 @@
 
 use std::{
     fs,
-    io::{IsTerminal as _, stdout},
+    io::{IsTerminal as _, stderr, stdout},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{config::Config, wiring};
+use crate::{
+    config::Config,
+    wiring::{self, Progress},
+};
 
 /// Products, stock and orders.
 #[derive(Debug, Parser)]
@@ -35,6 +38,9 @@ enum Command {
         /// A JSON array of products; without it the ones that come along.
         file: Option<PathBuf>,
     },
+    /// Build the indices of the search server anew from the database, while the service runs; carry on where it was
+    /// interrupted.
+    Reindex,
     /// Ask the service with this configuration whether it is ready; for health checks of containers.
     Health,
     /// Print version and commit.
@@ -65,6 +71,7 @@ async fn execute(command: Command, config: &Config) -> Result<()> {
         Command::Serve => serve(config).await,
         Command::Migrate => wiring::migrate(config).await,
         Command::Seed { file } => seed(config, file.as_deref()).await,
+        Command::Reindex => observed(config, wiring::reindex(config, show)).await,
         Command::Health => chassis::probe(&config.admin).await,
         Command::Config | Command::Version => Ok(()),
     }
@@ -83,6 +90,31 @@ async fn seed(config: &Config, file: Option<&Path>) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// How wide the bar of progress is, in characters.
+const BAR: u64 = 40;
+/// How many documents there are between two lines of progress, where there is no terminal.
+const LINE: u64 = 10_000;
+
+/// Shows how far a build is: a bar on a terminal, else a line now and then.
+fn show(progress: Progress, total: u64) {
+    let Progress { of, done, resumed, finished } = progress;
+    if !stderr().is_terminal() {
+        if finished || done % LINE == 0 {
+            tracing::info!(search.index = of.name(), done, total, resumed, finished, "indexing");
+        }
+        return;
+    }
+    // What was written while it ran, and what an interrupted build had done, make more or less of it.
+    let filled = if finished { BAR } else { (done * BAR / total.max(1)).min(BAR) };
+    let bar: String = (0..BAR).map(|at| if at < filled { '█' } else { '░' }).collect();
+    let state = match (finished, resumed) {
+        (true, _) => "in use",
+        (false, true) => "carried on",
+        (false, false) => "",
+    };
+    eprint!("\r{:<9} {bar} {done} of {total} {state}{}", of.name(), if finished { "\n" } else { "" });
 }
 
 /// Does it with telemetry.

@@ -28,6 +28,8 @@ pub struct Config {
     pub cache: Address,
     /// Who does what only one should do.
     pub lock: Address,
+    /// Where products and orders are searched.
+    pub search: Search,
     /// How access tokens are checked.
     pub auth: Auth,
     /// The payment service.
@@ -80,6 +82,16 @@ pub struct Database {
 pub struct Address {
     /// Its URL.
     pub url: String,
+}
+
+/// Where products and orders are searched.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// The search server's URL; empty where the store itself searches.
+    pub url: String,
+    /// How it is called.
+    pub client: client::Config,
 }
 
 /// How access tokens are checked.

@@ -5,5 +5,6 @@ pub mod event;
 pub mod ids;
 pub mod order;
 pub mod product;
+pub mod search;
 pub mod status;
 pub mod values;

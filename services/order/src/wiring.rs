@@ -15,6 +15,7 @@ use tonic::service::Routes;
 
 use crate::{
     adapters::{
+        elasticsearch::Indices,
         jwks::JwksClient,
         mongodb::{self, MongoStore},
         payment_client::PaymentClient,
@@ -22,7 +23,7 @@ use crate::{
         user_client::UserClient,
     },
     api::{
-        events::{Events, GROUP, KINDS},
+        events::{Events, GROUP, INDEX_GROUP, INDEX_KINDS, IndexEvents, KINDS},
         graphql::{self, Documents},
         http, live,
     },
@@ -31,8 +32,13 @@ use crate::{
         follow_up::{self, FollowUps, Worker},
         live::{Feed, Limits, Live},
         metrics::Metrics,
-        ports::{Accounts, Audit, Orders, Products},
+        ports::{
+            Accounts, Audit, Orders, Products,
+            search::{Indexed, SearchProducts, SearchServer},
+        },
         product_cache::ProductCache,
+        reindex,
+        search::Search,
         seed::{self, Seeded},
         set_aside::SetAside,
         sweep,
@@ -41,6 +47,8 @@ use crate::{
     },
     config::{Auth, Callee, Config, Graphql},
 };
+
+pub use crate::app::reindex::Progress;
 
 /// This service's name.
 pub const NAME: &str = "order";
@@ -136,10 +144,35 @@ pub async fn seed(config: &Config, json: Option<&str>) -> Result<Seeded> {
     Ok(seeded)
 }
 
+/// Builds the indices of the search server anew; the service may run meanwhile. `report` is told how far it is, and of
+/// how many there were at the start.
+///
+/// # Errors
+/// There is no search server, it fails, or the database cannot be used. What was begun is carried on the next time.
+pub async fn reindex(config: &Config, report: impl Fn(Progress, u64) + Send + Sync) -> Result<()> {
+    anyhow::ensure!(!config.search.url.is_empty(), "search.url names no search server");
+    let clock = clock::system();
+    let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
+    let app = use_cases(config, clock, &store, follow_up::queue().0, &Tasks::new())?;
+    let totals = app.audit.totals().await?;
+    for of in Indexed::ALL {
+        let total = match of {
+            Indexed::Products => totals.products,
+            Indexed::Orders => totals.orders.iter().map(|(_, n)| n).sum(),
+        };
+        app.reindex(of, |progress| report(progress, total))
+            .await
+            .with_context(|| format!("cannot index the {}", of.name()))?;
+    }
+    store.database.close().await;
+    Ok(())
+}
+
 /// The ports of one database.
 struct Store {
     orders: Arc<dyn Orders>,
     products: Arc<dyn Products>,
+    search: Arc<dyn SearchProducts>,
     accounts: Arc<dyn Accounts>,
     audit: Arc<dyn Audit>,
     database: Database,
@@ -172,9 +205,31 @@ async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) 
 }
 
 impl Store {
-    fn new<S: Orders + Products + Accounts + Audit + 'static>(store: S, database: Database) -> Self {
+    fn new<S>(store: S, database: Database) -> Self
+    where
+        S: Orders + Products + SearchProducts + Accounts + Audit + 'static,
+    {
         let store = Arc::new(store);
-        Self { orders: store.clone(), products: store.clone(), accounts: store.clone(), audit: store, database }
+        Self {
+            orders: store.clone(),
+            products: store.clone(),
+            search: store.clone(),
+            accounts: store.clone(),
+            audit: store,
+            database,
+        }
+    }
+}
+
+/// The search server, where there is one; connects with the first search.
+fn search_server(config: &crate::config::Search) -> Result<Option<Arc<dyn SearchServer>>> {
+    match backends::scheme(&config.url) {
+        "" => Ok(None),
+        "http" | "https" => {
+            let client = elasticsearch::Client::open(&config.url, config.client.clone())?;
+            Ok(Some(Arc::new(Indices::new(&client)?)))
+        }
+        _ => Err(backends::Error::unknown_scheme(&config.url, ["http", "https"]).into()),
     }
 }
 
@@ -191,6 +246,7 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
         products: Arc::clone(&store.products),
         accounts: Arc::clone(&store.accounts),
         audit: Arc::clone(&store.audit),
+        search: Search::new(Arc::clone(&store.search), search_server(&config.search).context("search.url")?),
         set_aside: SetAside::default(),
         metrics: Metrics::default(),
         payments: Arc::new(PaymentClient::new(payment)),
@@ -224,6 +280,17 @@ fn start(tasks: &Tasks, app: &Arc<App>, background: Background) {
         feed.run(token).await;
         Ok(())
     });
+    if let Some(server) = app.search.server() {
+        let events = Arc::new(IndexEvents::new(Arc::clone(app)));
+        let indexer = Consumer::new(Arc::clone(&bus), INDEX_GROUP, INDEX_KINDS, events, Policy::default());
+        let (token, tracker) = (tasks.token(), tasks.tracker());
+        tasks.spawn("indexer", async move { Ok(indexer.run(token, tracker).await?) });
+        let (token, built, locks) = (tasks.token(), Arc::clone(app), locks.clone());
+        tasks.spawn("reindex", async move {
+            reindex::run(built, server, locks, token).await;
+            Ok(())
+        });
+    }
     let consumer = Consumer::new(bus, GROUP, KINDS, Arc::new(Events::new(Arc::clone(app))), Policy::default());
     let (token, tracker) = (tasks.token(), tasks.tracker());
     tasks.spawn("consumer", async move { Ok(consumer.run(token, tracker).await?) });

@@ -42,7 +42,7 @@ impl From<BusServer> for Server {
 enum Command {
     /// Start all three services and keep them running, on embedded defaults or on real servers.
     Up {
-        /// Start the installed PostgreSQL, MongoDB, Redis and a bus too, and run the services on them; `make servers`
+        /// Start the installed PostgreSQL, MongoDB, Redis, OpenSearch and a bus too, and run the services on them; `make servers`
         /// installs them. Their data is kept apart from that of the embedded defaults.
         #[arg(long)]
         servers: bool,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use servers::Server;
 
 use crate::{
     data::Data,
@@ -60,6 +61,8 @@ pub(crate) fn environment(service: Service, data: &Data, state: &State) -> Resul
             all.push(("TRIREME_PAYMENT__URL", payment.grpc.clone()));
             all.push(("TRIREME_USER__URL", user.grpc.clone()));
             all.push(("TRIREME_GRAPHQL__INTROSPECTION", "true".to_owned()));
+            let search = state.server_port(Server::OpenSearch).map(|port| Server::OpenSearch.url(port, None));
+            all.extend(search.map(|url| ("TRIREME_SEARCH__URL", url)));
         }
         Service::Payment => {
             all.push(("TRIREME_PROVIDER__URL", format!("sandbox://{}", data.join("provider.db").display())));

@@ -38,7 +38,7 @@ pub struct Options {
     pub data: Data,
     /// The folder with the services' binaries ([`binaries`](crate::binaries)).
     pub binaries: PathBuf,
-    /// Where PostgreSQL, MongoDB and Redis are started too and the services run on them, the bus beside them.
+    /// Where PostgreSQL, MongoDB, Redis and OpenSearch are started too and the services run on them, the bus beside them.
     pub servers: Option<Server>,
     /// Whether the collector, Jaeger and Prometheus are started too and watch the services.
     pub observe: bool,

@@ -12,6 +12,9 @@ use mongodb::{
     connect, prepare, recording,
 };
 
+/// The collections with events. A document is in the one that the last byte of its key says.
+const COLLECTIONS: [&str; 2] = ["things", "others"];
+
 /// A database; each opening has connections of its own, as another process has.
 struct Databases(String);
 
@@ -19,9 +22,11 @@ struct Databases(String);
 impl Stores for Databases {
     async fn open(&self, lease: Duration) -> Arc<dyn Store> {
         let database = connect(&self.0, "suite").await.unwrap();
-        prepare(&database, "things").await.unwrap();
+        for collection in COLLECTIONS {
+            prepare(&database, collection).await.unwrap();
+        }
         let id_of = |key: &str| Bson::from(key);
-        let outbox = mongodb::Outbox::new(&database, "things", id_of, clock::system()).with_lease(lease);
+        let outbox = mongodb::Outbox::new(&database, COLLECTIONS, id_of, clock::system()).with_lease(lease);
         Arc::new(Service { database, outbox })
     }
 }
@@ -33,7 +38,7 @@ struct Service {
 
 /// What will be written: events go into the document of their key, each update by itself.
 struct Updating {
-    things: mongodb::Collection<Document>,
+    database: mongodb::Database,
     effects: Effects,
 }
 
@@ -44,8 +49,7 @@ impl Store for Service {
     }
 
     async fn begin(&self, effects: &Effects) -> (Recorded, Box<dyn Open>) {
-        let things = self.database.collection("things");
-        (Recorded::First, Box::new(Updating { things, effects: effects.clone() }))
+        (Recorded::First, Box::new(Updating { database: self.database.clone(), effects: effects.clone() }))
     }
 }
 
@@ -58,11 +62,16 @@ impl Open for Updating {
             let mut of_key = self.effects.clone();
             of_key.events.retain(|event| event.key == key);
             let recording = recording(&of_key).unwrap();
-            self.things.update_one(doc! { "_id": key }, recording.update).upsert(true).await.unwrap();
+            let documents = self.database.collection::<Document>(collection_of(&key));
+            documents.update_one(doc! { "_id": key }, recording.update).upsert(true).await.unwrap();
         }
     }
 
     async fn roll_back(self: Box<Self>) {}
+}
+
+fn collection_of(key: &str) -> &'static str {
+    COLLECTIONS[usize::from(key.bytes().last().unwrap_or_default() % 2)]
 }
 
 mod outbox {
@@ -83,7 +92,7 @@ async fn what_lies_too_far_ahead_is_over() {
     store.begin(&Effects::of(vec![event])).await.1.commit().await;
     assert_eq!(store.outbox().claim("killed", 9).await.unwrap().len(), 1);
     let ahead = clock::micros(clock::system().now() + Duration::from_hours(1));
-    for (collection, field) in [("relay", "until"), ("things", "retry_at")] {
+    for (collection, field) in [("relay", "until"), (collection_of("key"), "retry_at")] {
         let set = doc! { "$set": { field: ahead } };
         database.collection::<Document>(collection).update_many(doc! {}, set).await.unwrap();
     }

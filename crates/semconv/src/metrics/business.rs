@@ -20,6 +20,7 @@ metrics! { BUSINESS;
         ORDER_DECISION_DURATION: Histogram<f64> = "order.decision.duration", Own, "s", LONG, "From placing an order until it was confirmed, rejected or cancelled.", [];
         ORDER_SAGAS_OPEN: Gauge<u64> = "order.sagas.open", Own, "{order}", NONE, "Orders whose saga is under way.", [ORDER_STATUS];
         ORDER_SAGAS_OLDEST_AGE: Gauge<f64> = "order.sagas.oldest.age", Own, "s", NONE, "Age of the oldest saga that is under way.", [];
+        ORDER_SEARCH_FAILURES: Counter<u64> = "order.search.failures", Own, "{search}", NONE, "Searches that the search server did not answer.", [SEARCH_INDEX];
         ORDER_STOCK_REFUSALS: Counter<u64> = "order.stock.refusals", Own, "{order}", NONE, "Orders refused because too little was in stock.", [];
     }
     in "services/payment" {

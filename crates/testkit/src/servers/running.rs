@@ -87,6 +87,8 @@ impl Running {
             Server::MongoDb | Server::Kafka => TcpStream::connect(address()).await.is_ok(),
             // To what is not its protocol it says which it speaks.
             Server::RabbitMq => first_byte(address(), b"AMQP\0\0\0\0").await.is_ok_and(|byte| byte == b'A'),
+            // It answers before it has found itself to be the cluster.
+            Server::OpenSearch => is_elected(address()).await.unwrap_or_default(),
             // It greets.
             Server::Nats => first_line(address(), "").await.is_ok_and(|line| line.starts_with("INFO ")),
             Server::Redis => {
@@ -107,6 +109,16 @@ async fn first_line(address: &str, words: &str) -> std::io::Result<String> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).await?;
     Ok(line)
+}
+
+/// Whether a search server is ready for indices.
+async fn is_elected(address: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    let ask = format!("GET /_cluster/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.starts_with("HTTP/1.1 200") && !answer.contains("\"status\":\"red\""))
 }
 
 /// The first byte that a server says to `words`.

@@ -43,13 +43,17 @@ locals {
     ])
     cache_url = local.redis_url
     lock_url  = local.redis_url
+    # Of the stores that are made here none searches.
+    search_url = ""
   }
   urls = var.external_stores == null ? local.here_urls : var.external_stores
+
+  searches = var.external_stores == null ? false : nonsensitive(var.external_stores.search_url != "")
 
   # Which settings of a service come from the key of that name in its Secret. On embedded stores it is the bus alone.
   settings = { for service, keys in {
     user    = ["bus-url", "cache-url", "database-url"]
-    order   = ["bus-url", "cache-url", "database-url", "lock-url"]
+    order   = concat(["bus-url", "cache-url", "database-url", "lock-url"], local.searches ? ["search-url"] : [])
     payment = ["bus-url", "database-url", "lock-url", "provider-url"]
   } : service => [for key in keys : key if var.stores != "embedded" || key == "bus-url"] }
 

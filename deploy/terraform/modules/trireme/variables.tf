@@ -31,6 +31,8 @@ variable "external_stores" {
     bus_url              = string
     cache_url            = string
     lock_url             = string
+    # Elasticsearch or OpenSearch; without it products are searched in the database, and orders are not.
+    search_url = optional(string, "")
   })
   sensitive = true
   default   = null
@@ -43,8 +45,9 @@ variable "external_stores" {
       can(regex("^(nats|tls|kafka|amqps?)://", var.external_stores.bus_url)),
       can(regex("^rediss?([+]cluster)?://", var.external_stores.cache_url)),
       can(regex("^rediss?([+]cluster)?://", var.external_stores.lock_url)),
+      can(regex("^(https?://.*)?$", var.external_stores.search_url)),
     ])
-    error_message = "A database, bus, cache or lock has a URL of a kind that it cannot be on."
+    error_message = "A database, bus, cache, lock or search has a URL of a kind that it cannot be on."
   }
 }
 

@@ -76,18 +76,25 @@ impl MongoStore {
         &self,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, StoreError> {
-        let found = async { self.orders.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
-        let read =
-            |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
-        mongodb::within(found).await?.into_iter().map(read).collect()
+        aggregate(&self.orders.clone_with_type(), pipeline).await
     }
 }
 
-/// The relay's side of the orders' events.
+/// What a pipeline over a collection gives.
+async fn aggregate<T: DeserializeOwned + Send + Sync + Unpin>(
+    collection: &Collection<Document>,
+    pipeline: Vec<Document>,
+) -> Result<Vec<T>, StoreError> {
+    let found = async { collection.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
+    let read = |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
+    mongodb::within(found).await?.into_iter().map(read).collect()
+}
+
+/// The relay's side of the events of orders and products.
 pub fn outbox(database: &Database, clock: SharedClock) -> mongodb::Outbox {
-    // The events of an order have its id as their key.
-    let order = |key: &str| Uuid::try_parse(key).map_or_else(|_| Bson::from(key), |key| Bson::from(id(key)));
-    mongodb::Outbox::new(database, ORDERS, order, clock)
+    // The events of an order or a product have its id as their key.
+    let document = |key: &str| Uuid::try_parse(key).map_or_else(|_| Bson::from(key), |key| Bson::from(id(key)));
+    mongodb::Outbox::new(database, [ORDERS, PRODUCTS], document, clock)
 }
 
 /// Makes the indexes that are missing.
@@ -120,7 +127,8 @@ pub async fn prepare(database: &Database) -> Result<(), mongodb::Error> {
         index(doc! { "words": 1 }, false, false),
     ];
     mongodb::within(database.collection::<Document>(PRODUCTS).create_indexes(products)).await?;
-    mongodb::prepare(database, ORDERS).await
+    mongodb::prepare(database, ORDERS).await?;
+    mongodb::prepare(database, PRODUCTS).await
 }
 
 impl From<mongodb::Error> for StoreError {

@@ -8,8 +8,9 @@ mod audit;
 mod orders;
 mod products;
 mod rows;
+mod search;
 
-use messaging::Wake;
+use messaging::{Effects, Wake};
 use sqlite::Database;
 
 use crate::app::ports::StoreError;
@@ -28,6 +29,15 @@ impl SqliteStore {
     /// A store on an open database; `wake` tells the relay of new events.
     pub fn new(database: Database, wake: Wake) -> Self {
         Self { database, wake }
+    }
+
+    /// Commits what was recorded, and tells the relay.
+    async fn commit(&self, tx: sqlite::Transaction, effects: &Effects) -> Result<(), StoreError> {
+        tx.commit().await?;
+        if !effects.events.is_empty() {
+            self.wake.poke();
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Events of the other services.
+//! Events of the other services, and the service's own for its search.
 
 use std::sync::Arc;
 
@@ -8,8 +8,14 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    app::{App, Error, ports::StoreError},
-    domain::ids::{OrderId, UserId},
+    app::{
+        App, Error,
+        ports::{StoreError, search::SearchError},
+    },
+    domain::{
+        event::{DomainEvent, ProductEvent},
+        ids::{OrderId, ProductId, UserId},
+    },
 };
 
 /// The consumer group, and the inbox's name for it.
@@ -104,13 +110,55 @@ impl Events {
     }
 }
 
+/// The consumer group that keeps the indices of the search server.
+pub const INDEX_GROUP: &str = "order-search";
+
+/// What [`IndexEvents`] handles: what makes an indexed product or order old.
+pub const INDEX_KINDS: &[&str] = &[
+    ProductEvent::Created.kind(),
+    ProductEvent::Updated.kind(),
+    DomainEvent::Placed.kind(),
+    DomainEvent::Confirmed.kind(),
+    DomainEvent::Rejected.kind(),
+    DomainEvent::Fulfilled.kind(),
+    DomainEvent::Cancelled.kind(),
+    DomainEvent::Refunded.kind(),
+];
+
+/// Indexes what an event tells of.
+pub struct IndexEvents {
+    app: Arc<App>,
+}
+
+impl IndexEvents {
+    /// Indexes by these use cases.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[async_trait]
+impl Handler for IndexEvents {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
+        // The key says it all: what is indexed is what is stored, and indexing it again changes nothing.
+        let id = Uuid::try_parse(&event.key).map_err(|error| HandlerError::Permanent(error.into()))?;
+        let indexed = match event.kind.split('.').next() {
+            Some("product") => self.app.index_product(ProductId(id)).await,
+            _ => self.app.index_order(OrderId(id)).await,
+        };
+        indexed.map_err(passing)
+    }
+}
+
 fn unreadable(error: serde_json::Error) -> HandlerError {
     HandlerError::Permanent(anyhow::Error::new(error).context("the event's data does not fit its schema"))
 }
 
 fn passing(error: Error) -> HandlerError {
     match error {
-        Error::Store(StoreError::Unavailable(_)) => HandlerError::unavailable(error),
+        Error::Store(StoreError::Unavailable(_)) | Error::Search(SearchError::Unavailable(_)) => {
+            HandlerError::unavailable(error)
+        }
         error => HandlerError::transient(error),
     }
 }

@@ -11,6 +11,7 @@ mod operation;
 mod page;
 mod query;
 mod request;
+mod search;
 mod stream;
 mod subscription;
 mod types;

@@ -6,6 +6,7 @@ mod internal;
 pub(super) mod orders;
 pub(super) mod products;
 mod schema;
+mod search;
 mod stream;
 mod view;
 
@@ -61,9 +62,11 @@ pub fn router(app: Arc<App>, verifier: Verifier, push: Push, secret: &str) -> Ro
     let callers = Callers::new(secret, &[internal::USER, internal::TRIREME]);
     let routes = OpenApiRouter::new()
         .routes(routes!(products::list, products::create))
+        .routes(routes!(search::products))
         .routes(routes!(products::get, products::change))
         .routes(routes!(products::restock))
         .routes(routes!(orders::list, orders::place))
+        .routes(routes!(search::orders))
         .routes(routes!(stream::open))
         .routes(routes!(stream::ticket))
         .routes(routes!(orders::get))

@@ -2,8 +2,9 @@
 
 use tracing::instrument;
 
-use super::{App, Error};
+use super::{App, Error, published};
 use crate::domain::{
+    event::ProductEvent,
     ids::ProductId,
     product::{Change, Product},
     values::Sku,
@@ -56,10 +57,12 @@ impl App {
             if !expected(version) {
                 return Err(Error::Stale);
             }
-            if !product.change(change.clone(), self.clock.now()) {
+            let now = self.clock.now();
+            if !product.change(change.clone(), now) {
                 return Ok(product);
             }
-            let updated = self.products.update(&product, version).await;
+            let event = published::product_event(&product, ProductEvent::Updated, now)?;
+            let updated = self.products.update(&product, version, vec![event]).await;
             // Also after an error: it may have been stored all the same.
             self.product_cache.invalidate(id).await;
             if updated? {

@@ -7,8 +7,10 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::{
     App, Error,
     ports::{CommandKey, Idempotent},
+    published,
 };
 use crate::domain::{
+    event::ProductEvent,
     ids::ProductId,
     product::Product,
     values::{Description, Name, Price, Sku, Stock},
@@ -52,8 +54,10 @@ impl App {
     /// The article number is taken, the key was used with another body, or the store failed.
     #[instrument(skip_all)]
     pub async fn create_product(&self, new: NewProduct, key: &CommandKey) -> Result<(Product, bool), Error> {
-        let product = new.at(self.clock.now());
-        match self.products.create(&product, Some(key)).await? {
+        let now = self.clock.now();
+        let product = new.at(now);
+        let created = published::product_event(&product, ProductEvent::Created, now)?;
+        match self.products.create(&product, Some(key), vec![created]).await? {
             Idempotent::Done(product) => {
                 // That there is no product with this id may be cached.
                 self.product_cache.invalidate(product.id).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use error::{HasProblem, Problem, Violation};
 
-use super::ports::{CustomersError, PaymentError, Shortage, StoreError};
+use super::ports::{CustomersError, PaymentError, Shortage, StoreError, search::SearchError};
 use crate::domain::{
     basket::{Fault, LineFault},
     order::InvalidTransition,
@@ -67,6 +67,12 @@ pub enum Error {
     /// Others kept changing the same order.
     #[error("the order is being changed by others")]
     Contended,
+    /// There is no search server, or it does not answer.
+    #[error("orders and further pages are searched on a search server, which does not answer")]
+    SearchUnavailable,
+    /// The search failed.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -109,12 +115,15 @@ impl HasProblem for Error {
             Self::PaymentPending
             | Self::Contended
             | Self::StreamsUnavailable
+            | Self::SearchUnavailable
+            | Self::Search(SearchError::Unavailable(_))
             | Self::Limiter(_)
             | Self::Store(StoreError::Unavailable(_))
             | Self::Payment(PaymentError::Down(_) | PaymentError::Undecided(_)) => Problem::Unavailable,
-            Self::Store(StoreError::Failed(_)) | Self::Event(_) | Self::Payment(PaymentError::Failed(_)) => {
-                Problem::Internal
-            }
+            Self::Store(StoreError::Failed(_))
+            | Self::Search(SearchError::Failed(_))
+            | Self::Event(_)
+            | Self::Payment(PaymentError::Failed(_)) => Problem::Internal,
         }
     }
 

@@ -5,9 +5,10 @@
 //! each command is one call with its whole effect, and the adapter decides how.
 
 mod listed;
+pub mod search;
 
 use async_trait::async_trait;
-use messaging::{Effects, Receipt};
+use messaging::{Effects, Event, Receipt};
 use money::Money;
 use time::OffsetDateTime;
 
@@ -95,6 +96,9 @@ pub trait Orders: Send + Sync {
     /// The order with that id.
     async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
+    /// Those of these orders that exist, in no order.
+    async fn get_many(&self, ids: &[OrderId]) -> Result<Vec<Row<Order>>, StoreError>;
+
     /// At most `limit` orders, newest first, beginning after the cursor.
     async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row<Order>>, StoreError>;
 
@@ -166,8 +170,13 @@ pub enum Idempotent {
 /// The catalogue.
 #[async_trait]
 pub trait Products: Send + Sync {
-    /// Adds a product, unless another has its article number, and stores the key.
-    async fn create(&self, product: &Product, key: Option<&CommandKey>) -> Result<Idempotent, StoreError>;
+    /// Adds a product, unless another has its article number, and stores the key and the events: all or nothing.
+    async fn create(
+        &self,
+        product: &Product,
+        key: Option<&CommandKey>,
+        events: Vec<Event>,
+    ) -> Result<Idempotent, StoreError>;
 
     /// The product with that id.
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError>;
@@ -179,9 +188,8 @@ pub trait Products: Send + Sync {
     /// `tokens`, those in whose number, name or description each token begins a word.
     async fn list(&self, tokens: &[String], after: Option<Sku>, limit: u32) -> Result<Vec<Row<Product>>, StoreError>;
 
-    /// Stores name, description and price if the stored version is `expected`;
-    /// says whether it was.
-    async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError>;
+    /// Stores name, description and price, and the events, if the stored version is `expected`; says whether it was.
+    async fn update(&self, product: &Product, expected: u64, events: Vec<Event>) -> Result<bool, StoreError>;
 
     /// Adds to the stock, unless that would be more than
     /// [`Stock::MAX`](crate::domain::values::Stock::MAX), and stores the key.

@@ -5,7 +5,11 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::Error;
-use crate::domain::{event::DomainEvent, order::Order};
+use crate::domain::{
+    event::{DomainEvent, ProductEvent},
+    order::Order,
+    product::Product,
+};
 
 /// The source named in every event of this service.
 pub const SOURCE: &str = "order";
@@ -68,4 +72,31 @@ fn published(order: &Order, event: DomainEvent, now: OffsetDateTime) -> Result<E
     };
     // The order is the key: its events reach each consumer in their order.
     Event::new(event.kind(), SOURCE, order.id, now, data).map_err(|e| Error::Event(e.into()))
+}
+
+/// The data of every `product.*.v1` event (proto/events).
+#[derive(Serialize)]
+struct ProductData<'a> {
+    product_id: String,
+    /// Of the product, after it.
+    version: u64,
+    sku: &'a str,
+    name: &'a str,
+    price: Money<'a>,
+}
+
+/// The event to be stored with a change of `product`.
+///
+/// # Errors
+/// The event cannot be serialized.
+pub fn product_event(product: &Product, event: ProductEvent, now: OffsetDateTime) -> Result<Event, Error> {
+    let price = product.price.money();
+    let data = ProductData {
+        product_id: product.id.to_string(),
+        version: product.version,
+        sku: product.sku.as_str(),
+        name: product.name.as_str(),
+        price: Money { amount: price.amount, currency: price.currency.code() },
+    };
+    Event::new(event.kind(), SOURCE, product.id, now, data).map_err(|e| Error::Event(e.into()))
 }

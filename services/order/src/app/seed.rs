@@ -3,8 +3,11 @@
 use money::{Currency, Money};
 use serde::Deserialize;
 
-use super::{App, Error, create_product::NewProduct, ports::Idempotent};
-use crate::domain::values::{Description, Name, Price, Sku, Stock};
+use super::{App, Error, create_product::NewProduct, ports::Idempotent, published};
+use crate::domain::{
+    event::ProductEvent,
+    values::{Description, Name, Price, Sku, Stock},
+};
 
 /// The products that come with the service.
 pub const PRODUCTS: &str = include_str!("../../seed/products.json");
@@ -65,8 +68,10 @@ impl App {
     pub async fn seed(&self, products: Vec<NewProduct>) -> Result<Seeded, Error> {
         let mut seeded = Seeded::default();
         for product in products {
-            let product = product.at(self.clock.now());
-            match self.products.create(&product, None).await? {
+            let now = self.clock.now();
+            let product = product.at(now);
+            let created = published::product_event(&product, ProductEvent::Created, now)?;
+            match self.products.create(&product, None, vec![created]).await? {
                 Idempotent::Done(_) => seeded.added += 1,
                 Idempotent::Refused | Idempotent::Replayed(_) | Idempotent::KeyReused => seeded.present += 1,
             }

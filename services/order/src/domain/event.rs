@@ -1,4 +1,4 @@
-//! The events of an order that other services are told of.
+//! The events of orders and products that others are told of.
 
 /// What happened to an order; the order itself holds the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,25 @@ impl DomainEvent {
             Self::Fulfilled => "order.fulfilled.v1",
             Self::Cancelled => "order.cancelled.v1",
             Self::Refunded => "order.refunded.v1",
+        }
+    }
+}
+
+/// What happened to a product; the product itself holds the details. Sales and restocking are no events of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProductEvent {
+    /// It came into the catalogue.
+    Created,
+    /// Its name, description or price changed.
+    Updated,
+}
+
+impl ProductEvent {
+    /// The event's type on the bus, with its version.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Created => "product.created.v1",
+            Self::Updated => "product.updated.v1",
         }
     }
 }

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use messaging::{Bus, Wake};
 use order::{
     adapters::{
+        elasticsearch::Indices,
         payment_client::PaymentClient,
         sqlite::{SqliteStore, open},
         user_client::UserClient,
@@ -18,7 +19,9 @@ use order::{
         App, Timeouts, follow_up,
         live::{Feed, Limits, Live},
         metrics::Metrics,
+        ports::search::SearchServer,
         product_cache::ProductCache,
+        search::Search,
         set_aside::SetAside,
         tickets::Tickets,
         token_cache::TokenCache,
@@ -87,15 +90,23 @@ impl RequestExt for TestRequest {
 impl TestApp {
     /// A service that waits for payment as long as in production.
     pub async fn start() -> Self {
-        Self::start_with(Duration::from_secs(3)).await
+        Self::start_with(Duration::from_secs(3), None).await
     }
 
     /// A service that hardly waits for payment.
     pub async fn with_short_wait() -> Self {
-        Self::start_with(Duration::from_millis(250)).await
+        Self::start_with(Duration::from_millis(250), None).await
     }
 
-    async fn start_with(payment_wait: Duration) -> Self {
+    /// A service with a search server.
+    pub async fn searching_on(url: &str) -> Self {
+        let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
+        let config = client::Config { breaker, retries: 0, ..client::Config::default() };
+        let indices = Indices::new(&elasticsearch::Client::open(url, config).unwrap()).unwrap();
+        Self::start_with(Duration::from_secs(3), Some(Arc::new(indices))).await
+    }
+
+    async fn start_with(payment_wait: Duration, server: Option<Arc<dyn SearchServer>>) -> Self {
         let (clock, tasks) = (ManualClock::at_now(), Tasks::new());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let (payments, customers) = (FakePayments::default(), FakeCustomers::default());
@@ -116,7 +127,8 @@ impl TestApp {
             orders: store.clone(),
             products: store.clone(),
             accounts: store.clone(),
-            audit: store,
+            audit: store.clone(),
+            search: Search::new(store.clone(), server),
             set_aside: SetAside::default(),
             metrics: Metrics::default(),
             payments: Arc::new(PaymentClient::new(grpc(payment, "payment"))),
@@ -277,10 +289,10 @@ impl TestApp {
         }
     }
 
-    /// The kinds of all events so far.
+    /// The kinds of all events of orders so far.
     pub async fn events(&self) -> Vec<String> {
         let claimed = messaging::Outbox::claim(&self.outbox, "test", 10_000).await.unwrap();
-        claimed.into_iter().map(|row| row.event.kind).collect()
+        claimed.into_iter().map(|row| row.event.kind).filter(|kind| kind.starts_with("order.")).collect()
     }
 
     /// Lets time pass and runs the sweeper once.

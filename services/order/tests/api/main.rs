@@ -15,5 +15,7 @@ mod placing;
 mod products;
 mod refusals;
 mod saga;
+mod search;
+mod search_server;
 mod stream;
 mod surface;

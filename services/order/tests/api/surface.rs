@@ -31,7 +31,7 @@ async fn the_description_is_true() {
             assert_eq!(stranger.status != StatusCode::UNAUTHORIZED, open, "{method} {path}");
         }
     }
-    assert_eq!(operations, 14);
+    assert_eq!(operations, 16);
     testkit::committed("docs/openapi/order.json", std::str::from_utf8(&response.bytes).unwrap());
     assert!(checked_references(&response.body, &response.body) > 0);
 }
@@ -151,7 +151,7 @@ async fn the_audit_adds_up() {
             "captured": [{ "amount": 100, "currency": "EUR" }],
             "refunded": [],
             "stock": { "products": 1, "violations": [] },
-            "outbox": 5,
+            "outbox": 6,
         })
     );
 }

@@ -148,7 +148,7 @@ impl Stores {
     /// Adds a product to the catalogue.
     pub async fn stocked(&self, sku: &str, available: i64) -> ProductId {
         let product = product(sku, available);
-        assert!(matches!(self.products.create(&product, None).await.unwrap(), Idempotent::Done(_)));
+        assert!(matches!(self.products.create(&product, None, vec![]).await.unwrap(), Idempotent::Done(_)));
         product.id
     }
 

@@ -7,6 +7,8 @@ mod fixture;
 mod mongodb_interrupted;
 mod orders;
 mod products;
+mod search;
+mod search_server;
 
 use std::{sync::Arc, time::Duration};
 
@@ -126,6 +128,48 @@ macro_rules! stores {
     };
 }
 pub(crate) use stores;
+
+macro_rules! searches {
+    ($run:path, $how:tt) => {
+        $run! { $how [crate]
+            search {
+                words_are_found_by_their_beginnings,
+                every_word_must_be_found,
+                what_is_searched_for_is_no_language,
+                a_change_is_found,
+                filters_narrow,
+                facets_count_all_that_is_found,
+                pages_of_every_sort_have_no_gap_and_no_double,
+            }
+        }
+    };
+}
+pub(crate) use searches;
+
+mod searching_in_sqlite {
+    testkit::suite! { crate::searches, &{
+        let database = crate::open("sqlite::memory:").await.unwrap();
+        crate::search::InStore(crate::SqliteStore::new(database, crate::Wake::default()))
+    } }
+}
+
+mod searching_in_mongodb {
+    testkit::suite! { crate::searches, &match testkit::servers::MongoDb::shared().await {
+        Some(server) => {
+            let database = ::mongodb::connect(&server.database(), "contract").await.unwrap();
+            crate::mongodb::prepare(&database).await.unwrap();
+            crate::search::InStore(crate::MongoStore::new(&database, crate::Wake::default(), clock::system()))
+        }
+        None => return,
+    } }
+}
+
+mod searching_on_opensearch {
+    testkit::suite! { crate::searches, &match crate::search_server::indices().await {
+        Some(indices) => indices,
+        None => return,
+    } }
+}
 
 mod over_sqlite {
     testkit::suite! { crate::stores, crate::sqlite().await }

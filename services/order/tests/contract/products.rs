@@ -19,7 +19,10 @@ pub async fn what_is_added_is_found(stores: Stores) {
     let (mut a, b) = (product("a", 5), product("b", 0));
     a.description = Description::parse("Two\nlines").unwrap();
     for product in [&a, &b] {
-        assert_eq!(stores.products.create(product, None).await.unwrap(), Idempotent::Done(Box::new(product.clone())));
+        assert_eq!(
+            stores.products.create(product, None, vec![]).await.unwrap(),
+            Idempotent::Done(Box::new(product.clone()))
+        );
     }
     let unknown = ProductId(Uuid::new_v4());
     assert_eq!(stores.products.get(a.id).await.unwrap().as_ref(), Some(&a));
@@ -34,28 +37,28 @@ pub async fn what_is_added_is_found(stores: Stores) {
 pub async fn a_sku_is_taken_once(stores: Stores) {
     stores.stocked("a", 1).await;
     let other = product("a", 2);
-    assert_eq!(stores.products.create(&other, None).await.unwrap(), Idempotent::Refused);
+    assert_eq!(stores.products.create(&other, None, vec![]).await.unwrap(), Idempotent::Refused);
     assert_eq!(stores.products.get(other.id).await.unwrap(), None);
     stores.stocked("A", 1).await;
 }
 
 pub async fn an_update_needs_the_version(stores: Stores) {
     let mut a = product("a", 5);
-    stores.products.create(&a, None).await.unwrap();
+    stores.products.create(&a, None, vec![]).await.unwrap();
     let name = Change { name: Some(Name::parse("New").unwrap()), ..Change::default() };
     assert!(a.change(name, at(1)));
-    assert!(stores.products.update(&a, 1).await.unwrap());
+    assert!(stores.products.update(&a, 1, vec![]).await.unwrap());
     assert_eq!(stores.products.get(a.id).await.unwrap().as_ref(), Some(&a));
-    assert!(!stores.products.update(&a, 1).await.unwrap());
+    assert!(!stores.products.update(&a, 1, vec![]).await.unwrap());
 }
 
 pub async fn an_update_leaves_the_stock_alone(stores: Stores) {
     let mut a = product("a", 5);
-    stores.products.create(&a, None).await.unwrap();
+    stores.products.create(&a, None, vec![]).await.unwrap();
     stores.placed(&of_user_1("k", &[(a.id, 2)])).await;
     assert_eq!(stores.products.get(a.id).await.unwrap().unwrap().version, 1);
     a.change(Change { name: Some(Name::parse("New").unwrap()), ..Change::default() }, at(1));
-    assert!(stores.products.update(&a, 1).await.unwrap());
+    assert!(stores.products.update(&a, 1, vec![]).await.unwrap());
     assert_eq!(stores.available(a.id).await, 3);
 }
 
@@ -69,7 +72,7 @@ async fn add(stores: &Stores, sku: &str, name: &str, description: &str) -> Produ
     let mut product = product(sku, 1);
     product.name = Name::parse(name).unwrap();
     product.description = Description::parse(description).unwrap();
-    stores.products.create(&product, None).await.unwrap();
+    stores.products.create(&product, None, vec![]).await.unwrap();
     product.id
 }
 
@@ -132,7 +135,7 @@ pub async fn the_text_follows_changes(stores: Stores) {
     let id = add(&stores, "a", "Blue mug", "").await;
     let mut product = stores.products.get(id).await.unwrap().unwrap();
     product.change(Change { name: Some(Name::parse("Green cup").unwrap()), ..Change::default() }, at(1));
-    stores.products.update(&product, 1).await.unwrap();
+    stores.products.update(&product, 1, vec![]).await.unwrap();
     assert_eq!(found(&stores, &["blue"]).await, [""; 0]);
     assert_eq!(found(&stores, &["green"]).await, ["a"]);
 }
@@ -143,39 +146,39 @@ fn pieces(n: i64) -> RestockQuantity {
 
 pub async fn the_same_key_adds_once(stores: Stores) {
     let first = product("a", 5);
-    let done = stores.products.create(&first, Some(&key("k", 1))).await.unwrap();
+    let done = stores.products.create(&first, Some(&key("k", 1)), vec![]).await.unwrap();
     assert_eq!(done, Idempotent::Done(Box::new(first.clone())));
-    let again = stores.products.create(&product("a", 5), Some(&key("k", 1))).await.unwrap();
+    let again = stores.products.create(&product("a", 5), Some(&key("k", 1)), vec![]).await.unwrap();
     assert_eq!(again, Idempotent::Replayed(Box::new(first)));
 }
 
 pub async fn a_key_with_another_body_is_refused(stores: Stores) {
-    stores.products.create(&product("a", 5), Some(&key("k", 1))).await.unwrap();
+    stores.products.create(&product("a", 5), Some(&key("k", 1)), vec![]).await.unwrap();
     let other = product("b", 5);
-    assert_eq!(stores.products.create(&other, Some(&key("k", 2))).await.unwrap(), Idempotent::KeyReused);
+    assert_eq!(stores.products.create(&other, Some(&key("k", 2)), vec![]).await.unwrap(), Idempotent::KeyReused);
     assert_eq!(stores.products.get(other.id).await.unwrap(), None);
 }
 
 pub async fn a_key_belongs_to_user_and_command(stores: Stores) {
-    stores.products.create(&product("a", 5), Some(&key("k", 1))).await.unwrap();
+    stores.products.create(&product("a", 5), Some(&key("k", 1)), vec![]).await.unwrap();
     let another_user = CommandKey { user: user(2), ..key("k", 1) };
-    let done = stores.products.create(&product("b", 5), Some(&another_user)).await.unwrap();
+    let done = stores.products.create(&product("b", 5), Some(&another_user), vec![]).await.unwrap();
     assert!(matches!(done, Idempotent::Done(_)));
     let another_command = CommandKey { command: "POST /elsewhere".to_owned(), ..key("k", 1) };
-    let done = stores.products.create(&product("c", 5), Some(&another_command)).await.unwrap();
+    let done = stores.products.create(&product("c", 5), Some(&another_command), vec![]).await.unwrap();
     assert!(matches!(done, Idempotent::Done(_)));
 }
 
 pub async fn a_refusal_leaves_the_key_unused(stores: Stores) {
     stores.stocked("a", 1).await;
-    let refused = stores.products.create(&product("a", 5), Some(&key("k", 1))).await.unwrap();
+    let refused = stores.products.create(&product("a", 5), Some(&key("k", 1)), vec![]).await.unwrap();
     assert_eq!(refused, Idempotent::Refused);
-    let done = stores.products.create(&product("b", 5), Some(&key("k", 2))).await.unwrap();
+    let done = stores.products.create(&product("b", 5), Some(&key("k", 2)), vec![]).await.unwrap();
     assert!(matches!(done, Idempotent::Done(_)));
 }
 
 pub async fn of_many_at_once_one_is_added(stores: Stores) {
-    let add = async |_| stores.products.create(&product("a", 5), Some(&key("k", 1))).await.unwrap();
+    let add = async |_| stores.products.create(&product("a", 5), Some(&key("k", 1)), vec![]).await.unwrap();
     let added = join_all((0..16).map(add)).await;
     assert_eq!(added.iter().filter(|keyed| matches!(keyed, Idempotent::Done(_))).count(), 1);
     assert_eq!(added.iter().filter(|keyed| matches!(keyed, Idempotent::Replayed(_))).count(), 15);

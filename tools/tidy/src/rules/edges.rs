@@ -5,7 +5,7 @@ use crate::Breach;
 use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
-const EDGES: [(&str, &[&str]); 26] = [
+const EDGES: [(&str, &[&str]); 27] = [
     ("auth", &["clock", "error", "semconv"]),
     (
         "backends",
@@ -29,6 +29,7 @@ const EDGES: [(&str, &[&str]); 26] = [
     ("client", &["auth", "config", "error", "resilience", "semconv", "telemetry"]),
     ("clock", &[]),
     ("config", &[]),
+    ("elasticsearch", &["client"]),
     ("error", &[]),
     ("kafka", &["clock", "messaging"]),
     ("limit", &[]),

@@ -27,7 +27,7 @@ const COMMON: [&str; 18] = [
 ];
 
 /// What each crate may use in addition. A new dependency needs an ADR and an entry here.
-const OWN: [(&str, &[&str]); 18] = [
+const OWN: [(&str, &[&str]); 19] = [
     ("auth", &["aws-lc-rs", "axum", "http", "jsonwebtoken", "moka", "tonic"]),
     ("cache", &["moka"]),
     (
@@ -53,6 +53,7 @@ const OWN: [(&str, &[&str]); 18] = [
     ),
     ("client", &["http", "http-body-util", "hyper", "hyper-rustls", "hyper-util", "rustls", "tonic"]),
     ("config", &["anstyle", "figment"]),
+    ("elasticsearch", &["http"]),
     ("error", &["axum", "http", "tonic", "tonic-types"]),
     ("kafka", &["rdkafka"]),
     ("money", &["iso_currency"]),

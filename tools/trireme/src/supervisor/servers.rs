@@ -58,7 +58,7 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<Programs> {
     started.ready(answering(shared), READY_TIMEOUT, (&names, folder)).await
 }
 
-fn find(stack: [Server; 4]) -> Result<Vec<Installed>> {
+fn find(stack: [Server; 5]) -> Result<Vec<Installed>> {
     let found = stack.map(Installed::find);
     let missing: Vec<&str> =
         stack.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(server, _)| server.name()).collect();

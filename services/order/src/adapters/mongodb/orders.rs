@@ -38,6 +38,12 @@ impl Orders for MongoStore {
         found.filter(OrderDocument::is_placed).map(OrderDocument::order).transpose()
     }
 
+    async fn get_many(&self, ids: &[OrderId]) -> Result<Vec<Row<Order>>, StoreError> {
+        let (asked, n) = (ids.iter().map(|id| super::id(id.0)), u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        let filter = doc! { "_id": { "$in": asked.collect::<Vec<_>>() }, "stage.name": not_hidden() };
+        self.find(filter, doc! { "_id": 1 }, n).await
+    }
+
     async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         let mut filter = doc! { "stage.name": not_hidden() };
         if let Owner::User(user) = owner {

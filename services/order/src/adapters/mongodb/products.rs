@@ -3,9 +3,12 @@
 use async_trait::async_trait;
 use clock::micros;
 use futures::TryStreamExt as _;
+use messaging::{Effects, Event};
 use mongodb::{
     bson::{self, Document, doc},
+    entries,
     options::ReturnDocument,
+    recording,
 };
 
 use super::{
@@ -31,12 +34,21 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 #[async_trait]
 impl Products for MongoStore {
-    async fn create(&self, product: &Product, key: Option<&CommandKey>) -> Result<Idempotent, StoreError> {
+    async fn create(
+        &self,
+        product: &Product,
+        key: Option<&CommandKey>,
+        events: Vec<Event>,
+    ) -> Result<Idempotent, StoreError> {
+        let document = new_document(product, key, &events)?;
         let products = self.products.clone_with_type::<Document>();
         for tried in 0..MAX_TRIES {
             tokio::time::sleep(PAUSE * tried).await;
-            match mongodb::within(products.insert_one(new_document(product, key))).await {
-                Ok(_) => return Ok(Idempotent::Done(Box::new(product.clone()))),
+            match mongodb::within(products.insert_one(document.clone())).await {
+                Ok(_) => {
+                    self.wake.poke();
+                    return Ok(Idempotent::Done(Box::new(product.clone())));
+                }
                 Err(error) if error.is_duplicate() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -83,10 +95,15 @@ impl Products for MongoStore {
         Ok(found.into_iter().map(product_row).collect())
     }
 
-    async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError> {
+    async fn update(&self, product: &Product, expected: u64, events: Vec<Event>) -> Result<bool, StoreError> {
         let stored = doc! { "_id": id(product.id.0), "version": number(expected) };
-        let done = mongodb::within(self.products.update_one(stored, doc! { "$set": changeable(product) })).await?;
-        Ok(done.matched_count == 1)
+        let mut update = recording(&Effects::of(events)).map_err(|error| StoreError::Failed(error.into()))?.update;
+        update.insert("$set", changeable(product));
+        let updated = mongodb::within(self.products.update_one(stored, update)).await?.matched_count == 1;
+        if updated {
+            self.wake.poke();
+        }
+        Ok(updated)
     }
 
     async fn restock(
@@ -148,7 +165,7 @@ impl MongoStore {
     }
 }
 
-fn new_document(product: &Product, key: Option<&CommandKey>) -> Document {
+fn new_document(product: &Product, key: Option<&CommandKey>, events: &[Event]) -> Result<Document, StoreError> {
     let mut document = doc! {
         "_id": id(product.id.0),
         "sku": product.sku.as_str(),
@@ -163,7 +180,12 @@ fn new_document(product: &Product, key: Option<&CommandKey>) -> Document {
     if let Some(key) = key {
         document.insert("created_by", keys::entry(key));
     }
-    document
+    // As in an order that is placed: the relay looks for `waiting`.
+    if let Some(oldest) = events.iter().map(|event| event.time).min() {
+        document.insert("outbox", entries(events).map_err(|error| StoreError::Failed(error.into()))?);
+        document.insert("waiting", micros(oldest));
+    }
+    Ok(document)
 }
 
 /// The fields that an update may change.

@@ -75,6 +75,15 @@ impl Orders for SqliteStore {
         row.map(OrderRow::order).transpose()
     }
 
+    async fn get_many(&self, ids: &[OrderId]) -> Result<Vec<Row<Order>>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(|id| hex::encode(id.0.as_bytes())).collect();
+        let rows = sqlx::query("SELECT * FROM orders WHERE id IN (SELECT unhex(value) FROM json_each(?1))")
+            .bind(serde_json::Value::from(ids).to_string())
+            .fetch_all(&self.database.read)
+            .await?;
+        Ok(orders(&rows))
+    }
+
     async fn list(&self, owner: Owner, after: Option<After>, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         let (time, id) = after.map_or((i64::MAX, Vec::new()), |after| (micros(after.created_at), blob(after.id.0)));
         let query = match owner {
@@ -186,16 +195,6 @@ impl Orders for SqliteStore {
         let mut tx = self.database.begin().await?;
         if record(&mut tx, &effects).await? == Recorded::First {
             tx.commit().await?;
-        }
-        Ok(())
-    }
-}
-
-impl SqliteStore {
-    async fn commit(&self, tx: sqlite::Transaction, effects: &Effects) -> Result<(), StoreError> {
-        tx.commit().await?;
-        if !effects.events.is_empty() {
-            self.wake.poke();
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::micros;
+use messaging::{Effects, Event};
+use sqlite::record;
 use sqlx::{Row as _, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
@@ -31,7 +33,12 @@ const RESTOCK: &str = "UPDATE products SET available = available + ?2, restocked
 
 #[async_trait]
 impl Products for SqliteStore {
-    async fn create(&self, product: &Product, key: Option<&CommandKey>) -> Result<Idempotent, StoreError> {
+    async fn create(
+        &self,
+        product: &Product,
+        key: Option<&CommandKey>,
+        events: Vec<Event>,
+    ) -> Result<Idempotent, StoreError> {
         let mut tx = self.database.begin().await?;
         if let Some(key) = key
             && let Some(known) = replay(&mut tx, key).await?
@@ -44,7 +51,9 @@ impl Products for SqliteStore {
         if let Some(key) = key {
             record_key(&mut tx, key, product.id).await?;
         }
-        tx.commit().await?;
+        let effects = Effects::of(events);
+        let _ = record(&mut tx, &effects).await?;
+        self.commit(tx, &effects).await?;
         Ok(Idempotent::Done(Box::new(product.clone())))
     }
 
@@ -86,7 +95,8 @@ impl Products for SqliteStore {
         Ok(rows.iter().map(|row| product(row).map_err(|cause| Unreadable { key: sku(row), cause })).collect())
     }
 
-    async fn update(&self, product: &Product, expected: u64) -> Result<bool, StoreError> {
+    async fn update(&self, product: &Product, expected: u64, events: Vec<Event>) -> Result<bool, StoreError> {
+        let mut tx = self.database.begin().await?;
         let price = product.price.money();
         let done = sqlx::query(
             "UPDATE products SET name = ?3, description = ?4, price = ?5, currency = ?6, version = ?7, updated_at = ?8
@@ -100,9 +110,15 @@ impl Products for SqliteStore {
         .bind(price.currency.code())
         .bind(number(product.version))
         .bind(micros(product.updated_at))
-        .execute(&self.database.write)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let effects = Effects::of(events);
+        let _ = record(&mut tx, &effects).await?;
+        self.commit(tx, &effects).await?;
+        Ok(true)
     }
 
     async fn restock(
@@ -205,7 +221,7 @@ fn products(rows: &[SqliteRow]) -> Result<Vec<Product>, StoreError> {
 }
 
 /// The FTS5 expression that all tokens match: each is a quoted phrase, of which the last word may go on.
-fn match_expression(tokens: &[String]) -> String {
+pub(super) fn match_expression(tokens: &[String]) -> String {
     let quote = |token: &String| format!("\"{}\"*", token.replace('"', "\"\""));
     tokens.iter().map(quote).collect::<Vec<_>>().join(" AND ")
 }

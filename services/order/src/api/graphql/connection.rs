@@ -20,6 +20,17 @@ pub(super) struct PageInfo {
     end_cursor: Option<String>,
 }
 
+impl PageInfo {
+    pub(super) fn new(
+        has_next_page: bool,
+        has_previous_page: bool,
+        start_cursor: Option<String>,
+        end_cursor: Option<String>,
+    ) -> Self {
+        Self { has_next_page, has_previous_page, start_cursor, end_cursor }
+    }
+}
+
 /// An item of a list.
 #[derive(SimpleObject)]
 #[graphql(serial, concrete(name = "OrderEdge", params(Order)), concrete(name = "ProductEdge", params(Product)))]
@@ -93,11 +104,8 @@ where
     let has_next_page = items.len() > limit;
     let edge = |item| Edge { cursor: Page::seal(&position(&item)), node: node(item) };
     let edges: Vec<_> = items.into_iter().take(limit).map(edge).collect();
-    let page_info = PageInfo {
-        has_next_page,
-        has_previous_page: page.cursor.is_some(),
-        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-    };
+    let cursor = |edge: &Edge<N>| edge.cursor.clone();
+    let (first, last) = (edges.first().map(cursor), edges.last().map(cursor));
+    let page_info = PageInfo::new(has_next_page, page.cursor.is_some(), first, last);
     Connection { edges, page_info }
 }

@@ -8,6 +8,9 @@ use error::Error;
 use super::{
     connection::{Connection, Edge, begin, connection, page, price},
     context::{app, caller, id},
+    search::{
+        self, FoundOrderConnection, FoundProductConnection, OrderFilter, OrderSort, ProductFilter, ProductSort, Wanted,
+    },
     types::{Customer, Order, Product},
 };
 use crate::{
@@ -15,6 +18,9 @@ use crate::{
     app::customers::CustomerBatch,
     domain::ids::ProductId,
 };
+
+/// What a search costs beside its page.
+const SEARCH: usize = 100;
 
 /// What can be read.
 pub(super) struct Query;
@@ -54,6 +60,32 @@ impl Query {
         let after = begin(&page, products::parse_cursor)?;
         let found = app(ctx).list_products(&query, after, page.limit + 1).await?;
         Ok(Some(connection(&page, found, products::cursor, Product)))
+    }
+
+    /// Products that all words and filters fit, with facets and what is highlighted.
+    #[graphql(complexity = "price(first, child_complexity) + SEARCH")]
+    async fn search_products(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<ProductFilter>,
+        #[graphql(desc = "What they come by; RELEVANCE where nothing is said.")] sort: Option<ProductSort>,
+        #[graphql(desc = "How many, 1 to 100; 20 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+    ) -> Result<Option<FoundProductConnection>, Error> {
+        search::products(ctx, filter, Wanted { sort, first, after }).await.map(Some)
+    }
+
+    /// Everybody's orders that all words and filters fit; for operators, on a search server.
+    #[graphql(complexity = "price(first, child_complexity) + SEARCH")]
+    async fn search_orders(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<OrderFilter>,
+        #[graphql(desc = "What they come by; NEWEST where nothing is said.")] sort: Option<OrderSort>,
+        #[graphql(desc = "How many, 1 to 100; 20 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+    ) -> Result<Option<FoundOrderConnection>, Error> {
+        search::orders(ctx, filter, Wanted { sort, first, after }).await.map(Some)
     }
 
     /// An order of the caller's; an operator may see each.

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use error::Error;
 
+pub(super) use self::scalars::Long;
 use self::{
     enums::{AccountStatus, OrderStatus, PaymentStatus, Reason},
-    scalars::{DateTime, Long},
+    scalars::DateTime,
 };
 use super::context::app;
 use crate::{

@@ -1,8 +1,11 @@
 //! Orders and products as callers see them.
 
+mod found;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(super) use self::found::{FoundOrders, FoundProducts, found_orders, found_products};
 use super::schema;
 use crate::{
     app::ports::Totals,

@@ -171,3 +171,38 @@ async fn i_am_who_my_token_says() {
     assert_eq!(me.data()["me"], json!({ "id": ada.id, "email": format!("{}@example.com", ada.id) }));
     assert_eq!(app.graphql(None, "{ me { id } }", json!({})).await.code(), "TOKEN_MISSING");
 }
+
+#[tokio::test]
+async fn what_is_found_is_what_rest_finds() {
+    let app = TestApp::start().await;
+    for (sku, amount) in [("green-tea", 900), ("mug", 1000), ("black-tea", 2900)] {
+        app.product(sku, amount, 5).await;
+    }
+    let query = "query($after: String) {
+        searchProducts(filter: { query: \"te\", maxPrice: 3000 }, sort: PRICE_DOWN, first: 1, after: $after) {
+            edges { cursor node { sku available } highlights { field html } }
+            pageInfo { hasNextPage hasPreviousPage endCursor } totalCount degraded facets { name counts { value count } }
+        }
+    }";
+    let first = app.graphql(None, query, json!({})).await;
+    let page = &first.data()["searchProducts"];
+    let rest = app.get("/v1/products/search?query=te&max_price=3000&sort=-price&limit=1").send().await.body;
+    assert_eq!(page["edges"][0]["node"], json!({ "sku": "black-tea", "available": 5 }));
+    let marked = json!([
+        { "field": "sku", "html": "black-<em>tea</em>" }, { "field": "name", "html": "Product black-<em>tea</em>" }
+    ]);
+    assert_eq!(page["edges"][0]["highlights"], marked);
+    assert_eq!((&page["totalCount"], &page["degraded"]), (&json!(2), &json!(false)));
+    assert_eq!(page["facets"][0]["counts"], rest["facets"]["currency"]);
+    assert_eq!(page["pageInfo"]["endCursor"], rest["next_cursor"], "the cursors are the same, too");
+    let next = app.graphql(None, query, json!({ "after": rest["next_cursor"] })).await;
+    assert_eq!(next.data()["searchProducts"]["edges"][0]["node"]["sku"], "green-tea");
+    assert_eq!(next.data()["searchProducts"]["pageInfo"]["hasNextPage"], false);
+    // Another sort's cursor, and orders for those who may.
+    let other = "query($after: String) { searchProducts(after: $after) { totalCount } }";
+    assert_eq!(app.graphql(None, other, json!({ "after": rest["next_cursor"] })).await.faults(), ["after"]);
+    let orders = "{ searchOrders { totalCount } }";
+    assert_eq!(app.graphql(None, orders, json!({})).await.code(), "TOKEN_MISSING");
+    assert_eq!(app.graphql(Some(&app.customer()), orders, json!({})).await.code(), "OPERATOR_REQUIRED");
+    assert_eq!(app.graphql(Some(&app.operator()), orders, json!({})).await.code(), "UNAVAILABLE");
+}

@@ -141,8 +141,20 @@ pub(super) const LAYERS: [Layer; 9] = [
         inner: &["adapters", "api", "app", "config", "domain", "wiring"],
         outer: &[
             PLAIN,
-            &["std::sync", "anyhow", "auth", "backends", "cache", "chassis", "client", "clock", "config", "futures"],
             &[
+                "std::sync",
+                "anyhow",
+                "auth",
+                "backends",
+                "cache",
+                "chassis",
+                "client",
+                "clock",
+                "config",
+                "elasticsearch",
+            ],
+            &[
+                "futures",
                 "http",
                 "lock",
                 "messaging",
@@ -181,6 +193,7 @@ pub(super) const LAYERS: [Layer; 9] = [
 pub(super) const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("argon2", &["argon2", "getrandom"]),
     ("columns", &["postgres", "sqlite", "sqlx"]),
+    ("elasticsearch", &["elasticsearch"]),
     ("jwks", &["auth", "client"]),
     ("mongodb", &["aws_lc_rs::digest", "mongodb"]),
     ("order_client", &["client", "http"]),

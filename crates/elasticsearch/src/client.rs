@@ -1,0 +1,77 @@
+//! Requests and their answers, in JSON.
+
+use std::{fmt, time::Duration};
+
+use ::client::{Config, Http};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+
+use crate::{Error, address::Address};
+
+/// How long a write may take: a request for a search waits less.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A server, and what its indices are named after. Cheap to clone; connects with the first call.
+#[derive(Clone)]
+pub struct Client {
+    searching: Http,
+    /// With a breaker of its own: a server may answer and take no writes.
+    writing: Http,
+    headers: HeaderMap,
+    prefix: String,
+}
+
+impl Client {
+    /// Opens `http[s]://[USER:PASSWORD@]HOST[:PORT][?prefix=NAME]`; searches are bounded by `config`.
+    ///
+    /// # Errors
+    /// The URL is none of these.
+    pub fn open(url: &str, config: Config) -> Result<Self, Error> {
+        let Address { base, prefix, login } = Address::parse(url)?;
+        let writes = Config { timeout: WRITE_TIMEOUT, retries: 1, ..config.clone() };
+        Ok(Self {
+            searching: Http::new(&base, config, None, "search"),
+            writing: Http::new(&base, writes, None, "search-index"),
+            headers: login.map(|login| (header::AUTHORIZATION, login)).into_iter().collect(),
+            prefix,
+        })
+    }
+
+    /// The name on the server of what is called `name` here.
+    pub(crate) fn named(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix)
+    }
+
+    /// Searches.
+    pub(crate) async fn search(&self, path: &str, query: &Value) -> Result<Value, Error> {
+        let answer = self.searching.send(Method::POST, path, self.headers.clone(), Some(query), true).await?;
+        read(answer.status, &answer.body)
+    }
+
+    /// Asks for something or changes it, which may be repeated.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let answer = self.writing.send(method, path, self.headers.clone(), body, true).await?;
+        read(answer.status, &answer.body)
+    }
+
+    /// Does what lines of JSON say.
+    pub(crate) async fn bulk(&self, path: &str, lines: Bytes) -> Result<Value, Error> {
+        let mut headers = self.headers.clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        let answer = self.writing.send_bytes(Method::POST, path, headers, Some(lines), true).await?;
+        read(answer.status, &answer.body)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+fn read(status: StatusCode, body: &[u8]) -> Result<Value, Error> {
+    // The answer to HEAD has none.
+    let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(body)? };
+    if status.is_success() { Ok(body) } else { Err(Error::of(status, &body["error"])) }
+}
