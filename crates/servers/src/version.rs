@@ -12,6 +12,7 @@ impl Installed {
             Program::Mongod(program) | Program::Nats(program) | Program::Redis(program) => said(program, "--version"),
             Program::StandIn(_, folder) => of_jar(folder, "mongo-java-server-core-"),
             Program::Kafka(_, folder) => of_jar(folder, "kafka-clients-"),
+            Program::OpenSearch(_, folder) => of_jar(folder, "opensearch-core-"),
             Program::RabbitMq(program) => said(&program.with_file_name("rabbitmqctl"), "version"),
         }
     }
@@ -41,7 +42,9 @@ mod tests {
 
     #[test]
     fn what_is_installed_says_its_version() {
-        for server in [Server::Postgres, Server::Nats, Server::Redis, Server::Kafka, Server::RabbitMq] {
+        for server in
+            [Server::Postgres, Server::Nats, Server::Redis, Server::Kafka, Server::RabbitMq, Server::OpenSearch]
+        {
             let Some(installed) = Installed::find(server) else { continue };
             let version = installed.version().unwrap_or_default();
             assert!(
