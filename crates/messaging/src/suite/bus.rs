@@ -9,8 +9,7 @@ use telemetry::Carrier;
 use tokio::time::timeout;
 
 use super::{
-    Broker, DEADLINE, KIND, LONG, SHORT, either, event, fetch, finish, ids, join, numbers, one, publish,
-    silence,
+    Broker, DEADLINE, KIND, LONG, SHORT, either, event, fetch, finish, ids, join, numbers, one, publish, silence,
 };
 use crate::Event;
 
