@@ -143,8 +143,7 @@ impl TestApp {
         });
         tracker.spawn(worker.run(use_cases.clone(), stop.clone()));
         let signer = Signer::from_pkcs8("test", &Signer::generate_pkcs8().unwrap()).unwrap();
-        let keys = JwkSet { keys: vec![signer.jwk().clone()] };
-        let verifier = Verifier::new(Arc::new(keys), clock.shared(), tracker.clone(), stop.clone());
+        let verifier = verifier(&signer, &clock, &tracker, &stop);
         let cors = chassis::Cors { origins: vec![ORIGIN.to_owned()] };
         let push = Push::new(&tasks, &cors);
         let graphql =
@@ -312,4 +311,10 @@ impl Drop for TestApp {
         self.stop.cancel();
         self.tracker.close();
     }
+}
+
+/// Takes what this signs.
+fn verifier(signer: &Signer, clock: &ManualClock, tracker: &TaskTracker, stop: &CancellationToken) -> Verifier {
+    let keys = JwkSet { keys: vec![signer.jwk().clone()] };
+    Verifier::new(Arc::new(keys), clock.shared(), tracker.clone(), stop.clone())
 }

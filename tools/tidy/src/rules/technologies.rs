@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_technology_in_a_crate_that_knows_none_is_named() {
-        for technology in ["redis-rs", "sqlx", "mongodb-driver", "rdkafka", "lapin", "elasticsearch"] {
+        for technology in ["redis-rs", "sqlx", "mongodb-driver", "rdkafka", "lapin"] {
             let dependencies = format!("[dependencies]\ntokio.workspace = true\n{technology}.workspace = true\n");
             assert_eq!(lines("cache", &dependencies), [3], "{technology}");
             assert_eq!(lines("messaging", &dependencies), [3], "{technology}");
