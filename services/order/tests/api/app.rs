@@ -100,9 +100,7 @@ impl TestApp {
 
     /// A service with a search server.
     pub async fn searching_on(url: &str) -> Self {
-        let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
-        let config = client::Config { breaker, retries: 0, ..client::Config::default() };
-        let indices = Indices::new(&elasticsearch::Client::open(url, config).unwrap()).unwrap();
+        let indices = Indices::new(&elasticsearch::Client::open(url, unguarded()).unwrap()).unwrap();
         Self::start_with(Duration::from_secs(3), Some(Arc::new(indices))).await
     }
 
@@ -111,12 +109,9 @@ impl TestApp {
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let (payments, customers) = (FakePayments::default(), FakeCustomers::default());
         let (payment, user) = (payments.serve(&tracker).await, customers.serve(&tracker).await);
-        // The breaker and the budget have their own tests; here they would make answers depend on each other.
-        let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
-        let config = client::Config { retries: 0, breaker, ..client::Config::default() };
         let credential = Credential::new(SECRET, "order");
         let grpc = |address, name| {
-            client::Grpc::new(&format!("http://{address}"), config.clone(), Some(credential.clone()), name).unwrap()
+            client::Grpc::new(&format!("http://{address}"), unguarded(), Some(credential.clone()), name).unwrap()
         };
         let database = open("sqlite::memory:").await.unwrap();
         let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
@@ -299,6 +294,13 @@ impl TestApp {
         self.clock.advance(by);
         self.use_cases.sweep(&self.stop).await.unwrap();
     }
+}
+
+/// How others are called: the breaker and the budget have their own tests; here they would make answers depend on each
+/// other.
+fn unguarded() -> client::Config {
+    let breaker = client::BreakerConfig { window: usize::MAX, ..client::BreakerConfig::default() };
+    client::Config { retries: 0, breaker, ..client::Config::default() }
 }
 
 fn layered(router: Router, cors: &chassis::Cors) -> Router {
