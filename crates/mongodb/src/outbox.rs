@@ -76,7 +76,8 @@ struct Held {
 /// A document with something to publish.
 #[derive(Deserialize)]
 struct Waiting {
-    _id: Bson,
+    #[serde(rename = "_id")]
+    id: Bson,
     #[serde(default)]
     outbox: Vec<Entry>,
 }
@@ -167,7 +168,7 @@ impl Outbox {
         // A mark without events is left by the last event that is refused for good, or by `some` of `removals`: it would
         // be found again and again.
         let (full, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|document| !document.outbox.is_empty());
-        self.update(documents, empty.into_iter().map(|document| nothing_waits(document._id)).collect()).await?;
+        self.update(documents, empty.into_iter().map(|document| nothing_waits(document.id)).collect()).await?;
         // Sequence numbers are positions in the document: order is promised per key, and a key is one document.
         let rows = full.into_iter().flat_map(|document| (0_i64..).zip(document.outbox));
         Ok(rows.take(limit).map(|(seq, entry)| row(seq, partition, fence, entry)).collect())

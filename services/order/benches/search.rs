@@ -84,7 +84,7 @@ async fn measure(name: &str, searching: &dyn SearchProducts, searches: &[Product
     }
     let begin = Instant::now();
     let mut took: Vec<Duration> = stream::iter(searches).map(one).buffer_unordered(CLIENTS).collect().await;
-    let rate = searches.len() as f64 / begin.elapsed().as_secs_f64();
+    let rate = f64::from(u32::try_from(searches.len()).unwrap()) / begin.elapsed().as_secs_f64();
     took.sort_unstable();
     let at = |part: usize| took[took.len() * part / 1_000].as_secs_f64() * 1_000.0;
     println!(

@@ -93,6 +93,7 @@ pub(super) fn position(by: Searcher, sort: &str, rank: Rank) -> String {
 }
 
 /// Where the page begins: `None` where its position is none of this search with this sort.
+#[expect(clippy::option_option, reason = "a page without a position is not one whose position does not fit")]
 pub(super) fn begin(page: &Page, sort: &str) -> Option<Option<Begin>> {
     let Some(position) = &page.cursor else { return Some(None) };
     let mut parts = position.strip_prefix(CURSOR_PREFIX)?.strip_prefix(':')?.split(':');

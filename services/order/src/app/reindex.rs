@@ -114,8 +114,8 @@ impl App {
         mark: Option<&str>,
     ) -> Result<(u64, Option<String>), Error> {
         let after = mark.and_then(|mark| Sku::parse(mark).ok());
-        let list = |after, limit| self.products.list(&[], after, limit);
-        let products: Vec<Product> = self.set_aside.list(BATCH, after, list).await?;
+        let read = |after, limit| self.products.list(&[], after, limit);
+        let products: Vec<Product> = self.set_aside.list(BATCH, after, read).await?;
         let Some(last) = products.last().map(|product| product.key().to_string()) else { return Ok((0, None)) };
         server.fill(build, Batch::Products(&products), &last).await?;
         Ok((products.len() as u64, (products.len() == BATCH as usize).then_some(last)))
@@ -128,8 +128,8 @@ impl App {
         build: &Build,
         mark: Option<&str>,
     ) -> Result<(u64, Option<String>), Error> {
-        let list = |after, limit| self.orders.list(Owner::All, after, limit);
-        let orders: Vec<Order> = self.set_aside.list(BATCH, mark.and_then(order_mark), list).await?;
+        let read = |after, limit| self.orders.list(Owner::All, after, limit);
+        let orders: Vec<Order> = self.set_aside.list(BATCH, mark.and_then(order_mark), read).await?;
         let Some(last) = orders.last() else { return Ok((0, None)) };
         let last = format!("{} {}", micros(last.created_at), last.id);
         server.fill(build, Batch::Orders(&orders), &last).await?;

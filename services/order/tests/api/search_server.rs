@@ -202,7 +202,7 @@ async fn building_anew_under_writes_loses_nothing_however_often_it_is_interrupte
             tokio::select! {
                 biased;
                 () = stop.notified() => {}
-                built = build => { built.unwrap(); }
+                done = build => { done.unwrap(); }
             }
         }
         app.use_cases.reindex(Indexed::Products, |_| {}).await.unwrap();
