@@ -191,7 +191,7 @@ fn of_events(slo: &Slo, values: impl Fn(fn(f64) -> f64) -> String) -> Vec<Series
         }
         Counted::Good(selector) => {
             let of_good = labels_of(selector);
-            let Some(refused) = refused(selector) else {
+            let Some(refused) = refused(selector, &slo.total) else {
                 return vec![series(&labels, values(|_| 1.0)), series(&of_good, values(|bad| 1.0 - bad))];
             };
             // Half of the bad ones are late, and the others in time, but refused.
@@ -216,10 +216,12 @@ fn labels_of(selector: &str) -> BTreeMap<String, String> {
     of_one.collect()
 }
 
-/// A label, with a value of it for which a selector does not select a series.
-fn refused(selector: &str) -> Option<(String, String)> {
-    let matchers = needs(selector).selectors.into_iter().flat_map(|one| one.matchers);
-    matchers.into_iter().find_map(|matcher| Some((matcher.label.clone(), matcher.counterexample()?)))
+/// A label, with a value of it for which the one selector does not select a series and the other does.
+fn refused(good: &str, total: &str) -> Option<(String, String)> {
+    let matchers = |selector| needs(selector).selectors.into_iter().flat_map(|one| one.matchers);
+    let counted: Vec<_> = matchers(total).collect();
+    let mut own = matchers(good).filter(|matcher| !counted.contains(matcher));
+    own.find_map(|matcher| Some((matcher.label.clone(), matcher.counterexample()?)))
 }
 
 fn series(labels: &BTreeMap<String, String>, values: String) -> Series {
