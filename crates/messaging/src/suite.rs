@@ -248,7 +248,7 @@ macro_rules! bus_suite {
                 members_share_the_work, publishing_again_adds_nothing, publishers_at_once_lose_nothing,
                 fetch_takes_no_more_than_asked, a_waiting_member_wakes_at_once, a_dropped_fetch_loses_nothing,
                 close_ends_a_waiting_fetch, members_that_close_at_once_give_everything_back,
-                what_was_published_outlives_its_publisher, what_is_done_stays_done, depth_counts_what_is_not_done,
+                what_is_done_stays_done, depth_counts_what_is_not_done,
                 a_long_backlog_is_worked_off, a_large_event_arrives_whole, many_groups_and_kinds_at_once,
             }
             order {
@@ -324,6 +324,9 @@ macro_rules! death_suite {
         $run! { $how [$crate::suite]
             death {
                 what_kills_its_consumer_is_given_up, what_kills_its_consumers_takes_nobody_along,
+            }
+            bus {
+                what_was_published_outlives_its_publisher,
             }
         }
     };
