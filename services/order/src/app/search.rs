@@ -34,6 +34,12 @@ pub struct Search {
 impl Search {
     /// Searches on a server, where there is one, else in the store itself.
     pub fn new(store: Arc<dyn SearchProducts>, server: Option<Arc<dyn SearchServer>>) -> Self {
+        if server.is_some() {
+            // There from the start: of a counter that is born with its first failure nobody sees that one.
+            for of in [Indexed::Products, Indexed::Orders] {
+                metrics::ORDER_SEARCH_FAILURES.instrument().add(0, &[SEARCH_INDEX.of(of.name())]);
+            }
+        }
         Self { store, server, outage: Outage::default() }
     }
 
