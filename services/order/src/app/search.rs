@@ -36,7 +36,7 @@ impl Search {
     pub fn new(store: Arc<dyn SearchProducts>, server: Option<Arc<dyn SearchServer>>) -> Self {
         if server.is_some() {
             // There from the start: of a counter that is born with its first failure nobody sees that one.
-            for of in [Indexed::Products, Indexed::Orders] {
+            for of in Indexed::ALL {
                 metrics::ORDER_SEARCH_FAILURES.instrument().add(0, &[SEARCH_INDEX.of(of.name())]);
             }
         }
