@@ -12,18 +12,18 @@ use semconv::{Attribute, Definition, Kind, SpanKind, Values, metrics, spans};
 use crate::export::collector::Seen;
 
 /// What a run has no occasion to tell, and why.
-const NOWHERE: [(&str, &str); 7] = [
+const NOWHERE: [(&str, &str); 6] = [
     ("cache.unreadable", "a value of another version would have to be in the store"),
     ("cache.fill.refused", "a load would have to be overtaken by a write"),
     ("lock.renew.failures", "a lock would have to be held for longer than its lease while Redis is away"),
     ("lock.fence.rejected", "a lock would have to be lost while it is held"),
     ("order.unreadable", "an order would have to be written by a stranger"),
-    ("order.search.failures", "the search server would have to be away"),
     ("order.stream.too_slow", "hundreds of events would have to wait for one client"),
 ];
 
-/// What only Redis has.
-const ON_SERVERS: [(&str, &str); 8] = [
+/// What only servers have.
+const ON_SERVERS: [(&str, &str); 9] = [
+    ("order.search.failures", "there has to be a search server, whose failures are counted from the start"),
     ("cache.errors", "what is in memory answers always"),
     ("cache.backplane.received", "there is no backplane in memory"),
     ("cache.backplane.broken", "there is no backplane in memory"),
