@@ -3,8 +3,6 @@
 //! What is written has the store's version, and an index keeps the highest: it does not matter in which order events
 //! come, how often, or how long somebody was suspended between reading and writing.
 
-use tracing::instrument;
-
 use super::{App, Error, ports::search::Batch};
 use crate::domain::ids::{OrderId, ProductId};
 
@@ -13,7 +11,6 @@ impl App {
     ///
     /// # Errors
     /// The store or the search server failed.
-    #[instrument(skip_all, fields(product.id = %id))]
     pub async fn index_product(&self, id: ProductId) -> Result<(), Error> {
         match self.products.get(id).await? {
             Some(product) => self.index(Batch::Products(&[product])).await,
@@ -25,7 +22,6 @@ impl App {
     ///
     /// # Errors
     /// The store or the search server failed.
-    #[instrument(skip_all, fields(order.id = %id))]
     pub async fn index_order(&self, id: OrderId) -> Result<(), Error> {
         match self.orders.get(id).await? {
             Some(order) => self.index(Batch::Orders(&[order])).await,

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use clock::{from_micros, micros};
 use lock::Locks;
 use tokio_util::sync::CancellationToken;
-use tracing::instrument;
 use uuid::Uuid;
 
 use super::{
@@ -82,7 +81,6 @@ impl App {
     ///
     /// # Errors
     /// There is no search server, or it or the store failed: the build may be carried on.
-    #[instrument(skip_all, fields(search.index = of.name()))]
     pub async fn reindex(&self, of: Indexed, report: impl Fn(Progress) + Send) -> Result<u64, Error> {
         let server = self.search.server.as_deref().ok_or(Error::SearchUnavailable)?;
         let build = server.build(of).await?;

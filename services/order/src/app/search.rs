@@ -7,7 +7,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use resilience::Outage;
 use semconv::{attributes::SEARCH_INDEX, metrics};
-use tracing::instrument;
 use uuid::Uuid;
 
 use super::{
@@ -99,7 +98,6 @@ impl App {
     ///
     /// # Errors
     /// The store failed, or the server has found the page before and does not answer.
-    #[instrument(skip_all)]
     pub async fn search_products(
         &self,
         search: &ProductSearch,
@@ -128,7 +126,6 @@ impl App {
     ///
     /// # Errors
     /// The caller is none, there is no search server or it does not answer, or the store failed.
-    #[instrument(skip_all)]
     pub async fn search_orders(&self, caller: Caller, search: &OrderSearch) -> Result<Searched<Order>, Error> {
         caller.must_operate()?;
         let server = self.search.server.as_ref().ok_or(Error::SearchUnavailable)?;
