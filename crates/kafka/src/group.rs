@@ -77,7 +77,7 @@ impl Topic {
             let Offset::Offset(mark) = element.offset() else { return 0 };
             let high = highs.get(&element.partition()).copied().unwrap_or_default();
             let progress = Progress::parse(mark.cast_unsigned(), element.metadata());
-            high.saturating_sub(progress.mark()).saturating_sub(progress.ahead())
+            high.saturating_sub(progress.settled())
         });
         Ok(waiting.sum())
     }

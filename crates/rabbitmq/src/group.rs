@@ -123,7 +123,7 @@ impl Group {
                 .with_correlation_id(partition.to_string().into());
             // Who asked does not wait longer; what is to last has no end.
             let properties = match mail {
-                Mail::Depth => properties.with_expiration(ANSWER.as_millis().to_string().into()),
+                Mail::Settled => properties.with_expiration(ANSWER.as_millis().to_string().into()),
                 Mail::Token(_) | Mail::Kinds(_) => properties,
             };
             let (publisher, queue, body) = (&publisher, self.token(*partition), &body);
@@ -138,26 +138,27 @@ impl Group {
         Ok(said)
     }
 
-    /// How many events wait for the group or are in its hands.
+    /// How many events wait for the group or are in its hands: what the streams had when this began, less what is settled.
     pub(crate) async fn depth(&self) -> Result<u64, Error> {
         if !self.is_there().await? {
             return Ok(0);
         }
-        let (mut open, mut depth): (Vec<u16>, u64) = ((0..=self.partitions).collect(), 0);
-        let deadline = Instant::now() + TIMEOUT;
+        let mut open: Vec<u16> = (0..=self.partitions).collect();
+        let streams: Vec<String> = open.iter().map(|partition| self.names().events(*partition)).collect();
+        let ends = try_join_all(streams.iter().map(|stream| stream::last(&self.link, stream))).await?;
+        let (mut settled, deadline) = (BTreeMap::new(), Instant::now() + TIMEOUT);
         while !open.is_empty() {
             let channel = self.link.channel().await?;
             let mut read = Vec::new();
             for partition in std::mem::take(&mut open) {
                 let is_read = look(&channel, &self.token(partition)).await?.consumer_count() > 0;
                 match if is_read { None } else { self.unread(partition).await? } {
-                    Some(waiting) => depth += waiting,
+                    Some(token) => drop(settled.insert(partition, token.progress().settled())),
                     None => read.push(partition),
                 }
             }
-            let said = self.ask(&read, &Mail::Depth).await?;
-            depth += said.values().sum::<u64>();
-            open.extend(read.into_iter().filter(|partition| !said.contains_key(partition)));
+            settled.extend(self.ask(&read, &Mail::Settled).await?);
+            open.extend(read.into_iter().filter(|partition| !settled.contains_key(partition)));
             if !open.is_empty() && Instant::now() > deadline {
                 return Err(Error::bus(format!(
                     "the readers of {} partitions of {} do not answer",
@@ -166,11 +167,13 @@ impl Group {
                 )));
             }
         }
-        Ok(depth)
+        // What only begins a stream is no event, and is not waited for.
+        let waiting = |(last, settled): (u64, u64)| (last + 1).saturating_sub(settled.max(1));
+        Ok(ends.into_iter().zip(settled.into_values()).map(waiting).sum())
     }
 
-    /// How many events wait in a partition that nobody reads; nothing where somebody does by now.
-    async fn unread(&self, partition: u16) -> Result<Option<u64>, Error> {
+    /// The token of a partition that nobody reads; nothing where somebody does by now.
+    async fn unread(&self, partition: u16) -> Result<Option<Token>, Error> {
         let channel = self.link.channel().await?;
         let queue = self.token(partition);
         let mut mailbox = consume(&channel, &queue, 0, FieldTable::default()).await?;
@@ -183,12 +186,9 @@ impl Group {
                 found = Some(token);
             }
         }
-        let Some(token) = found else { return Ok(None) };
-        let last = stream::last(&self.link, &self.names().events(partition)).await?;
         // The token goes back with the channel.
         limited(channel.close(200, "read".into())).await?;
-        // What only begins a stream is no event.
-        Ok(Some((last + 1).saturating_sub(token.mark.max(1)).saturating_sub(token.progress().ahead())))
+        Ok(found)
     }
 }
 
@@ -199,8 +199,8 @@ fn answer(properties: &BasicProperties) -> Option<(u16, u64)> {
 }
 
 /// The answer of a reader to whoever has asked.
-pub(crate) fn answered(asked: &BasicProperties, waiting: u64) -> Option<(String, BasicProperties)> {
+pub(crate) fn answered(asked: &BasicProperties, settled: u64) -> Option<(String, BasicProperties)> {
     let (to, of) = (asked.reply_to().as_ref()?, asked.correlation_id().clone()?);
-    let said = BasicProperties::default().with_correlation_id(of).with_message_id(waiting.to_string().into());
+    let said = BasicProperties::default().with_correlation_id(of).with_message_id(settled.to_string().into());
     Some((to.to_string(), said))
 }

@@ -37,10 +37,10 @@ impl Memory {
         }
     }
 
-    /// The id of the message before an offset.
-    pub(crate) fn before(&self, offset: u64) -> Option<&str> {
-        let at = self.read.partition_point(|(read, _)| *read + 1 < offset);
-        self.read.get(at).filter(|(read, _)| *read + 1 == offset).map(|(_, id)| id.as_str())
+    /// The last message before an offset that has an id of its own.
+    pub(crate) fn before(&self, offset: u64) -> Option<&(u64, String)> {
+        let at = self.read.partition_point(|(read, _)| *read < offset);
+        self.read.get(at.checked_sub(1)?)
     }
 }
 
@@ -52,7 +52,11 @@ mod tests {
     fn a_repetition_is_recognised_until_it_is_long_past() {
         let mut memory = Memory::default();
         assert!(memory.remember(1, "a") && memory.remember(2, "b") && !memory.remember(3, "a"));
-        assert_eq!((memory.before(2), memory.before(3), memory.before(4)), (Some("a"), Some("b"), None));
+        let before = |offset| memory.before(offset).map(|(read, id)| (*read, id.as_str()));
+        assert_eq!(
+            [before(1), before(2), before(3), before(9)],
+            [None, Some((1, "a")), Some((2, "b")), Some((2, "b"))]
+        );
         memory.forget_before(REMEMBERED + 2);
         assert!(memory.remember(REMEMBERED + 2, "a") && !memory.remember(REMEMBERED + 3, "b"));
     }

@@ -13,8 +13,8 @@ pub(crate) enum Mail {
     Token(Token),
     /// A member asks for these kinds, from now on.
     Kinds(BTreeSet<String>),
-    /// Somebody asks how much waits.
-    Depth,
+    /// Somebody asks how many positions are settled.
+    Settled,
 }
 
 /// How far a group is in a partition.
@@ -27,8 +27,8 @@ pub(crate) struct Token {
     /// The oldest offset that is not settled, and what is known of those above ([`Progress::metadata`]).
     pub(crate) mark: u64,
     pub(crate) above: String,
-    /// The id of the message before the mark: another log has another one there.
-    pub(crate) before: Option<String>,
+    /// The offset and the id of a message before the mark: another log has another one there.
+    pub(crate) before: Option<(u64, String)>,
     /// The kinds that the group is given.
     pub(crate) kinds: BTreeSet<String>,
 }
@@ -68,7 +68,7 @@ mod tests {
     fn what_is_written_is_read() {
         let mut progress = Progress::from(7);
         progress.settle(9);
-        let mut token = Token { epoch: 2, before: Some("id".to_owned()), ..Token::default() };
+        let mut token = Token { epoch: 2, before: Some((6, "id".to_owned())), ..Token::default() };
         token.note(&progress);
         let mail = Mail::Token(token.clone());
         assert_eq!(Mail::read(&mail.write().unwrap()), Some(mail));

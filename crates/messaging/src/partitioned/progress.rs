@@ -49,9 +49,9 @@ impl Progress {
         position < self.mark || self.done.contains(&position)
     }
 
-    /// How many positions are settled above the mark.
-    pub fn ahead(&self) -> u64 {
-        self.done.len() as u64
+    /// How many positions are settled, below the mark and above.
+    pub fn settled(&self) -> u64 {
+        self.mark + self.done.len() as u64
     }
 
     /// Which delivery of a position the next one is.
@@ -206,12 +206,12 @@ mod tests {
         let mut progress = Progress::from(5);
         progress.settle(6);
         progress.settle(8);
-        assert_eq!((progress.mark(), progress.ahead()), (5, 2));
+        assert_eq!((progress.mark(), progress.settled()), (5, 7));
         progress.settle(5);
-        assert_eq!((progress.mark(), progress.ahead()), (7, 1));
+        assert_eq!((progress.mark(), progress.settled()), (7, 8));
         assert!(progress.is_done(6) && !progress.is_done(7) && progress.is_done(8));
         progress.skip(7, 12);
-        assert_eq!((progress.mark(), progress.ahead()), (12, 0));
+        assert_eq!((progress.mark(), progress.settled()), (12, 12));
     }
 
     #[test]

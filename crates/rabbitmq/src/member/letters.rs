@@ -60,8 +60,8 @@ pub(super) async fn done(delivery: &Delivery) -> Result<(), Failure> {
 }
 
 /// Answers whoever has asked, and takes the question out of the queue.
-pub(super) async fn answer(channel: &Channel, asked: &Delivery, waiting: u64) -> Result<(), Error> {
-    if let Some((to, said)) = answered(&asked.properties, waiting) {
+pub(super) async fn answer(channel: &Channel, asked: &Delivery, settled: u64) -> Result<(), Error> {
+    if let Some((to, said)) = answered(&asked.properties, settled) {
         let options = BasicPublishOptions::default();
         drop(limited(channel.basic_publish("".into(), to.as_str().into(), options, b"", said)).await?);
     }

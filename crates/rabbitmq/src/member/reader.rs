@@ -149,7 +149,8 @@ impl<'a> Reader<'a> {
         }
         self.tried = progress.take_over();
         let mark = progress.mark();
-        self.next = Memory::begins(mark);
+        let known = self.token.before.as_ref().map_or(mark, |(offset, _)| *offset);
+        self.next = Memory::begins(mark).min(known);
         {
             let mut state = self.shared.state();
             state.lose(self.partition);
@@ -230,8 +231,11 @@ impl<'a> Reader<'a> {
 
     /// Sends the token to its queue.
     fn write(&mut self, reach: u64) -> Result<(), Error> {
-        if self.next >= self.token.mark {
-            self.token.before = self.memory.before(self.token.mark).map(str::to_owned);
+        // Only a later one takes its place: the one that the last reader left has to be compared with first.
+        if let Some(read) = self.memory.before(self.token.mark)
+            && self.token.before.as_ref().is_none_or(|known| known.0 < read.0)
+        {
+            self.token.before = Some(read.clone());
         }
         self.token.version += 1;
         let (queue, body) = (self.shared.group.token(self.partition), Mail::Token(self.token.clone()).write()?);
@@ -286,17 +290,14 @@ impl<'a> Reader<'a> {
                 self.answers.push(delivery);
                 Ok(())
             }
-            Mail::Depth => {
-                let waiting = self.depth();
-                answer(&self.publisher.channel, &delivery, waiting).await
+            Mail::Settled => {
+                let settled = self.shared.state().held.get(&self.partition).map(Partition::settled);
+                match settled {
+                    Some(settled) => answer(&self.publisher.channel, &delivery, settled).await,
+                    None => Ok(done(&delivery).await?),
+                }
             }
         }
-    }
-
-    /// What waits here, and in the stream as far as it is known.
-    fn depth(&self) -> u64 {
-        let here = self.shared.state().lanes.of_partition(self.partition) + self.waiting.len();
-        here as u64 + self.end.saturating_sub(self.next.max(self.token.mark).max(1))
     }
 
     /// Whether somebody else is to have the partition.

@@ -63,6 +63,13 @@ impl Partition {
         let (out, settlements, storing) = (BTreeSet::new(), Vec::new(), Vec::new());
         Self { epoch, progress, out, settlements, storing, given_up: false }
     }
+
+    /// How many positions are settled, and stored as that.
+    pub(super) fn settled(&self) -> u64 {
+        let is_done = |settlement: &&Settlement| matches!(settlement.outcome, Outcome::Done);
+        let on_the_way = self.settlements.iter().chain(&self.storing).filter(is_done).count();
+        self.progress.settled().saturating_sub(on_the_way as u64)
+    }
 }
 
 impl State {

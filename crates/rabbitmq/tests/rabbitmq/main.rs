@@ -3,5 +3,6 @@
 
 mod broken;
 mod contract;
-mod kinds;
+
 mod support;
+mod takeover;

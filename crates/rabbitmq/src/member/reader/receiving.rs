@@ -28,8 +28,8 @@ impl Reader<'_> {
         let mut state = self.shared.state();
         let Some(partition) = state.held.get_mut(&self.partition) else { return Ok(()) };
         let (mark, offset) = (partition.progress.mark(), received.offset);
-        let other = offset < self.next
-            || (offset + 1 == mark && self.token.before.as_ref().is_some_and(|id| *id != received.id));
+        let is_other = |(read, id): &(u64, String)| *read == offset && *id != received.id;
+        let other = offset < self.next || self.token.before.as_ref().is_some_and(is_other);
         if other {
             partition.progress = Progress::from(0);
             self.token.before = None;

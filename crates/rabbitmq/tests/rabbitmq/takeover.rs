@@ -1,12 +1,13 @@
-//! What a reader has to know before it passes anything.
+//! What whoever takes a partition over passes, and what it does not.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use futures::future::try_join_all;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
-use messaging::Event;
+use messaging::{Bus as _, Event};
 use testkit::servers::RabbitMq;
 
 use super::support::{event, open};
@@ -14,7 +15,7 @@ use super::support::{event, open};
 /// More than a reader takes at a time.
 const QUESTIONS: usize = 200;
 
-/// Asks the readers of a group how much waits, so that what is said to them afterwards stands behind all that.
+/// Asks the readers of a group how much is settled, so that what is said to them afterwards stands behind all that.
 async fn ask(channel: &Channel, prefix: &str) {
     for partition in 0..=3 {
         for _ in 0..QUESTIONS {
@@ -23,7 +24,7 @@ async fn ask(channel: &Channel, prefix: &str) {
                 "".into(),
                 queue.as_str().into(),
                 options,
-                b"\"depth\"",
+                b"\"settled\"",
                 BasicProperties::default(),
             );
             asked.await.unwrap().await.unwrap();
@@ -49,10 +50,39 @@ async fn a_reader_passes_nothing_before_it_knows_the_kinds_of_its_group() {
     let member = bus.subscribe("group", &["thing.other.v1", "thing.happened.v1"]).await.unwrap();
     let mut given = BTreeSet::new();
     while given.len() < events.len() {
-        let deliveries = tokio::time::timeout(std::time::Duration::from_secs(30), member.fetch(32)).await;
+        let deliveries = tokio::time::timeout(Duration::from_secs(30), member.fetch(32)).await;
         for delivery in deliveries.unwrap_or_else(|_| panic!("only {given:?} came")).unwrap() {
             member.ack(&delivery).await.unwrap();
             given.insert(delivery.event.decode::<u64>().unwrap());
         }
     }
+}
+
+/// Events of a partition that are settled above one that is not.
+const SETTLED: u64 = 2_000;
+
+/// The mark passes what the last member had settled while the next one still reads it: that is no other log, and nothing of
+/// it comes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_last_member_settled_does_not_come_again() {
+    let Some(server) = RabbitMq::shared().await else { return };
+    let bus = rabbitmq::Bus::open(&format!("{}&partitions=1", server.fresh()), clock::system()).unwrap();
+    let member = bus.subscribe("group", &["thing.happened.v1"]).await.unwrap();
+    bus.publish(&(0..=SETTLED).map(|number| event(number, number)).collect::<Vec<_>>()).await.unwrap();
+    let left = member.fetch(1).await.unwrap().remove(0);
+    let mut settled = 0;
+    while settled < SETTLED {
+        let deliveries = member.fetch(256).await.unwrap();
+        settled += deliveries.len() as u64;
+        try_join_all(deliveries.iter().map(|delivery| member.ack(delivery))).await.unwrap();
+    }
+    member.release(&left).await.unwrap();
+    member.close().await;
+
+    let next = bus.subscribe("group", &["thing.happened.v1"]).await.unwrap();
+    let delivery = next.fetch(1).await.unwrap().remove(0);
+    assert_eq!(delivery.event.id, left.event.id);
+    next.ack(&delivery).await.unwrap();
+    let again = tokio::time::timeout(Duration::from_secs(2), next.fetch(256)).await;
+    assert!(again.is_err(), "{} events come again", again.unwrap().unwrap().len());
 }
