@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures::future::try_join_all;
 use lapin::{
     Channel, Connection,
     options::{BasicAckOptions, BasicGetOptions, ConfirmSelectOptions, QueueDeclareOptions},
@@ -92,24 +93,27 @@ impl<'a> Locked<'a> {
             let log = u64::from_be_bytes(*Uuid::new_v4().as_bytes().first_chunk().unwrap_or(&[0; 8]));
             Catalogue { log, partitions: limits.partitions, groups: BTreeSet::new() }
         });
-        for partition in 0..=catalogue.partitions {
-            let stream = names.events(partition);
-            if self.has(&stream).await? {
-                continue;
-            }
-            if !is_new {
-                tracing::error!(stream, "the stream is gone, and with it what no group has read; it is declared again");
-            }
-            let publisher = self.confirming().await?;
-            declare(&publisher.channel, [(stream.clone(), limits.stream())]).await?;
-            publisher.store(&stream, b"", message::begin(&Uuid::now_v7().to_string())).await?;
-        }
+        let streams = (0..=catalogue.partitions).map(|partition| self.make_stream(names.events(partition), is_new));
+        try_join_all(streams).await?;
         if is_new {
             let publisher = self.confirming().await?;
             declare(&publisher.channel, [(name, limits.queue())]).await?;
             self.write(&publisher, &catalogue).await?;
         }
         Ok(catalogue)
+    }
+
+    /// Makes the stream of a partition, unless it is there.
+    async fn make_stream(&self, stream: String, is_first: bool) -> Result<(), Error> {
+        if self.has(&stream).await? {
+            return Ok(());
+        }
+        if !is_first {
+            tracing::error!(stream, "the stream is gone, and with it what no group has read; it is declared again");
+        }
+        let publisher = self.confirming().await?;
+        declare(&publisher.channel, [(stream.clone(), self.client.options.limits.stream())]).await?;
+        Ok(publisher.store(&stream, b"", message::begin(&Uuid::now_v7().to_string())).await?)
     }
 
     async fn write(&self, publisher: &Publisher, catalogue: &Catalogue) -> Result<(), Error> {

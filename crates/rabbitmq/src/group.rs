@@ -85,19 +85,24 @@ impl Group {
             (names.canaries(&self.name), limits.queue()),
         ];
         declare(&publisher.channel, queues).await?;
-        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        for partition in 0..=self.partitions {
-            let mut arguments = limits.bounded(MAILS);
-            arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-            let name = self.token(partition);
-            let queue = limited(publisher.channel.queue_declare(name.as_str().into(), options, arguments)).await?;
-            if (queue.message_count(), queue.consumer_count()) == (0, 0) {
-                let first = Mail::Token(Token::default()).write()?;
-                publisher.store(&name, &first, message::persistent(&Uuid::now_v7().to_string())).await?;
-            }
-        }
+        try_join_all((0..=self.partitions).map(|partition| self.make_partition(locked, partition))).await?;
         locked.add(&self.name).await?;
         Ok(declare(&publisher.channel, [(names.members(&self.name), limits.queue())]).await?)
+    }
+
+    /// The queue of a partition begins with a token. Each has a channel: on one, the server makes one after the other.
+    async fn make_partition(&self, locked: &Locked<'_>, partition: u16) -> Result<(), Error> {
+        let publisher = locked.confirming().await?;
+        let mut arguments = self.link.client.options.limits.bounded(MAILS);
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        let (name, options) =
+            (self.token(partition), QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() });
+        let queue = limited(publisher.channel.queue_declare(name.as_str().into(), options, arguments)).await?;
+        if (queue.message_count(), queue.consumer_count()) == (0, 0) {
+            let first = Mail::Token(Token::default()).write()?;
+            publisher.store(&name, &first, message::persistent(&Uuid::now_v7().to_string())).await?;
+        }
+        Ok(())
     }
 
     /// Tells the readers of all partitions which kinds the group is given, and waits until they know, but not long for

@@ -27,7 +27,7 @@ pub(crate) async fn are_shown_and_given_back(cluster: &Cluster) -> Result<()> {
 
 /// What `trireme dlq list` says of it in the group of users, once it has been given back so often.
 async fn listed(cluster: &Cluster, id: &str, replays: u64) -> Result<Value> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let list = cluster.tool(&["dlq", "list", "--group", "user", "--json"])?;
         let lines = list
@@ -38,7 +38,7 @@ async fn listed(cluster: &Cluster, id: &str, replays: u64) -> Result<Value> {
         if let Some(line) = lines.into_iter().find(|line| line["id"] == id && line["replays"] == replays) {
             return Ok(line);
         }
-        ensure!(Instant::now() < deadline, "not within 30 s with {replays} replays: {list}");
+        ensure!(Instant::now() < deadline, "not within two minutes with {replays} replays: {list}");
         sleep(Duration::from_millis(100)).await;
     }
 }
