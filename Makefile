@@ -66,7 +66,7 @@ bench: ## Measure the release binaries: size, memory, time to ready, orders per 
 conformance: ## Run the contract of the bus on every broker and write docs/conformance.md (make servers; 20 minutes)
 	TEST_ALL=1 $(CARGO) run --locked -p trireme-backends --example conformance -- $(BROKER) $(CASE)
 
-bench-messaging: ## Measure events from outbox to applied, beside raw JetStream (PostgreSQL and NATS installed)
+bench-messaging: ## Measure events from outbox to applied on each bus, beside its raw client library (make servers)
 	$(CARGO) run --locked --release -p trireme-backends --example bench_messaging
 
 bench-cache: ## Measure the cache beside moka and a raw pooled GET (Redis installed)
