@@ -20,7 +20,7 @@ use rdkafka::{
 use crate::token::TokenFile;
 
 /// What was said longer ago than this explains no failure of now. The library tells the same thing again every 30 s.
-const TELLING: Duration = Duration::from_secs(60);
+const TELLING: Duration = Duration::from_mins(1);
 
 /// The context of clients that are no members of a group.
 #[derive(Clone, Default)]

@@ -7,6 +7,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     consumer::Consumer as _,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    metadata::MetadataTopic,
 };
 
 use crate::{
@@ -112,7 +113,7 @@ pub(crate) fn missing(asking: &Asking, names: &Names) -> KafkaResult<Vec<String>
     for name in [names.events(), names.marked(), names.dead_letters()] {
         serve(asking);
         let metadata = asking.fetch_metadata(Some(&name), TIMEOUT)?;
-        match metadata.topics().iter().find_map(|topic| topic.error()).map(RDKafkaErrorCode::from) {
+        match metadata.topics().iter().find_map(MetadataTopic::error).map(RDKafkaErrorCode::from) {
             None => {}
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => missing.push(name),
             Some(error) => return Err(KafkaError::MetadataFetch(error)),
