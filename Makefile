@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools observe drill delivery contract clients conformance bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
+	deploy-tools lint-tools observe drill delivery contract clients conformance kafka-tls bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -65,6 +65,10 @@ bench: ## Measure the release binaries: size, memory, time to ready, orders per 
 
 conformance: ## Run the contract of the bus on every broker and write docs/conformance.md (make servers; 20 minutes)
 	TEST_ALL=1 $(CARGO) run --locked -p trireme-backends --example conformance -- $(BROKER) $(CASE)
+
+kafka-tls: ## Build OpenSSL for Kafka, and try TLS, SCRAM and tokens on a real broker (make servers; perl, make)
+	$(CARGO) clippy --locked -p trireme-kafka --all-targets --features tls -- -D warnings
+	$(CARGO) test --locked -p trireme-kafka --features tls --lib --test tls
 
 bench-messaging: ## Measure events from outbox to applied on each bus, beside its raw client library (make servers)
 	$(CARGO) run --locked --release -p trireme-backends --example bench_messaging
@@ -152,7 +156,7 @@ ci: export TEST_ALL = 1
 clients: build ## Place orders with clients that others wrote: a browser, GraphQL, gRPC-Web, WebSocket (make lint-tools)
 	.ci/clients/run
 
-ci: lint doc test-all delivery contract clients ## What runs before a change lands
+ci: lint doc test-all kafka-tls delivery contract clients ## What runs before a change lands
 
 clean: ## Remove build output and the demo's data
 	$(CARGO) clean

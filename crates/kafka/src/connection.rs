@@ -1,5 +1,7 @@
 //! What the bus, its groups and its tails use: the settings, a producer, and the topics behind them.
 
+use std::sync::Arc;
+
 use clock::SharedClock;
 use messaging::{Error, Event};
 use rdkafka::{
@@ -13,10 +15,11 @@ use rdkafka::{
 use tokio::sync::OnceCell;
 
 use crate::{
-    blocking::TIMEOUT,
-    logging::{Logging, Producer},
+    blocking::{TIMEOUT, blocking},
+    context::{Asking, Context, Producer},
     names::Names,
     options::Options,
+    token::TokenFile,
     topics,
 };
 
@@ -24,6 +27,7 @@ use crate::{
 pub(crate) struct Connection {
     pub(crate) options: Options,
     pub(crate) clock: SharedClock,
+    pub(crate) context: Context,
     pub(crate) producer: Producer,
     declare: bool,
     declared: OnceCell<()>,
@@ -31,8 +35,17 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(options: Options, declare: bool, clock: SharedClock) -> Result<Self, Error> {
-        let producer = create(&options.producer())?;
-        Ok(Self { options, clock, producer, declare, declared: OnceCell::new() })
+        options.security.is_built_in()?;
+        options.security.are_there()?;
+        let token = options.security.token_file();
+        if declare && token.is_some() {
+            let why = "bus.declare = true asks for what a client with a token_file cannot do; the README of crates/kafka \
+                says how topics are declared there";
+            return Err(Error::Address(why.to_owned()));
+        }
+        let context = Context::new(token.map(|path| TokenFile::new(path, Arc::clone(&clock))));
+        let producer = create(&options.producer(), &context)?;
+        Ok(Self { options, clock, context, producer, declare, declared: OnceCell::new() })
     }
 
     pub(crate) fn names(&self) -> &Names {
@@ -47,10 +60,31 @@ impl Connection {
     /// Makes sure, once, that the topics are there.
     pub(crate) async fn ensure(&self) -> Result<(), Error> {
         let declare = || async {
-            let admin: AdminClient<Logging> = create(&self.options.client())?;
-            topics::declare(&admin, self.names(), &self.options.limits, self.declare).await
+            if self.options.security.token_file().is_some() {
+                return self.find_topics().await;
+            }
+            let admin: AdminClient<Context> = self.create(&self.options.client())?;
+            topics::declare(&admin, &self.context, self.names(), &self.options.limits, self.declare).await
         };
         self.declared.get_or_try_init(declare).await.copied()
+    }
+
+    /// Makes sure that the topics are there, without making any: in the client library, an admin client never asks for a
+    /// token.
+    async fn find_topics(&self) -> Result<(), Error> {
+        let asking: Asking = self.create(self.options.consumer().set("group.id", self.names().events()))?;
+        let names = self.names().clone();
+        let missing = blocking(&self.context, move || topics::missing(&asking, &names)).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let why = "the README of crates/kafka says how topics are declared for clients with a token_file";
+        Err(Error::bus(format!("topics are missing: {}; {why}", missing.join(", "))))
+    }
+
+    /// Makes a client; connects in the background.
+    pub(crate) fn create<T: FromClientConfigAndContext<Context>>(&self, config: &ClientConfig) -> Result<T, Error> {
+        create(config, &self.context)
     }
 
     /// Stores one record and waits until it is stored; without an event it takes back what stands under the key.
@@ -67,23 +101,22 @@ impl Connection {
         }
         match self.producer.send(record, TIMEOUT).await {
             Ok(_) => Ok(()),
-            Err((error, _)) => Err(refusal(event, error)),
+            Err((error, _)) => Err(self.refusal(event, error)),
+        }
+    }
+
+    /// Why a record was not stored: for ever, or for now.
+    fn refusal(&self, event: Option<&Event>, error: KafkaError) -> Error {
+        let too_large = [RDKafkaErrorCode::MessageSizeTooLarge, RDKafkaErrorCode::InvalidMessageSize];
+        match (event, error.rdkafka_error_code()) {
+            (Some(event), Some(code)) if too_large.contains(&code) => {
+                Error::Rejected { id: event.id, reason: error.to_string() }
+            }
+            _ => self.context.failed(error),
         }
     }
 }
 
-/// Why a record was not stored: for ever, or for now.
-fn refusal(event: Option<&Event>, error: KafkaError) -> Error {
-    let too_large = [RDKafkaErrorCode::MessageSizeTooLarge, RDKafkaErrorCode::InvalidMessageSize];
-    match (event, error.rdkafka_error_code()) {
-        (Some(event), Some(code)) if too_large.contains(&code) => {
-            Error::Rejected { id: event.id, reason: error.to_string() }
-        }
-        _ => Error::bus(error),
-    }
-}
-
-/// Makes a client; connects in the background.
-pub(crate) fn create<T: FromClientConfigAndContext<Logging>>(config: &ClientConfig) -> Result<T, Error> {
-    config.create_with_context(Logging).map_err(|error| Error::Address(error.to_string()))
+fn create<T: FromClientConfigAndContext<Context>>(config: &ClientConfig, context: &Context) -> Result<T, Error> {
+    config.create_with_context(context.clone()).map_err(|error| Error::Address(error.to_string()))
 }

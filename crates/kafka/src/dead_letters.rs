@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use crate::{
     blocking::{TIMEOUT, blocking},
-    connection::{Connection, create},
-    logging::Asking,
+    connection::Connection,
+    context::Asking,
     message::{self, headers, text, with},
 };
 
@@ -118,8 +118,8 @@ async fn read(connection: &Arc<Connection>) -> Result<HashMap<String, Letter>, E
     let mut config = connection.options.consumer();
     let topic = connection.names().dead_letters();
     config.set("group.id", &topic).set("enable.partition.eof", "true");
-    let consumer: Asking = create(&config)?;
-    blocking(move || {
+    let consumer: Asking = connection.create(&config)?;
+    blocking(&connection.context, move || {
         let mut all = TopicPartitionList::new();
         all.add_partition_offset(&topic, 0, Offset::Beginning)?;
         consumer.assign(&all)?;

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use messaging::{Error, partitioned::Progress};
@@ -14,8 +15,8 @@ use rdkafka::{
 
 use crate::{
     blocking::{TIMEOUT, blocking},
-    connection::{Connection, create},
-    logging::Asking,
+    connection::Connection,
+    context::{Asking, Context},
     names::CANARY,
     partition::Kinds,
 };
@@ -37,14 +38,13 @@ struct Topic {
 impl Topic {
     fn new(connection: &Connection, name: String, group: String) -> Result<Self, Error> {
         let mut config = connection.options.consumer();
-        let consumer = create(config.set("group.id", &group))?;
+        let consumer = connection.create(config.set("group.id", &group))?;
         Ok(Self { name, group, consumer })
     }
 
     /// Its partitions, without offsets.
     fn partitions(&self) -> KafkaResult<TopicPartitionList> {
-        // Nobody else reads what the client library reports.
-        while self.consumer.poll(std::time::Duration::ZERO).is_some() {}
+        serve(&self.consumer);
         partitions(&self.consumer, &self.name)
     }
 
@@ -84,6 +84,7 @@ impl Topic {
 
     /// The words beside the offset of the first partition.
     fn words(&self) -> KafkaResult<BTreeSet<String>> {
+        serve(&self.consumer);
         let mut first = TopicPartitionList::new();
         first.add_partition(&self.name, 0);
         let committed = self.consumer.committed_offsets(first, TIMEOUT)?;
@@ -103,6 +104,11 @@ impl Topic {
         }
         self.consumer.commit(&first, CommitMode::Sync)
     }
+}
+
+/// Takes what the client library reports, which nobody else does, and gives it the token that it may ask for.
+pub(crate) fn serve(consumer: &Asking) {
+    while consumer.poll(Duration::ZERO).is_some() {}
 }
 
 /// The partitions of a topic, without offsets; never none.
@@ -157,11 +163,15 @@ impl Group {
         })
     }
 
+    fn context(&self) -> Context {
+        Context::clone(self.events.consumer.context())
+    }
+
     /// Makes the group where it is not there, and adds these kinds to what it is given. Says whether members that were
     /// there before may not know of them yet.
     pub(crate) async fn ensure(self: &Arc<Self>, kinds: Vec<String>) -> Result<bool, Error> {
         let group = Arc::clone(self);
-        blocking(move || {
+        blocking(&self.context(), move || {
             group.events.begin()?;
             group.marked.begin()?;
             let mut is_news = false;
@@ -182,13 +192,14 @@ impl Group {
     /// The kinds that the group is given.
     pub(crate) async fn kinds(self: &Arc<Self>) -> Result<Kinds, Error> {
         let group = Arc::clone(self);
-        blocking(move || group.kinds.words()).await.map(|words| words.into_iter().collect())
+        blocking(&self.context(), move || group.kinds.words()).await.map(|words| words.into_iter().collect())
     }
 
     /// Whether a member of version 2 is there, as far as the brokers know.
     pub(crate) async fn has_canary(self: &Arc<Self>) -> Result<bool, Error> {
         let group = Arc::clone(self);
-        blocking(move || {
+        blocking(&self.context(), move || {
+            serve(&group.marked.consumer);
             let list = group.marked.consumer.fetch_group_list(Some(&group.marked.group), TIMEOUT)?;
             let mut members = list.groups().iter().flat_map(rdkafka::groups::GroupInfo::members);
             Ok::<_, KafkaError>(members.any(|member| member.client_id() == CANARY))
@@ -199,6 +210,6 @@ impl Group {
     /// How many events wait for the group or are in its hands.
     pub(crate) async fn depth(self: &Arc<Self>) -> Result<u64, Error> {
         let group = Arc::clone(self);
-        blocking(move || Ok::<_, KafkaError>(group.events.depth()? + group.marked.depth()?)).await
+        blocking(&self.context(), move || Ok::<_, KafkaError>(group.events.depth()? + group.marked.depth()?)).await
     }
 }

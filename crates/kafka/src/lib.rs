@@ -4,16 +4,18 @@
 mod blocking;
 mod bus;
 mod connection;
+mod context;
 mod dead_letters;
 mod group;
-mod logging;
 mod message;
 mod names;
 mod options;
 mod partition;
 mod reader;
+mod security;
 mod subscription;
 mod tail;
+mod token;
 mod topics;
 
 pub use bus::{Bus, DIFFERENCES, open_bus};

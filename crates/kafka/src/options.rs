@@ -1,14 +1,14 @@
 //! From the bus' URL to the settings of the client library.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use messaging::Error;
 use percent_encoding::percent_decode_str;
 use rdkafka::ClientConfig;
 
-use crate::{names::Names, topics::Limits};
+use crate::{names::Names, security::Security, topics::Limits};
 
-const PARAMETERS: &str = "prefix, partitions, replicas, min_insync, max_age, protocol, sasl, ca, cert, key";
+const PARAMETERS: &str = "prefix, partitions, replicas, min_insync, max_age, protocol, sasl, token_file, ca, cert, key";
 
 /// What the URL says.
 #[derive(Clone, Debug)]
@@ -17,7 +17,8 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     /// Whether the brokers assign partitions themselves (KIP-848).
     pub(crate) brokers_assign: bool,
-    settings: BTreeMap<&'static str, String>,
+    pub(crate) security: Security,
+    hosts: String,
 }
 
 impl Options {
@@ -34,13 +35,18 @@ impl Options {
             names: Names::new("trireme")?,
             limits: Limits::default(),
             brokers_assign: true,
-            settings: BTreeMap::from([("bootstrap.servers", hosts.to_owned())]),
+            security: Security::default(),
+            hosts: hosts.to_owned(),
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             options.set(name, &decoded(value)?)?;
         }
-        options.log_in(scheme == "kafka+ssl", login)?;
+        let login = (!login.is_empty()).then(|| {
+            let (user, password) = login.split_once(':').unwrap_or((login, ""));
+            Ok::<_, Error>((decoded(user)?, decoded(password)?))
+        });
+        options.security.close(scheme == "kafka+ssl", login.transpose()?)?;
         Ok(options)
     }
 
@@ -59,41 +65,18 @@ impl Options {
                     _ => return Err(Error::Address("protocol is consumer or classic".to_owned())),
                 }
             }
-            "sasl" => drop(self.settings.insert("sasl.mechanisms", value.to_owned())),
-            "ca" => drop(self.settings.insert("ssl.ca.location", value.to_owned())),
-            "cert" => drop(self.settings.insert("ssl.certificate.location", value.to_owned())),
-            "key" => drop(self.settings.insert("ssl.key.location", value.to_owned())),
+            _ if self.security.set(name, value)? => {}
             _ => return Err(Error::Address(format!("unknown parameter `{name}`; known are {PARAMETERS}"))),
         }
-        Ok(())
-    }
-
-    /// Who we are: a user with a password where the URL has one.
-    fn log_in(&mut self, encrypted: bool, login: &str) -> Result<(), Error> {
-        let sasl = !login.is_empty();
-        if sasl {
-            let (user, password) = login.split_once(':').unwrap_or((login, ""));
-            self.settings.insert("sasl.username", decoded(user)?);
-            self.settings.insert("sasl.password", decoded(password)?);
-            self.settings.entry("sasl.mechanisms").or_insert_with(|| "PLAIN".to_owned());
-        } else if self.settings.contains_key("sasl.mechanisms") {
-            return Err(Error::Address("sasl needs USER:PASSWORD@ before the host".to_owned()));
-        }
-        let protocol = match (encrypted, sasl) {
-            (false, false) => "plaintext",
-            (false, true) => "sasl_plaintext",
-            (true, false) => "ssl",
-            (true, true) => "sasl_ssl",
-        };
-        self.settings.insert("security.protocol", protocol.to_owned());
         Ok(())
     }
 
     /// Settings of any client.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        for (name, value) in &self.settings {
-            config.set(*name, value);
+        config.set("bootstrap.servers", &self.hosts);
+        for (name, value) in self.security.settings() {
+            config.set(name, value);
         }
         config.set("client.id", "trireme");
         config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "500");
@@ -175,7 +158,18 @@ mod tests {
             assert_eq!(setting(url, name).as_deref(), Some(value), "{name}");
         }
         assert_eq!(Options::parse(url).unwrap().names.events(), "shop.events");
-        assert_eq!(setting("kafka://h:9092", "security.protocol").as_deref(), Some("plaintext"));
+        let debug = format!("{:?}", Options::parse(url).unwrap());
+        assert!(!debug.contains("pass") && !debug.contains("er@"), "{debug}");
+        for (url, protocol) in [
+            ("kafka://h:9092", "plaintext"),
+            ("kafka://u:p@h:9092", "sasl_plaintext"),
+            ("kafka+ssl://h:9092?cert=/c.pem&key=/c.key", "ssl"),
+            ("kafka+ssl://h:9092?sasl=OAUTHBEARER&token_file=/token", "sasl_ssl"),
+        ] {
+            assert_eq!(setting(url, "security.protocol").as_deref(), Some(protocol), "{url}");
+        }
+        assert_eq!(setting("kafka://u:p@h:9092", "sasl.mechanisms").as_deref(), Some("PLAIN"));
+        assert_eq!(setting("kafka+ssl://h:9092", "ssl.ca.location").as_deref(), Some("probe"));
     }
 
     #[test]
@@ -188,9 +182,42 @@ mod tests {
             ("kafka://h:9092?protocol=old", "protocol is consumer or classic"),
             ("kafka://h:9092?sasl=PLAIN", "sasl needs USER:PASSWORD"),
             ("kafka://u:secret@h:99999", "write kafka://HOST:9092"),
+            ("kafka://u:secret@h:9092?sasl=GSSAPI", "sasl is one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"),
+            ("kafka://secret@h:9092", "write USER:PASSWORD@"),
+            ("kafka://:secret@h:9092", "write USER:PASSWORD@"),
+            ("kafka+ssl://h:9093?sasl=OAUTHBEARER", "write sasl=OAUTHBEARER&token_file=PATH"),
+            ("kafka+ssl://h:9093?token_file=/token", "write sasl=OAUTHBEARER&token_file=PATH"),
+            ("kafka+ssl://u:secret@h:9093?token_file=/token&sasl=PLAIN", "write sasl=OAUTHBEARER&token_file=PATH"),
+            ("kafka+ssl://u:secret@h:9093?token_file=/token&sasl=OAUTHBEARER", "write no USER:PASSWORD@"),
+            ("kafka+ssl://h:9093?token_file=&sasl=OAUTHBEARER", "token_file is the path of a file"),
+            ("kafka+ssl://h:9093?cert=/c.pem", "write both cert and key"),
+            ("kafka+ssl://h:9093?key=/c.key", "write both cert and key"),
+            ("kafka://h:9092?ca=/ca.pem", "ca is for TLS: write kafka+ssl://"),
+            ("kafka://h:9092?cert=/c.pem&key=/c.key", "cert is for TLS: write kafka+ssl://"),
         ] {
             let error = Options::parse(url).unwrap_err().to_string();
             assert!(error.contains(said) && !error.contains("secret"), "{error}");
         }
+    }
+
+    /// Which of the two a build is, the client library says; `make kafka-tls` runs this with the other one.
+    #[test]
+    fn what_needs_openssl_is_refused_by_a_build_without_it() {
+        for url in [
+            "kafka+ssl://h:9093",
+            "kafka://u:hush@h:9092?sasl=SCRAM-SHA-256",
+            "kafka://h:9092?sasl=OAUTHBEARER&token_file=/t",
+        ] {
+            let security = Options::parse(url).unwrap().security;
+            let features = ClientConfig::new().create_native_config().unwrap().get("builtin.features").unwrap();
+            match security.is_built_in().map_err(|error| error.to_string()) {
+                Ok(()) => assert!(features.contains("sasl_scram,") && features.contains("sasl_oauthbearer"), "{url}"),
+                Err(error) => {
+                    assert!(!features.contains("sasl_scram"), "{url}");
+                    assert!(error.contains("feature `kafka-tls`") && !error.contains("hush"), "{error}");
+                }
+            }
+        }
+        Options::parse("kafka://u:hush@h:9092").unwrap().security.is_built_in().unwrap();
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use messaging::{Error, Track, partitioned::Progress};
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, RDKafkaErrorCode},
@@ -21,10 +22,10 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     blocking::{TIMEOUT, blocking},
+    connection::Connection,
+    context::Context,
     group::extent,
-    logging::Logging,
     names::CANARY,
-    options::Options,
 };
 
 /// After how many leases without a call a member has hung: it leaves the group, and others have its partitions.
@@ -49,36 +50,45 @@ pub(crate) struct Rebalances {
 }
 
 /// The context that the client library calls back.
-pub(crate) struct Context(Arc<Rebalances>);
+pub(crate) struct Member {
+    context: Context,
+    rebalances: Arc<Rebalances>,
+}
 
-impl ClientContext for Context {
+impl ClientContext for Member {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Context::ENABLE_REFRESH_OAUTH_TOKEN;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Logging.log(level, facility, message);
+        self.context.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Logging.error(error, reason);
+        self.context.error(error, reason);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.context.generate_oauth_token(config)
     }
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let change = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Change::Assign(partitions.clone())
         } else {
             Change::Revoke(partitions.clone())
         };
-        if self.0.is_over.load(Ordering::Acquire) {
+        if self.rebalances.is_over.load(Ordering::Acquire) {
             change.answer(consumer);
         } else {
-            self.0.open().push_back(change);
+            self.rebalances.open().push_back(change);
         }
     }
 }
 
 impl Change {
     /// Tells the client library that it is done.
-    fn answer(&self, consumer: &impl Consumer<Context>) {
+    fn answer(&self, consumer: &impl Consumer<Member>) {
         let answered = match self {
             Self::Assign(partitions) => consumer.incremental_assign(partitions),
             Self::Revoke(partitions) => consumer.incremental_unassign(partitions),
@@ -100,7 +110,7 @@ pub(crate) struct Reader {
     pub(crate) topic: String,
     pub(crate) group: String,
     pub(crate) is_marked: bool,
-    pub(crate) consumer: Arc<StreamConsumer<Context>>,
+    pub(crate) consumer: Arc<StreamConsumer<Member>>,
     rebalances: Arc<Rebalances>,
     /// Held by whoever commits, also when nobody waits for it any more.
     committing: Arc<tokio::sync::Mutex<()>>,
@@ -116,13 +126,13 @@ pub(crate) struct Assigned {
 impl Reader {
     /// A reader of the topic of events, or of marked ones, that has not joined its group yet.
     pub(crate) fn new(
-        options: &Options,
+        connection: &Connection,
         group: &str,
         is_marked: bool,
         track: Track,
         lease: Duration,
     ) -> Result<Self, Error> {
-        let names = &options.names;
+        let (options, names) = (&connection.options, connection.names());
         let (topic, group) =
             if is_marked { (names.marked(), names.canaries(group)) } else { (names.events(), names.group(group)) };
         let mut config = options.consumer();
@@ -142,7 +152,7 @@ impl Reader {
         config.set("max.poll.interval.ms", hung.as_millis().to_string());
         let rebalances = Arc::new(Rebalances::default());
         let consumer = config
-            .create_with_context(Context(Arc::clone(&rebalances)))
+            .create_with_context(Member { context: connection.context.clone(), rebalances: Arc::clone(&rebalances) })
             .map_err(|error| Error::Address(error.to_string()))?;
         Ok(Self {
             topic,
@@ -193,7 +203,7 @@ impl Reader {
         if partitions.count() == 0 {
             return Ok(Vec::new());
         }
-        blocking(move || {
+        blocking(&self.context(), move || {
             let lows = extent(&*consumer, &partitions, Offset::Beginning)?;
             let highs = extent(&*consumer, &partitions, Offset::End)?;
             let committed = consumer.committed_offsets(partitions.clone(), TIMEOUT)?;
@@ -226,9 +236,21 @@ impl Reader {
         let commit = move || (consumer.commit(&partitions, CommitMode::Sync), turn);
         match tokio::task::spawn_blocking(commit).await {
             Ok((Ok(()), turn)) => Ok(turn),
-            Ok((Err(error), _)) => Err(refusal(error)),
+            Ok((Err(error), _)) => Err(self.refusal(error)),
             Err(ended) => Err(Error::bus(ended)),
         }
+    }
+
+    /// Whether somebody else has our partitions, or the brokers only did not answer. Of a generation that is over
+    /// (`IllegalGeneration`, `StaleMemberEpoch`) a cooperative member may still have what it had: it is told soon.
+    fn refusal(&self, error: KafkaError) -> Error {
+        let lost = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::FencedMemberEpoch];
+        let is_lost = error.rdkafka_error_code().is_some_and(|code| lost.contains(&code));
+        if is_lost { Error::Lost } else { self.context().failed(error) }
+    }
+
+    fn context(&self) -> Context {
+        self.consumer.context().context.clone()
     }
 
     /// Waits for its turn to commit.
@@ -264,11 +286,4 @@ fn compared(group: &str, partition: i32, mark: u64, metadata: &str, low: u64, hi
         progress.skip(mark, low);
     }
     progress
-}
-
-/// Whether somebody else has our partitions, or the brokers only did not answer. Of a generation that is over
-/// (`IllegalGeneration`, `StaleMemberEpoch`) a cooperative member may still have what it had: it is told soon.
-fn refusal(error: KafkaError) -> Error {
-    let lost = [RDKafkaErrorCode::UnknownMemberId, RDKafkaErrorCode::FencedMemberEpoch];
-    if error.rdkafka_error_code().is_some_and(|code| lost.contains(&code)) { Error::Lost } else { Error::bus(error) }
 }

@@ -56,7 +56,7 @@ impl KafkaSubscription {
     ) -> Result<Self, Error> {
         let (name, group) = group;
         let topics: &[bool] = if track == Track::Canary { &[true] } else { &[false, true] };
-        let reader = |is_marked: &bool| Reader::new(&connection.options, &name, *is_marked, track, lease);
+        let reader = |is_marked: &bool| Reader::new(&connection, &name, *is_marked, track, lease);
         let readers = topics.iter().map(reader).collect::<Result<Vec<_>, _>>()?;
         readers.iter().take(1).try_for_each(Reader::join)?;
         Ok(Self {

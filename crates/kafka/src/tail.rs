@@ -8,9 +8,9 @@ use rdkafka::{Message as _, Offset, TopicPartitionList, consumer::Consumer as _}
 
 use crate::{
     blocking::{TIMEOUT, blocking},
-    connection::{Connection, create},
-    group::{extent, partitions},
-    logging::{Asking, Reading},
+    connection::Connection,
+    context::{Asking, Reading},
+    group::{extent, partitions, serve},
     message::Received,
     partition::Seen,
 };
@@ -41,6 +41,7 @@ impl Start {
         let names = connection.names();
         let (mut offsets, mut unmarked, mut assignment) = (Vec::new(), 0, TopicPartitionList::new());
         for topic in [names.events(), names.marked()] {
+            serve(consumer);
             let partitions = partitions(consumer, &topic)?;
             let lows = extent(consumer, &partitions, Offset::Beginning)?;
             for (partition, high) in extent(consumer, &partitions, Offset::End)? {
@@ -64,9 +65,10 @@ impl Tail {
         connection.ensure().await?;
         let mut config = connection.options.consumer();
         config.set("group.id", connection.names().events());
-        let (consumer, asking): (Reading, Asking) = (create(&config)?, create(&config)?);
+        let (consumer, asking): (Reading, Asking) = (connection.create(&config)?, connection.create(&config)?);
         let marked = connection.names().marked();
-        let start = blocking(move || Start::find(&connection, &asking, back)).await?;
+        let context = connection.context.clone();
+        let start = blocking(&context, move || Start::find(&connection, &asking, back)).await?;
         consumer.assign(&start.assignment).map_err(Error::bus)?;
         let seen = (0..start.assignment.count()).map(|_| Seen::default()).collect();
         let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
@@ -97,7 +99,7 @@ impl Tail {
         if let Some(waiting) = self.waiting.pop_front() {
             return Ok(waiting);
         }
-        let message = self.consumer.recv().await.map_err(Error::bus)?;
+        let message = self.consumer.recv().await.map_err(|error| self.consumer.context().failed(error))?;
         let first = if message.topic() == self.marked { self.unmarked } else { 0 };
         let partition = first + usize::try_from(message.partition()).unwrap_or_default();
         let received = Received::of(&message);

@@ -5,10 +5,17 @@ use std::time::Duration;
 use messaging::Error;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
-    error::RDKafkaErrorCode,
+    consumer::Consumer as _,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    metadata::MetadataTopic,
 };
 
-use crate::{blocking::TIMEOUT, logging::Logging, names::Names};
+use crate::{
+    blocking::TIMEOUT,
+    context::{Asking, Context},
+    group::serve,
+    names::Names,
+};
 
 /// What topics are declared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +74,8 @@ fn topics(names: &Names, limits: &Limits) -> [Topic; 3] {
 
 /// Makes the topics that are missing; those that are there are brought to these limits only where `declare` says so.
 pub(crate) async fn declare(
-    admin: &AdminClient<Logging>,
+    admin: &AdminClient<Context>,
+    context: &Context,
     names: &Names,
     limits: &Limits,
     declare: bool,
@@ -78,7 +86,7 @@ pub(crate) async fn declare(
         let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(limits.replicas));
         topic.settings.iter().fold(new, |new, (name, value)| new.set(name, value))
     });
-    for made in admin.create_topics(&new.collect::<Vec<_>>(), &options).await.map_err(Error::bus)? {
+    for made in admin.create_topics(&new.collect::<Vec<_>>(), &options).await.map_err(|error| context.failed(error))? {
         match made {
             Ok(topic) => tracing::info!(topic, "a topic was made"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -90,9 +98,26 @@ pub(crate) async fn declare(
             let change = AlterConfig::new(ResourceSpecifier::Topic(&topic.name));
             topic.settings.iter().fold(change, |change, (name, value)| change.set(name, value))
         });
-        for changed in admin.alter_configs(&changes.collect::<Vec<_>>(), &options).await.map_err(Error::bus)? {
+        for changed in
+            admin.alter_configs(&changes.collect::<Vec<_>>(), &options).await.map_err(|error| context.failed(error))?
+        {
             changed.map_err(|(topic, error)| Error::bus(format!("cannot change {topic:?}: {error}")))?;
         }
     }
     Ok(())
+}
+
+/// The topics that are not there. A consumer asks: for a producer, brokers may make what it asks about.
+pub(crate) fn missing(asking: &Asking, names: &Names) -> KafkaResult<Vec<String>> {
+    let mut missing = Vec::new();
+    for name in [names.events(), names.marked(), names.dead_letters()] {
+        serve(asking);
+        let metadata = asking.fetch_metadata(Some(&name), TIMEOUT)?;
+        match metadata.topics().iter().find_map(MetadataTopic::error).map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => missing.push(name),
+            Some(error) => return Err(KafkaError::MetadataFetch(error)),
+        }
+    }
+    Ok(missing)
 }

@@ -14,6 +14,8 @@ const STORAGE: &str = "kafka.tools.StorageTool";
 const CLUSTER: &str = "dHJpcmVtZS1rYWZrYS0wMQ";
 /// Who may connect where there is a password.
 pub(super) const USER: &str = "trireme";
+/// Mechanisms by which it knows the same password, for listeners that ask for them; none of its own does.
+const SCRAM: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
 /// One of everything that a cluster has three of, and members of groups that are missed soon.
 const SETTINGS: &str = "\
 process.roles=broker,controller
@@ -60,6 +62,14 @@ listener.name.controller.plain.sasl.jaas.config={login}
     )
 }
 
+/// What the storage tool is told.
+fn format_words(settings: &Path, password: Option<&str>) -> String {
+    let settings = settings.display();
+    let format = format!("{STORAGE} format --ignore-formatted -t {CLUSTER} -c \"{settings}\"\n");
+    let user = |password: &str| SCRAM.map(|name| format!("--add-scram {name}=[name={USER},password={password}]\n"));
+    format + &password.map(user).unwrap_or_default().concat()
+}
+
 /// Writes the settings and makes the folder of the data, if there is none yet.
 pub(super) fn prepare(java: &Path, installed: &Path, folder: &Path, password: Option<&str>) -> io::Result<()> {
     let settings = folder.join("server.properties");
@@ -73,11 +83,11 @@ pub(super) fn prepare(java: &Path, installed: &Path, folder: &Path, password: Op
     let listeners = format!("listeners=BROKER://127.0.0.1:9092,CONTROLLER://{controller}\n");
     super::private(&settings, &format!("{SETTINGS}{own}{listeners}{}", security(password)))?;
     let mut format = machine(java, installed);
-    let made = format
-        .args([STORAGE, "format", "--ignore-formatted", "-t", CLUSTER, "-c"])
-        .arg(&settings)
-        .stdin(Stdio::null())
-        .output()?;
+    // In a file, because others can see the words of a command.
+    let words = folder.join("format.words");
+    super::private(&words, &format_words(&settings, password))?;
+    let made = format.arg(format!("@{}", words.display())).stdin(Stdio::null()).output()?;
+    fs::remove_file(&words)?;
     let said = String::from_utf8_lossy(&made.stderr);
     made.status.success().then_some(()).ok_or_else(|| io::Error::other(format!("Kafka's storage tool failed: {said}")))
 }

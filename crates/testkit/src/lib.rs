@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod certificates;
 mod committed;
 pub mod http;
 mod manual_clock;
@@ -11,6 +12,7 @@ mod suite;
 mod temporary;
 mod wait;
 
+pub use certificates::certificates;
 pub use committed::committed;
 pub use manual_clock::ManualClock;
 pub use proxy::Proxy;

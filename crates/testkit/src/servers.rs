@@ -262,6 +262,24 @@ impl Nats {
 }
 
 impl Kafka {
+    /// A broker of one test alone with settings of its own, each `NAME=VALUE`, that knows the user `trireme` by this
+    /// password; `None` where it is not installed.
+    ///
+    /// # Panics
+    /// The broker does not start.
+    pub async fn with_settings(password: &str, settings: &[String]) -> Option<Self> {
+        let Some(installed) = Installed::find(Server::Kafka) else {
+            missing(Server::Kafka, None);
+            return None;
+        };
+        let options: Vec<&str> = settings.iter().flat_map(|setting| ["--override", setting]).collect();
+        let own = Own::guarded(Server::Kafka, installed, crate::free_port(), Some(password), &options);
+        let own = own.unwrap_or_else(|error| panic!("Kafka does not start: {error}"));
+        let server = Self(Running::alone(Server::Kafka, own));
+        server.0.wait().await;
+        Some(server)
+    }
+
     /// An address under which the names of topics and groups are new, with few partitions: a controller has to keep all.
     pub fn fresh(&self) -> String {
         format!("{}?prefix={}&partitions=4", self.url(), fresh_name())

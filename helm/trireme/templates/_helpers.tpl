@@ -87,24 +87,27 @@ OTEL_SERVICE_NAME: {{ .Values.service }}
 
 {{- define "trireme.volumes" -}}
 {{- $files := .Values.secretFiles }}
+{{- $whole := .Values.secretMounts }}
 {{- range $secret := include "trireme.secrets" . | fromJsonArray }}
 - name: secret-{{ $secret }}
   secret:
     secretName: {{ $secret }}
     # 0440; not every reader of YAML takes that for octal.
     defaultMode: 288
+    {{- if not (has $secret $whole) }}
     items:
       {{- range $from := $files }}
       {{- if eq $from.secret $secret }}
       - { key: {{ $from.key }}, path: {{ $from.key }} }
       {{- end }}
       {{- end }}
+    {{- end }}
 {{- end }}
 {{- end }}
 
 {{- /* The names of the Secrets that hold files. */ -}}
 {{- define "trireme.secrets" -}}
-{{- $names := list }}
+{{- $names := .Values.secretMounts }}
 {{- range .Values.secretFiles }}{{ $names = append $names .secret }}{{ end }}
 {{- uniq $names | toJson }}
 {{- end }}

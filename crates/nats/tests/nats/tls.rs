@@ -1,30 +1,13 @@
 //! A server that insists on TLS and on a certificate of its clients.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use messaging::Bus as _;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use servers::{Installed, Server};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-
-/// Writes `ca.pem`, and `server` and `client` certificates with their keys.
-fn certificates(folder: &Path) {
-    let write = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
-    let mut authority = CertificateParams::new([]).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    write("ca.pem", issuer.pem());
-    for name in ["server", "client"] {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-        write(&format!("{name}.pem"), certificate.pem());
-        write(&format!("{name}.key"), key.serialize_pem());
-    }
-}
 
 fn start(installed: &Installed, folder: &Path, port: u16) -> Child {
     installed.prepare(folder, None).unwrap();
@@ -42,7 +25,7 @@ async fn events_go_over_tls_with_a_certificate_and_not_without() {
     }
     let Some(installed) = Installed::find(Server::Nats) else { return };
     let (folder, port) = (testkit::temp_dir(), testkit::free_port());
-    certificates(folder.path());
+    testkit::certificates(folder.path());
     let _server = start(&installed, folder.path(), port);
     let event = || messaging::Event::new("a.b.v1", "test", 1, clock::system().now(), json!({})).unwrap();
     let publish = async |query: &str| {

@@ -23,10 +23,21 @@ pub(super) struct Own {
 impl Own {
     /// Starts it on `port`, with `options` after those that it has anyway.
     pub(super) fn start(server: Server, installed: Installed, port: u16, options: &[&str]) -> io::Result<Self> {
+        Self::guarded(server, installed, port, None, options)
+    }
+
+    /// The same, of a server that asks for a password.
+    pub(super) fn guarded(
+        server: Server,
+        installed: Installed,
+        port: u16,
+        password: Option<&str>,
+        options: &[&str],
+    ) -> io::Result<Self> {
         let folder = crate::temp_dir().keep();
         // PostgreSQL has another user when this is root.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
-        installed.prepare(&folder, None)?;
+        installed.prepare(&folder, password)?;
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         let mut own = Self { server, installed, options, folder, port, running: None };
         own.run()?;

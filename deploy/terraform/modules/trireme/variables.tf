@@ -42,7 +42,7 @@ variable "external_stores" {
       startswith(var.external_stores.user_database_url, "postgres://"),
       startswith(var.external_stores.payment_database_url, "postgres://"),
       can(regex("^mongodb([+]srv)?://", var.external_stores.order_database_url)),
-      can(regex("^(nats|tls|kafka|amqps?)://", var.external_stores.bus_url)),
+      can(regex("^(nats|tls|kafka([+]ssl)?|amqps?)://", var.external_stores.bus_url)),
       can(regex("^rediss?([+]cluster)?://", var.external_stores.cache_url)),
       can(regex("^rediss?([+]cluster)?://", var.external_stores.lock_url)),
       can(regex("^(https?://.*)?$", var.external_stores.search_url)),

@@ -9,6 +9,8 @@ use crate::source::{Source, Token, closing};
 const REGISTRY: &str = "backends";
 /// A crate's contract suite, which is no technology.
 const SUITE: &str = "suite";
+/// What a technology's client library is built with; code asks the library itself.
+const TLS: &str = "tls";
 
 /// Code that depends on a feature stands in the registry, but for contract suites.
 pub(super) fn features_are_asked_in_the_registry(source: &Source) -> Vec<Breach> {
@@ -30,7 +32,8 @@ pub(super) fn features_are_asked_in_the_registry(source: &Source) -> Vec<Breach>
         .collect()
 }
 
-/// A feature for a technology is the registry's; services and tools pass theirs on to it.
+/// A feature for a technology is the registry's; services and tools pass theirs on to it. A technology's crate may pass
+/// on to its client library whether that is built with TLS.
 pub(super) fn features_pass_on(manifest: &Manifest) -> Vec<Breach> {
     let (folder, name) = manifest.package();
     if (folder, name) == ("crates", REGISTRY) {
@@ -39,9 +42,11 @@ pub(super) fn features_pass_on(manifest: &Manifest) -> Vec<Breach> {
     let own = |feature: &str| manifest.features.iter().any(|other| other.name == feature);
     let passes_on = |feature: &&Feature| {
         let is_suite = feature.name == SUITE && folder == "crates";
+        let is_of_a_library = || !feature.enables.is_empty() && feature.enables.iter().all(|on| on.contains('/'));
+        let is_tls = feature.name == TLS && folder == "crates" && is_of_a_library();
         let registry = format!("{REGISTRY}/");
         let passed = || feature.enables.iter().all(|enabled| own(enabled) || enabled.starts_with(&registry));
-        is_suite || (folder != "crates" && !feature.enables.is_empty() && passed())
+        is_suite || is_tls || (folder != "crates" && !feature.enables.is_empty() && passed())
     };
     let features = manifest.features.iter().filter(|feature| !passes_on(feature));
     features
@@ -89,6 +94,9 @@ mod tests {
         assert_eq!(lines("services/user/Cargo.toml", passed), []);
         assert_eq!(lines("services/user/Cargo.toml", "kafka = [\"dep:rdkafka\"]\nbare = []\n"), [3, 2]);
         assert_eq!(lines("crates/cache/Cargo.toml", "suite = [\"dep:testkit\"]\nredis = []\n"), [3]);
+        assert_eq!(lines("crates/kafka/Cargo.toml", "tls = [\"rdkafka/ssl-vendored\"]\n"), []);
+        assert_eq!(lines("crates/kafka/Cargo.toml", "tls = [\"dep:rustls\"]\nssl = [\"rdkafka/ssl\"]\n"), [3, 2]);
+        assert_eq!(lines("services/user/Cargo.toml", "tls = [\"rdkafka/ssl-vendored\"]\n"), [2]);
         assert_eq!(lines("crates/backends/Cargo.toml", "redis = [\"dep:redis\"]\n"), []);
     }
 
