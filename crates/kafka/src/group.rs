@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use messaging::{Error, partitioned::Progress};
@@ -16,7 +15,7 @@ use rdkafka::{
 use crate::{
     blocking::{TIMEOUT, blocking},
     connection::Connection,
-    context::{Asking, Context},
+    context::{Asking, Context, serve},
     names::CANARY,
     partition::Kinds,
 };
@@ -104,11 +103,6 @@ impl Topic {
         }
         self.consumer.commit(&first, CommitMode::Sync)
     }
-}
-
-/// Takes what the client library reports, which nobody else does, and gives it the token that it may ask for.
-pub(crate) fn serve(consumer: &Asking) {
-    while consumer.poll(Duration::ZERO).is_some() {}
 }
 
 /// The partitions of a topic, without offsets; never none.

@@ -9,8 +9,8 @@ use rdkafka::{Message as _, Offset, TopicPartitionList, consumer::Consumer as _}
 use crate::{
     blocking::{TIMEOUT, blocking},
     connection::Connection,
-    context::{Asking, Reading},
-    group::{extent, partitions, serve},
+    context::{Asking, Reading, serve},
+    group::{extent, partitions},
     message::Received,
     partition::Seen,
 };

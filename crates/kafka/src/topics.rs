@@ -12,8 +12,7 @@ use rdkafka::{
 
 use crate::{
     blocking::TIMEOUT,
-    context::{Asking, Context},
-    group::serve,
+    context::{Asking, Context, serve},
     names::Names,
 };
 
