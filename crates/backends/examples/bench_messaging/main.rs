@@ -28,6 +28,7 @@ struct Row {
     name: &'static str,
     /// What the client library does: published and received a second, and delays at the pace of ours.
     raw: Option<(f64, f64, Delays)>,
+    sent: f64,
     published: f64,
     handled: f64,
     applied: Applied,
@@ -50,8 +51,9 @@ impl Row {
             (self.raw.as_ref().map(|(published, ..)| *published), self.raw.as_ref().map(|(_, received, _)| *received));
         let delays = self.raw.as_ref().map(|(.., delays)| *delays);
         println!(
-            "| {} | {} | {} | {} | {:.0} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {:.0} | {} | {} |",
             self.name,
+            Self::rate(self.sent, publishing),
             Self::rate(self.published, publishing),
             Self::rate(self.handled, receiving),
             Self::rate(self.applied.full, receiving),
@@ -74,6 +76,7 @@ async fn measure(
         Some(raw) => Some((raw::published(&*raw().await).await, raw::received(&*raw().await).await)),
         None => None,
     };
+    let sent = ours::sent(&*bus().await, BATCH).await;
     let published = ours::published(store().await, bus().await).await;
     let handled = ours::handled(&bus().await, BATCH).await;
     let applied = ours::through(store().await, bus().await).await;
@@ -83,7 +86,7 @@ async fn measure(
         }
         _ => None,
     };
-    Row { name, raw, published, handled, applied }
+    Row { name, raw, sent, published, handled, applied }
 }
 
 fn fresh() -> String {
@@ -142,12 +145,12 @@ async fn main() {
     let pool = postgres::open(&server.database().await, "bench", &NOTHING, true).await.unwrap();
     let on_postgres = OnPostgres(pool);
     println!("Receipts that PostgreSQL takes by itself: {:.0} a second.", stores::receipts(&on_postgres).await);
-    rows.extend(on_servers(&server).await);
+    rows.extend(on_servers(server).await);
     println!();
     println!(
-        "| bus | published from the outbox /s | published to handled /s | outbox to applied /s | recorded, carried and applied /s | recorded to applied at half of that: median, ms | p99, ms |"
+        "| bus | published /s | published from the outbox /s | published to handled /s | outbox to applied /s | recorded, carried and applied /s | recorded to applied at half of that: median, ms | p99, ms |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     rows.iter().for_each(Row::print);
     println!();
     stores::deep("SQLite", &*on_sqlite).await;

@@ -83,16 +83,23 @@ pub(crate) async fn published(store: Arc<dyn Store>, bus: Arc<dyn Bus>) -> f64 {
     published
 }
 
+/// Events per second that the bus takes, in batches of a relay's size.
+pub(crate) async fn sent(bus: &dyn Bus, batch: usize) -> f64 {
+    let events: Vec<Event> = (0..EVENTS).map(event).collect();
+    let started = Instant::now();
+    for batch in events.chunks(batch) {
+        bus.publish(batch).await.unwrap();
+    }
+    rate(EVENTS, started.elapsed())
+}
+
 /// Events per second through the bus alone, to a handler that does nothing: published in batches of a relay's size.
 pub(crate) async fn handled(bus: &Arc<dyn Bus>, batch: usize) -> f64 {
     let applying = Applying::start(bus, "alone", None);
     bus.publish(&[event(0)]).await.unwrap();
     applying.applied(1).await;
     let started = Instant::now();
-    let events: Vec<Event> = (0..EVENTS).map(event).collect();
-    for batch in events.chunks(batch) {
-        bus.publish(batch).await.unwrap();
-    }
+    sent(&**bus, batch).await;
     applying.applied(EVENTS + 1).await;
     let handled = rate(EVENTS, started.elapsed());
     applying.stop().await;
@@ -128,7 +135,7 @@ pub(crate) async fn through(store: Arc<dyn Store>, bus: Arc<dyn Bus>) -> Applied
         wake.poke();
     };
     let started = Instant::now();
-    stream::iter(0..EVENTS / 2).for_each_concurrent(WRITERS, |number| record(number)).await;
+    stream::iter(0..EVENTS / 2).for_each_concurrent(WRITERS, &record).await;
     applying.applied(EVENTS + EVENTS / 2).await;
     let sustained = rate(EVENTS / 2, started.elapsed());
 
