@@ -1,7 +1,8 @@
 //! Dead letters: a compacted topic with one partition, and what brings them back.
 //!
-//! A key is `GROUP/EVENT`; a record without a value takes a dead letter back. Who replays one first writes it again with a
-//! *claim*: of two, the log says whose came first.
+//! A key is `GROUP/EVENT/REPLAYS`: an event that is given up again, while its last dead letter is still being taken back, is
+//! another one. A record without a value takes a dead letter back. Who replays one first writes it again with a *claim*: of
+//! two, the log says whose came first.
 
 use std::{
     collections::HashMap,
@@ -48,8 +49,8 @@ struct Letter {
     claim: Option<(String, i64)>,
 }
 
-fn key(group: &str, event: Uuid) -> String {
-    format!("{group}/{event}")
+fn key(dead: &DeadLetter) -> String {
+    format!("{}/{}/{}", dead.group, dead.event.id, dead.replays)
 }
 
 fn described(dead: &DeadLetter) -> Result<OwnedHeaders, Error> {
@@ -76,7 +77,7 @@ pub(crate) async fn store(
     let (event, reason, dead_at) = (event.clone(), reason.clone(), connection.clock.now());
     let dead = DeadLetter { group: group.to_owned(), event, attempts, replays, reason, dead_at };
     let topic = connection.names().dead_letters();
-    connection.store(&topic, &key(group, dead.event.id), Some(&dead.event), described(&dead)?).await
+    connection.store(&topic, &key(&dead), Some(&dead.event), described(&dead)?).await
 }
 
 /// The dead letters of a group or of all, oldest first.
@@ -85,7 +86,14 @@ pub(crate) async fn list(
     group: Option<&str>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, Error> {
-    let mut letters: Vec<Letter> = read(connection).await?.into_values().collect();
+    let mut last: HashMap<(String, Uuid), Letter> = HashMap::new();
+    for letter in read(connection).await?.into_values() {
+        let of = (letter.dead.group.clone(), letter.dead.event.id);
+        if last.get(&of).is_none_or(|other| other.dead.replays < letter.dead.replays) {
+            last.insert(of, letter);
+        }
+    }
+    let mut letters: Vec<Letter> = last.into_values().collect();
     letters.sort_by_key(|letter| letter.offset);
     let asked =
         letters.into_iter().map(|letter| letter.dead).filter(|dead| group.is_none_or(|group| dead.group == group));
@@ -95,8 +103,10 @@ pub(crate) async fn list(
 /// Publishes a dead letter's event for its group alone, then takes the dead letter back. Whose claim came first does so.
 pub(crate) async fn replay(connection: &Arc<Connection>, group: &str, id: Uuid) -> Result<(), Error> {
     let none = || Error::NoDeadLetter { group: group.to_owned(), event: id };
-    let (topic, key) = (connection.names().dead_letters(), key(group, id));
-    let dead = read(connection).await?.remove(&key).ok_or_else(none)?.dead;
+    let topic = connection.names().dead_letters();
+    let letters = read(connection).await?.into_iter();
+    let asked = letters.filter(|(_, letter)| letter.dead.group == group && letter.dead.event.id == id);
+    let (key, Letter { dead, .. }) = asked.max_by_key(|(_, letter)| letter.dead.replays).ok_or_else(none)?;
     let claim = Uuid::now_v7().to_string();
     connection.store(&topic, &key, Some(&dead.event), with(described(&dead)?, CLAIM, &claim)).await?;
     match read(connection).await?.remove(&key) {
