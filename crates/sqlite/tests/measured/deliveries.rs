@@ -81,7 +81,7 @@ async fn each_delivery_is_measured_by_what_becomes_of_it() {
 }
 
 /// Who cannot join receives nothing, and that is seen.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_that_cannot_be_joined_fails_to_receive() {
     begin();
     let folder = testkit::temp_dir();
