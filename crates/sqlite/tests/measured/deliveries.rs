@@ -87,10 +87,15 @@ async fn a_group_that_cannot_be_joined_fails_to_receive() {
     let folder = testkit::temp_dir();
     let bus: Arc<dyn Bus> =
         Arc::new(sqlite::Bus::open(&testkit::sqlite_url(&folder, "bus.db"), clock::system()).await.unwrap());
-    let consumer = Consumer::new(bus, "no name", &[KIND], Arc::new(Script::default()), Policy::default());
+    bus.close().await;
+    let consumer = Consumer::new(bus, "never", &[KIND], Arc::new(Script::default()), Policy::default());
     let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
     let run = tracker.spawn(consumer.run(token.clone(), tracker.clone()));
-    let labels = [("messaging_consumer_group_name", "no name"), ("messaging_operation_name", "receive")];
+    let labels = [
+        ("messaging_consumer_group_name", "never"),
+        ("messaging_operation_name", "receive"),
+        ("error_type", "unavailable"),
+    ];
     testkit::eventually!(value("messaging_client_operation_duration_seconds_count", &labels).is_some());
     token.cancel();
     run.await.unwrap().unwrap();
