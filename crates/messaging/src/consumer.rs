@@ -99,10 +99,10 @@ impl Consumer {
     /// # Errors
     /// None today; the type leaves room for an adapter whose failure should stop the process.
     pub async fn run(self, token: CancellationToken, tracker: TaskTracker) -> Result<(), Error> {
-        let Some(subscription) = self.join(&token).await else { return Ok(()) };
+        let metrics = ConsumerMetrics::new(self.bus.system(), self.group, self.kinds);
+        let Some(subscription) = self.join(&metrics, &token).await else { return Ok(()) };
         let room = Arc::new(Semaphore::new(self.policy.max_in_flight));
         let stop = CancellationToken::new();
-        let metrics = ConsumerMetrics::new(self.bus.system(), self.group, self.kinds);
         let worker = Arc::new(Worker {
             subscription: Arc::clone(&subscription),
             handler: Arc::clone(&self.handler),
@@ -179,10 +179,10 @@ impl Consumer {
     }
 
     /// Joins the group, however long the bus takes to come up; `None` when the process ends first.
-    async fn join(&self, token: &CancellationToken) -> Option<Arc<dyn Subscription>> {
+    async fn join(&self, metrics: &ConsumerMetrics, token: &CancellationToken) -> Option<Arc<dyn Subscription>> {
         let mut failures = 0;
         while !token.is_cancelled() {
-            match self.bus.subscribe(self.group, self.kinds).await {
+            match metrics.joined(self.bus.subscribe(self.group, self.kinds)).await {
                 Ok(subscription) => return Some(subscription),
                 Err(error) => {
                     failures += 1;

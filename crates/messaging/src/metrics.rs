@@ -16,9 +16,8 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    fn new(system: &'static str, group: Option<&KeyValue>) -> Self {
-        let whose = [attributes::MESSAGING_SYSTEM.of(system)].into_iter().chain(group.cloned()).collect();
-        Self { whose, duration: metrics::MESSAGING_CLIENT_OPERATION_DURATION.instrument() }
+    fn new(whose: &[KeyValue]) -> Self {
+        Self { whose: whose.to_vec(), duration: metrics::MESSAGING_CLIENT_OPERATION_DURATION.instrument() }
     }
 
     /// Measures a call.
@@ -44,7 +43,7 @@ impl Calls {
 /// What a relay measures.
 pub(crate) struct RelayMetrics {
     pub(crate) calls: Calls,
-    system: &'static str,
+    system: KeyValue,
     sent: Counter<u64>,
     waiting: Gauge<u64>,
     oldest: Gauge<f64>,
@@ -53,8 +52,9 @@ pub(crate) struct RelayMetrics {
 
 impl RelayMetrics {
     pub(crate) fn new(system: &'static str) -> Self {
+        let system = attributes::MESSAGING_SYSTEM.of(system);
         Self {
-            calls: Calls::new(system, None),
+            calls: Calls::new(std::slice::from_ref(&system)),
             system,
             sent: metrics::MESSAGING_CLIENT_SENT_MESSAGES.instrument(),
             waiting: metrics::MESSAGING_OUTBOX_WAITING.instrument(),
@@ -66,7 +66,7 @@ impl RelayMetrics {
     pub(crate) fn sent(&self, events: &[Event]) {
         for event in events {
             let attributes = [
-                attributes::MESSAGING_SYSTEM.of(self.system),
+                self.system.clone(),
                 attributes::MESSAGING_OPERATION_NAME.of("send"),
                 attributes::MESSAGING_DESTINATION_NAME.of(event.kind.clone()),
             ];
@@ -75,9 +75,10 @@ impl RelayMetrics {
     }
 
     pub(crate) fn depth(&self, depth: &Depth) {
-        self.waiting.record(depth.count, &[]);
-        self.oldest.record(depth.oldest.unwrap_or_default().as_secs_f64(), &[]);
-        self.dead.record(depth.dead, &[]);
+        let system = std::slice::from_ref(&self.system);
+        self.waiting.record(depth.count, system);
+        self.oldest.record(depth.oldest.unwrap_or_default().as_secs_f64(), system);
+        self.dead.record(depth.dead, system);
     }
 }
 
@@ -85,7 +86,8 @@ impl RelayMetrics {
 pub(crate) struct ConsumerMetrics {
     pub(crate) calls: Calls,
     system: &'static str,
-    group: KeyValue,
+    /// The broker and the group.
+    whose: [KeyValue; 2],
     kinds: &'static [&'static str],
     duration: Histogram<f64>,
     consumed: Counter<u64>,
@@ -97,13 +99,14 @@ pub(crate) struct ConsumerMetrics {
 impl ConsumerMetrics {
     pub(crate) fn new(system: &'static str, group: &'static str, kinds: &'static [&'static str]) -> Self {
         let group = attributes::MESSAGING_CONSUMER_GROUP_NAME.of(group);
+        let whose = [attributes::MESSAGING_SYSTEM.of(system), group];
         let dead_letters = metrics::MESSAGING_CONSUMER_DEAD_LETTERS.instrument();
         // Known from the beginning: the first one is a rise, which an alert sees.
-        dead_letters.add(0, std::slice::from_ref(&group));
+        dead_letters.add(0, &whose);
         Self {
-            calls: Calls::new(system, Some(&group)),
+            calls: Calls::new(&whose),
             system,
-            group,
+            whose,
             kinds,
             duration: metrics::MESSAGING_PROCESS_DURATION.instrument(),
             consumed: metrics::MESSAGING_CLIENT_CONSUMED_MESSAGES.instrument(),
@@ -116,6 +119,12 @@ impl ConsumerMetrics {
     /// The broker, as spans name it.
     pub(crate) fn system(&self) -> &'static str {
         self.system
+    }
+
+    /// Measures a try to join the group that failed: as long as none succeeds, nothing is received.
+    pub(crate) async fn joined<T>(&self, join: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let start = Instant::now();
+        join.await.inspect_err(|error| self.calls.record("receive", start.elapsed(), Some(error)))
     }
 
     /// Measures a fetch that brought something or failed: one that brought nothing only says how long nothing came.
@@ -134,23 +143,24 @@ impl ConsumerMetrics {
     pub(crate) fn processed(&self, kind: &str, outcome: &'static str, took: Duration) {
         // What the group does not handle may be called anything.
         let kind = self.kinds.iter().copied().find(|known| *known == kind).unwrap_or("_OTHER");
-        let attributes =
-            [self.group.clone(), attributes::MESSAGING_DESTINATION_NAME.of(kind), attributes::OUTCOME.of(outcome)];
-        self.duration.record(took.as_secs_f64(), &attributes[..2]);
+        let [system, group] = self.whose.clone();
+        let kind = attributes::MESSAGING_DESTINATION_NAME.of(kind);
+        let attributes = [system, group, kind, attributes::OUTCOME.of(outcome)];
+        self.duration.record(took.as_secs_f64(), &attributes[..3]);
         self.consumed.add(1, &attributes);
     }
 
     /// An event was applied that happened at `time`, by the clock of the service that it is of.
     pub(crate) fn applied(&self, time: OffsetDateTime) {
         let delay = (clock::system().now() - time).as_seconds_f64().max(0.0);
-        self.delay.record(delay, std::slice::from_ref(&self.group));
+        self.delay.record(delay, &self.whose);
     }
 
     pub(crate) fn gave_up(&self) {
-        self.dead_letters.add(1, std::slice::from_ref(&self.group));
+        self.dead_letters.add(1, &self.whose);
     }
 
     pub(crate) fn depth(&self, waiting: u64) {
-        self.waiting.record(waiting, std::slice::from_ref(&self.group));
+        self.waiting.record(waiting, &self.whose);
     }
 }

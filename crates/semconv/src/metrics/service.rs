@@ -30,22 +30,22 @@ metrics! { SERVICE;
     }
     in "crates/messaging" {
         MESSAGING_CLIENT_OPERATION_DURATION: Histogram<f64> = "messaging.client.operation.duration", Development, "s", SHORT,
-            "How long calls to the broker took; of `receive` those that brought something or failed, waiting included.", [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_CONSUMER_GROUP_NAME, ERROR_TYPE];
+            "How long calls to the broker took; of `receive` those that brought something or failed, waiting included, and what failed of joining the group.", [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_CONSUMER_GROUP_NAME, ERROR_TYPE];
         MESSAGING_CLIENT_SENT_MESSAGES: Counter<u64> = "messaging.client.sent.messages", Development, "{message}", NONE,
             "Events published from the outbox.", [MESSAGING_SYSTEM, MESSAGING_OPERATION_NAME, MESSAGING_DESTINATION_NAME];
         MESSAGING_CLIENT_CONSUMED_MESSAGES: Counter<u64> = "messaging.client.consumed.messages", Development, "{message}", NONE,
-            "Deliveries by what became of them.", [MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME, OUTCOME];
+            "Deliveries by what became of them.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME, OUTCOME];
         MESSAGING_PROCESS_DURATION: Histogram<f64> = "messaging.process.duration", Development, "s", SHORT,
-            "How long handling an event took.", [MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME];
+            "How long handling an event took.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME];
         MESSAGING_PROCESS_DELAY: Histogram<f64> = "messaging.process.delay", Own, "s", LONG,
-            "From when an event happened until it was applied.", [MESSAGING_CONSUMER_GROUP_NAME];
+            "From when an event happened until it was applied.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
         MESSAGING_CONSUMER_DEAD_LETTERS: Counter<u64> = "messaging.consumer.dead_letters", Own, "{message}", NONE,
-            "Events that the group gave up.", [MESSAGING_CONSUMER_GROUP_NAME];
+            "Events that the group gave up.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
         MESSAGING_CONSUMER_WAITING: Gauge<u64> = "messaging.consumer.waiting", Own, "{message}", NONE,
-            "Events that wait for the group or are in its hands.", [MESSAGING_CONSUMER_GROUP_NAME];
-        MESSAGING_OUTBOX_WAITING: Gauge<u64> = "messaging.outbox.waiting", Own, "{message}", NONE, "Events in the outbox.", [];
-        MESSAGING_OUTBOX_OLDEST_AGE: Gauge<f64> = "messaging.outbox.oldest.age", Own, "s", NONE, "Age of the oldest event in the outbox.", [];
-        MESSAGING_OUTBOX_DEAD: Gauge<u64> = "messaging.outbox.dead", Own, "{message}", NONE, "Events in the outbox that the bus refused for good.", [];
+            "Events that wait for the group or are in its hands.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
+        MESSAGING_OUTBOX_WAITING: Gauge<u64> = "messaging.outbox.waiting", Own, "{message}", NONE, "Events in the outbox.", [MESSAGING_SYSTEM];
+        MESSAGING_OUTBOX_OLDEST_AGE: Gauge<f64> = "messaging.outbox.oldest.age", Own, "s", NONE, "Age of the oldest event in the outbox.", [MESSAGING_SYSTEM];
+        MESSAGING_OUTBOX_DEAD: Gauge<u64> = "messaging.outbox.dead", Own, "{message}", NONE, "Events in the outbox that the bus refused for good.", [MESSAGING_SYSTEM];
     }
     in "services/order/src/app/live" {
         ORDER_STREAM_OPEN: UpDownCounter<i64> = "order.stream.open", Own, "{stream}", NONE, "Open streams of live events.", [];

@@ -37,7 +37,11 @@ impl Handler for Script {
 
 /// How often the bus was asked to do this.
 fn calls(operation: &str) -> Option<f64> {
-    let labels = [("messaging_consumer_group_name", GROUP), ("messaging_operation_name", operation)];
+    let labels = [
+        ("messaging_consumer_group_name", GROUP),
+        ("messaging_operation_name", operation),
+        ("messaging_system", "sqlite"),
+    ];
     value("messaging_client_operation_duration_seconds_count", &labels)
 }
 
@@ -69,8 +73,30 @@ async fn each_delivery_is_measured_by_what_becomes_of_it() {
     assert_eq!(["ack", "retry", "dead_letter", "release"].map(calls), [2.0, 1.0, 1.0, 1.0].map(Some));
     assert!(calls("receive").is_some_and(|calls| calls >= 1.0));
     assert_eq!(["done", "exhausted", "permanent"].map(deliveries), [2.0, 1.0, 1.0].map(Some));
-    let of_group = |name: &str| value(name, &[("messaging_consumer_group_name", GROUP)]);
+    let of_group =
+        |name: &str| value(name, &[("messaging_consumer_group_name", GROUP), ("messaging_system", "sqlite")]);
     assert_eq!(of_group("messaging_consumer_dead_letters_total"), Some(1.0));
     assert_eq!(of_group("messaging_process_delay_seconds_count"), Some(2.0));
     assert!(of_group("messaging_process_duration_seconds_count").is_some_and(|handled| handled >= 5.0));
+}
+
+/// Who cannot join receives nothing, and that is seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_cannot_be_joined_fails_to_receive() {
+    begin();
+    let folder = testkit::temp_dir();
+    let bus: Arc<dyn Bus> =
+        Arc::new(sqlite::Bus::open(&testkit::sqlite_url(&folder, "bus.db"), clock::system()).await.unwrap());
+    bus.close().await;
+    let consumer = Consumer::new(bus, "never", &[KIND], Arc::new(Script::default()), Policy::default());
+    let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let run = tracker.spawn(consumer.run(token.clone(), tracker.clone()));
+    let labels = [
+        ("messaging_consumer_group_name", "never"),
+        ("messaging_operation_name", "receive"),
+        ("error_type", "unavailable"),
+    ];
+    testkit::eventually!(value("messaging_client_operation_duration_seconds_count", &labels).is_some());
+    token.cancel();
+    run.await.unwrap().unwrap();
 }
