@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 tag="${1:-dev}"
-most=$((30 << 20))
+most=$((46 << 20))
 hardened=(--read-only --cap-drop ALL --security-opt no-new-privileges)
 work="$(mktemp -d)"
 container=
