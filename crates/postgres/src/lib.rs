@@ -9,7 +9,7 @@ mod outbox;
 pub use connect::{Error, connect, create, ping};
 pub use lock::{lock, try_lock};
 pub use migrate::{HISTORY, check, migrate};
-pub use outbox::{Outbox, open, record};
+pub use outbox::{Outbox, bind_events, bind_receipt, is_duplicate, open, published, received, record};
 
 use sqlx::{Postgres, postgres::PgDatabaseError};
 

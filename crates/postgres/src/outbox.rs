@@ -12,7 +12,7 @@ use messaging::{Depth, Error, OutboxRow};
 use sqlx::Row as _;
 use tokio::{sync::Mutex, time::Instant};
 
-pub use record::{open, record};
+pub use record::{bind_events, bind_receipt, is_duplicate, open, published, received, record};
 
 use lease::Assignment;
 use listen::Listener;

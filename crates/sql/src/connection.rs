@@ -8,11 +8,12 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
 use sqlx::{Connection as _, Database, Describe, Error, Execute, Executor, SqlStr};
+use sqlx_core::transaction::TransactionManager as _;
 
-use crate::{query::Taken, statement::Statement};
+use crate::{lent::Lent, query::Taken, statement::Statement};
 
-/// A connection whose statements are measured: a transaction's where nothing else is said.
-pub struct Connection<DB: Database, C = sqlx::Transaction<'static, DB>> {
+/// A connection whose statements are measured: a pool's where nothing else is said.
+pub struct Connection<DB: Database, C = Lent<DB>> {
     connection: C,
     database: PhantomData<fn() -> DB>,
 }
@@ -48,11 +49,16 @@ impl<DB: Database, C> fmt::Debug for Connection<DB, C> {
 
 /// A transaction: dropped, it is rolled back.
 #[derive(Debug)]
-pub struct Transaction<DB: Database>(Connection<DB>);
+pub struct Transaction<DB: Database> {
+    connection: Connection<DB>,
+    open: bool,
+}
 
 impl<DB: Database> Transaction<DB> {
-    pub(crate) fn new(transaction: sqlx::Transaction<'static, DB>) -> Self {
-        Self(Connection::new(transaction))
+    /// Begins one by this statement, or by the database's own.
+    pub(crate) async fn begin(mut connection: Lent<DB>, begin: Option<SqlStr>) -> Result<Self, Error> {
+        DB::TransactionManager::begin(&mut connection, begin).await?;
+        Ok(Self { connection: Connection::new(connection), open: true })
     }
 
     /// Makes lasting what was done in it.
@@ -60,8 +66,9 @@ impl<DB: Database> Transaction<DB> {
     /// # Errors
     ///
     /// The database does not say that it has.
-    pub async fn commit(self) -> Result<(), Error> {
-        measured::<DB>("COMMIT", self.0.connection.commit()).await
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let ended = measured::<DB>("COMMIT", DB::TransactionManager::commit(self.connection.raw())).await;
+        self.ended(ended)
     }
 
     /// Undoes what was done in it.
@@ -69,8 +76,24 @@ impl<DB: Database> Transaction<DB> {
     /// # Errors
     ///
     /// The database does not answer; it is undone all the same.
-    pub async fn rollback(self) -> Result<(), Error> {
-        measured::<DB>("ROLLBACK", self.0.connection.rollback()).await
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        let ended = measured::<DB>("ROLLBACK", DB::TransactionManager::rollback(self.connection.raw())).await;
+        self.ended(ended)
+    }
+
+    fn ended(&mut self, ended: Result<(), Error>) -> Result<(), Error> {
+        self.open = ended.is_err();
+        self.connection.connection.answered(&ended);
+        ended
+    }
+}
+
+impl<DB: Database> Drop for Transaction<DB> {
+    fn drop(&mut self) {
+        if self.open {
+            // Sent when sqlx takes the connection back, at the latest.
+            DB::TransactionManager::start_rollback(self.connection.raw());
+        }
     }
 }
 
@@ -109,13 +132,13 @@ impl<DB: Database> Deref for Transaction<DB> {
     type Target = Connection<DB>;
 
     fn deref(&self) -> &Connection<DB> {
-        &self.0
+        &self.connection
     }
 }
 
 impl<DB: Database> DerefMut for Transaction<DB> {
     fn deref_mut(&mut self) -> &mut Connection<DB> {
-        &mut self.0
+        &mut self.connection
     }
 }
 

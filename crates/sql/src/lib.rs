@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod connection;
+mod lent;
 mod migrate;
 mod pool;
 mod query;
@@ -10,6 +11,7 @@ mod summary;
 
 pub use self::{
     connection::{Connection, Savepoint, Transaction},
+    lent::Lent,
     pool::Pool,
     summary::summary,
 };

@@ -1,16 +1,28 @@
 //! A pool of connections.
 
-use std::{fmt, sync::LazyLock};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
+use futures::{
+    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, UpDownCounter},
 };
 use semconv::{attributes, metrics};
-use sqlx::{Database, Describe, Error, Execute, Executor, SqlSafeStr, SqlStr, pool::PoolConnection};
+use sqlx::{Database, Describe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr};
 
-use crate::{Connection, Transaction, query::Taken, statement::Statement};
+use crate::{
+    Connection, Transaction,
+    lent::{Lender, Lent},
+    query::Taken,
+    statement::Statement,
+};
 
 static PENDING: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_PENDING_REQUESTS.instrument());
@@ -19,12 +31,13 @@ static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CO
 /// A pool whose statements are measured. Cheap to clone.
 pub struct Pool<DB: Database> {
     pool: sqlx::Pool<DB>,
+    lender: Arc<Lender<DB>>,
     name: KeyValue,
 }
 
 impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), name: self.name.clone() }
+        Self { pool: self.pool.clone(), lender: Arc::clone(&self.lender), name: self.name.clone() }
     }
 }
 
@@ -53,7 +66,8 @@ impl Drop for Pending<'_> {
 impl<DB: Database> Pool<DB> {
     /// Measures this pool under that name, for as long as the process lives.
     pub fn new(pool: sqlx::Pool<DB>, name: String) -> Self {
-        let pool = Self { pool, name: attributes::DB_POOL_NAME.of(name) };
+        let lender = Arc::new(Lender::new(&pool));
+        let pool = Self { pool, lender, name: attributes::DB_POOL_NAME.of(name) };
         pool.observe();
         pool
     }
@@ -66,8 +80,8 @@ impl<DB: Database> Pool<DB> {
             observer.observe(max.pool.options().get_max_connections().into(), std::slice::from_ref(&max.name));
         });
         metrics::DB_CLIENT_CONNECTION_COUNT.observe(move |observer| {
-            let idle = i64::try_from(count.pool.num_idle()).unwrap_or(i64::MAX);
-            let used = i64::from(count.pool.size()).saturating_sub(idle).max(0);
+            let used = i64::from(count.lender.lent());
+            let idle = i64::from(count.pool.size()).saturating_sub(used).max(0);
             for (state, connections) in [("idle", idle), ("used", used)] {
                 observer.observe(connections, &[count.name.clone(), attributes::DB_CONNECTION_STATE.of(state)]);
             }
@@ -79,13 +93,13 @@ impl<DB: Database> Pool<DB> {
     /// # Errors
     ///
     /// None was free in time, or none can be opened.
-    pub async fn acquire(&self) -> Result<Connection<DB, PoolConnection<DB>>, Error> {
+    pub async fn acquire(&self) -> Result<Connection<DB>, Error> {
         self.connection().await.map(Connection::new)
     }
 
-    async fn connection(&self) -> Result<PoolConnection<DB>, Error> {
+    async fn connection(&self) -> Result<Lent<DB>, Error> {
         let _pending = Pending::new(&self.name);
-        let acquired = self.pool.acquire().await;
+        let acquired = self.lender.lend(&self.pool).await;
         if matches!(acquired, Err(Error::PoolTimedOut)) {
             TIMEOUTS.add(1, std::slice::from_ref(&self.name));
         }
@@ -114,15 +128,16 @@ impl<DB: Database> Pool<DB> {
     async fn begun(&self, begin: Option<SqlStr>) -> Result<Transaction<DB>, Error> {
         let mut statement = Statement::begin::<DB>("BEGIN");
         let transaction = match self.connection().await {
-            Ok(connection) => sqlx::Transaction::begin(connection, begin).await,
+            Ok(connection) => Transaction::begin(connection, begin).await,
             Err(error) => Err(error),
         };
         statement.ended(&transaction);
-        transaction.map(Transaction::new)
+        transaction
     }
 
     /// Closes all connections once they are idle.
     pub async fn close(&self) {
+        self.lender.close();
         self.pool.close().await;
     }
 
@@ -132,14 +147,19 @@ impl<DB: Database> Pool<DB> {
     }
 }
 
-/// Executes the query on a connection of the pool by that method.
+/// Executes the query on a connection of the pool.
 macro_rules! on_a_connection {
-    ($pool:expr, $query:expr, $method:ident) => {{
-        let (pool, query) = ($pool.clone(), Taken::from($query));
-        let mut statement = Statement::begin::<DB>(query.text());
+    ($pool:expr, $query:expr, |$connection:ident, $taken:ident| $answer:expr) => {{
+        let (pool, $taken) = ($pool.clone(), Taken::from($query));
+        let mut statement = Statement::begin::<DB>($taken.text());
         async move {
             let result = match pool.connection().await {
-                Ok(mut connection) => connection.$method(query).await,
+                Ok(mut lent) => {
+                    let $connection = &mut *lent;
+                    let result = $answer.await;
+                    lent.answered(&result);
+                    result
+                }
                 Err(error) => Err(error),
             };
             statement.ended(&result);
@@ -147,6 +167,17 @@ macro_rules! on_a_connection {
         }
         .boxed()
     }};
+}
+
+/// The first row, once all has been read: an error may come after it, as that of a commit does.
+async fn first<R, Q>(mut steps: impl Stream<Item = Result<Either<R, Q>, Error>> + Unpin) -> Result<Option<Q>, Error> {
+    let mut first = None;
+    while let Some(step) = steps.try_next().await? {
+        if let Either::Right(row) = step {
+            first.get_or_insert(row);
+        }
+    }
+    Ok(first)
 }
 
 impl<'p, DB> Executor<'p> for &'_ Pool<DB>
@@ -161,17 +192,25 @@ where
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        on_a_connection!(self, query, execute)
+        on_a_connection!(self, query, |connection, query| connection.execute(query))
     }
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<sqlx::Either<DB::QueryResult, DB::Row>, Error>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, Error>>
     where
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        let query = Taken::from(query);
+        let (pool, query) = (self.clone(), Taken::from(query));
         let mut statement = Statement::begin::<DB>(query.text());
-        self.pool.fetch_many(query).inspect(move |step| statement.ended(step)).boxed()
+        // All steps at once: what shall be read step by step is read on a connection.
+        let steps = async move {
+            match pool.connection().await {
+                Ok(mut connection) => connection.fetch_many(query).collect::<Vec<_>>().await,
+                Err(error) => vec![Err(error)],
+            }
+        };
+        let steps = steps.into_stream().flat_map(stream::iter);
+        steps.inspect(move |step| statement.ended(step)).boxed()
     }
 
     fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
@@ -179,7 +218,7 @@ where
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        on_a_connection!(self, query, fetch_all)
+        on_a_connection!(self, query, |connection, query| connection.fetch_all(query))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
@@ -187,7 +226,7 @@ where
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        on_a_connection!(self, query, fetch_optional)
+        on_a_connection!(self, query, |connection, query| first(connection.fetch_many(query)))
     }
 
     fn prepare_with<'e>(
@@ -198,13 +237,15 @@ where
     where
         'p: 'e,
     {
-        self.pool.prepare_with(sql, parameters)
+        let pool = self.clone();
+        async move { pool.connection().await?.prepare_with(sql, parameters).await }.boxed()
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
     where
         'p: 'e,
     {
-        self.pool.describe(sql)
+        let pool = self.clone();
+        async move { pool.connection().await?.describe(sql).await }.boxed()
     }
 }

@@ -27,6 +27,25 @@ pub(super) fn bind<'q>(query: Query<'q, Postgres, PgArguments>, event: &'q Event
         .bind(partition(&event.key))
 }
 
+/// Binds the same columns of several events, each as a list.
+pub(super) fn bind_all<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    events: &'q [Event],
+) -> Query<'q, Postgres, PgArguments> {
+    query
+        .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.source.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.subject.as_deref()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.key.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.time).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.data.as_ref()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.carrier.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.carrier.tracestate.as_deref()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.carrier.canary).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| partition(&event.key)).collect::<Vec<_>>())
+}
+
 fn partition(key: &str) -> i16 {
     i16::try_from(partition_of(key, PARTITIONS.unsigned_abs())).unwrap_or_default()
 }

@@ -7,8 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::Sqlite;
-use sqlx::pool::PoolConnection;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -26,7 +24,7 @@ pub(super) struct Signals {
 
 #[derive(Debug)]
 struct Watcher {
-    connection: Option<sql::Connection<Sqlite, PoolConnection<Sqlite>>>,
+    connection: Option<crate::Connection>,
     version: Option<i64>,
     polled: Instant,
 }

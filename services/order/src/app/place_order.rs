@@ -59,10 +59,12 @@ impl App {
         let until = Instant::now() + self.request_budget();
         let id = OrderId::derive(command.user, &command.key);
         tracing::Span::current().record("order.id", tracing::field::display(id));
-        let (order, replayed) = match self.orders.get(id).await? {
-            // Placed by an earlier request, which may not have seen it through.
-            Some(order) => (order, true),
-            None => self.reserve(id, &command, until).await?,
+        let (order, replayed) = match self.reserve(id, &command, until).await {
+            Ok(placed) => placed,
+            Err(error @ Error::Store(_)) => return Err(error),
+            // An earlier request may have placed it, and not have seen it through: that counts, whatever would be said
+            // of the command now.
+            Err(error) => (self.orders.get(id).await?.ok_or(error)?, true),
         };
         if replayed && order.digest != command.digest {
             return Err(Error::KeyReused);

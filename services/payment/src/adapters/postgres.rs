@@ -2,6 +2,7 @@
 
 mod audit;
 mod rows;
+mod save;
 
 use async_trait::async_trait;
 use messaging::{Effects, Recorded, Wake};
@@ -11,9 +12,8 @@ use telemetry::Carrier;
 use time::OffsetDateTime;
 
 use crate::{
-    adapters::columns,
     app::ports::{DuePayment, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write},
-    domain::{Operation, OrderId, Payment, PaymentId, ledger::Transaction},
+    domain::{OrderId, Payment, PaymentId},
 };
 
 /// The schema of payment's own tables.
@@ -38,14 +38,21 @@ impl PostgresPayments {
 #[async_trait]
 impl Payments for PostgresPayments {
     async fn by_order(&self, order: OrderId) -> Result<Option<Record>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
-             version, created_at, updated_at FROM payments WHERE order_id = $1",
-        )
-        .bind(order.uuid())
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(rows::record).transpose()
+        Ok(self.find(order).await?.map(|(record, _)| record))
+    }
+
+    async fn by_order_locked(&self, order: OrderId, lock: i64) -> Result<(Option<Record>, i64), StoreError> {
+        // Nearly always the lock's token is higher, and there is nothing to write.
+        match self.find(order).await? {
+            Some((_, written)) if written >= lock => {}
+            found => return Ok((found.map(|(record, _)| record), lock)),
+        }
+        // Raised before it is read: whoever held the lock before can no longer write on what is read here.
+        let raised = sqlx::query_scalar(
+            "UPDATE payments SET fence = fence + 1 WHERE order_id = $1 AND fence >= $2 RETURNING fence",
+        );
+        let raised = raised.bind(order.uuid()).bind(lock).fetch_all(&self.pool).await?;
+        Ok((self.by_order(order).await?, raised.into_iter().next().unwrap_or(lock)))
     }
 
     async fn by_id(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -63,26 +70,17 @@ impl Payments for PostgresPayments {
     }
 
     async fn save(&self, write: Write<'_>) -> Result<Saved, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let rows = match write.expected {
-            None => insert(&mut tx, &write).await?,
-            Some(version) => update(&mut tx, &write, version).await?,
+        // To the end, not to the first row: what the server checks when it commits comes last.
+        let saved = match save::statement(&write)?.fetch_all(&self.pool).await {
+            Ok(rows) if rows.is_empty() => return Ok(Saved::Stale),
+            Ok(_) => Saved::Stored,
+            Err(error) if save::is_processed(&error) => return Ok(Saved::Duplicate),
+            Err(error) => return Err(error.into()),
         };
-        // Each early return drops the transaction, which rolls back whatever is in it.
-        if rows == 0 {
-            return Ok(Saved::Stale);
-        }
-        for transaction in &write.transactions {
-            book(&mut tx, write.payment, transaction).await?;
-        }
-        if !record_messages(&mut tx, &write.effects, write.webhook.as_ref()).await? {
-            return Ok(Saved::Duplicate);
-        }
-        tx.commit().await?;
         if !write.effects.events.is_empty() {
             self.wake.poke();
         }
-        Ok(Saved::Stored)
+        Ok(saved)
     }
 
     async fn close(
@@ -159,17 +157,6 @@ impl Payments for PostgresPayments {
             .collect()
     }
 
-    async fn next_fence(&self, order: OrderId, lock: i64) -> Result<i64, StoreError> {
-        let raised = sqlx::query_scalar(
-            "UPDATE payments SET fence = fence + 1 WHERE order_id = $1 AND fence >= $2 RETURNING fence",
-        )
-        .bind(order.uuid())
-        .bind(lock)
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(raised.unwrap_or(lock))
-    }
-
     async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError> {
         // An intent that was stored meanwhile keeps its due time. The fence goes up although nothing else changes, so
         // that whoever held the lock before can no longer write on what it has read.
@@ -194,6 +181,18 @@ impl Payments for PostgresPayments {
 }
 
 impl PostgresPayments {
+    /// What is stored for an order, and the fencing token that wrote it.
+    async fn find(&self, order: OrderId) -> Result<Option<(Record, i64)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
+             version, created_at, updated_at, fence FROM payments WHERE order_id = $1",
+        )
+        .bind(order.uuid())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Ok((rows::record(&row)?, row.try_get("fence")?))).transpose()
+    }
+
     async fn commit_with(
         &self,
         mut tx: postgres::Transaction,
@@ -225,95 +224,6 @@ async fn record_messages(
         .execute(tx)
         .await?;
     Ok(inserted.rows_affected() == 1)
-}
-
-/// Inserts a payment; no row where the order has one already, or is closed.
-async fn insert(tx: &mut postgres::Connection, write: &Write<'_>) -> Result<u64, sqlx::Error> {
-    let payment = write.payment;
-    let inserted = sqlx::query(
-        "INSERT INTO payments (order_id, id, user_id, amount, currency, status, decline_reason, intent, token, \
-         reference, version, fence, look_again, traceparent, tracestate, canary, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(payment.order_id.uuid())
-    .bind(payment.id.uuid())
-    .bind(payment.user_id.uuid())
-    .bind(payment.amount.amount)
-    .bind(payment.amount.currency.code())
-    .bind(payment.status.name())
-    .bind(columns::decline_reason(payment))
-    .bind(payment.intent.map(Operation::name))
-    .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
-    .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
-    .bind(columns::version(payment.version)?)
-    .bind(write.fence)
-    .bind(write.due_at)
-    .bind(write.carrier.traceparent.clone())
-    .bind(write.carrier.tracestate.clone())
-    .bind(write.carrier.canary)
-    .bind(payment.created_at)
-    .bind(payment.updated_at)
-    .execute(tx)
-    .await?;
-    Ok(inserted.rows_affected())
-}
-
-/// Updates a payment; no row where another version is stored, or a higher fencing token has written.
-///
-/// Both are compared in the statement itself, because a lock can be lost between any check before it and the write.
-/// The version refuses whoever has not seen the latest change, also where two processes share no locks.
-/// The fence refuses whoever has lost the lock, also where its successor has left the version as it was (`clear_due`);
-/// an equal one is the same holder, which writes several times. A closed order stays closed, whatever is expected.
-async fn update(tx: &mut postgres::Connection, write: &Write<'_>, expected: u64) -> Result<u64, sqlx::Error> {
-    let payment = write.payment;
-    let updated = sqlx::query(
-        "UPDATE payments SET status = $4, decline_reason = $5, intent = $6, token = $7, reference = $8, version = $9, \
-         fence = $3, look_again = $10, traceparent = $11, tracestate = $12, canary = $13, updated_at = $14 \
-         WHERE order_id = $1 AND version = $2 AND fence <= $3 AND status <> 'closed'",
-    )
-    .bind(payment.order_id.uuid())
-    .bind(columns::version(expected)?)
-    .bind(write.fence)
-    .bind(payment.status.name())
-    .bind(columns::decline_reason(payment))
-    .bind(payment.intent.map(Operation::name))
-    .bind(payment.token.as_ref().map(|token| token.expose().to_owned()))
-    .bind(payment.reference.as_ref().map(|reference| reference.as_str().to_owned()))
-    .bind(columns::version(payment.version)?)
-    .bind(write.due_at)
-    .bind(write.carrier.traceparent.clone())
-    .bind(write.carrier.tracestate.clone())
-    .bind(write.carrier.canary)
-    .bind(payment.updated_at)
-    .execute(tx)
-    .await?;
-    Ok(updated.rows_affected())
-}
-
-/// Inserts a ledger transaction after its entries: its row seals them, and a trigger checks their sums.
-///
-/// The same operation twice is an error of the primary key and never a second booking.
-async fn book(tx: &mut postgres::Connection, payment: &Payment, transaction: &Transaction) -> Result<(), sqlx::Error> {
-    let entries = &transaction.entries;
-    sqlx::query(
-        "INSERT INTO ledger_entries (order_id, operation, account, currency, amount) \
-         SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bigint[])",
-    )
-    .bind(payment.order_id.uuid())
-    .bind(transaction.operation.name())
-    .bind(entries.iter().map(|entry| entry.account.name()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|entry| entry.currency.code()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|entry| entry.amount).collect::<Vec<_>>())
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query("INSERT INTO ledger_transactions (order_id, operation, booked_at) VALUES ($1, $2, $3)")
-        .bind(payment.order_id.uuid())
-        .bind(transaction.operation.name())
-        .bind(payment.updated_at)
-        .execute(tx)
-        .await?;
-    Ok(())
 }
 
 /// What an error of either database means to the store: both have the same type.

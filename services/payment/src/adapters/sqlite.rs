@@ -40,14 +40,21 @@ impl SqlitePayments {
 #[async_trait]
 impl Payments for SqlitePayments {
     async fn by_order(&self, order: OrderId) -> Result<Option<Record>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
-             version, created_at, updated_at FROM payments WHERE order_id = ?1",
-        )
-        .bind(blob(order.uuid()))
-        .fetch_optional(&self.database.read)
-        .await?;
-        row.as_ref().map(rows::record).transpose()
+        Ok(self.find(order).await?.map(|(record, _)| record))
+    }
+
+    async fn by_order_locked(&self, order: OrderId, lock: i64) -> Result<(Option<Record>, i64), StoreError> {
+        // Read without the write lock first: nearly always the lock's token is higher.
+        match self.find(order).await? {
+            Some((_, written)) if written >= lock => {}
+            found => return Ok((found.map(|(record, _)| record), lock)),
+        }
+        // Raised before it is read: whoever held the lock before can no longer write on what is read here.
+        let raised = sqlx::query_scalar(
+            "UPDATE payments SET fence = fence + 1 WHERE order_id = ?1 AND fence >= ?2 RETURNING fence",
+        );
+        let raised = raised.bind(blob(order.uuid())).bind(lock).fetch_all(&self.database.write).await?;
+        Ok((self.by_order(order).await?, raised.into_iter().next().unwrap_or(lock)))
     }
 
     async fn by_id(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -173,26 +180,6 @@ impl Payments for SqlitePayments {
             .collect()
     }
 
-    async fn next_fence(&self, order: OrderId, lock: i64) -> Result<i64, StoreError> {
-        // Read without the write lock first: nearly always the lock's is higher.
-        let higher = sqlx::query("SELECT 1 FROM payments WHERE order_id = ?1 AND fence >= ?2")
-            .bind(blob(order.uuid()))
-            .bind(lock)
-            .fetch_optional(&self.database.read)
-            .await?;
-        if higher.is_none() {
-            return Ok(lock);
-        }
-        let raised = sqlx::query_scalar(
-            "UPDATE payments SET fence = fence + 1 WHERE order_id = ?1 AND fence >= ?2 RETURNING fence",
-        )
-        .bind(blob(order.uuid()))
-        .bind(lock)
-        .fetch_optional(&self.database.write)
-        .await?;
-        Ok(raised.unwrap_or(lock))
-    }
-
     async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError> {
         // An intent that was stored meanwhile keeps its due time. The fence goes up although nothing else changes, so
         // that whoever held the lock before can no longer write on what it has read.
@@ -217,6 +204,18 @@ impl Payments for SqlitePayments {
 }
 
 impl SqlitePayments {
+    /// What is stored for an order, and the fencing token that wrote it.
+    async fn find(&self, order: OrderId) -> Result<Option<(Record, i64)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
+             version, created_at, updated_at, fence FROM payments WHERE order_id = ?1",
+        )
+        .bind(blob(order.uuid()))
+        .fetch_optional(&self.database.read)
+        .await?;
+        row.map(|row| Ok((rows::record(&row)?, row.try_get("fence")?))).transpose()
+    }
+
     async fn commit_with(
         &self,
         mut tx: sqlite::Transaction,

@@ -40,6 +40,8 @@ pub(super) struct PaymentRun<'a> {
     order_id: OrderId,
     guard: lock::Guard,
     fence: i64,
+    /// What was stored when the lock was taken, until it is asked for.
+    found: Option<Option<Record>>,
     processed: ProcessedMessages,
 }
 
@@ -51,8 +53,8 @@ impl<'a> PaymentRun<'a> {
         let name = format!("payment:{order_id}");
         let guard = app.locks.lock(&name, telemetry::remaining(LOCK_TIMEOUT)).await;
         let guard = guard.map_err(|error| if error.is_busy() { Error::Busy } else { Error::Lock(error) })?;
-        let fence = app.payments.next_fence(order_id, guard.fence()).await?;
-        Ok(Self { app, order_id, guard, fence, processed })
+        let (found, fence) = app.payments.by_order_locked(order_id, guard.fence()).await?;
+        Ok(Self { app, order_id, guard, fence, found: Some(found), processed })
     }
 
     /// Releases the lock. A failure is of no consequence: the lease runs out, and writes are fenced.
@@ -61,12 +63,15 @@ impl<'a> PaymentRun<'a> {
     }
 
     /// What is stored for the order.
-    pub(super) async fn load(&self) -> Result<Option<Record>, Error> {
-        Ok(self.app.payments.by_order(self.order_id).await?)
+    pub(super) async fn load(&mut self) -> Result<Option<Record>, Error> {
+        match self.found.take() {
+            Some(found) => Ok(found),
+            None => Ok(self.app.payments.by_order(self.order_id).await?),
+        }
     }
 
     /// The payment of an order that must have one.
-    pub(super) async fn load_payment(&self) -> Result<Payment, Error> {
+    pub(super) async fn load_payment(&mut self) -> Result<Payment, Error> {
         match self.load().await? {
             Some(Record::Payment(payment)) => Ok(payment),
             Some(Record::Closed) => Err(Refusal::Closed.into()),

@@ -154,11 +154,11 @@ pub trait Payments: Send + Sync {
         limit: u32,
     ) -> Result<Vec<DuePayment>, StoreError>;
 
-    /// The fencing token for whoever holds the payment's lock with the token `lock`: that one, or, where as high a one has
-    /// written, the next higher, which is stored at once.
+    /// What is stored for an order, for whoever holds the payment's lock with the fencing token `lock`, and the token to
+    /// write with: that one, or, where as high a one has written, the next higher, which is stored at once.
     ///
     /// Tokens of locks rise with a clock after the lock's store has forgotten the last one, and a clock may go back.
-    async fn next_fence(&self, order: OrderId, lock: i64) -> Result<i64, StoreError>;
+    async fn by_order_locked(&self, order: OrderId, lock: i64) -> Result<(Option<Record>, i64), StoreError>;
 
     /// Notes that nothing of an order's payment is open any more; a stale fencing token changes nothing.
     async fn clear_due(&self, order: OrderId, fence: i64) -> Result<(), StoreError>;

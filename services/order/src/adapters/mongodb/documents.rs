@@ -6,9 +6,10 @@
 use clock::{from_micros, micros};
 use messaging::Event;
 use money::{Currency, Money};
-use mongodb::bson::{self, Binary, Bson, Document, doc, spec::BinarySubtype};
-use serde::{Deserialize, Serialize};
+use mongodb::bson::{self, Binary, Bson, Document, RawDocument, doc, spec::BinarySubtype};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{corrupt, id, uuid};
 use crate::{
@@ -185,23 +186,27 @@ impl OrderDocument {
 }
 
 /// An order by itself: one that cannot be read leaves the others as they are.
-pub(super) fn row(stored: Document) -> Row<Order> {
-    let key = key(&stored);
-    let document = bson::deserialize_from_document(stored).map_err(|error| StoreError::Failed(error.into()));
-    document.and_then(OrderDocument::order).map_err(|cause| Unreadable { key, cause })
+pub(super) fn row(stored: &RawDocument) -> Row<Order> {
+    read(stored).and_then(OrderDocument::order).map_err(|cause| Unreadable { key: key(stored), cause })
 }
 
 /// A product by itself.
-pub(super) fn product_row(stored: Document) -> Row<Product> {
-    let key = stored.get_str("sku").ok().and_then(|sku| Sku::parse(sku).ok());
-    let document = bson::deserialize_from_document(stored).map_err(|error| StoreError::Failed(error.into()));
-    document.and_then(ProductDocument::product).map_err(|cause| Unreadable { key, cause })
+pub(super) fn product_row(stored: &RawDocument) -> Row<Product> {
+    read(stored).and_then(ProductDocument::product).map_err(|cause| {
+        let key = stored.get_str("sku").ok().and_then(|sku| Sku::parse(sku).ok());
+        Unreadable { key, cause }
+    })
+}
+
+/// Straight from its bytes, without a tree of values in between.
+fn read<T: DeserializeOwned>(stored: &RawDocument) -> Result<T, StoreError> {
+    bson::deserialize_from_slice(stored.as_bytes()).map_err(|error| StoreError::Failed(error.into()))
 }
 
 /// An order's place in the list.
-fn key(stored: &Document) -> Option<After> {
-    let id: bson::Uuid = bson::deserialize_from_bson(stored.get("_id")?.clone()).ok()?;
-    Some(After { created_at: from_micros(stored.get_i64("created_at").ok()?), id: OrderId(uuid(id)) })
+fn key(stored: &RawDocument) -> Option<After> {
+    let id = Uuid::from_slice(stored.get_binary("_id").ok()?.bytes).ok()?;
+    Some(After { created_at: from_micros(stored.get_i64("created_at").ok()?), id: OrderId(id) })
 }
 
 /// `$set` and `$unset` of the fields that may change.
@@ -247,6 +252,14 @@ impl PaymentDocument {
         let status = PaymentStatus::named(&self.status).ok_or(corrupt("payment status"))?;
         Ok(Payment { id: uuid(self.id), status })
     }
+}
+
+/// The fields of a [`ProductDocument`]: of what else a product has, some grows with its name and its restocks.
+pub(super) fn product_fields() -> Document {
+    ["sku", "name", "description", "price", "currency", "version", "available", "created_at", "updated_at"]
+        .into_iter()
+        .map(|field| (field.to_owned(), Bson::from(1)))
+        .collect()
 }
 
 /// A product as the catalogue reads it; `stock` and `audit` read the rest.

@@ -5,7 +5,7 @@ use clock::{from_micros, micros};
 use futures::TryStreamExt as _;
 use messaging::{Effects, Receipt};
 use mongodb::{
-    bson::{self, Document, doc},
+    bson::{self, Document, RawDocumentBuf, doc},
     is_recorded, record_receipt, recording,
 };
 use serde::Deserialize;
@@ -200,11 +200,10 @@ impl MongoStore {
     }
 
     async fn find(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
-        let orders = self.orders.clone_with_type::<Document>();
-        let found = async {
-            orders.find(filter).sort(sort).limit(i64::from(limit)).await?.try_collect::<Vec<Document>>().await
-        };
-        Ok(mongodb::within(found).await?.into_iter().map(documents::row).collect())
+        let orders = self.orders.clone_with_type::<RawDocumentBuf>();
+        let found = orders.find(filter).sort(sort).limit(i64::from(limit));
+        let found = mongodb::within(async { found.await?.try_collect::<Vec<_>>().await }).await?;
+        Ok(found.iter().map(|stored| documents::row(stored)).collect())
     }
 }
 

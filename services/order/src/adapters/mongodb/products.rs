@@ -5,7 +5,7 @@ use clock::micros;
 use futures::TryStreamExt as _;
 use messaging::{Effects, Event};
 use mongodb::{
-    bson::{self, Document, doc},
+    bson::{self, Document, RawDocumentBuf, doc},
     entries,
     options::ReturnDocument,
     recording,
@@ -13,7 +13,7 @@ use mongodb::{
 
 use super::{
     MongoStore, contention,
-    documents::{ProductDocument, number, product_row},
+    documents::{ProductDocument, number, product_fields, product_row},
     id,
     keys::{self, ProductWithKeys},
     search,
@@ -66,13 +66,14 @@ impl Products for MongoStore {
     }
 
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
-        let found = mongodb::within(self.products.find_one(doc! { "_id": super::id(id.0) })).await?;
-        found.map(ProductDocument::product).transpose()
+        let found = self.products.find_one(doc! { "_id": super::id(id.0) }).projection(product_fields());
+        mongodb::within(found).await?.map(ProductDocument::product).transpose()
     }
 
     async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Product>, StoreError> {
         let ids: Vec<bson::Uuid> = ids.iter().map(|id| super::id(id.0)).collect();
-        let found = async { self.products.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await };
+        let found = self.products.find(doc! { "_id": { "$in": ids } }).projection(product_fields());
+        let found = async { found.await?.try_collect().await };
         products(mongodb::within(found).await?)
     }
 
@@ -89,10 +90,10 @@ impl Products for MongoStore {
         if let Some(after) = after {
             filter.insert("sku", doc! { "$gt": after.as_str() });
         }
-        let products = self.products.clone_with_type::<Document>();
-        let page = products.find(filter).sort(doc! { "sku": 1 }).limit(i64::from(limit));
-        let found: Vec<Document> = mongodb::within(async { page.await?.try_collect().await }).await?;
-        Ok(found.into_iter().map(product_row).collect())
+        let products = self.products.clone_with_type::<RawDocumentBuf>();
+        let page = products.find(filter).sort(doc! { "sku": 1 }).limit(i64::from(limit)).projection(product_fields());
+        let found: Vec<RawDocumentBuf> = mongodb::within(async { page.await?.try_collect().await }).await?;
+        Ok(found.iter().map(|stored| product_row(stored)).collect())
     }
 
     async fn update(&self, product: &Product, expected: u64, events: Vec<Event>) -> Result<bool, StoreError> {

@@ -1,13 +1,14 @@
 //! Accounts.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
-use messaging::{Effects, Event, Receipt, Recorded};
-use sqlx::Row as _;
+use messaging::{Effects, Event, Receipt};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
     PostgresStore,
     audit_trail::insert_entry,
-    notifications::owe,
     rows::{account, count},
     sessions::end_sessions,
     store_error,
@@ -187,26 +188,34 @@ impl PostgresStore {
         task: Option<&Event>,
         receipt: Receipt,
     ) -> Result<bool, sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
-        let effects = Effects::default().caused_by(receipt);
-        if postgres::record(&mut tx, &effects).await? == Recorded::Duplicate {
-            return Ok(true);
-        }
-        let sql = "UPDATE users SET orders_placed = orders_placed + 1, revision = revision + 1 WHERE id = $1";
-        let done = sqlx::query(sql).bind(id.0).execute(&mut *tx).await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        if let Some(task) = task {
-            owe(&mut tx, id, task).await?;
-        }
-        tx.commit().await?;
-        if task.is_some() {
+        let query = sqlx::query(AssertSqlSafe(COUNT.as_str())).bind(id.0);
+        let query = query.bind(task.map(|task| task.id)).bind(task.map(|task| task.time));
+        let query = postgres::bind_receipt(query, Some(&receipt));
+        // To the end, not to the first row: what the server checks when it commits comes last.
+        let counted =
+            match postgres::bind_events(query, task.map_or(&[], std::slice::from_ref)).fetch_all(&self.pool).await {
+                Err(error) if postgres::is_duplicate(&error) => return Ok(true),
+                counted => counted?,
+            };
+        if task.is_some() && !counted.is_empty() {
             self.wake.poke();
         }
-        Ok(true)
+        Ok(!counted.is_empty())
     }
 }
+
+/// Counts an order, owes its owner a mail where there is a task for it (see [`owe`]), and stores the receipt: one round trip.
+static COUNT: LazyLock<String> = LazyLock::new(|| {
+    let (received, published) = (postgres::received("counted", 4), postgres::published("owed", 6));
+    format!(
+        "WITH counted AS (UPDATE users SET orders_placed = orders_placed + 1, revision = revision + 1 WHERE id = $1 \
+             RETURNING id, email), \
+         owed AS (INSERT INTO notifications (id, user_id, email, created_at) \
+             SELECT $2, id, email, $3 FROM counted WHERE email IS NOT NULL AND $2::uuid IS NOT NULL \
+             ON CONFLICT DO NOTHING RETURNING id), \
+         {received}, {published} SELECT id FROM counted"
+    )
+});
 
 /// Whether who acts is an operator whose account is active, and stays one until the end of the transaction.
 async fn is_operator(tx: &mut postgres::Connection, entry: &AuditEntry) -> Result<bool, sqlx::Error> {

@@ -1,0 +1,153 @@
+//! Connections on loan: one that has just answered well is handed on as it is.
+//!
+//! By itself sqlx makes sure of a connection by two round trips for each use: it pings what is given back, and checks what is
+//! taken (`before_acquire`). A statement is one. So a connection that was made sure of less than a second ago and whose last
+//! statement succeeded stays here for the next caller; any other goes back to sqlx.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{Database, Error, Pool, pool::PoolConnection};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+/// How long a connection is trusted after sqlx has made sure of it; so a server that takes no writes any more, or a
+/// connection that is too old, is found out within this time however busy it is.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// Lends the connections of a pool.
+pub(crate) struct Lender<DB: Database> {
+    /// A permit for each connection that the pool may have. Whoever waits does so here, in the order of asking, and
+    /// not inside sqlx, which does not see what is kept.
+    permits: Arc<Semaphore>,
+    most: u32,
+    wait: Duration,
+    kept: Mutex<Vec<Trusted<DB>>>,
+}
+
+struct Trusted<DB: Database> {
+    connection: PoolConnection<DB>,
+    since: Instant,
+}
+
+impl<DB: Database> Trusted<DB> {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < TRUST
+    }
+}
+
+/// A connection on loan from a [`Pool`](crate::Pool).
+pub struct Lent<DB: Database> {
+    /// Until this is dropped.
+    trusted: Option<Trusted<DB>>,
+    /// Whether the last statement ended well and nothing is open.
+    clean: bool,
+    lender: Arc<Lender<DB>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<DB: Database> Lender<DB> {
+    pub(crate) fn new(pool: &Pool<DB>) -> Self {
+        let most = pool.options().get_max_connections();
+        let permits = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { permits, most, wait: pool.options().get_acquire_timeout(), kept: Mutex::default() }
+    }
+
+    /// How many connections are lent.
+    pub(crate) fn lent(&self) -> u32 {
+        self.most.saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX))
+    }
+
+    /// Waits for a connection of the pool that this lends.
+    pub(crate) async fn lend(self: &Arc<Self>, pool: &Pool<DB>) -> Result<Lent<DB>, Error> {
+        let permit = timeout(self.wait, Arc::clone(&self.permits).acquire_owned());
+        let permit = permit.await.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
+        let trusted = match self.take() {
+            Some(trusted) => trusted,
+            None => Trusted { connection: pool.acquire().await?, since: Instant::now() },
+        };
+        Ok(Lent { trusted: Some(trusted), clean: false, lender: Arc::clone(self), _permit: permit })
+    }
+
+    /// Lends nothing any more, and keeps nothing.
+    pub(crate) fn close(&self) {
+        self.permits.close();
+        self.kept().clear();
+    }
+
+    fn take(&self) -> Option<Trusted<DB>> {
+        let mut kept = self.kept();
+        kept.retain(Trusted::is_fresh);
+        kept.pop()
+    }
+
+    fn keep(&self, trusted: Trusted<DB>) {
+        let mut kept = self.kept();
+        kept.retain(Trusted::is_fresh);
+        if trusted.is_fresh() && !self.permits.is_closed() {
+            kept.push(trusted);
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Trusted<DB>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<DB: Database> Drop for Lender<DB> {
+    fn drop(&mut self) {
+        // There may be no runtime any more on which sqlx could take them back.
+        for trusted in self.kept().drain(..) {
+            drop(trusted.connection.detach());
+        }
+    }
+}
+
+impl<DB: Database> fmt::Debug for Lender<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lender").finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database> Lent<DB> {
+    /// The connection is handed on as it is where this is a good answer, and nothing comes after it.
+    pub(crate) fn answered<T>(&mut self, answer: &Result<T, Error>) {
+        self.clean = answer.is_ok();
+    }
+}
+
+impl<DB: Database> Drop for Lent<DB> {
+    fn drop(&mut self) {
+        if let Some(trusted) = self.trusted.take_if(|_| self.clean) {
+            self.lender.keep(trusted);
+        }
+    }
+}
+
+impl<DB: Database> fmt::Debug for Lent<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent").finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database> Deref for Lent<DB> {
+    type Target = DB::Connection;
+
+    #[expect(clippy::expect_used, reason = "it is taken out when this is dropped")]
+    fn deref(&self) -> &DB::Connection {
+        &self.trusted.as_ref().expect("lent").connection
+    }
+}
+
+impl<DB: Database> DerefMut for Lent<DB> {
+    #[expect(clippy::expect_used, reason = "it is taken out when this is dropped")]
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.trusted.as_mut().expect("lent").connection
+    }
+}
