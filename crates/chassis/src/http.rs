@@ -15,5 +15,5 @@ pub use self::{
     id::Id,
     idempotency::{IdempotencyKey, REPLAYED},
     params::{Page, Params},
-    reply::{list, resource},
+    reply::{Listed, list, resource},
 };

@@ -6,6 +6,10 @@ use async_trait::async_trait;
 
 use crate::{Error, Event};
 
+/// Fewer rows than this in a batch are all that were due: then a relay waits to be woken, and does not ask at once whether there
+/// are more.
+pub const MORE: usize = 8;
+
 /// The relay's side of an outbox; the other side is the adapter's `record`, called in the store's transaction.
 ///
 /// Keys are spread over partitions, and of several relays each leases some of them: a store with one writer has one
@@ -18,7 +22,7 @@ pub trait Outbox: Send + Sync {
     /// Takes or renews the owner's share of the leases and returns the oldest rows of its partitions that are due, in order
     /// per key, never one whose key has an earlier row that waits for its next try.
     ///
-    /// No rows while others hold all the leases.
+    /// No rows while others hold all the leases; fewer than [`MORE`] only where no more are due.
     async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error>;
 
     /// Removes rows that have been published.

@@ -12,7 +12,7 @@ use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::metrics::RelayMetrics;
-use crate::{Bus, Error, Event, Outbox, OutboxRow};
+use crate::{Bus, Error, Event, MORE, Outbox, OutboxRow};
 
 /// Events published in one go, as many as the bus has acknowledgements under way at once.
 const BATCH: usize = 256;
@@ -106,7 +106,7 @@ impl Relay {
                     if claimed > 0 || woken {
                         self.announce().await;
                     }
-                    if claimed > 0 {
+                    if claimed >= MORE {
                         continue;
                     }
                     POLL

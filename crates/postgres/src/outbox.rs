@@ -8,7 +8,7 @@ mod record;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use messaging::{Depth, Error, OutboxRow};
+use messaging::{Depth, Error, MORE, OutboxRow};
 use sqlx::Row as _;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -178,7 +178,7 @@ impl messaging::Outbox for Outbox {
 
 /// Rows of one partition that are read: four times what comes to each, because partitions fill unevenly.
 fn per_partition(limit: usize, partitions: usize) -> usize {
-    limit.div_ceil(partitions).saturating_mul(4).clamp(8, limit.max(8))
+    limit.div_ceil(partitions).saturating_mul(4).clamp(MORE, limit.max(MORE))
 }
 
 fn number(n: usize) -> i64 {

@@ -252,7 +252,7 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
         payments: Arc::new(PaymentClient::new(payment)),
         customers: Arc::new(UserClient::new(user)),
         token_cache: TokenCache::new(Cache::new("payment_token", Arc::clone(&cache), TokenCache::policy())),
-        product_cache: ProductCache::new(Cache::new("product", cache, ProductCache::policy())),
+        product_cache: ProductCache::new(cache),
         follow_ups,
         live: Live::new(limits, tasks.streams()),
         tickets: Tickets::new(config.service.credential_file.expose(), spent, clock.clone()),

@@ -1,8 +1,9 @@
 //! Reading the catalogue, and changing a product's name, description or price.
 
+use serde_json::value::RawValue;
 use tracing::instrument;
 
-use super::{App, Error, published};
+use super::{App, Error, ports::StoreError, product_cache::PageKey, published};
 use crate::domain::{
     event::ProductEvent,
     ids::ProductId,
@@ -38,6 +39,25 @@ impl App {
         }
         let list = |after, limit| self.products.list(&tokens, after, limit);
         Ok(self.set_aside.list(limit, after, list).await?)
+    }
+
+    /// A page of the whole catalogue as `render` writes it, perhaps from the cache.
+    ///
+    /// # Errors
+    /// The store failed.
+    #[instrument(skip_all)]
+    pub async fn product_page(
+        &self,
+        key: &PageKey,
+        render: impl FnOnce(Vec<Product>) -> Result<Box<RawValue>, serde_json::Error>,
+    ) -> Result<Box<RawValue>, Error> {
+        let list = |after, limit| self.products.list(&[], after, limit);
+        // One more than the page holds says whether there is a next one.
+        let load = || async {
+            let products = self.set_aside.list(key.limit + 1, key.after.clone(), list).await?;
+            render(products).map_err(|error| StoreError::Failed(error.into()))
+        };
+        Ok(self.product_cache.page(key, load).await?)
     }
 
     /// Changes a product, if its version is one that the caller expects.

@@ -1,12 +1,13 @@
 //! The product cache: Cache-Aside for requests that only read the catalogue.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
-use cache::{Cache, LoadError, Policy};
+use cache::{Cache, LoadError, Policy, Store};
 use clock::{from_micros, micros};
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::ports::{Products, StoreError};
 use crate::domain::{
@@ -24,7 +25,31 @@ const CONCURRENCY: usize = 8;
 /// Whatever changes a product or its stock invalidates it, so that a later read sees the change. Entries live for ten
 /// seconds, in case a process was killed or a request given up before it could invalidate. While the store does not
 /// answer, a stale entry is served.
-pub struct ProductCache(Cache<ProductId, CachedProduct>);
+///
+/// Pages of the whole catalogue are cached as they are answered. Each change of a product invalidates them all, by one tag, and
+/// they live for a second.
+pub struct ProductCache {
+    products: Cache<ProductId, CachedProduct>,
+    pages: Cache<PageKey, Box<RawValue>>,
+}
+
+/// The tag of all pages.
+const ALL: &str = "all";
+
+/// Which page of the whole catalogue.
+#[derive(Debug, Clone)]
+pub struct PageKey {
+    /// What it begins after.
+    pub after: Option<Sku>,
+    /// How many products it has at most.
+    pub limit: u32,
+}
+
+impl fmt::Display for PageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.limit, self.after.as_ref().map_or("", Sku::as_str))
+    }
+}
 
 /// A product as it is cached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,21 +101,22 @@ impl CachedProduct {
 }
 
 impl ProductCache {
-    /// How long entries live.
-    pub fn policy() -> Policy {
-        Policy { ttl: Duration::from_secs(10), negative_ttl: Duration::from_secs(5), ..Policy::default() }
-    }
-
-    /// Caches in `cache`, which should have [`ProductCache::policy`].
-    pub fn new(cache: Cache<ProductId, CachedProduct>) -> Self {
-        Self(cache)
+    /// Caches in that store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        let (ttl, negative_ttl) = (Duration::from_secs(10), Duration::from_secs(5));
+        let products = Policy { ttl, negative_ttl, ..Policy::default() };
+        let pages = Policy { ttl: Duration::from_secs(1), ..Policy::default() };
+        Self {
+            products: Cache::new("product", Arc::clone(&store), products),
+            pages: Cache::new("products", store, pages).with_tags(|_| vec![ALL.to_owned()]),
+        }
     }
 
     /// The product with that id, from the cache or from `products`.
     pub(super) async fn get(&self, id: ProductId, products: &dyn Products) -> Result<Option<Product>, StoreError> {
         let load = || async { Ok(products.get(id).await?.as_ref().map(CachedProduct::of)) };
         // Sales do not raise a product's version, so there is none to compare.
-        match self.0.get_or_load(&id, |_| 0, load).await.map_err(load_failed)?.map(CachedProduct::product) {
+        match self.products.get_or_load(&id, |_| 0, load).await.map_err(load_failed)?.map(CachedProduct::product) {
             Some(Some(product)) => Ok(Some(product)),
             // Written by another version of the service.
             Some(None) => products.get(id).await,
@@ -98,15 +124,30 @@ impl ProductCache {
         }
     }
 
-    /// Invalidates a product that may have changed.
+    /// A page, from the cache or from `load`.
+    pub(super) async fn page<F>(&self, key: &PageKey, load: impl FnOnce() -> F) -> Result<Box<RawValue>, StoreError>
+    where
+        F: Future<Output = Result<Box<RawValue>, StoreError>>,
+    {
+        let load = || async { load().await.map(Some) };
+        let page = self.pages.get_or_load(key, |_| 0, load).await.map_err(load_failed)?;
+        page.ok_or_else(|| StoreError::Failed("a page was cached as missing".into()))
+    }
+
+    /// Invalidates a product that may have changed, and the pages that may show it.
     pub(super) async fn invalidate(&self, id: ProductId) {
-        self.0.invalidate(&id).await;
+        self.invalidate_all(vec![id]).await;
     }
 
     /// Invalidates the products of an order, whose stock may have changed.
     pub(super) async fn invalidate_ordered(&self, order: &Order) {
-        let ids: Vec<_> = order.items.iter().map(|item| item.product).collect();
-        stream::iter(ids).for_each_concurrent(CONCURRENCY, |id| self.invalidate(id)).await;
+        self.invalidate_all(order.items.iter().map(|item| item.product).collect()).await;
+    }
+
+    async fn invalidate_all(&self, ids: Vec<ProductId>) {
+        let removals = ids.iter().map(|id| self.products.invalidate(id).boxed());
+        let pages = self.pages.invalidate_tag(ALL).boxed();
+        stream::iter(removals.chain([pages])).for_each_concurrent(CONCURRENCY, |removal| removal).await;
     }
 }
 

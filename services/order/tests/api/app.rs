@@ -129,7 +129,7 @@ impl TestApp {
             payments: Arc::new(PaymentClient::new(grpc(payment, "payment"))),
             customers: Arc::new(UserClient::new(grpc(user, "user"))),
             token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), TokenCache::policy())),
-            product_cache: ProductCache::new(cache::Cache::new("product", cache, ProductCache::policy())),
+            product_cache: ProductCache::new(cache),
             follow_ups,
             live: Live::new(Limits { open: 40, per_account: 8 }, tasks.streams()),
             tickets: Tickets::new(SECRET, Arc::new(limit::Memory::default()), clock.shared()),

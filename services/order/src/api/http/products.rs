@@ -1,16 +1,18 @@
 //! Routes of products.
 
 use axum::{
+    Json,
     extract::State,
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use chassis::{
-    http::{Id, IdempotencyKey, IfMatch, Params, Payload, REPLAYED, resource},
+    http::{Id, IdempotencyKey, IfMatch, Listed, Params, Payload, REPLAYED, resource},
     openapi::Paged,
 };
 use clock::SharedClock;
 use error::Error;
+use serde_json::value::to_raw_value;
 
 use super::{
     Api, body,
@@ -19,7 +21,7 @@ use super::{
     view::{ProductPage, ProductView},
 };
 use crate::{
-    app::{orders::Caller, ports::CommandKey},
+    app::{orders::Caller, ports::CommandKey, product_cache::PageKey},
     domain::{ids::ProductId, product::Product, values::Sku},
 };
 
@@ -45,6 +47,11 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, E
     params.finish()?;
     check_query(&query)?;
     let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
+    if query.trim().is_empty() {
+        let key = PageKey { after, limit: page.limit };
+        let render = |products| to_raw_value(&Listed::new(&page, products, ProductView::from, cursor));
+        return Ok(Json(api.app.product_page(&key, render).await?).into_response());
+    }
     // One more than the page holds says whether there is a next one.
     let products = api.app.list_products(&query, after, page.limit + 1).await?;
     Ok(chassis::http::list(&page, products, ProductView::from, cursor))
