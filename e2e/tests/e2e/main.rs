@@ -12,6 +12,7 @@ mod mail;
 mod moving;
 mod observe;
 mod private;
+mod round_trips;
 mod signals;
 mod stop;
 mod story;

@@ -1,6 +1,8 @@
 //! What an open database promises: one writer, safe files, a schema that several openers agree on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod on_loan;
+
 use std::os::unix::fs::PermissionsExt;
 
 use sqlite::Database;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::time::Instant;
 use tracing::instrument;
 
@@ -70,8 +71,9 @@ impl App {
             return Err(Error::KeyReused);
         }
         let budget = until.saturating_duration_since(Instant::now());
-        let order = self.advance_within(order, budget).await?.order;
-        Ok(PlacedOrder { order, replayed })
+        let invalidated = self.product_cache.invalidate_ordered(&order).boxed();
+        let (advanced, ()) = futures::join!(self.advance_within(order, budget).boxed(), invalidated);
+        Ok(PlacedOrder { order: advanced?.order, replayed })
     }
 
     /// How long a request may wait for payment: less where its caller's deadline is sooner.
@@ -95,8 +97,10 @@ impl App {
         let (order, transition) = Order::place(draft, self.timeouts.payment_wait + GRACE, now);
         let effects = effects(&order, transition.event, None, now)?;
         let placed = self.orders.place(&order, effects).await;
-        // Also after an error: the order may have been stored all the same.
-        self.product_cache.invalidate_ordered(&order).await;
+        if placed.is_err() {
+            // It may have been stored all the same.
+            self.product_cache.invalidate_ordered(&order).await;
+        }
         match placed? {
             Placed::Stored => {
                 self.metrics.changed(&order);

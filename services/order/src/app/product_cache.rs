@@ -140,8 +140,8 @@ impl ProductCache {
     }
 
     /// Invalidates the products of an order, whose stock may have changed.
-    pub(super) async fn invalidate_ordered(&self, order: &Order) {
-        self.invalidate_all(order.items.iter().map(|item| item.product).collect()).await;
+    pub(super) fn invalidate_ordered(&self, order: &Order) -> impl Future<Output = ()> + Send + use<'_> {
+        self.invalidate_all(order.items.iter().map(|item| item.product).collect())
     }
 
     async fn invalidate_all(&self, ids: Vec<ProductId>) {

@@ -33,9 +33,7 @@ impl App {
     #[instrument(name = "payment.authorize", skip_all, fields(order.id = %command.order_id))]
     pub async fn authorize(&self, command: AuthorizePayment) -> Result<Payment, Error> {
         let mut run = PaymentRun::begin(self, command.order_id, ProcessedMessages::default()).await?;
-        let result = self.authorize_locked(&mut run, &command).await;
-        run.end().await;
-        result
+        self.authorize_locked(&mut run, &command).await
     }
 
     async fn authorize_locked(&self, run: &mut PaymentRun<'_>, command: &AuthorizePayment) -> Result<Payment, Error> {

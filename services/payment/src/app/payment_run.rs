@@ -34,11 +34,12 @@ const MAX_ATTEMPTS: u32 = 5;
 /// The pauses between them: 0.6 s together at most, well within a caller's deadline.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(40), Duration::from_millis(320));
 
-/// The work of one request on the payment of one order. Holds the payment's lock.
+/// The work of one request on the payment of one order. Holds the payment's lock, which is released in the background when this
+/// is dropped. A failure of that is of no consequence: the lease runs out, and writes are fenced.
 pub(super) struct PaymentRun<'a> {
     app: &'a App,
     order_id: OrderId,
-    guard: lock::Guard,
+    _guard: lock::Guard,
     fence: i64,
     /// What was stored when the lock was taken, until it is asked for.
     found: Option<Option<Record>>,
@@ -54,12 +55,7 @@ impl<'a> PaymentRun<'a> {
         let guard = app.locks.lock(&name, telemetry::remaining(LOCK_TIMEOUT)).await;
         let guard = guard.map_err(|error| if error.is_busy() { Error::Busy } else { Error::Lock(error) })?;
         let (found, fence) = app.payments.by_order_locked(order_id, guard.fence()).await?;
-        Ok(Self { app, order_id, guard, fence, found: Some(found), processed })
-    }
-
-    /// Releases the lock. A failure is of no consequence: the lease runs out, and writes are fenced.
-    pub(super) async fn end(self) {
-        let _ = self.guard.release().await;
+        Ok(Self { app, order_id, fence, _guard: guard, found: Some(found), processed })
     }
 
     /// What is stored for the order.

@@ -25,9 +25,7 @@ impl App {
         }
         let processed = ProcessedMessages { receipt: None, webhook: Some((webhook, self.now())) };
         let mut run = PaymentRun::begin(self, order, processed).await?;
-        let result = self.reconcile_locked(&mut run, order).await;
-        run.end().await;
-        result
+        self.reconcile_locked(&mut run, order).await
     }
 
     async fn reconcile_locked(&self, run: &mut PaymentRun<'_>, order: OrderId) -> Result<(), Error> {

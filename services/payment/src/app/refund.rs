@@ -14,11 +14,9 @@ impl App {
     #[instrument(name = "payment.refund", skip_all, fields(order.id = %order))]
     pub async fn refund(&self, order: OrderId) -> Result<Payment, Error> {
         let mut run = PaymentRun::begin(self, order, ProcessedMessages::default()).await?;
-        let result = match run.load_payment().await {
+        match run.load_payment().await {
             Ok(payment) => run.carry_out(Operation::Refund, payment).await,
             Err(error) => Err(error),
-        };
-        run.end().await;
-        result
+        }
     }
 }

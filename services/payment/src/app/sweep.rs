@@ -103,9 +103,7 @@ impl App {
     /// The provider gives no answer, or another request works on the payment.
     pub async fn resolve(&self, order: OrderId) -> Result<(), Error> {
         let mut run = PaymentRun::begin(self, order, ProcessedMessages::default()).await?;
-        let result = resolve_locked(&mut run).await;
-        run.end().await;
-        result
+        resolve_locked(&mut run).await
     }
 }
 

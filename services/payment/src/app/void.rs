@@ -22,9 +22,7 @@ impl App {
     pub async fn void(&self, order: OrderId, receipt: Option<Receipt>) -> Result<Option<Payment>, Error> {
         let processed = ProcessedMessages { receipt, webhook: None };
         let mut run = PaymentRun::begin(self, order, processed).await?;
-        let result = void_locked(&mut run).await;
-        run.end().await;
-        result
+        void_locked(&mut run).await
     }
 }
 

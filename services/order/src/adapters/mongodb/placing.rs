@@ -78,26 +78,18 @@ impl MongoStore {
         };
         // After the order was stored: whoever marks the account afterwards looks for orders that are being placed, and
         // finds this one. Asked before, both could miss each other.
-        if self.is_closing_now(UserId(super::uuid(document.user))).await? {
-            self.abort(document).await?;
-            return Ok(false);
-        }
-        let mut levels = levels.unwrap_or_default();
-        // In the same sequence for every order: of those that compete for the same last pieces, the one that gets the
-        // first product gets the others too, instead of each order getting some and none getting all.
-        let mut items: Vec<&ItemDocument> = document.items.iter().collect();
-        items.sort_by_key(|item| item.product.bytes());
-        for item in items {
-            let read = levels.remove(&item.product);
-            match self.change_stock(operation, item.product, -item.quantity, read).await? {
-                StockChange::Applied => {}
-                StockChange::Insufficient => {
-                    self.abort(document).await?;
-                    return Ok(false);
-                }
-                // Another process has completed or aborted it.
-                StockChange::StageOver => return self.is_placed_now(document.id).await,
+        let closing = self.is_closing_now(UserId(super::uuid(document.user)));
+        let (closing, taken) =
+            futures::join!(closing, self.take(operation, &document.items, levels.unwrap_or_default()));
+        let taken = if closing? { StockChange::Insufficient } else { taken? };
+        match taken {
+            StockChange::Applied => {}
+            StockChange::Insufficient => {
+                self.abort(document).await?;
+                return Ok(false);
             }
+            // Another process has completed or aborted it.
+            StockChange::StageOver => return self.is_placed_now(document.id).await,
         }
         let reserving = doc! { "_id": operation.order, "stage.op": operation.id, "stage.name": operation.stage.name() };
         // One update makes the order visible and its events known to the relay, which looks for `waiting`.
@@ -108,6 +100,28 @@ impl MongoStore {
         }
         // Aborted meanwhile, which took the stock back, or made visible by another process.
         self.is_placed_now(document.id).await
+    }
+
+    /// Takes the lines from stock, until one cannot be taken.
+    ///
+    /// In the same sequence for every order: of those that compete for the same last pieces, the one that gets the first
+    /// product gets the others too, instead of each order getting some and none getting all.
+    async fn take(
+        &self,
+        operation: Operation,
+        items: &[ItemDocument],
+        mut levels: StockLevels,
+    ) -> Result<StockChange, StoreError> {
+        let mut items: Vec<&ItemDocument> = items.iter().collect();
+        items.sort_by_key(|item| item.product.bytes());
+        for item in items {
+            let read = levels.remove(&item.product);
+            let taken = self.change_stock(operation, item.product, -item.quantity, read).await?;
+            if taken != StockChange::Applied {
+                return Ok(taken);
+            }
+        }
+        Ok(StockChange::Applied)
     }
 
     async fn is_placed_now(&self, order: bson::Uuid) -> Result<bool, StoreError> {
