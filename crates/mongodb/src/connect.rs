@@ -54,14 +54,26 @@ pub async fn connect(url: &str, name: &str) -> Result<Database, Error> {
 ///
 /// It does not.
 pub async fn ping(database: &Database) -> Result<(), Error> {
-    within(database.run_command(doc! { "ping": 1 })).await.map(drop)
+    within("ping", database.run_command(doc! { "ping": 1 })).await.map(drop)
 }
 
-/// Does a call of the driver, for 8 s at most.
+/// Does a call of the driver, for 8 s at most, and measures it; `summary` is the command and its collection, without any value.
 ///
 /// # Errors
 ///
 /// Those of the call, and [`Error::TimedOut`].
-pub async fn within<T>(call: impl IntoFuture<Output = mongodb_driver::error::Result<T>>) -> Result<T, Error> {
+pub async fn within<T>(
+    summary: &str,
+    call: impl IntoFuture<Output = mongodb_driver::error::Result<T>>,
+) -> Result<T, Error> {
+    measured::call(summary, limited(call)).await
+}
+
+/// The same without being measured: for what is no command by itself, such as the next of what a cursor has most of the time.
+///
+/// # Errors
+///
+/// Those of the call, and [`Error::TimedOut`].
+pub async fn limited<T>(call: impl IntoFuture<Output = mongodb_driver::error::Result<T>>) -> Result<T, Error> {
     measured::within(CALL_TIMEOUT, call.into_future()).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver)
 }

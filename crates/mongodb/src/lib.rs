@@ -6,7 +6,7 @@ mod error;
 mod measured;
 mod outbox;
 
-pub use connect::{connect, ping, within};
+pub use connect::{connect, limited, ping, within};
 pub use error::Error;
 /// The driver's types that go in and out of this crate, and what a store needs beside them.
 pub use mongodb_driver::{Collection, Database, IndexModel, bson, options};

@@ -1,22 +1,17 @@
-//! What the driver tells of its commands and connections, as spans and metrics.
+//! Calls of the driver, and what it tells of its connections, as spans and metrics.
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use mongodb_driver::{
-    error::{Error, ErrorKind},
-    event::{
-        EventHandler,
-        cmap::CmapEvent,
-        command::{CommandEvent, CommandStartedEvent},
-    },
+    error::{ErrorKind, WriteFailure},
+    event::{EventHandler, cmap::CmapEvent},
     options::ClientOptions,
 };
 use opentelemetry::{
@@ -27,66 +22,38 @@ use semconv::{attributes, metrics};
 use telemetry::DatabaseCall;
 use tokio::time::{error::Elapsed, timeout};
 
+use crate::Error;
+
 const SYSTEM: &str = "mongodb";
-/// Commands under way that are remembered: more than there can be connections.
-const MAX_UNDER_WAY: usize = 10_000;
 
 static PENDING: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_PENDING_REQUESTS.instrument());
 static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_TIMEOUTS.instrument());
 
-/// Has every command and connection of a client measured; the pool is called `name`.
+/// Has every connection of a client measured; the pool is called `name`.
 pub(crate) fn measure(options: &mut ClientOptions, name: &str) {
-    let commands = Commands::default();
-    options.command_event_handler = Some(EventHandler::callback(move |event| commands.saw(event)));
     let pool = Arc::new(Pool::new(name, options.max_pool_size.unwrap_or_default()));
     pool.observe();
     options.cmap_event_handler = Some(EventHandler::callback(move |event| pool.saw(&event)));
 }
 
-/// Commands under way, by their number.
-#[derive(Default)]
-struct Commands(Mutex<HashMap<i32, DatabaseCall>>);
-
-impl Commands {
-    fn saw(&self, event: CommandEvent) {
-        match event {
-            CommandEvent::Started(event) => self.started(&event),
-            CommandEvent::Succeeded(event) => self.ended(event.request_id, None),
-            CommandEvent::Failed(event) => self.ended(event.request_id, Some(&event.failure)),
-            _ => {}
-        }
-    }
-
-    fn started(&self, event: &CommandStartedEvent) {
-        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if under_way.len() < MAX_UNDER_WAY {
-            under_way.insert(event.request_id, DatabaseCall::begin(SYSTEM, summary(event)));
-        }
-    }
-
-    fn ended(&self, request: i32, error: Option<&Error>) {
-        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
-        if let Some(mut call) = ended {
-            call.ended(error.map(failure));
-        }
-    }
-}
-
-/// The command and its collection: no value of it is shown.
-fn summary(event: &CommandStartedEvent) -> String {
-    // `getMore` has a number where others have the collection.
-    let names = [event.command.get_str(&event.command_name), event.command.get_str("collection")];
-    match names.into_iter().find_map(Result::ok) {
-        Some(collection) => format!("{} {collection}", event.command_name),
-        None => event.command_name.clone(),
-    }
+/// Measures a call, under that summary.
+///
+/// Here and not by the driver's events of commands: for these it copies each command and each reply, and makes a tree of values
+/// of them.
+pub(crate) async fn call<T>(summary: &str, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut measured = DatabaseCall::begin(SYSTEM, summary.to_owned());
+    let answer = call.await;
+    measured.ended(answer.as_ref().err().map(failure));
+    answer
 }
 
 /// The server's code, where there is one.
 fn failure(error: &Error) -> String {
+    let Error::Driver(error) = error else { return "timeout".to_owned() };
     match &*error.kind {
         ErrorKind::Command(error) => error.code.to_string(),
+        ErrorKind::Write(WriteFailure::WriteError(error)) => error.code.to_string(),
         ErrorKind::Io(_) => "io".to_owned(),
         _ => "_OTHER".to_owned(),
     }

@@ -188,7 +188,9 @@ impl Outbox {
             "update": documents.name(), "updates": updates, "ordered": false,
             "writeConcern": { "w": "majority" },
         };
-        let answer = within(self.database.run_command(command)).await.map_err(Error::outbox)?;
+        let answer = within(&format!("update {}", documents.name()), self.database.run_command(command))
+            .await
+            .map_err(Error::outbox)?;
         match answer.get("writeErrors").or_else(|| answer.get("writeConcernError")) {
             None => Ok(()),
             Some(errors) => Err(Error::outbox(format!("MongoDB refused an update: {errors}"))),
@@ -206,11 +208,12 @@ async fn find<T: DeserializeOwned + Send + Sync>(
     let found = async {
         found.find(filter).sort(doc! { "waiting": 1 }).limit(limit).projection(fields).await?.try_collect().await
     };
-    within(found).await.map_err(Error::outbox)
+    within(&format!("find {}", documents.name()), found).await.map_err(Error::outbox)
 }
 
 async fn changes(documents: &Collection<Document>, filter: Document, update: Document) -> Result<bool, Error> {
-    let done = within(documents.update_one(filter, update)).await.map_err(Error::outbox)?;
+    let summary = format!("update {}", documents.name());
+    let done = within(&summary, documents.update_one(filter, update)).await.map_err(Error::outbox)?;
     Ok(done.matched_count == 1)
 }
 
@@ -219,7 +222,8 @@ async fn count(documents: &Collection<Document>, filter: Document, field: &str) 
     let sizes = doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
     let sums = doc! { "$group": { "_id": Bson::Null, "n": sizes, "oldest": { "$min": "$waiting" } } };
     let found = async { documents.aggregate([doc! { "$match": filter }, sums]).await?.try_next().await };
-    let Some(found) = within(found).await.map_err(Error::outbox)? else {
+    let summary = format!("aggregate {}", documents.name());
+    let Some(found) = within(&summary, found).await.map_err(Error::outbox)? else {
         return Ok((0, None));
     };
     let n = match found.get("n") {
@@ -323,12 +327,13 @@ impl messaging::Outbox for Outbox {
         let ids = async {
             inbox.find(old).sort(doc! { "at": 1 }).limit(BATCH).projection(doc! { "_id": 1 }).await?.try_collect().await
         };
-        let ids: Vec<Document> = within(ids).await.map_err(Error::outbox)?;
+        let ids: Vec<Document> = within("find inbox", ids).await.map_err(Error::outbox)?;
         if ids.is_empty() {
             return Ok(0);
         }
         let ids: Vec<Bson> = ids.into_iter().filter_map(|mut entry| entry.remove("_id")).collect();
-        let pruned = within(inbox.delete_many(doc! { "_id": { "$in": ids } })).await.map_err(Error::outbox)?;
+        let pruned =
+            within("delete inbox", inbox.delete_many(doc! { "_id": { "$in": ids } })).await.map_err(Error::outbox)?;
         Ok(pruned.deleted_count)
     }
 }

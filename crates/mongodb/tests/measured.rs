@@ -74,16 +74,16 @@ async fn a_pool_says_who_waits_for_it_and_who_waited_in_vain() {
     let guard = telemetry::init(&config, "test", "0").unwrap();
     let (url, _carrying) = way(&server.database()).await;
     let things: Collection<Document> = connect(&url, "one").await.unwrap().collection("things");
-    within(things.insert_one(doc! { "a": 1 })).await.unwrap();
+    within("insert things", things.insert_one(doc! { "a": 1 })).await.unwrap();
     testkit::eventually!(measured() == [1.0, 0.0, 0.0, 0.0].map(Some));
 
     let others = async {
         testkit::eventually!(measured() == [1.0, 1.0, 0.0, 0.0].map(Some));
         // Who goes away does not wait any more, and was not refused.
-        let gone = timeout(Duration::from_millis(50), within(things.find_one(doc! {}))).await;
+        let gone = timeout(Duration::from_millis(50), within("find things", things.find_one(doc! {}))).await;
         assert!(gone.is_err(), "{gone:?}");
         assert_eq!(measured(), [1.0, 1.0, 0.0, 0.0].map(Some));
-        let (waited, ()) = tokio::join!(within(things.find_one(doc! {})), async {
+        let (waited, ()) = tokio::join!(within("find things", things.find_one(doc! {})), async {
             testkit::eventually!(measured() == [1.0, 1.0, 1.0, 0.0].map(Some));
         });
         assert!(matches!(waited, Err(Error::TimedOut)), "{waited:?}");

@@ -38,7 +38,7 @@ impl Lease {
         let nobody = doc! { "owner": "", "until": 0_i64, "fence": 0_i64 };
         let read = doc! { "$currentDate": { "now": true }, "$setOnInsert": nobody };
         let read = self.leases.find_one_and_update(doc! { "_id": &self.name }, read).upsert(true);
-        let held = match within(read.return_document(ReturnDocument::After)).await {
+        let held = match within("findAndModify relay", read.return_document(ReturnDocument::After)).await {
             Ok(Some(held)) => held,
             // Another relay has made the document at the same moment.
             Err(error) if error.is_duplicate() => return Ok(None),
@@ -57,18 +57,18 @@ impl Lease {
         // Only what was read: of two who come at once one writes.
         let same = doc! { "_id": &self.name, "owner": held.owner, "until": held.until, "fence": held.fence };
         let renewed = doc! { "$set": { "owner": owner, "until": ahead(lease), "fence": fence } };
-        Ok((within(self.leases.update_one(same, renewed)).await?.matched_count == 1).then_some(fence))
+        Ok((within("update relay", self.leases.update_one(same, renewed)).await?.matched_count == 1).then_some(fence))
     }
 
     /// Whether the lease has that fence still. Somebody may take it right after.
     pub(super) async fn is_current(&self, fence: i64) -> Result<bool, Error> {
-        let held = within(self.leases.find_one(doc! { "_id": &self.name, "fence": fence })).await?;
+        let held = within("find relay", self.leases.find_one(doc! { "_id": &self.name, "fence": fence })).await?;
         Ok(held.is_some())
     }
 
     pub(super) async fn release(&self, owner: &str) -> Result<(), Error> {
         let free = doc! { "$set": { "owner": "", "until": 0_i64 } };
-        within(self.leases.update_one(doc! { "_id": &self.name, "owner": owner }, free)).await?;
+        within("update relay", self.leases.update_one(doc! { "_id": &self.name, "owner": owner }, free)).await?;
         Ok(())
     }
 }

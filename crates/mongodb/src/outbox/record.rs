@@ -68,9 +68,10 @@ pub async fn prepare(database: &Database, collection: &str) -> Result<(), Error>
     };
     // What waits, the longest waiting first, and what is dead: both hold nothing of the documents that rest.
     let outbox = [index(doc! { "waiting": 1 }), index(doc! { "dead.id": 1 })];
-    within(database.collection::<Document>(collection).create_indexes(outbox)).await?;
+    let summary = format!("createIndexes {collection}");
+    within(&summary, database.collection::<Document>(collection).create_indexes(outbox)).await?;
     // What is too old.
-    within(database.collection::<Document>(INBOX).create_index(index(doc! { "at": 1 }))).await?;
+    within("createIndexes inbox", database.collection::<Document>(INBOX).create_index(index(doc! { "at": 1 }))).await?;
     Ok(())
 }
 
@@ -81,7 +82,7 @@ pub async fn prepare(database: &Database, collection: &str) -> Result<(), Error>
 /// The server says no.
 pub async fn record_receipt(database: &Database, receipt: &Receipt, now: OffsetDateTime) -> Result<(), Error> {
     let entry = doc! { "_id": receipt_id(receipt), "at": clock::micros(now) };
-    match within(database.collection(INBOX).insert_one(entry)).await {
+    match within("insert inbox", database.collection(INBOX).insert_one(entry)).await {
         // A duplicate is there already, perhaps from a try of ours whose answer was lost: recorded either way.
         Err(error) if !error.is_duplicate() => Err(error),
         _ => Ok(()),
@@ -95,7 +96,7 @@ pub async fn record_receipt(database: &Database, receipt: &Receipt, now: OffsetD
 /// The server says no.
 pub async fn is_recorded(database: &Database, receipt: &Receipt) -> Result<bool, Error> {
     let inbox = database.collection::<Document>(INBOX);
-    Ok(within(inbox.find_one(doc! { "_id": receipt_id(receipt) })).await?.is_some())
+    Ok(within("find inbox", inbox.find_one(doc! { "_id": receipt_id(receipt) })).await?.is_some())
 }
 
 fn receipt_id(receipt: &Receipt) -> Document {

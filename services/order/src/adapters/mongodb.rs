@@ -87,7 +87,8 @@ async fn aggregate<T: DeserializeOwned + Send + Sync + Unpin>(
 ) -> Result<Vec<T>, StoreError> {
     let found = async { collection.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
     let read = |sum| bson::deserialize_from_bson(Bson::Document(sum)).map_err(|error| StoreError::Failed(error.into()));
-    mongodb::within(found).await?.into_iter().map(read).collect()
+    let summary = format!("aggregate {}", collection.name());
+    mongodb::within(&summary, found).await?.into_iter().map(read).collect()
 }
 
 /// The relay's side of the events of orders and products.
@@ -117,7 +118,7 @@ pub async fn prepare(database: &Database) -> Result<(), mongodb::Error> {
         index(doc! { "stage.at": 1 }, false, true),
         index(doc! { "stage.op": 1 }, false, true),
     ];
-    mongodb::within(database.collection::<Document>(ORDERS).create_indexes(orders)).await?;
+    mongodb::within("createIndexes orders", database.collection::<Document>(ORDERS).create_indexes(orders)).await?;
     let products = [
         // The sequence of the catalogue; no two products share an article number.
         index(doc! { "sku": 1 }, true, false),
@@ -126,7 +127,8 @@ pub async fn prepare(database: &Database) -> Result<(), mongodb::Error> {
         // Search tokens by their prefixes.
         index(doc! { "words": 1 }, false, false),
     ];
-    mongodb::within(database.collection::<Document>(PRODUCTS).create_indexes(products)).await?;
+    mongodb::within("createIndexes products", database.collection::<Document>(PRODUCTS).create_indexes(products))
+        .await?;
     mongodb::prepare(database, ORDERS).await?;
     mongodb::prepare(database, PRODUCTS).await
 }

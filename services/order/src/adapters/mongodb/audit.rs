@@ -61,7 +61,7 @@ impl Audit for MongoStore {
             held: self.sums(doc! { "status": Status::Confirmed.name() }).await?,
             captured: self.sums(paid(&[PaymentStatus::Captured, PaymentStatus::Refunded])).await?,
             refunded: self.sums(paid(&[PaymentStatus::Refunded])).await?,
-            products: mongodb::within(self.products.count_documents(doc! {})).await?,
+            products: mongodb::within("aggregate products", self.products.count_documents(doc! {})).await?,
             violations: self.persistent_violations().await?,
             outbox: depth.count + depth.dead,
         })
@@ -108,13 +108,13 @@ impl MongoStore {
         let in_stage = async {
             self.orders.find(doc! { "stage": { "$exists": true } }).await?.try_collect::<Vec<OrderDocument>>().await
         };
-        let in_stage = mongodb::within(in_stage).await?;
+        let in_stage = mongodb::within("find orders", in_stage).await?;
         let held = self.held().await?;
         let fields = doc! { "available": 1, "stocked": 1, "restocked": 1, "ops": 1 };
         let products = self.products.clone_with_type::<StockCount>();
-        let mut products = mongodb::within(products.find(doc! {}).projection(fields)).await?;
+        let mut products = mongodb::within("find products", products.find(doc! {}).projection(fields)).await?;
         let mut violations = Vec::new();
-        while let Some(product) = mongodb::within(products.try_next()).await? {
+        while let Some(product) = mongodb::limited(products.try_next()).await? {
             let in_transit: i64 = in_stage.iter().map(|order| in_transit(order, &product)).sum();
             let held = held.get(&product.id).copied().unwrap_or_default();
             let expected = product.stocked + product.restocked - held - in_transit;

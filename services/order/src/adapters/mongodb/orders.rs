@@ -34,7 +34,7 @@ impl Orders for MongoStore {
     }
 
     async fn get(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        let found = mongodb::within(self.orders.find_one(doc! { "_id": super::id(id.0) })).await?;
+        let found = mongodb::within("find orders", self.orders.find_one(doc! { "_id": super::id(id.0) })).await?;
         found.filter(OrderDocument::is_placed).map(OrderDocument::order).transpose()
     }
 
@@ -97,14 +97,14 @@ impl Orders for MongoStore {
         let schedule: Document =
             set.into_iter().filter(|(name, _)| matches!(name.as_str(), "due_at" | "attempts")).collect();
         let stored = doc! { "_id": id(order.id.0), "version": number(order.version) };
-        mongodb::within(self.orders.update_one(stored, doc! { "$set": schedule })).await?;
+        mongodb::within("update orders", self.orders.update_one(stored, doc! { "$set": schedule })).await?;
         Ok(())
     }
 
     async fn set_aside(&self, id: OrderId, now: OffsetDateTime, until: OffsetDateTime) -> Result<(), StoreError> {
         let due = doc! { "_id": super::id(id.0), "$or": due_at(now) };
         let later = doc! { "$set": { "due_at": micros(until) } };
-        mongodb::within(self.orders.update_one(due, later)).await?;
+        mongodb::within("update orders", self.orders.update_one(due, later)).await?;
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl Orders for MongoStore {
             orders.find(filter).limit(i64::from(limit)).projection(ids).await?.try_collect::<Vec<Document>>().await
         };
         let parse = |order: Document| order.get("_id").and_then(|id| bson::deserialize_from_bson(id.clone()).ok());
-        let found = mongodb::within(found).await?;
+        let found = mongodb::within("find orders", found).await?;
         found
             .into_iter()
             .map(|order| parse(order).map(|id| OrderId(uuid(id))).ok_or(super::corrupt("order id")))
@@ -150,7 +150,7 @@ impl Orders for MongoStore {
     }
 
     async fn count_of_user_in(&self, user: UserId, statuses: &[Status]) -> Result<u64, StoreError> {
-        Ok(mongodb::within(self.orders.count_documents(of_user(user, statuses))).await?)
+        Ok(mongodb::within("aggregate orders", self.orders.count_documents(of_user(user, statuses))).await?)
     }
 
     async fn record_receipt(&self, receipt: Receipt) -> Result<(), StoreError> {
@@ -186,7 +186,7 @@ impl MongoStore {
         if !unset.is_empty() {
             update.insert("$unset", unset);
         }
-        Ok(mongodb::within(self.orders.update_one(filter, update)).await?.matched_count == 1)
+        Ok(mongodb::within("update orders", self.orders.update_one(filter, update)).await?.matched_count == 1)
     }
 
     /// Why the order was not saved: its inbox has the event, or its version is another.
@@ -195,14 +195,14 @@ impl MongoStore {
             return Ok(Saved::Stale);
         };
         let applied = doc! { "_id": id(order.0), "inbox": id(receipt.event_id) };
-        let found = mongodb::within(self.orders.find_one(applied)).await?;
+        let found = mongodb::within("find orders", self.orders.find_one(applied)).await?;
         Ok(if found.is_some() { Saved::Duplicate } else { Saved::Stale })
     }
 
     async fn find(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Row<Order>>, StoreError> {
         let orders = self.orders.clone_with_type::<RawDocumentBuf>();
         let found = orders.find(filter).sort(sort).limit(i64::from(limit));
-        let found = mongodb::within(async { found.await?.try_collect::<Vec<_>>().await }).await?;
+        let found = mongodb::within("find orders", async { found.await?.try_collect::<Vec<_>>().await }).await?;
         Ok(found.iter().map(|stored| documents::row(stored)).collect())
     }
 }

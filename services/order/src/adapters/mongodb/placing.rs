@@ -43,7 +43,7 @@ impl MongoStore {
                 }
             }
             // Looked up last, after the stock: a shortage may be what this very order holds, placed by another request.
-            match mongodb::within(self.orders.find_one(doc! { "_id": document.id })).await? {
+            match mongodb::within("find orders", self.orders.find_one(doc! { "_id": document.id })).await? {
                 Some(found) if self.complete(&found).await? => return Ok(Placed::Existing(Box::new(found.order()?))),
                 None if self.is_closing_now(order.user).await? => return Ok(Placed::AccountClosing),
                 None if !short.is_empty() => return Ok(Placed::Shortage(short)),
@@ -64,7 +64,7 @@ impl MongoStore {
     }
 
     async fn insert(&self, document: Document) -> Result<bool, StoreError> {
-        match mongodb::within(self.orders.clone_with_type().insert_one(document)).await {
+        match mongodb::within("insert orders", self.orders.clone_with_type().insert_one(document)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_duplicate() => Ok(false),
             Err(error) => Err(error.into()),
@@ -94,7 +94,7 @@ impl MongoStore {
         let reserving = doc! { "_id": operation.order, "stage.op": operation.id, "stage.name": operation.stage.name() };
         // One update makes the order visible and its events known to the relay, which looks for `waiting`.
         let show = doc! { "$unset": { "stage": "" }, "$min": { "waiting": document.created_at } };
-        if mongodb::within(self.orders.update_one(reserving, show)).await?.matched_count == 1 {
+        if mongodb::within("update orders", self.orders.update_one(reserving, show)).await?.matched_count == 1 {
             self.wake.poke();
             return Ok(true);
         }
@@ -125,7 +125,7 @@ impl MongoStore {
     }
 
     async fn is_placed_now(&self, order: bson::Uuid) -> Result<bool, StoreError> {
-        let found = mongodb::within(self.orders.find_one(doc! { "_id": order })).await?;
+        let found = mongodb::within("find orders", self.orders.find_one(doc! { "_id": order })).await?;
         Ok(found.is_some_and(|order| order.is_placed()))
     }
 
@@ -138,7 +138,8 @@ impl MongoStore {
         let reserving = doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Reserving.name() };
         let aborting = doc! { "$set": { "stage.name": StageName::Aborting.name() } };
         // The point of no return: from here on the order cannot become visible, and nobody begins to take stock for it.
-        let begun = mongodb::within(self.orders.update_one(reserving, aborting)).await?.matched_count == 1;
+        let begun =
+            mongodb::within("update orders", self.orders.update_one(reserving, aborting)).await?.matched_count == 1;
         // Not begun here, but perhaps by another process that died: then it is carried on. Otherwise it is placed or gone.
         if !begun && !self.is_in_stage(operation).await? {
             return Ok(());
@@ -148,7 +149,7 @@ impl MongoStore {
         }
         // Last: until all is undone, the document tells whoever comes next what is left to undo.
         let undone = doc! { "_id": document.id, "stage.op": stage.op, "stage.name": StageName::Aborting.name() };
-        mongodb::within(self.orders.delete_one(undone)).await?;
+        mongodb::within("delete orders", self.orders.delete_one(undone)).await?;
         Ok(())
     }
 
@@ -156,7 +157,7 @@ impl MongoStore {
     /// process' primary knows.
     async fn is_closing_now(&self, user: UserId) -> Result<bool, StoreError> {
         let mark = self.closing.find_one(doc! { "_id": id(user.0) }).read_concern(ReadConcern::linearizable());
-        Ok(mongodb::within(mark).await?.is_some())
+        Ok(mongodb::within("find closing_accounts", mark).await?.is_some())
     }
 }
 

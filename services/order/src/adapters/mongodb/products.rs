@@ -44,7 +44,7 @@ impl Products for MongoStore {
         let products = self.products.clone_with_type::<Document>();
         for tried in 0..MAX_TRIES {
             tokio::time::sleep(PAUSE * tried).await;
-            match mongodb::within(products.insert_one(document.clone())).await {
+            match mongodb::within("insert products", products.insert_one(document.clone())).await {
                 Ok(_) => {
                     self.wake.poke();
                     return Ok(Idempotent::Done(Box::new(product.clone())));
@@ -58,7 +58,7 @@ impl Products for MongoStore {
                 return Ok(known);
             }
             let taken = doc! { "sku": product.sku.as_str() };
-            if mongodb::within(self.products.find_one(taken)).await?.is_some() {
+            if mongodb::within("find products", self.products.find_one(taken)).await?.is_some() {
                 return Ok(Idempotent::Refused);
             }
         }
@@ -67,14 +67,14 @@ impl Products for MongoStore {
 
     async fn get(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
         let found = self.products.find_one(doc! { "_id": super::id(id.0) }).projection(product_fields());
-        mongodb::within(found).await?.map(ProductDocument::product).transpose()
+        mongodb::within("find products", found).await?.map(ProductDocument::product).transpose()
     }
 
     async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Product>, StoreError> {
         let ids: Vec<bson::Uuid> = ids.iter().map(|id| super::id(id.0)).collect();
         let found = self.products.find(doc! { "_id": { "$in": ids } }).projection(product_fields());
         let found = async { found.await?.try_collect().await };
-        products(mongodb::within(found).await?)
+        products(mongodb::within("find products", found).await?)
     }
 
     async fn list(&self, tokens: &[String], after: Option<Sku>, limit: u32) -> Result<Vec<Row<Product>>, StoreError> {
@@ -92,7 +92,8 @@ impl Products for MongoStore {
         }
         let products = self.products.clone_with_type::<RawDocumentBuf>();
         let page = products.find(filter).sort(doc! { "sku": 1 }).limit(i64::from(limit)).projection(product_fields());
-        let found: Vec<RawDocumentBuf> = mongodb::within(async { page.await?.try_collect().await }).await?;
+        let found: Vec<RawDocumentBuf> =
+            mongodb::within("find products", async { page.await?.try_collect().await }).await?;
         Ok(found.iter().map(|stored| product_row(stored)).collect())
     }
 
@@ -100,7 +101,8 @@ impl Products for MongoStore {
         let stored = doc! { "_id": id(product.id.0), "version": number(expected) };
         let mut update = recording(&Effects::of(events)).map_err(|error| StoreError::Failed(error.into()))?.update;
         update.insert("$set", changeable(product));
-        let updated = mongodb::within(self.products.update_one(stored, update)).await?.matched_count == 1;
+        let updated =
+            mongodb::within("update products", self.products.update_one(stored, update)).await?.matched_count == 1;
         if updated {
             self.wake.poke();
         }
@@ -125,14 +127,14 @@ impl Products for MongoStore {
                 "$inc": { "available": pieces, "restocked": pieces }, "$push": { "keys": keys::entry(key) },
             };
             let done = with_keys.find_one_and_update(room, restock).return_document(ReturnDocument::After);
-            if let Some(done) = mongodb::within(done).await? {
+            if let Some(done) = mongodb::within("findAndModify products", done).await? {
                 return self.restocked(product, done, key).await;
             }
             if let Some(known) = self.replay(doc! { "_id": product }, key).await? {
                 return Ok(known);
             }
             let has_room = doc! { "_id": product, "available": { "$lte": Stock::MAX - pieces } };
-            if mongodb::within(self.products.find_one(has_room)).await?.is_none() {
+            if mongodb::within("find products", self.products.find_one(has_room)).await?.is_none() {
                 return Ok(Idempotent::Refused);
             }
         }
@@ -144,7 +146,7 @@ impl MongoStore {
     /// The outcome of a command whose key was used before; `None` where it was not.
     async fn replay(&self, filter: Document, key: &CommandKey) -> Result<Option<Idempotent>, StoreError> {
         let products = self.products.clone_with_type::<ProductWithKeys>();
-        let Some(found) = mongodb::within(products.find_one(filter)).await? else {
+        let Some(found) = mongodb::within("find products", products.find_one(filter)).await? else {
             return Ok(None);
         };
         found.replay(key)
@@ -160,7 +162,7 @@ impl MongoStore {
         let old = keys::expired_before(key.at);
         if done.has_keys_before(old) {
             let remove = doc! { "$pull": { "keys": { "at": { "$lt": old } } } };
-            mongodb::within(self.products.update_one(doc! { "_id": product }, remove)).await?;
+            mongodb::within("update products", self.products.update_one(doc! { "_id": product }, remove)).await?;
         }
         Ok(Idempotent::Done(Box::new(done.product.product()?)))
     }

@@ -39,7 +39,7 @@ impl MongoStore {
         // Last: until all is released, the stage tells the sweeper what is left. By the operation's id, since the order
         // may have changed otherwise.
         let released = doc! { "_id": operation.order, "stage.op": operation.id };
-        mongodb::within(self.orders.update_one(released, doc! { "$unset": { "stage": "" } })).await?;
+        mongodb::within("update orders", self.orders.update_one(released, doc! { "$unset": { "stage": "" } })).await?;
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl MongoStore {
         let old = doc! { "$or": [releasing, placing, astray] };
         let orders = self.orders.clone_with_type::<Document>();
         let found = async { orders.find(old).limit(BATCH).await?.try_collect::<Vec<Document>>().await };
-        for stored in mongodb::within(found).await? {
+        for stored in mongodb::within("find orders", found).await? {
             let id = stored.get("_id").map(ToString::to_string).unwrap_or_default();
             // One that cannot be read or recovered holds up no other.
             let recovered = match bson::deserialize_from_document(stored) {

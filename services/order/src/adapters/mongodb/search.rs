@@ -59,8 +59,9 @@ impl SearchProducts for MongoStore {
         let mut sort = doc! { key: direction };
         sort.insert("_id", 1);
         let found = products.find(page).sort(sort).limit(i64::from(search.limit)).projection(doc! { key: 1 });
-        let found: Vec<Document> =
-            mongodb::within(async { found.await?.try_collect().await }).await.map_err(StoreError::from)?;
+        let found: Vec<Document> = mongodb::within("find products", async { found.await?.try_collect().await })
+            .await
+            .map_err(StoreError::from)?;
         let ranks = found.iter().map(|found| rank(found, key)).collect::<Result<_, _>>()?;
         let steps: Vec<Bson> = PRICE_STEPS.iter().map(|step| not_below(*step)).collect();
         let of = doc! { "currency": "$currency", "step": { "$add": steps } };

@@ -69,7 +69,7 @@ impl MongoStore {
         let found = async {
             all.find(doc! { "_id": { "$in": products } }).projection(fields).await?.try_collect::<Vec<_>>().await
         };
-        Ok(mongodb::within(found).await?.into_iter().map(|level| (level.product, level)).collect())
+        Ok(mongodb::within("find products", found).await?.into_iter().map(|level| (level.product, level)).collect())
     }
 
     /// Adds pieces to a product for an operation, takes them where `pieces` is negative.
@@ -104,7 +104,7 @@ impl MongoStore {
                 filter.insert("available", doc! { "$gte": -pieces });
             }
             let change = doc! { "$inc": { "available": pieces }, "$push": { "ops": operation.id } };
-            if mongodb::within(self.products.update_one(filter, change)).await?.matched_count == 1 {
+            if mongodb::within("update products", self.products.update_one(filter, change)).await?.matched_count == 1 {
                 if level.ops.len() >= PRUNE_AT {
                     self.prune(&level).await;
                 }
@@ -136,7 +136,7 @@ impl MongoStore {
         let orders = self.orders.clone_with_type::<Document>();
         let filter = doc! { "_id": operation.order, "stage.op": operation.id, "stage.name": operation.stage.name() };
         let found = orders.find_one(filter).projection(doc! { "_id": 1 }).read_concern(ReadConcern::linearizable());
-        Ok(mongodb::within(found).await?.is_some())
+        Ok(mongodb::within("find orders", found).await?.is_some())
     }
 
     /// Undoes an operation on a product, whether it was applied or not, and makes sure that it never is again.
@@ -148,13 +148,15 @@ impl MongoStore {
             // Applied: taken back once, since the same update removes it from the list.
             let applied = doc! { "_id": product, "ops": operation.id };
             let undo = doc! { "$inc": { "available": -pieces, "epoch": 1_i64 }, "$pull": { "ops": operation.id } };
-            if mongodb::within(self.products.update_one(applied, undo)).await?.matched_count == 1 {
+            if mongodb::within("update products", self.products.update_one(applied, undo)).await?.matched_count == 1 {
                 return Ok(());
             }
             // Not applied, or undone before: the new epoch fences off a try that is suspended right before its update.
             let not_applied = doc! { "_id": product, "ops": { "$ne": operation.id } };
             let fence = doc! { "$inc": { "epoch": 1_i64 } };
-            if mongodb::within(self.products.update_one(not_applied, fence)).await?.matched_count == 1 {
+            if mongodb::within("update products", self.products.update_one(not_applied, fence)).await?.matched_count
+                == 1
+            {
                 return Ok(());
             }
             if !self.stock_levels(&[product]).await?.contains_key(&product) {
@@ -174,7 +176,7 @@ impl MongoStore {
             let filter = doc! { "stage.op": { "$in": &level.ops } };
             let found =
                 async { orders.find(filter).projection(doc! { "stage.op": 1 }).await?.try_collect::<Vec<_>>().await };
-            let open: Vec<Document> = mongodb::within(found).await?;
+            let open: Vec<Document> = mongodb::within("find orders", found).await?;
             let open: Vec<&Bson> =
                 open.iter().filter_map(|order| order.get_document("stage").ok()?.get("op")).collect();
             let over: Vec<Bson> = level.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
@@ -182,7 +184,9 @@ impl MongoStore {
                 return Ok(());
             }
             let update = doc! { "$pull": { "ops": { "$in": over } }, "$inc": { "epoch": 1_i64 } };
-            mongodb::within(self.products.update_one(doc! { "_id": level.product }, update)).await.map(drop)
+            mongodb::within("update products", self.products.update_one(doc! { "_id": level.product }, update))
+                .await
+                .map(drop)
         };
         let pruned: Result<(), mongodb::Error> = prune.await;
         if let Err(error) = pruned {
