@@ -62,11 +62,11 @@ pub async fn ping(database: &Database) -> Result<(), Error> {
 /// # Errors
 ///
 /// Those of the call, and [`Error::TimedOut`].
-pub async fn within<T>(
-    summary: &str,
-    call: impl IntoFuture<Output = mongodb_driver::error::Result<T>>,
-) -> Result<T, Error> {
-    measured::call(summary, limited(call)).await
+pub fn within<'a, T: 'a>(
+    summary: &'a str,
+    call: impl IntoFuture<Output = mongodb_driver::error::Result<T>, IntoFuture: Send + 'a>,
+) -> impl Future<Output = Result<T, Error>> + Send + 'a {
+    measured::call(summary, limited(call))
 }
 
 /// The same without being measured: for what is no command by itself, such as the next of what a cursor has most of the time.
@@ -74,6 +74,10 @@ pub async fn within<T>(
 /// # Errors
 ///
 /// Those of the call, and [`Error::TimedOut`].
-pub async fn limited<T>(call: impl IntoFuture<Output = mongodb_driver::error::Result<T>>) -> Result<T, Error> {
-    measured::within(CALL_TIMEOUT, call.into_future()).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver)
+pub fn limited<'a, T: 'a>(
+    call: impl IntoFuture<Output = mongodb_driver::error::Result<T>, IntoFuture: Send + 'a>,
+) -> impl Future<Output = Result<T, Error>> + Send + 'a {
+    // On the heap: that of a cursor is large, and it is a part of the future of whoever waits for it.
+    let call = Box::pin(call.into_future());
+    async { measured::within(CALL_TIMEOUT, call).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver) }
 }

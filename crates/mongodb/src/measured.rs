@@ -42,7 +42,7 @@ pub(crate) fn measure(options: &mut ClientOptions, name: &str) {
 /// Here and not by the driver's events of commands: for these it copies each command and each reply, and makes a tree of values
 /// of them.
 pub(crate) async fn call<T>(summary: &str, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut measured = DatabaseCall::begin(SYSTEM, summary.to_owned());
+    let mut measured = DatabaseCall::begin(SYSTEM, summary);
     let answer = call.await;
     measured.ended(answer.as_ref().err().map(failure));
     answer

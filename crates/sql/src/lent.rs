@@ -11,8 +11,9 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Database, Error, Pool, pool::PoolConnection};
+use sqlx::{Connection as _, Database, Error, Pool, pool::PoolConnection};
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
@@ -20,6 +21,8 @@ use tokio::{
 /// How long a connection is trusted after sqlx has made sure of it; so a server that takes no writes any more, or a
 /// connection that is too old, is found out within this time however busy it is.
 const TRUST: Duration = Duration::from_secs(1);
+/// How long a connection may take to answer when it is given back.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Lends the connections of a pool.
 pub(crate) struct Lender<DB: Database> {
@@ -66,32 +69,34 @@ impl<DB: Database> Lender<DB> {
 
     /// Waits for a connection of the pool that this lends.
     pub(crate) async fn lend(self: &Arc<Self>, pool: &Pool<DB>) -> Result<Lent<DB>, Error> {
-        let permit = timeout(self.wait, Arc::clone(&self.permits).acquire_owned());
-        let permit = permit.await.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
-        let trusted = match self.take() {
-            Some(trusted) => trusted,
-            None => Trusted { connection: pool.acquire().await?, since: Instant::now() },
+        let lent = async {
+            let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
+            let trusted = match self.take() {
+                Some(trusted) => trusted,
+                None => Trusted { connection: pool.acquire().await?, since: Instant::now() },
+            };
+            Ok(Lent { trusted: Some(trusted), clean: false, lender: Arc::clone(self), _permit: permit })
         };
-        Ok(Lent { trusted: Some(trusted), clean: false, lender: Arc::clone(self), _permit: permit })
+        timeout(self.wait, lent).await.unwrap_or(Err(Error::PoolTimedOut))
     }
 
     /// Lends nothing any more, and keeps nothing.
     pub(crate) fn close(&self) {
         self.permits.close();
-        self.kept().clear();
+        self.kept().drain(..).for_each(|trusted| give_back(trusted.connection));
     }
 
     fn take(&self) -> Option<Trusted<DB>> {
         let mut kept = self.kept();
-        kept.retain(Trusted::is_fresh);
+        kept.extract_if(.., |trusted| !trusted.is_fresh()).for_each(|trusted| give_back(trusted.connection));
         kept.pop()
     }
 
     fn keep(&self, trusted: Trusted<DB>) {
-        let mut kept = self.kept();
-        kept.retain(Trusted::is_fresh);
         if trusted.is_fresh() && !self.permits.is_closed() {
-            kept.push(trusted);
+            self.kept().push(trusted);
+        } else {
+            give_back(trusted.connection);
         }
     }
 
@@ -100,12 +105,20 @@ impl<DB: Database> Lender<DB> {
     }
 }
 
+/// Gives a connection back to sqlx, if it answers: sqlx itself would wait for that as long as the network lets it, and the pool
+/// would have one less meanwhile.
+fn give_back<DB: Database>(mut connection: PoolConnection<DB>) {
+    let Ok(runtime) = Handle::try_current() else { return drop(connection.detach()) };
+    runtime.spawn(async move {
+        if !timeout(ANSWER, connection.ping()).await.is_ok_and(|answer| answer.is_ok()) {
+            drop(connection.detach());
+        }
+    });
+}
+
 impl<DB: Database> Drop for Lender<DB> {
     fn drop(&mut self) {
-        // There may be no runtime any more on which sqlx could take them back.
-        for trusted in self.kept().drain(..) {
-            drop(trusted.connection.detach());
-        }
+        self.kept().drain(..).for_each(|trusted| drop(trusted.connection.detach()));
     }
 }
 
@@ -124,8 +137,10 @@ impl<DB: Database> Lent<DB> {
 
 impl<DB: Database> Drop for Lent<DB> {
     fn drop(&mut self) {
-        if let Some(trusted) = self.trusted.take_if(|_| self.clean) {
-            self.lender.keep(trusted);
+        match self.trusted.take() {
+            Some(trusted) if self.clean => self.lender.keep(trusted),
+            Some(trusted) => give_back(trusted.connection),
+            None => {}
         }
     }
 }

@@ -30,14 +30,14 @@ static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CO
 
 /// A pool whose statements are measured. Cheap to clone.
 pub struct Pool<DB: Database> {
-    pool: sqlx::Pool<DB>,
+    inner: sqlx::Pool<DB>,
     lender: Arc<Lender<DB>>,
     name: KeyValue,
 }
 
 impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), lender: Arc::clone(&self.lender), name: self.name.clone() }
+        Self { inner: self.inner.clone(), lender: Arc::clone(&self.lender), name: self.name.clone() }
     }
 }
 
@@ -67,7 +67,7 @@ impl<DB: Database> Pool<DB> {
     /// Measures this pool under that name, for as long as the process lives.
     pub fn new(pool: sqlx::Pool<DB>, name: String) -> Self {
         let lender = Arc::new(Lender::new(&pool));
-        let pool = Self { pool, lender, name: attributes::DB_POOL_NAME.of(name) };
+        let pool = Self { inner: pool, lender, name: attributes::DB_POOL_NAME.of(name) };
         pool.observe();
         pool
     }
@@ -77,11 +77,11 @@ impl<DB: Database> Pool<DB> {
         TIMEOUTS.add(0, std::slice::from_ref(&self.name));
         let (max, count) = (self.clone(), self.clone());
         metrics::DB_CLIENT_CONNECTION_MAX.observe(move |observer| {
-            observer.observe(max.pool.options().get_max_connections().into(), std::slice::from_ref(&max.name));
+            observer.observe(max.inner.options().get_max_connections().into(), std::slice::from_ref(&max.name));
         });
         metrics::DB_CLIENT_CONNECTION_COUNT.observe(move |observer| {
             let used = i64::from(count.lender.lent());
-            let idle = i64::from(count.pool.size()).saturating_sub(used).max(0);
+            let idle = i64::from(count.inner.size()).saturating_sub(used).max(0);
             for (state, connections) in [("idle", idle), ("used", used)] {
                 observer.observe(connections, &[count.name.clone(), attributes::DB_CONNECTION_STATE.of(state)]);
             }
@@ -99,7 +99,7 @@ impl<DB: Database> Pool<DB> {
 
     async fn connection(&self) -> Result<Lent<DB>, Error> {
         let _pending = Pending::new(&self.name);
-        let acquired = self.lender.lend(&self.pool).await;
+        let acquired = self.lender.lend(&self.inner).await;
         if matches!(acquired, Err(Error::PoolTimedOut)) {
             TIMEOUTS.add(1, std::slice::from_ref(&self.name));
         }
@@ -138,12 +138,12 @@ impl<DB: Database> Pool<DB> {
     /// Closes all connections once they are idle.
     pub async fn close(&self) {
         self.lender.close();
-        self.pool.close().await;
+        self.inner.close().await;
     }
 
     /// The pool itself, for what is no statement.
     pub fn raw(&self) -> &sqlx::Pool<DB> {
-        &self.pool
+        &self.inner
     }
 }
 

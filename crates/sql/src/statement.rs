@@ -3,7 +3,7 @@
 use sqlx::{Database, Error};
 use telemetry::DatabaseCall;
 
-use crate::summary;
+use crate::summary::remembered;
 
 /// A statement; it has ended when this is dropped.
 pub(crate) struct Statement(DatabaseCall);
@@ -11,7 +11,7 @@ pub(crate) struct Statement(DatabaseCall);
 impl Statement {
     /// Begins a statement.
     pub(crate) fn begin<DB: Database>(text: &str) -> Self {
-        Self(DatabaseCall::begin(system::<DB>(), summary(text)))
+        Self(DatabaseCall::begin(system::<DB>(), remembered(text)))
     }
 
     /// It has come to an end, if this is an error to a bad one.

@@ -1,5 +1,28 @@
 //! A statement's summary, which has as few forms as the program has statements.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
+
+/// Statements whose summary is remembered: many more than a program has.
+const REMEMBERED: usize = 1_000;
+
+static SUMMARIES: LazyLock<RwLock<HashMap<Box<str>, Arc<str>>>> = LazyLock::new(RwLock::default);
+
+/// The same as [`summary`], made once for each text.
+pub(crate) fn remembered(statement: &str) -> Arc<str> {
+    if let Some(known) = SUMMARIES.read().unwrap_or_else(PoisonError::into_inner).get(statement) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = summary(statement).into();
+    let mut summaries = SUMMARIES.write().unwrap_or_else(PoisonError::into_inner);
+    if summaries.len() < REMEMBERED {
+        summaries.insert(statement.into(), Arc::clone(&new));
+    }
+    new
+}
+
 /// The longest summary (semantic conventions: at most 255 characters).
 const MAX_LENGTH: usize = 255;
 

@@ -1,8 +1,11 @@
 //! A call of a database that is under way: its span, and how long it takes.
 
-use std::{sync::LazyLock, time::Instant};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
-use opentelemetry::metrics::Histogram;
+use opentelemetry::{StringValue, metrics::Histogram};
 use semconv::{attributes, metrics};
 use tracing::{Span, field::Empty};
 
@@ -12,7 +15,7 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| metrics::DB_CLIENT_
 #[derive(Debug)]
 pub struct DatabaseCall {
     system: &'static str,
-    summary: String,
+    summary: Arc<str>,
     span: Span,
     start: Instant,
     failure: Option<String>,
@@ -20,7 +23,8 @@ pub struct DatabaseCall {
 
 impl DatabaseCall {
     /// Begins one: `system` is `db.system.name`, and `summary` says what it does to which table, without any value.
-    pub fn begin(system: &'static str, summary: String) -> Self {
+    pub fn begin(system: &'static str, summary: impl Into<Arc<str>>) -> Self {
+        let summary = summary.into();
         let span = span(system, &summary);
         Self { system, summary, span, start: Instant::now(), failure: None }
     }
@@ -35,7 +39,7 @@ impl Drop for DatabaseCall {
     fn drop(&mut self) {
         let mut attributes = vec![
             attributes::DB_SYSTEM_NAME.of(self.system),
-            attributes::DB_QUERY_SUMMARY.of(std::mem::take(&mut self.summary)),
+            attributes::DB_QUERY_SUMMARY.of(StringValue::from(Arc::clone(&self.summary))),
         ];
         if let Some(failure) = self.failure.take() {
             self.span.record("error.type", &failure);

@@ -29,7 +29,7 @@ const BACKGROUND_BUDGET: Duration = Duration::from_secs(5);
 /// The pause before payment is asked again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long payment's event waits for whoever got payment's answer itself and is about to store it.
-const ANSWERED: Duration = Duration::from_millis(50);
+const ANSWERED: Duration = Duration::from_millis(20);
 
 /// Where a run of the saga ended.
 #[derive(Debug)]
@@ -54,9 +54,8 @@ impl From<InvalidTransition> for Blocked {
 }
 
 impl App {
-    /// Runs the saga of an order. The receipt of the event that calls for it is
-    /// stored with the first transition, or alone where there is none. `None`
-    /// when there is no such order.
+    /// Runs the saga of an order. The receipt of the event that calls for it is stored with the first transition, or alone
+    /// where payment does not do its part; where there is nothing to do it is not stored. `None` when there is no such order.
     ///
     /// # Errors
     /// The store failed, or others kept changing the order.
@@ -64,7 +63,7 @@ impl App {
     pub async fn advance(&self, id: OrderId, receipt: Option<Receipt>) -> Result<Option<Advanced>, Error> {
         let Some(mut order) = self.orders.get(id).await? else { return Ok(None) };
         // Payment's event is often faster than its answer is stored, and then all would be done twice.
-        if receipt.is_some() && order.status == Status::Pending && self.clock.now() - order.updated_at < ANSWERED * 4 {
+        if receipt.is_some() && order.status == Status::Pending && self.clock.now() - order.updated_at < ANSWERED * 10 {
             tokio::time::sleep(ANSWERED).await;
             order = self.reload(id).await?;
         }

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use tracing::instrument;
 
-use super::{App, Error, ports::StoreError, product_cache::PageKey, published};
+use super::{App, Error, ports::StoreError, published};
 use crate::domain::{
     event::ProductEvent,
     ids::ProductId,
@@ -41,23 +41,23 @@ impl App {
         Ok(self.set_aside.list(limit, after, list).await?)
     }
 
-    /// A page of the whole catalogue as `render` writes it, perhaps from the cache.
+    /// The first `limit` products of the whole catalogue as `render` writes them, perhaps from the cache, which knows one limit
+    /// only; `render` is given one more where there are more.
     ///
     /// # Errors
     /// The store failed.
     #[instrument(skip_all)]
-    pub async fn product_page(
+    pub async fn first_products(
         &self,
-        key: &PageKey,
+        limit: u32,
         render: impl FnOnce(Vec<Product>) -> Result<Box<RawValue>, serde_json::Error>,
     ) -> Result<Box<RawValue>, Error> {
         let list = |after, limit| self.products.list(&[], after, limit);
-        // One more than the page holds says whether there is a next one.
         let load = || async {
-            let products = self.set_aside.list(key.limit + 1, key.after.clone(), list).await?;
+            let products = self.set_aside.list(limit + 1, None, list).await?;
             render(products).map_err(|error| StoreError::Failed(error.into()))
         };
-        Ok(self.product_cache.page(key, load).await?)
+        Ok(self.product_cache.first_page(load).await?)
     }
 
     /// Changes a product, if its version is one that the caller expects.

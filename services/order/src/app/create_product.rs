@@ -57,12 +57,12 @@ impl App {
         let now = self.clock.now();
         let product = new.at(now);
         let created = published::product_event(&product, ProductEvent::Created, now)?;
-        match self.products.create(&product, Some(key), vec![created]).await? {
-            Idempotent::Done(product) => {
-                // That there is no product with this id may be cached.
-                self.product_cache.invalidate(product.id).await;
-                Ok((*product, false))
-            }
+        let created = self.products.create(&product, Some(key), vec![created]).await;
+        // That there is no product with this id may be cached, and the first page without it. Also after an error: it may
+        // have been stored all the same, by this or an earlier request.
+        self.product_cache.invalidate(product.id).await;
+        match created? {
+            Idempotent::Done(product) => Ok((*product, false)),
             Idempotent::Replayed(product) => Ok((*product, true)),
             Idempotent::Refused => Err(Error::SkuTaken),
             Idempotent::KeyReused => Err(Error::KeyReused),

@@ -60,12 +60,12 @@ impl App {
         let until = Instant::now() + self.request_budget();
         let id = OrderId::derive(command.user, &command.key);
         tracing::Span::current().record("order.id", tracing::field::display(id));
-        let (order, replayed) = match self.reserve(id, &command, until).await {
-            Ok(placed) => placed,
-            Err(error @ Error::Store(_)) => return Err(error),
-            // An earlier request may have placed it, and not have seen it through: that counts, whatever would be said
-            // of the command now.
-            Err(error) => (self.orders.get(id).await?.ok_or(error)?, true),
+        // Where payment is to be asked, which may be away: not for what is placed already.
+        let is_known = self.token_cache.has(&command.token).await;
+        let placed = if is_known { None } else { self.orders.get(id).await? };
+        let (order, replayed) = match placed {
+            Some(order) => (order, true),
+            None => self.reserve_or_find(id, &command, until).await?,
         };
         if replayed && order.digest != command.digest {
             return Err(Error::KeyReused);
@@ -79,6 +79,18 @@ impl App {
     /// How long a request may wait for payment: less where its caller's deadline is sooner.
     pub(super) fn request_budget(&self) -> Duration {
         telemetry::remaining(self.timeouts.payment_wait + RESPONSE_RESERVE).saturating_sub(RESPONSE_RESERVE)
+    }
+
+    async fn reserve_or_find(&self, id: OrderId, command: &PlaceOrder, until: Instant) -> Result<(Order, bool), Error> {
+        match self.reserve(id, command, until).await {
+            // An earlier request may have placed it, and not have seen it through: that counts, whatever would be said
+            // of the command now.
+            Err(error) if !matches!(error, Error::Store(_)) => {
+                let found = self.orders.get(id).await?;
+                found.map(|order| (order, true)).ok_or(error)
+            }
+            reserved => reserved,
+        }
     }
 
     async fn reserve(&self, id: OrderId, command: &PlaceOrder, until: Instant) -> Result<(Order, bool), Error> {
@@ -97,8 +109,8 @@ impl App {
         let (order, transition) = Order::place(draft, self.timeouts.payment_wait + GRACE, now);
         let effects = effects(&order, transition.event, None, now)?;
         let placed = self.orders.place(&order, effects).await;
-        if placed.is_err() {
-            // It may have been stored all the same.
+        if !matches!(placed, Ok(Placed::Stored | Placed::Existing(_))) {
+            // It may have been stored all the same, and some of its lines may have been taken for a moment.
             self.product_cache.invalidate_ordered(&order).await;
         }
         match placed? {
@@ -124,8 +136,11 @@ impl App {
     /// Refuses a token that the provider does not know. When payment does not
     /// answer, the order is accepted and the authorization decides later.
     async fn check_token(&self, token: &PaymentToken, until: Instant) -> Result<(), Error> {
+        if self.token_cache.has(token).await {
+            return Ok(());
+        }
         let until = until.min(Instant::now() + TOKEN_CHECK_TIMEOUT);
-        let answer = self.token_cache.is_known(&*self.payments, token);
+        let answer = self.token_cache.ask(&*self.payments, token);
         match tokio::time::timeout_at(until, answer).await {
             Ok(Ok(false)) => Err(Error::UnknownToken),
             Ok(Err(error @ PaymentError::Failed(_))) => {

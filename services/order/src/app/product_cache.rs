@@ -1,6 +1,6 @@
 //! The product cache: Cache-Aside for requests that only read the catalogue.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cache::{Cache, LoadError, Policy, Store};
 use clock::{from_micros, micros};
@@ -26,30 +26,16 @@ const CONCURRENCY: usize = 8;
 /// seconds, in case a process was killed or a request given up before it could invalidate. While the store does not
 /// answer, a stale entry is served.
 ///
-/// Pages of the whole catalogue are cached as they are answered. Each change of a product invalidates them all, by one tag, and
-/// they live for a second.
+/// The first page of the whole catalogue is cached as it is answered. Each change of a product invalidates it, and it lives for
+/// a second; where it cannot be loaded anew it is served for five more.
 pub struct ProductCache {
     products: Cache<ProductId, CachedProduct>,
-    pages: Cache<PageKey, Box<RawValue>>,
+    first_page: Cache<&'static str, Box<RawValue>>,
 }
 
-/// The tag of all pages.
-const ALL: &str = "all";
-
-/// Which page of the whole catalogue.
-#[derive(Debug, Clone)]
-pub struct PageKey {
-    /// What it begins after.
-    pub after: Option<Sku>,
-    /// How many products it has at most.
-    pub limit: u32,
-}
-
-impl fmt::Display for PageKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.limit, self.after.as_ref().map_or("", Sku::as_str))
-    }
-}
+/// The key of the first page. There is no more than one, of the size that is answered where none is asked for: who asks for
+/// many others would fill the store.
+const FIRST: &str = "first";
 
 /// A product as it is cached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -105,10 +91,10 @@ impl ProductCache {
     pub fn new(store: Arc<dyn Store>) -> Self {
         let (ttl, negative_ttl) = (Duration::from_secs(10), Duration::from_secs(5));
         let products = Policy { ttl, negative_ttl, ..Policy::default() };
-        let pages = Policy { ttl: Duration::from_secs(1), ..Policy::default() };
+        let first = Policy { ttl: Duration::from_secs(1), stale_for: Duration::from_secs(5), ..Policy::default() };
         Self {
             products: Cache::new("product", Arc::clone(&store), products),
-            pages: Cache::new("products", store, pages).with_tags(|_| vec![ALL.to_owned()]),
+            first_page: Cache::new("products", store, first),
         }
     }
 
@@ -124,17 +110,17 @@ impl ProductCache {
         }
     }
 
-    /// A page, from the cache or from `load`.
-    pub(super) async fn page<F>(&self, key: &PageKey, load: impl FnOnce() -> F) -> Result<Box<RawValue>, StoreError>
+    /// The first page, from the cache or from `load`.
+    pub(super) async fn first_page<F>(&self, load: impl FnOnce() -> F) -> Result<Box<RawValue>, StoreError>
     where
         F: Future<Output = Result<Box<RawValue>, StoreError>>,
     {
         let load = || async { load().await.map(Some) };
-        let page = self.pages.get_or_load(key, |_| 0, load).await.map_err(load_failed)?;
+        let page = self.first_page.get_or_load(&FIRST, |_| 0, load).await.map_err(load_failed)?;
         page.ok_or_else(|| StoreError::Failed("a page was cached as missing".into()))
     }
 
-    /// Invalidates a product that may have changed, and the pages that may show it.
+    /// Invalidates a product that may have changed, and the page that may show it.
     pub(super) async fn invalidate(&self, id: ProductId) {
         self.invalidate_all(vec![id]).await;
     }
@@ -146,8 +132,8 @@ impl ProductCache {
 
     async fn invalidate_all(&self, ids: Vec<ProductId>) {
         let removals = ids.iter().map(|id| self.products.invalidate(id).boxed());
-        let pages = self.pages.invalidate_tag(ALL).boxed();
-        stream::iter(removals.chain([pages])).for_each_concurrent(CONCURRENCY, |removal| removal).await;
+        let page = self.first_page.invalidate(&FIRST).boxed();
+        stream::iter(removals.chain([page])).for_each_concurrent(CONCURRENCY, |removal| removal).await;
     }
 }
 

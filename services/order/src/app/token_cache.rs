@@ -20,20 +20,25 @@ impl TokenCache {
         Self(cache)
     }
 
-    /// Whether the provider knows the token. Only a yes is cached: a token that
-    /// is unknown now may be known later.
+    /// Whether the provider is known to know the token.
+    pub async fn has(&self, token: &PaymentToken) -> bool {
+        self.0.get(&key(token)).await == Some(true)
+    }
+
+    /// Whether the provider knows the token, which it is asked. Only a yes is cached: a token that is unknown now may be
+    /// known later.
     ///
     /// # Errors
-    /// The cache does not have it, and payment did not answer.
-    pub async fn is_known(&self, payments: &dyn Payments, token: &PaymentToken) -> Result<bool, PaymentError> {
-        let key = hex::encode(digest(&SHA256, token.expose().as_bytes()));
-        if self.0.get(&key).await == Some(true) {
-            return Ok(true);
-        }
+    /// Payment did not answer.
+    pub async fn ask(&self, payments: &dyn Payments, token: &PaymentToken) -> Result<bool, PaymentError> {
         let known = payments.knows_token(token).await?;
         if known {
-            self.0.put(&key, Some(&true), 1).await;
+            self.0.put(&key(token), Some(&true), 1).await;
         }
         Ok(known)
     }
+}
+
+fn key(token: &PaymentToken) -> String {
+    hex::encode(digest(&SHA256, token.expose().as_bytes()))
 }

@@ -41,9 +41,16 @@ pub(super) struct PaymentRun<'a> {
     order_id: OrderId,
     _guard: lock::Guard,
     fence: i64,
-    /// What was stored when the lock was taken, until it is asked for.
-    found: Option<Option<Record>>,
+    found: Found,
     processed: ProcessedMessages,
+}
+
+/// What was stored when the lock was taken.
+enum Found {
+    /// Nobody has asked for it.
+    Unread(Option<Record>),
+    /// It may have been changed since.
+    Read,
 }
 
 impl<'a> PaymentRun<'a> {
@@ -55,14 +62,14 @@ impl<'a> PaymentRun<'a> {
         let guard = app.locks.lock(&name, telemetry::remaining(LOCK_TIMEOUT)).await;
         let guard = guard.map_err(|error| if error.is_busy() { Error::Busy } else { Error::Lock(error) })?;
         let (found, fence) = app.payments.by_order_locked(order_id, guard.fence()).await?;
-        Ok(Self { app, order_id, fence, _guard: guard, found: Some(found), processed })
+        Ok(Self { app, order_id, fence, _guard: guard, found: Found::Unread(found), processed })
     }
 
     /// What is stored for the order.
     pub(super) async fn load(&mut self) -> Result<Option<Record>, Error> {
-        match self.found.take() {
-            Some(found) => Ok(found),
-            None => Ok(self.app.payments.by_order(self.order_id).await?),
+        match std::mem::replace(&mut self.found, Found::Read) {
+            Found::Unread(found) => Ok(found),
+            Found::Read => Ok(self.app.payments.by_order(self.order_id).await?),
         }
     }
 

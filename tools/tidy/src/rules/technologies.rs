@@ -63,7 +63,7 @@ const OWN: [(&str, &[&str]); 19] = [
     ("proto", &["prost", "prost-types", "protox", "tonic", "tonic-prost", "tonic-prost-build"]),
     ("rabbitmq", &["lapin"]),
     ("redis", &["deadpool", "deadpool-redis", "moka", "redis-rs"]),
-    ("sql", &["sqlx"]),
+    ("sql", &["sqlx", "sqlx-core"]),
     ("sqlite", &["sqlx"]),
     (
         "telemetry",

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::{
-    http::{Id, IdempotencyKey, IfMatch, Listed, Params, Payload, REPLAYED, resource},
+    http::{Id, IdempotencyKey, IfMatch, Listed, Page, Params, Payload, REPLAYED, resource},
     openapi::Paged,
 };
 use clock::SharedClock;
@@ -21,7 +21,7 @@ use super::{
     view::{ProductPage, ProductView},
 };
 use crate::{
-    app::{orders::Caller, ports::CommandKey, product_cache::PageKey},
+    app::{orders::Caller, ports::CommandKey},
     domain::{ids::ProductId, product::Product, values::Sku},
 };
 
@@ -47,10 +47,9 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, E
     params.finish()?;
     check_query(&query)?;
     let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
-    if query.trim().is_empty() {
-        let key = PageKey { after, limit: page.limit };
+    if query.trim().is_empty() && after.is_none() && page.limit == Page::DEFAULT_LIMIT {
         let render = |products| to_raw_value(&Listed::new(&page, products, ProductView::from, cursor));
-        return Ok(Json(api.app.product_page(&key, render).await?).into_response());
+        return Ok(Json(api.app.first_products(page.limit, render).await?).into_response());
     }
     // One more than the page holds says whether there is a next one.
     let products = api.app.list_products(&query, after, page.limit + 1).await?;

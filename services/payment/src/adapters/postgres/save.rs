@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Postgres, postgres::PgArguments, query::Query};
 use crate::{
     adapters::columns,
     app::ports::{StoreError, WebhookId, Write},
-    domain::{Operation, Payment},
+    domain::{ChargeReference, Operation, Payment, PaymentToken},
 };
 
 /// Inserts a payment; no row where the order has one already, or is closed.
@@ -104,8 +104,8 @@ fn bind_changeable<'q>(
         .bind(payment.status.name())
         .bind(columns::decline_reason(payment))
         .bind(payment.intent.map(Operation::name))
-        .bind(payment.token.as_ref().map(|token| token.expose()))
-        .bind(payment.reference.as_ref().map(|reference| reference.as_str()))
+        .bind(payment.token.as_ref().map(PaymentToken::expose))
+        .bind(payment.reference.as_ref().map(ChargeReference::as_str))
         .bind(columns::version(payment.version)?)
         .bind(write.fence)
         .bind(write.due_at)
