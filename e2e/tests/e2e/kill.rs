@@ -17,7 +17,10 @@ use nix::sys::signal::Signal;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use servers::Server;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 use uuid::Uuid;
 
 use crate::{books::Books, dead_letters};
@@ -29,6 +32,11 @@ const KILLS: usize = 24;
 const SERVER_KILLS: usize = 6;
 /// A command is repeated this long before the test gives up on it: much longer than any restart takes.
 const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Errors of each service that are shown when the test fails.
+const ERRORS: usize = 10;
+/// One stack of real servers at a time: servers that start again and again want their share of the machine.
+static MACHINE: Mutex<()> = Mutex::const_new(());
 
 /// The run's seed; `TEST_SEED` repeats another one.
 fn seed() -> u64 {
@@ -225,7 +233,23 @@ async fn survives_kills_of_servers(bus: Server) -> Result<()> {
     if !testkit::servers::stack_is_installed(bus) {
         return Ok(());
     }
-    survives_kills(&Cluster::start_on_servers(bus)?).await
+    let _alone = MACHINE.lock().await;
+    let cluster = Cluster::start_on_servers(bus)?;
+    survives_kills(&cluster).await.with_context(|| last_errors(&cluster))
+}
+
+/// What the services have logged as errors, the latest last.
+fn last_errors(cluster: &Cluster) -> String {
+    let of = |service: &str| {
+        let log = std::fs::read_to_string(cluster.data().join(format!("logs/{service}.log"))).unwrap_or_default();
+        let errors = log.lines().filter(|line| line.contains("\"level\":\"ERROR\""));
+        errors.rev().take(ERRORS).map(str::to_owned).collect::<Vec<_>>()
+    };
+    ["user", "order", "payment"]
+        .into_iter()
+        .flat_map(|service| of(service).into_iter().rev())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 async fn survives_kills(cluster: &Cluster) -> Result<()> {

@@ -55,13 +55,16 @@ impl From<InvalidTransition> for Blocked {
 
 impl App {
     /// Runs the saga of an order. The receipt of the event that calls for it is stored with the first transition, or alone
-    /// where payment does not do its part; where there is nothing to do it is not stored. `None` when there is no such order.
+    /// where there is none. `None` when there is no such order.
     ///
     /// # Errors
     /// The store failed, or others kept changing the order.
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn advance(&self, id: OrderId, receipt: Option<Receipt>) -> Result<Option<Advanced>, Error> {
-        let Some(mut order) = self.orders.get(id).await? else { return Ok(None) };
+        let Some(mut order) = self.orders.get(id).await? else {
+            self.record_receipt(receipt).await?;
+            return Ok(None);
+        };
         // Payment's event is often faster than its answer is stored, and then all would be done twice.
         if receipt.is_some() && order.status == Status::Pending && self.clock.now() - order.updated_at < ANSWERED * 10 {
             tokio::time::sleep(ANSWERED).await;
@@ -98,8 +101,8 @@ impl App {
         until: Instant,
     ) -> Result<Advanced, Error> {
         for _ in 0..MAX_ROUNDS {
-            // Without a step the event changes nothing, however often it comes: it needs no receipt.
             let Some(step) = order.next_step(self.timeouts.pending, self.clock.now()) else {
+                self.record_receipt(receipt).await?;
                 return Ok(Advanced { order, blocked: None });
             };
             // The step changes a copy: `order` stays as it is stored, should payment not answer.

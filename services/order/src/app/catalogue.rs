@@ -46,7 +46,7 @@ impl App {
     ///
     /// # Errors
     /// The store failed.
-    #[instrument(skip_all)]
+    #[instrument(name = "list_products", skip_all)]
     pub async fn first_products(
         &self,
         limit: u32,
