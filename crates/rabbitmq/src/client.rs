@@ -21,14 +21,16 @@ use crate::options::Options;
 
 /// How long the server may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to make a queue or a stream.
+const DECLARATION: Duration = Duration::from_secs(30);
 /// Bodies that the server takes (`max_message_size` of 4.x; 3.x takes more).
 pub(crate) const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// Why the server did not do something.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("RabbitMQ did not answer within {TIMEOUT:?}")]
-    Late,
+    #[error("RabbitMQ did not answer within {0:?}")]
+    Late(Duration),
     #[error("RabbitMQ takes nothing: it is short of memory or disk space")]
     Blocked,
     #[error("RabbitMQ refused a message: a queue is full")]
@@ -67,7 +69,17 @@ impl From<Failure> for Error {
 
 /// Waits for the server, but not for ever.
 pub(crate) async fn limited<T>(asked: impl Future<Output = lapin::Result<T>>) -> Result<T, Failure> {
-    timeout(TIMEOUT, asked).await.map_err(|_| Failure::Late)?.map_err(Failure::from)
+    within(TIMEOUT, asked).await
+}
+
+/// The same for a queue or a stream that is made: on a busy server, many at once take their time, and who gives up makes all the
+/// others again with the next try, which then takes as long.
+pub(crate) async fn made<T>(asked: impl Future<Output = lapin::Result<T>>) -> Result<T, Failure> {
+    within(DECLARATION, asked).await
+}
+
+async fn within<T>(limit: Duration, asked: impl Future<Output = lapin::Result<T>>) -> Result<T, Failure> {
+    timeout(limit, asked).await.map_err(|_| Failure::Late(limit))?.map_err(Failure::from)
 }
 
 /// How a server is reached.
@@ -79,7 +91,7 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to the first of the servers that answers.
     pub(crate) async fn connect(&self, name: &str) -> Result<Connection, Failure> {
-        let mut failure = Failure::Late;
+        let mut failure = Failure::Late(TIMEOUT);
         for server in &self.options.servers {
             let properties = ConnectionProperties::default().with_connection_name(format!("trireme {name}").into());
             let builder = ConnectionBuilder::new()?.with_uri(server.clone()).with_properties(properties);
@@ -178,7 +190,7 @@ impl Publisher {
             Ok(Confirmation::Ack(None)) => Ok(()),
             Ok(Confirmation::Ack(Some(_))) => Err(Failure::NoQueue(queue.to_owned())),
             Ok(Confirmation::Nack(_) | Confirmation::NotRequested) => Err(Failure::Refused),
-            Err(Failure::Late) if self.connection.status().blocked() => Err(Failure::Blocked),
+            Err(Failure::Late(_)) if self.connection.status().blocked() => Err(Failure::Blocked),
             Err(failure) => Err(failure),
         }
     }
@@ -209,7 +221,7 @@ pub(crate) async fn declare(
 ) -> Result<(), Failure> {
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     let declared = queues.into_iter().map(|(name, arguments)| async move {
-        limited(channel.queue_declare(name.as_str().into(), options, arguments)).await.map(drop)
+        made(channel.queue_declare(name.as_str().into(), options, arguments)).await.map(drop)
     });
     try_join_all(declared).await.map(drop)
 }

@@ -8,8 +8,8 @@ use std::{
 
 use futures::{StreamExt as _, future::try_join_all};
 use lapin::{
-    BasicProperties,
-    options::{BasicConsumeOptions, QueueDeclareOptions},
+    BasicProperties, Channel, Queue,
+    options::{BasicConsumeOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
 use messaging::Error;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     catalogue::Locked,
-    client::{Failure, Link, TIMEOUT, consume, declare, limited, look},
+    client::{Failure, Link, TIMEOUT, consume, limited, look, made},
     message,
     names::Names,
     stream,
@@ -84,10 +84,13 @@ impl Group {
             (names.dead_letters(&self.name), limits.bounded(DEAD_LETTERS)),
             (names.canaries(&self.name), limits.queue()),
         ];
-        declare(&publisher.channel, queues).await?;
+        for (name, arguments) in queues {
+            make_queue(locked, &publisher.channel, &name, arguments).await?;
+        }
         try_join_all((0..=self.partitions).map(|partition| self.make_partition(locked, partition))).await?;
         locked.add(&self.name).await?;
-        Ok(declare(&publisher.channel, [(names.members(&self.name), limits.queue())]).await?)
+        make_queue(locked, &publisher.channel, &names.members(&self.name), limits.queue()).await?;
+        Ok(())
     }
 
     /// The queue of a partition begins with a token. Each has a channel: on one, the server makes one after the other.
@@ -95,12 +98,14 @@ impl Group {
         let publisher = locked.confirming().await?;
         let mut arguments = self.link.client.options.limits.bounded(MAILS);
         arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-        let (name, options) =
-            (self.token(partition), QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() });
-        let queue = limited(publisher.channel.queue_declare(name.as_str().into(), options, arguments)).await?;
+        let name = self.token(partition);
+        let queue = make(&publisher.channel, &name, arguments).await?;
         if (queue.message_count(), queue.consumer_count()) == (0, 0) {
             let first = Mail::Token(Token::default()).write()?;
-            publisher.store(&name, &first, message::persistent(&Uuid::now_v7().to_string())).await?;
+            let stored = publisher.store(&name, &first, message::persistent(&Uuid::now_v7().to_string())).await;
+            if let Err(failure) = stored {
+                replace(locked, &name, failure).await?;
+            }
         }
         Ok(())
     }
@@ -208,4 +213,38 @@ pub(crate) fn answered(asked: &BasicProperties, settled: u64) -> Option<(String,
     let (to, of) = (asked.reply_to().as_ref()?, asked.correlation_id().clone()?);
     let said = BasicProperties::default().with_correlation_id(of).with_message_id(settled.to_string().into());
     Some((to.to_string(), said))
+}
+
+/// Declares a queue that outlives the server, and makes sure that it answers (see [`replace`]).
+async fn make_queue(locked: &Locked<'_>, channel: &Channel, name: &str, arguments: FieldTable) -> Result<(), Failure> {
+    let queue = make(channel, name, arguments).await?;
+    if (queue.message_count(), queue.consumer_count()) != (0, 0) {
+        return Ok(());
+    }
+    match limited(channel.basic_get(name.into(), BasicGetOptions::default())).await {
+        Ok(None) => Ok(()),
+        Ok(Some(message)) => {
+            limited(message.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() })).await.map(drop)
+        }
+        Err(failure) => replace(locked, name, failure).await,
+    }
+}
+
+async fn make(channel: &Channel, name: &str, arguments: FieldTable) -> Result<Queue, Failure> {
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    made(channel.queue_declare(name.into(), options, arguments)).await
+}
+
+/// Deletes a queue that has nothing and does not answer, so that the next try makes it anew.
+///
+/// A server that is killed while it makes a quorum queue may leave it without a leader, for good: its only Raft member has an
+/// empty log and never stands for election (seen with 3.10.8). It is declared again without an error, and nothing that is
+/// asked of it is ever answered.
+async fn replace(locked: &Locked<'_>, name: &str, failure: Failure) -> Result<(), Failure> {
+    if matches!(failure, Failure::Late(_)) {
+        tracing::warn!(queue = name, "a queue does not answer: it is made anew");
+        let other = locked.confirming().await?;
+        made(other.channel.queue_delete(name.into(), QueueDeleteOptions::default())).await?;
+    }
+    Err(failure)
 }

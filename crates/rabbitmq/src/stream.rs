@@ -40,7 +40,7 @@ pub(crate) async fn last(link: &Link, stream: &str) -> Result<u64, Failure> {
     let channel = link.channel().await?;
     let last = table([("x-stream-offset", AMQPValue::LongString("last".into()))]);
     let mut messages = consume(&channel, stream, PART, last).await?;
-    let first = timeout(TIMEOUT, messages.next()).await.map_err(|_| Failure::Late)?;
+    let first = timeout(TIMEOUT, messages.next()).await.map_err(|_| Failure::Late(TIMEOUT))?;
     let first = first.ok_or_else(|| Failure::NoQueue(stream.to_owned()))??;
     let mut found = Received::of(&first).map(|received| received.offset);
     // The last part is sent as a whole: by this answer all of it has come.
