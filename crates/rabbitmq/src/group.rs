@@ -78,6 +78,8 @@ impl Group {
     /// The queue of members comes last: where it is, all is.
     async fn make(&self, locked: &Locked<'_>) -> Result<(), Error> {
         locked.catalogue().await?;
+        // Of a group that is there a queue may be silent for want of a majority, and has what it had.
+        let is_new = !self.is_there().await?;
         let (names, limits) = (self.names(), &self.link.client.options.limits);
         let publisher = locked.confirming().await?;
         let queues = [
@@ -85,16 +87,16 @@ impl Group {
             (names.canaries(&self.name), limits.queue()),
         ];
         for (name, arguments) in queues {
-            make_queue(locked, &publisher.channel, &name, arguments).await?;
+            make_queue(locked, &publisher.channel, &name, arguments, is_new).await?;
         }
-        try_join_all((0..=self.partitions).map(|partition| self.make_partition(locked, partition))).await?;
+        try_join_all((0..=self.partitions).map(|partition| self.make_partition(locked, partition, is_new))).await?;
         locked.add(&self.name).await?;
-        make_queue(locked, &publisher.channel, &names.members(&self.name), limits.queue()).await?;
+        make_queue(locked, &publisher.channel, &names.members(&self.name), limits.queue(), is_new).await?;
         Ok(())
     }
 
     /// The queue of a partition begins with a token. Each has a channel: on one, the server makes one after the other.
-    async fn make_partition(&self, locked: &Locked<'_>, partition: u16) -> Result<(), Error> {
+    async fn make_partition(&self, locked: &Locked<'_>, partition: u16, is_new: bool) -> Result<(), Error> {
         let publisher = locked.confirming().await?;
         let mut arguments = self.link.client.options.limits.bounded(MAILS);
         arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
@@ -104,7 +106,7 @@ impl Group {
             let first = Mail::Token(Token::default()).write()?;
             let stored = publisher.store(&name, &first, message::persistent(&Uuid::now_v7().to_string())).await;
             if let Err(failure) = stored {
-                replace(locked, &name, failure).await?;
+                return Err(replace(locked, &name, failure, is_new).await.into());
             }
         }
         Ok(())
@@ -215,10 +217,16 @@ pub(crate) fn answered(asked: &BasicProperties, settled: u64) -> Option<(String,
     Some((to.to_string(), said))
 }
 
-/// Declares a queue that outlives the server, and makes sure that it answers (see [`replace`]).
-async fn make_queue(locked: &Locked<'_>, channel: &Channel, name: &str, arguments: FieldTable) -> Result<(), Failure> {
+/// Declares a queue that outlives the server; for a new group, makes sure that it answers (see [`replace`]).
+async fn make_queue(
+    locked: &Locked<'_>,
+    channel: &Channel,
+    name: &str,
+    arguments: FieldTable,
+    is_new: bool,
+) -> Result<(), Failure> {
     let queue = make(channel, name, arguments).await?;
-    if (queue.message_count(), queue.consumer_count()) != (0, 0) {
+    if !is_new || (queue.message_count(), queue.consumer_count()) != (0, 0) {
         return Ok(());
     }
     match limited(channel.basic_get(name.into(), BasicGetOptions::default())).await {
@@ -226,7 +234,7 @@ async fn make_queue(locked: &Locked<'_>, channel: &Channel, name: &str, argument
         Ok(Some(message)) => {
             limited(message.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() })).await.map(drop)
         }
-        Err(failure) => replace(locked, name, failure).await,
+        Err(failure) => Err(replace(locked, name, failure, is_new).await),
     }
 }
 
@@ -235,16 +243,19 @@ async fn make(channel: &Channel, name: &str, arguments: FieldTable) -> Result<Qu
     made(channel.queue_declare(name.into(), options, arguments)).await
 }
 
-/// Deletes a queue that has nothing and does not answer, so that the next try makes it anew.
+/// Deletes a queue of a new group that did not answer in time, so that the next try makes it anew; returns why this one failed.
 ///
 /// A server that is killed while it makes a quorum queue may leave it without a leader, for good: its only Raft member has an
 /// empty log and never stands for election (seen with 3.10.8). It is declared again without an error, and nothing that is
 /// asked of it is ever answered.
-async fn replace(locked: &Locked<'_>, name: &str, failure: Failure) -> Result<(), Failure> {
-    if matches!(failure, Failure::Late(_)) {
-        tracing::warn!(queue = name, "a queue does not answer: it is made anew");
-        let other = locked.confirming().await?;
-        made(other.channel.queue_delete(name.into(), QueueDeleteOptions::default())).await?;
+async fn replace(locked: &Locked<'_>, name: &str, failure: Failure, is_new: bool) -> Failure {
+    if !is_new || !matches!(failure, Failure::Late(_)) {
+        return failure;
     }
-    Err(failure)
+    tracing::warn!(queue = name, "a queue does not answer: it is made anew");
+    let deleted = async {
+        let other = locked.confirming().await?;
+        made(other.channel.queue_delete(name.into(), QueueDeleteOptions::default())).await
+    };
+    deleted.await.err().unwrap_or(failure)
 }
