@@ -26,8 +26,10 @@ pub struct Received {
     pub to: String,
     /// Headers and text.
     pub content: String,
-    /// When it was taken.
-    pub at: Instant,
+    /// Before it was asked for: whoever sent it lived then.
+    pub asked: Instant,
+    /// When it was taken: whoever sent it may have died meanwhile.
+    pub taken: Instant,
 }
 
 impl Received {
@@ -133,6 +135,7 @@ impl SmtpServer {
                     "250 ok"
                 }
                 "DATA" => {
+                    let asked = Instant::now();
                     write.write_all(b"354 go on\r\n").await?;
                     let mut content = String::new();
                     loop {
@@ -147,7 +150,8 @@ impl SmtpServer {
                         from: from.clone(),
                         to: to.clone(),
                         content,
-                        at: Instant::now(),
+                        asked,
+                        taken: Instant::now(),
                     });
                     "250 queued"
                 }

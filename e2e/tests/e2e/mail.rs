@@ -96,8 +96,8 @@ fn by_id(mails: &[Received], kills: &[Kill]) -> Result<BTreeMap<String, usize>> 
     for (id, mails) in &seen {
         for pair in mails.windows(2) {
             ensure!(order(pair[0])? == order(pair[1])?, "{id} is about two orders");
-            let explains = |(before, after): &Kill| pair[0].at <= *after && *before <= pair[1].at;
-            ensure!(kills.iter().any(explains), "{id} was sent twice and nobody was killed");
+            let explains = |(before, after): &Kill| pair[0].asked <= *after && *before <= pair[1].taken;
+            ensure!(kills.iter().any(explains), "{id} was sent twice and nobody was killed: {pair:?}, {kills:?}");
         }
     }
     Ok(seen.into_iter().map(|(id, mails)| (id, mails.len())).collect())
