@@ -34,10 +34,22 @@ const WINDOW: usize = 256;
 #[derive(Clone)]
 pub struct Bus {
     link: Arc<Link>,
-    /// A channel to publish on, and how many partitions there are.
-    publisher: Arc<Mutex<Option<(Publisher, u16)>>>,
+    publishers: Arc<Mutex<Publishers>>,
     lease: Duration,
     track: Track,
+}
+
+/// What events are published with.
+///
+/// Each stream has a channel of its own. Where a stream gets another leader, the server sends it again what it has not
+/// confirmed, and up to 3.13 numbers that as the channel has counted, not as the stream has (`resend_all` in
+/// `rabbit_stream_queue.erl`); the stream takes what comes later under such a number for a repetition: it is confirmed and
+/// never stored. On a channel that knows one stream both count the same.
+#[derive(Default)]
+struct Publishers {
+    /// How many partitions of the keys there are, once their streams are declared.
+    partitions: Option<u16>,
+    channels: HashMap<String, Publisher>,
 }
 
 /// Opens the bus that a service's configuration names; connects when it is first needed.
@@ -56,7 +68,7 @@ impl Bus {
     pub fn open(url: &str, clock: SharedClock) -> Result<Self, Error> {
         let client = Arc::new(Client { options: Options::parse(url)?, clock });
         let link = Arc::new(Link::new(client, "bus"));
-        Ok(Self { link, publisher: Arc::default(), lease: LEASE, track: Track::Stable })
+        Ok(Self { link, publishers: Arc::default(), lease: LEASE, track: Track::Stable })
     }
 
     /// Sets how long members keep what they do not renew; 5 s where this is not called.
@@ -71,32 +83,30 @@ impl Bus {
         self
     }
 
-    /// What to publish with; declares the streams that are missing.
-    async fn publisher(&self) -> Result<(Publisher, u16), Error> {
-        let mut known = self.publisher.lock().await;
-        if let Some((publisher, partitions)) = known.as_ref() {
-            if publisher.works() {
-                return Ok((publisher.clone(), *partitions));
-            }
-            let (publisher, partitions) = (self.link.confirming().await?, *partitions);
-            *known = Some((publisher.clone(), partitions));
-            return Ok((publisher, partitions));
+    /// How many partitions of the keys there are; declares the streams that are missing.
+    async fn partitions(&self) -> Result<u16, Error> {
+        let mut publishers = self.publishers.lock().await;
+        if let Some(partitions) = publishers.partitions {
+            return Ok(partitions);
         }
-        let partitions = self.declare().await?;
-        let publisher = self.link.confirming().await?;
-        *known = Some((publisher.clone(), partitions));
-        Ok((publisher, partitions))
-    }
-
-    /// Declares the streams that are missing; returns how many partitions of the keys there are.
-    async fn declare(&self) -> Result<u16, Error> {
         let locked = Locked::new(&self.link.client).await?;
         let catalogue = locked.catalogue().await;
         locked.release().await;
-        Ok(catalogue?.partitions)
+        Ok(*publishers.partitions.insert(catalogue?.partitions))
     }
 
-    async fn store(&self, (publisher, partitions): &(Publisher, u16), event: &Event) -> Result<(), Error> {
+    /// The channel of a stream.
+    async fn publisher(&self, stream: &str) -> Result<Publisher, Failure> {
+        let mut publishers = self.publishers.lock().await;
+        if let Some(publisher) = publishers.channels.get(stream).filter(|publisher| publisher.works()) {
+            return Ok(publisher.clone());
+        }
+        let publisher = self.link.confirming().await?;
+        publishers.channels.insert(stream.to_owned(), publisher.clone());
+        Ok(publisher)
+    }
+
+    async fn store(&self, partitions: u16, event: &Event) -> Result<(), Error> {
         let refused = |reason: &str| Error::Rejected { id: event.id, reason: reason.to_owned() };
         if !is_name(&event.kind) {
             return Err(refused("a kind is words with dots between"));
@@ -104,22 +114,28 @@ impl Bus {
         if event.data.len() > MAX_BODY {
             return Err(refused("it is larger than RabbitMQ takes"));
         }
-        let stream = self.link.client.options.names.events(partition(event, *partitions));
+        let stream = self.link.client.options.names.events(partition(event, partitions));
         let properties = message::of_event(event, &event.id.to_string(), &[]);
-        match publisher.store(&stream, &event.data, properties).await {
-            Err(failure) if failure.is_missing() => {
-                // One that has no leader yet is there; one that is gone is declared again with the next try.
-                if self.look(&stream).await.is_err_and(|failure| failure.is_missing()) {
-                    *self.publisher.lock().await = None;
-                }
-                Err(failure.into())
-            }
-            stored => Ok(stored?),
+        let publisher = self.publisher(&stream).await?;
+        let Err(failure) = publisher.store(&stream, &event.data, properties).await else { return Ok(()) };
+        self.forget(&stream, &publisher).await;
+        // One that has no leader yet is there; one that is gone is declared again with the next try.
+        if failure.is_missing() && self.look(&stream).await.is_err_and(|failure| failure.is_missing()) {
+            self.publishers.lock().await.partitions = None;
+        }
+        Err(failure.into())
+    }
+
+    /// Gives a stream a new channel: what was refused has been counted by the channel alone.
+    async fn forget(&self, stream: &str, failed: &Publisher) {
+        let channels = &mut self.publishers.lock().await.channels;
+        if channels.get(stream).is_some_and(|publisher| publisher.is(failed)) {
+            channels.remove(stream);
         }
     }
 
     async fn group(&self, name: &str, link: Arc<Link>) -> Result<Group, Error> {
-        let (_, partitions) = self.publisher().await?;
+        let partitions = self.partitions().await?;
         Ok(Group { link, name: name.to_owned(), partitions })
     }
 
@@ -135,17 +151,17 @@ impl messaging::Bus for Bus {
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {
-        let publisher = self.publisher().await?;
+        let partitions = self.partitions().await?;
         let mut keys: HashMap<&str, Vec<Event>> = HashMap::new();
         for event in events {
             keys.entry(&event.key).or_default().push(event.clone());
         }
         // One after the other within a key: a failure in between must not let a later one through.
         let of_key = |events: Vec<Event>| {
-            let (bus, publisher) = (self.clone(), publisher.clone());
+            let bus = self.clone();
             async move {
                 for event in &events {
-                    bus.store(&publisher, event).await?;
+                    bus.store(partitions, event).await?;
                 }
                 Ok(())
             }
@@ -184,7 +200,7 @@ impl messaging::Bus for Bus {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.publisher().await?;
+        self.partitions().await?;
         Ok(self.look(&self.link.client.options.names.catalogue()).await?)
     }
 

@@ -20,6 +20,7 @@ use crate::{
     client::{Client, Failure, Publisher, TIMEOUT, close, declare, limited, look},
     message,
     options::Limits,
+    stream,
 };
 
 /// How often whoever waits for the lock asks for it.
@@ -103,17 +104,18 @@ impl<'a> Locked<'a> {
         Ok(catalogue)
     }
 
-    /// Makes the stream of a partition, unless it is there.
+    /// Makes the stream of a partition, unless it is there. A server that has just started may say that it is not.
     async fn make_stream(&self, stream: String, is_first: bool) -> Result<(), Error> {
         if self.has(&stream).await? {
             return Ok(());
         }
-        if !is_first {
-            tracing::error!(stream, "the stream is gone, and with it what no group has read; it is declared again");
-        }
-        let publisher = self.confirming().await?;
+        let (publisher, id) = (self.confirming().await?, Uuid::now_v7().to_string());
         declare(&publisher.channel, [(stream.clone(), self.client.options.limits.stream())]).await?;
-        Ok(publisher.store(&stream, b"", message::begin(&Uuid::now_v7().to_string())).await?)
+        publisher.store(&stream, b"", message::begin(&id)).await?;
+        if !is_first && stream::first(&publisher.channel, &stream).await?.id == id {
+            tracing::error!(stream, "the stream was gone, and with it what no group had read; it was declared again");
+        }
+        Ok(())
     }
 
     async fn write(&self, publisher: &Publisher, catalogue: &Catalogue) -> Result<(), Error> {

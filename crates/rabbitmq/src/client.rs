@@ -178,6 +178,11 @@ impl Publisher {
         self.channel.status().connected() && self.connection.status().connected()
     }
 
+    /// Whether both are one channel.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.connection, &other.connection) && self.channel.id() == other.channel.id()
+    }
+
     /// Sends a message to a queue and waits until it is stored there.
     pub(crate) async fn store(&self, queue: &str, body: &[u8], properties: BasicProperties) -> Result<(), Failure> {
         if self.connection.status().blocked() {

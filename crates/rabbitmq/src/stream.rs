@@ -35,6 +35,14 @@ pub(crate) fn take(delivery: &Delivery) -> Option<Received> {
     Received::of(delivery)
 }
 
+/// The oldest message; a stream has one. It is consumed on a channel that is of no use afterwards.
+pub(crate) async fn first(channel: &Channel, stream: &str) -> Result<Received, Failure> {
+    let mut messages = read(channel, stream, 0).await?;
+    let first = timeout(TIMEOUT, messages.next()).await.map_err(|_| Failure::Late(TIMEOUT))?;
+    let gone = || Failure::NoQueue(stream.to_owned());
+    Received::of(&first.ok_or_else(gone)??).ok_or_else(gone)
+}
+
 /// The offset of the last message; a stream has one. A message that is stored at the same moment may not count yet.
 pub(crate) async fn last(link: &Link, stream: &str) -> Result<u64, Failure> {
     let channel = link.channel().await?;

@@ -38,6 +38,19 @@ async fn nothing_is_lost(events: u64, broken: impl AsyncFn(&RabbitMq, &str)) {
     assert!(seen.values().all(|numbers| *numbers == expected), "{seen:?}");
 }
 
+/// Every stream loses its leader while it has messages that are not stored yet: the server sends the new one what it has
+/// not confirmed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_when_streams_get_other_leaders() {
+    const CHANGE: &str = "[spawn(fun() -> P = amqqueue:get_pid(Q), erlang:suspend_process(P), timer:sleep(1000), \
+        exit(P, kill) end) || Q <- rabbit_amqqueue:list(), amqqueue:get_type(Q) =:= rabbit_stream_queue].";
+    nothing_is_lost(120, async |server, _| {
+        sleep(Duration::from_millis(500)).await;
+        server.control(&["eval", CHANGE]);
+    })
+    .await;
+}
+
 /// Longer than anybody waits for an answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_out_of_order_when_the_broker_is_paused() {
