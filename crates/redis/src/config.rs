@@ -1,10 +1,17 @@
 //! What a URL says: servers, credentials, parameters.
 
+use std::time::Duration;
+
 use percent_encoding::percent_decode_str;
-use redis_rs::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo};
+use redis_rs::{
+    ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
 
 use crate::Error;
 
+/// After so long without a word, or with one that is not acknowledged, the system asks whether the other end is there.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 const PARAMETERS: &str = "pool, idle, retries, prefix";
 
 /// Where Redis is, and how it is used.
@@ -50,7 +57,8 @@ impl Config {
             } else {
                 ConnectionAddr::Tcp(host, port)
             };
-            Some(address.into_connection_info().ok()?.set_redis_settings(settings.clone()))
+            let server = address.into_connection_info().ok()?;
+            Some(server.set_redis_settings(settings.clone()).set_tcp_settings(tcp_settings()))
         };
         let servers = hosts.split(',').map(server).collect::<Option<Vec<_>>>().ok_or_else(malformed)?;
         let mut config = Self { servers, cluster, pool: 100, idle: 10, retries: 3, prefix: "trireme".to_owned() };
@@ -80,6 +88,15 @@ impl Config {
 
 fn is_valid_prefix(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// Has the system end a connection whose peer is gone within 15 s, also one that nobody uses.
+pub(crate) fn tcp_settings() -> TcpSettings {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(2);
+    let settings = TcpSettings::default().set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(KEEPALIVE * 3);
+    settings
 }
 
 fn connection_settings(user_info: Option<&str>, database: i64) -> RedisConnectionInfo {

@@ -22,6 +22,7 @@ pub use script::Script;
 
 use config::Config;
 use pool::Pool;
+use redis_rs::ErrorKind;
 
 /// Redis did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +37,36 @@ pub enum Error {
     /// A command failed.
     #[error("redis failed")]
     Failed(#[from] redis_rs::RedisError),
+    /// A command was answered with what cannot be read.
+    #[error("unexpected answer from redis")]
+    Unexpected(#[source] redis_rs::ParsingError),
 }
 
+/// What a server answers that serves nobody, or not us: whatever else it refuses is about the one command.
+const REFUSALS: [&str; 7] = ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOAUTH", "NOPERM", "READONLY"];
+
 impl Error {
-    /// Whether the server answers, and only refuses what needs more memory than it may use.
-    pub(crate) fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::Failed(error) if error.code() == Some("OOM"))
+    /// Whether the server did not answer, or refuses every command of this kind.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Failed(error) => match error.kind() {
+                ErrorKind::Server(_) | ErrorKind::Extension => {
+                    error.code().is_some_and(|code| REFUSALS.contains(&code))
+                }
+                _ => true,
+            },
+            Self::NoConnection(_) | Self::InvalidUrl(_) => true,
+            Self::Unexpected(_) => false,
+        }
+    }
+
+    /// Whether the key has a value that is none of ours.
+    pub(crate) fn is_foreign_value(&self) -> bool {
+        match self {
+            Self::Failed(error) => error.code() == Some("WRONGTYPE"),
+            Self::Unexpected(_) => true,
+            Self::NoConnection(_) | Self::InvalidUrl(_) => false,
+        }
     }
 }
 

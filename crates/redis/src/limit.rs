@@ -7,7 +7,8 @@ use limit::{Decision, Quota};
 
 use crate::{Client, Error, Script};
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limit/take.lua")));
+static TAKE: LazyLock<Script> =
+    LazyLock::new(|| Script::healing(&["string"], concat!(include_str!("number.lua"), include_str!("limit/take.lua"))));
 
 /// A limiter on one server or on a cluster. Cheap to clone; connects when it is first used.
 #[derive(Clone, Debug)]

@@ -20,9 +20,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Client, Disconnected, Error, Feed, Script, Subscriber};
 
-static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lock/acquire.lua")));
-static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lock/renew.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lock/release.lua")));
+/// The types of [`Keys`].
+const TYPES: [&str; 5] = ["hash", "zset", "zset", "hash", "zset"];
+
+macro_rules! script {
+    ($name:ident, $types:expr, $file:literal) => {
+        static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::healing(&$types, concat!(include_str!("number.lua"), include_str!($file))));
+    };
+}
+script!(ACQUIRE, TYPES, "lock/acquire.lua");
+script!(RENEW, TYPES[..1], "lock/renew.lua");
+script!(RELEASE, TYPES, "lock/release.lua");
 
 /// A backend of locks on one server or on a cluster.
 pub struct LockBackend {

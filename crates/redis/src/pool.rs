@@ -4,23 +4,29 @@ use std::{fmt, time::Duration};
 
 use deadpool::{
     Runtime,
-    managed::{self, Metrics, Object, RecycleResult, Timeouts},
+    managed::{self, Metrics, Object, RecycleError, RecycleResult, Timeouts},
 };
 use deadpool_redis::Manager as SingleManager;
 use futures::future::join_all;
 use redis_rs::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind,
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value,
     aio::MultiplexedConnection,
     cluster::{ClusterClient, ClusterClientBuilder},
     cluster_async::ClusterConnection,
 };
 use resilience::Backoff;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::{Error, config::Config};
+use crate::{
+    Error,
+    config::{Config, tcp_settings},
+};
 
-/// How long a connection may take to be made, to become free, and to answer; callers have limits of their own, too.
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection may take to be made, to become free, and to answer. Callers have limits of their own; this is below
+/// that of a lock, whose warning has the cause then.
+const TIMEOUT: Duration = Duration::from_millis(800);
+/// A caller who gives up sooner was in a hurry; later, the server did not answer.
+pub(crate) const SILENCE: Duration = Duration::from_millis(250);
 /// The pause before a retry.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
 
@@ -40,9 +46,25 @@ enum Manager {
     Cluster(Box<ClusterClient>),
 }
 
-enum Connection {
+struct Connection {
+    link: Link,
+    /// Whether it may be used again: not while a command on it has no answer.
+    sound: bool,
+}
+
+enum Link {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
+}
+
+/// A connection that is checked out for one command.
+///
+/// Dropped without an answer it is not used again: its peer may be gone without a word, and a connection says nothing of
+/// that for a quarter of an hour.
+struct Loan<'a> {
+    connection: Object<Manager>,
+    pool: &'a managed::Pool<Manager>,
+    began: Instant,
 }
 
 impl managed::Manager for Manager {
@@ -50,15 +72,16 @@ impl managed::Manager for Manager {
     type Error = RedisError;
 
     async fn create(&self) -> RedisResult<Connection> {
-        match self {
-            Self::Single(manager) => manager.create().await.map(Connection::Single),
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
-        }
+        let link = match self {
+            Self::Single(manager) => Link::Single(manager.create().await?),
+            Self::Cluster(client) => Link::Cluster(client.get_async_connection().await?),
+        };
+        Ok(Connection { link, sound: true })
     }
 
     /// Does not ping the server: a command that finds its connection broken is retried on another.
-    async fn recycle(&self, _: &mut Connection, _: &Metrics) -> RecycleResult<RedisError> {
-        Ok(())
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<RedisError> {
+        if connection.sound { Ok(()) } else { Err(RecycleError::message("its last command has no answer")) }
     }
 }
 
@@ -70,6 +93,7 @@ impl Pool {
                 .max_retry_wait(200)
                 .connection_timeout(TIMEOUT)
                 .response_timeout(TIMEOUT)
+                .tcp_settings(tcp_settings())
                 .build()?;
             Manager::Cluster(Box::new(client))
         } else {
@@ -120,31 +144,53 @@ impl Pool {
         command: &Cmd,
         with_source: Option<&(dyn Fn() -> Cmd + Sync)>,
     ) -> Result<T, Error> {
-        let mut connection = self.connections.get().await.map_err(|error| Error::NoConnection(error.into()))?;
-        let mut answer = connection.query(command).await;
+        let connection = self.connections.get().await.map_err(|error| Error::NoConnection(error.into()))?;
+        let mut loan = Loan { connection, pool: &self.connections, began: Instant::now() };
+        let mut answer = loan.query(command).await;
         if let (Err(error), Some(with_source)) = (&answer, with_source)
             && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
         {
-            answer = connection.query(&with_source()).await;
+            answer = loan.query(&with_source()).await;
         }
-        if let (Err(error), Connection::Single(_)) = (&answer, &*connection)
-            && (error.is_unrecoverable_error() || is_demoted(error))
-        {
-            // The server closed this connection, or is not the one to write to any more and its address may be
-            // another's; the other ones to it are no better.
-            drop(Object::take(connection));
-            self.connections.retain(|_, _| false);
+        T::from_redis_value(answer?).map_err(Error::Unexpected)
+    }
+}
+
+impl Loan<'_> {
+    async fn query(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.connection.sound = false;
+        let answer = match &mut self.connection.link {
+            Link::Single(connection) => command.query_async(connection).await,
+            Link::Cluster(connection) => command.query_async(connection).await,
+        };
+        if answer.as_ref().err().is_none_or(|error| self.connection.survives(error)) {
+            self.connection.sound = true;
+        } else {
+            self.clear_pool();
         }
-        Ok(answer?)
+        answer
+    }
+
+    /// The other connections are to the same peer and no better.
+    fn clear_pool(&self) {
+        drop(self.pool.retain(|_, _| false));
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if !self.connection.sound && self.began.elapsed() >= SILENCE {
+            self.clear_pool();
+        }
     }
 }
 
 impl Connection {
-    async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
-        match self {
-            Self::Single(connection) => command.query_async(connection).await,
-            Self::Cluster(connection) => command.query_async(connection).await,
-        }
+    /// Whether it can be used after this error. Not if the server closed it, does not answer on it, or is not the one to
+    /// write to any more and its address may be another's; a cluster's client sees to all but the second by itself.
+    fn survives(&self, error: &RedisError) -> bool {
+        let broken = error.is_unrecoverable_error() || is_demoted(error);
+        !error.is_timeout() && (matches!(self.link, Link::Cluster(_)) || !broken)
     }
 }
 
@@ -162,6 +208,6 @@ fn is_transient(error: &Error) -> bool {
                 || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain))
                 || is_demoted(error)
         }
-        Error::NoConnection(_) | Error::InvalidUrl(_) => false,
+        Error::NoConnection(_) | Error::Unexpected(_) | Error::InvalidUrl(_) => false,
     }
 }

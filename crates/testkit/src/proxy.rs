@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback that loses an answer, or all of them for a while.
+//! A TCP proxy on loopback that loses an answer, or all of them for a while, or falls silent.
 #![allow(clippy::expect_used, reason = "a test that cannot be set up has to stop, and this crate is for tests only")]
 
 use std::{
@@ -34,6 +34,8 @@ struct Link {
     cut: bool,
     /// Ends those that were made before the last cut.
     connected: CancellationToken,
+    /// Silences those that were made before the last hush.
+    heard: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -56,15 +58,15 @@ impl Proxy {
         let address = listener.local_addr().expect("a bound socket has an address");
         let (fault, stop, tasks) = (Arc::<Mutex<Fault>>::default(), CancellationToken::new(), TaskTracker::new());
         let (shared, connections) = (Arc::clone(&fault), tasks.clone());
-        let connected = CancellationToken::new();
-        let link = Arc::new(Mutex::new(Link { server: server.to_owned(), cut: false, connected }));
+        let (connected, heard) = (CancellationToken::new(), CancellationToken::new());
+        let link = Arc::new(Mutex::new(Link { server: server.to_owned(), cut: false, connected, heard }));
         let (state, every) = (Arc::clone(&link), stop.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let fault = Arc::clone(&shared);
-                let (server, cut, token) = {
+                let (server, cut, token, heard) = {
                     let link = locked(&state);
-                    (link.server.clone(), link.cut, link.connected.clone())
+                    (link.server.clone(), link.cut, link.connected.clone(), link.heard.clone())
                 };
                 if cut {
                     continue; // and hangs up
@@ -72,7 +74,7 @@ impl Proxy {
                 let every = every.clone();
                 // A connection that breaks is what its client has to deal with.
                 connections.spawn(async move {
-                    let passing = token.run_until_cancelled(pass(client, &server, &fault));
+                    let passing = token.run_until_cancelled(pass(client, &server, &fault, &heard));
                     drop(every.run_until_cancelled(passing).await);
                 });
             }
@@ -96,6 +98,12 @@ impl Proxy {
         let mut link = locked(&self.link);
         link.cut = true;
         std::mem::take(&mut link.connected).cancel();
+    }
+
+    /// Has the connections that there are fall silent, as when the other machine has lost its power: they stay open, and
+    /// what is sent on them goes nowhere. New ones pass.
+    pub fn hush(&self) {
+        std::mem::take(&mut locked(&self.link).heard).cancel();
     }
 
     /// Leads new connections to another server; those that are there stay.
@@ -137,11 +145,18 @@ impl Fault {
     }
 }
 
-async fn pass(mut client: TcpStream, server: &str, fault: &Mutex<Fault>) -> std::io::Result<()> {
+async fn pass(
+    mut client: TcpStream,
+    server: &str,
+    fault: &Mutex<Fault>,
+    heard: &CancellationToken,
+) -> std::io::Result<()> {
     let mut server = TcpStream::connect(server).await?;
     let (mut said, mut answered) = (vec![0; CHUNK], vec![0; CHUNK]);
     loop {
         tokio::select! {
+            biased;
+            () = heard.cancelled() => return tokio::io::copy(&mut client, &mut tokio::io::sink()).await.map(drop),
             length = client.read(&mut said) => {
                 let said = &said[..length?];
                 if said.is_empty() {
@@ -202,5 +217,17 @@ mod tests {
         assert_eq!((say(&mut client, "commit 2").await.as_str(), proxy.lost()), ("", 1));
         let mut client = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!((say(&mut client, "commit 3").await.as_str(), proxy.lost()), ("COMMIT 3", 1));
+    }
+
+    #[tokio::test]
+    async fn a_hushed_connection_stays_open_and_the_next_one_works() {
+        let proxy = Proxy::to(&echo().await.to_string()).await;
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(say(&mut client, "here").await, "HERE");
+        proxy.hush();
+        let answer = tokio::time::timeout(Duration::from_millis(200), say(&mut client, "still here")).await;
+        assert!(answer.is_err(), "neither an answer nor an end: {answer:?}");
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(say(&mut client, "here").await, "HERE");
     }
 }

@@ -313,8 +313,8 @@ impl Redis {
     /// # Panics
     /// One of the two is not [`Self::alone`].
     pub fn follow(&self, other: &Self) {
-        let (port, other) = (self.0.own().port.to_string(), other.0.own().port.to_string());
-        cluster::cli(&["-p", &port, "REPLICAOF", "127.0.0.1", &other]);
+        let other = other.0.own().port.to_string();
+        self.control(&["REPLICAOF", "127.0.0.1", &other]);
     }
 
     /// Makes it forget everything.
@@ -322,7 +322,7 @@ impl Redis {
     /// # Panics
     /// The server is not [`Self::alone`].
     pub fn flush(&self) {
-        self.cli(&["FLUSHALL"]);
+        self.control(&["FLUSHALL"]);
     }
 
     /// Lets it have used all the memory that it may use: it evicts nothing, and refuses what needs more.
@@ -330,12 +330,16 @@ impl Redis {
     /// # Panics
     /// The server is not [`Self::alone`].
     pub fn fill_up(&self) {
-        self.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"]);
+        self.control(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"]);
     }
 
-    fn cli(&self, command: &[&str]) {
+    /// Tells the server something, in the words of `redis-cli`, and returns what that prints.
+    ///
+    /// # Panics
+    /// The server is not [`Self::alone`].
+    pub fn control(&self, words: &[&str]) -> String {
         let port = self.0.own().port.to_string();
-        cluster::cli(&[&["-p", &port], command].concat());
+        cluster::cli(&[&["-p", &port], words].concat())
     }
 }
 

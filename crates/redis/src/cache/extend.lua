@@ -4,7 +4,7 @@ if e.lt ~= ARGV[1] then
 end
 end_lease(ARGV[3], ARGV[4])
 if present then
-    local soft_expiry = math.min(math.max(number('s'), now + ARGV[2]), number('h'))
-    redis.call('HSET', key, 's', text(soft_expiry))
+    local soft_ttl = math.min(math.max(fresh_for, tonumber(ARGV[2])), present_for)
+    redis.call('HSET', key, 's', text(now + soft_ttl), 'sl', text(soft_ttl))
 end
 return { '1' }

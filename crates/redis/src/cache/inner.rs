@@ -10,7 +10,7 @@ use std::{
 };
 
 use cache::{BoxError, Entry, Fill, Invalidation, LeaseToken, Listener};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use opentelemetry::metrics::ObservableGauge;
 use resilience::{Breaker, BreakerConfig, State};
 use semconv::{Metric, metrics};
@@ -25,34 +25,35 @@ use super::{
     reply::Reply,
     server_clock::ServerClock,
 };
-use crate::{Client, Error, Script};
+use crate::{Client, Error, Script, pool::SILENCE};
 
 macro_rules! script {
-    ($name:ident, $($file:literal),+) => {
-        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!($file)),+)));
+    ($name:ident, $type:literal, $($file:literal),+) => {
+        pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::healing(&[$type], concat!($(include_str!($file)),+)));
     };
     ($name:ident: $file:literal) => {
-        script!($name, "common.lua", $file);
+        script!($name, "hash", "../number.lua", "common.lua", $file);
     };
 }
-script!(GET_OR_LEASE, "return_if_fresh.lua", "common.lua", "get_or_lease.lua");
-script!(GET, "return_if_fresh.lua", "return_none.lua");
+script!(GET_OR_LEASE, "hash", "../number.lua", "return_if_fresh.lua", "common.lua", "get_or_lease.lua");
+script!(GET, "hash", "../number.lua", "return_if_fresh.lua", "return_none.lua");
 script!(RENEW: "renew.lua");
 script!(STORE: "store.lua");
 script!(EXTEND: "extend.lua");
 script!(ABANDON: "abandon.lua");
 script!(WATCH_LEASE: "watch_lease.lua");
 script!(INVALIDATE: "invalidate.lua");
-script!(BEGIN_EPOCH, "begin_epoch.lua");
-script!(READ_CLOCK, "read_clock.lua");
+script!(BEGIN_EPOCH, "string", "../number.lua", "epoch.lua", "begin_epoch.lua");
+script!(READ_CLOCK, "string", "../number.lua", "epoch.lua", "read_clock.lua");
 
-/// Five failures in a row open it. A caller that gives up soon was in a hurry; later, Redis did not answer.
+/// Five failures in a row open it.
 const BREAKER: BreakerConfig = BreakerConfig {
     window: 5,
     failure_rate: 1.0,
     open: Duration::from_secs(1),
     open_max: Duration::from_secs(30),
-    abandoned_after: Some(Duration::from_millis(250)),
+    abandoned_after: Some(SILENCE),
 };
 
 /// Writes of the journal that are replayed at a time, on one connection.
@@ -87,7 +88,8 @@ pub(super) fn millis(time: Duration) -> String {
     time.as_millis().max(1).to_string()
 }
 
-type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u64>);
+/// Value, soft expiry and how far ahead that was, generation, load time.
+type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u64>, Option<u64>);
 
 /// What a plain read, without a script, says of a value.
 pub(super) enum PlainRead {
@@ -141,14 +143,22 @@ impl Inner {
     pub(super) async fn read_plain(&self, key: &str) -> Result<PlainRead, BoxError> {
         let Some(now) = self.clock.upper_bound() else { return Ok(PlainRead::Unsure) };
         let key = self.stored_key(key);
-        let fields: Fields = self.through_breaker(self.client.hash(&key, &["v", "s", "g", "d"])).await?;
-        let (Some(value), Some(soft_expiry), Some(generation), Some(load_time)) = fields else {
+        let fields = async {
+            match self.client.hash::<Fields>(&key, &["v", "s", "sl", "g", "d"]).await {
+                // A script removes it.
+                Err(error) if error.is_foreign_value() => Ok(None),
+                fields => fields.map(Some),
+            }
+        };
+        let Some(fields) = self.through_breaker(fields).await? else { return Ok(PlainRead::Unsure) };
+        let (Some(value), Some(soft_expiry), soft_ttl, Some(generation), Some(load_time)) = fields else {
             return Ok(PlainRead::Missing);
         };
-        let fresh_for = Duration::from_millis(soft_expiry.saturating_sub(now / 1000));
-        if fresh_for.is_zero() {
+        let left = soft_expiry.saturating_sub(now / 1000);
+        if left == 0 || soft_ttl.is_some_and(|soft_ttl| left > soft_ttl) {
             return Ok(PlainRead::Unsure);
         }
+        let fresh_for = Duration::from_millis(left);
         let load_time = Duration::from_millis(load_time);
         Ok(PlainRead::Fresh(Entry { value: value.into(), generation, fresh_for, load_time }))
     }
@@ -162,11 +172,11 @@ impl Inner {
     async fn through_breaker<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, BoxError> {
         let permit = self.breaker.permit()?;
         let result = call.await;
-        // A server that is full still takes invalidations.
-        if result.as_ref().err().is_none_or(Error::is_out_of_memory) {
-            permit.succeed();
-        } else {
+        // Whatever it refuses else, it does for others: one that is full still takes invalidations.
+        if result.as_ref().err().is_some_and(Error::is_outage) {
             permit.fail();
+        } else {
+            permit.succeed();
         }
         Ok(result?)
     }
@@ -184,12 +194,12 @@ impl Inner {
     }
 
     /// Tells Redis of all writes that it does not know of yet. Until then other processes serve what was before them: so
-    /// many at a time, and no later write before an earlier one, also where it comes to its end only now and then.
+    /// many at a time, the earliest first, and one that fails holds up no other.
     pub(super) async fn replay_journal(&self) -> Result<(), BoxError> {
         // Where it has overflowed, that is made up for first, and once.
         self.replay_journal_of("").await?;
-        let keys = stream::iter(self.journal.keys()).map(Ok);
-        keys.try_for_each_concurrent(REPLAYS, |key| async move { self.replay_journal_of(&key).await }).await
+        let replays = stream::iter(self.journal.keys()).map(async |key| self.replay_journal_of(&key).await);
+        replays.buffer_unordered(REPLAYS).fold(Ok(()), async |all, one| all.and(one)).await
     }
 
     /// Invalidates everything that is stored: keys of another epoch are not read any more, and expire.
@@ -329,7 +339,7 @@ impl Inner {
     /// Reads the server's clock, in us, and the epoch with it.
     pub(super) async fn read_clock(&self) -> Result<u64, BoxError> {
         let (key, asked_at) = (self.epoch_key(), Instant::now());
-        let (epoch, now) = self.client.eval(&READ_CLOCK, &[&key], &[]).await?;
+        let (epoch, now) = self.client.eval(&READ_CLOCK, &[&key], &[self.channel.as_bytes()]).await?;
         self.clock.set(now, asked_at);
         self.local.begin_epoch(epoch);
         Ok(now)

@@ -4,15 +4,14 @@
 -- What frees memory comes first: it is allowed when memory is full, and so is whatever a script writes after it.
 end_lease(ARGV[3], ARGV[4])
 local generation = next_generation()
-local kept_until = now + version_retention
-local hard_expiry = 0
-if ARGV[1] == 'expire' and present then
-    redis.call('HSET', key, 's', text(math.min(number('s'), now)))
-    hard_expiry = number('h')
+local kept_until = text(now + version_retention)
+local expires = ARGV[1] == 'expire' and present
+if expires then
+    redis.call('HSET', key, 's', text(now), 'sl', 0)
 else
-    redis.call('HDEL', key, 'v', 's', 'h', 'd')
+    redis.call('HDEL', key, 'v', 's', 'sl', 'h', 'hl', 'd')
 end
-redis.call('HSET', key, 'g', generation, 'k', text(kept_until), 'u', text(kept_until))
-expire_after(kept_until, hard_expiry)
+redis.call('HSET', key, 'g', generation, 'k', kept_until, 'u', kept_until)
+expire_after(version_retention, expires and present_for or 0)
 redis.call('PUBLISH', ARGV[3], table.concat({ 'I', ARGV[2], generation, ARGV[4] }, ' '))
 return { generation }

@@ -1,3 +1,3 @@
--- The epoch and the server's time in us.    KEYS  epoch
-local time = redis.call('TIME')
-return { redis.call('GET', KEYS[1]) or '0', string.format('%.0f', time[1] * 1000000 + time[2]) }
+-- The epoch and the server's time in us. An epoch that somebody has overwritten is not known any more: the next begins.
+local epoch = redis.call('GET', KEYS[1]) or not healed and '0'
+return { parsed(epoch) and epoch or begin_epoch(), string.format('%.0f', us) }

@@ -2,7 +2,5 @@
 if e.lt ~= ARGV[1] then
     return { '0' }
 end
-local lease_end = now + ARGV[2]
-redis.call('HSET', key, 'lu', text(lease_end))
-expire_after(lease_end, number('h'), number('k'), number('u'))
+lease(ARGV[1], ARGV[2])
 return { '1' }

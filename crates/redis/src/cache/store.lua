@@ -14,27 +14,26 @@ elseif e.lt ~= ARGV[2] or version and e.dv and version < number('dv') then
 end
 
 local generation = next_generation()
-local kept_until = now + version_retention
-redis.call('HSET', key, 'g', generation, 'k', text(kept_until))
+redis.call('HSET', key, 'g', generation, 'k', text(now + version_retention))
 if version then
     redis.call('HSET', key, 'dv', text(math.max(version, number('dv'))))
 end
 end_lease(ARGV[8], ARGV[9])
 if put then
     redis.call('PUBLISH', ARGV[8], table.concat({ 'I', ARGV[2], generation, ARGV[9] }, ' '))
-    if number('u') > now then
+    if unordered_for > 0 then
         -- The data may be older than what was invalidated just before.
-        redis.call('HDEL', key, 'v', 's', 'h', 'd')
-        expire_after(kept_until, number('u'))
+        redis.call('HDEL', key, 'v', 's', 'sl', 'h', 'hl', 'd')
+        expire_after(version_retention, unordered_for)
         return { 'removed', generation }
     end
 end
-local hard_expiry = now + ARGV[6]
-local load_time = put and e.d or ARGV[7]
-redis.call('HSET', key, 'v', ARGV[3], 's', text(now + ARGV[5]), 'h', text(hard_expiry), 'd', load_time)
+local load_time = put and parsed(e.d) and e.d or ARGV[7]
+redis.call('HSET', key, 'v', ARGV[3], 's', text(now + ARGV[5]), 'sl', ARGV[5], 'h', text(now + ARGV[6]), 'hl', ARGV[6],
+    'd', load_time)
 -- The order of data is known again: later puts are compared with this version.
 if version then
     redis.call('HDEL', key, 'u')
 end
-expire_after(kept_until, hard_expiry, version and 0 or number('u'))
+expire_after(version_retention, tonumber(ARGV[6]), version and 0 or unordered_for)
 return { 'stored', generation }

@@ -4,14 +4,16 @@ local time = redis.call('TIME')
 local now = math.floor((time[1] * 1000000 + time[2]) / 1000)
 local window = tonumber(ARGV[2])
 -- Never further ahead than all permits are: the clock of the server may have been set back.
-local full = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now), now + window)
+local full = math.min(math.max(parsed(redis.call('GET', KEYS[1])) or 0, now), now + window)
 full = full + ARGV[1] * ARGV[3]
 if full - now > window then
     return full - now - window
 end
-if full <= now then
+-- Given back, a permit needs no memory: what a script writes after a removal is allowed when memory is full.
+if full <= now or ARGV[3] == '-1' then
     redis.call('DEL', KEYS[1])
-else
+end
+if full > now then
     redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', string.format('%.0f', full - now))
 end
 return 0

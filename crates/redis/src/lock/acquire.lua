@@ -6,11 +6,12 @@ local time = redis.call('TIME')
 local us = time[1] * 1000000 + time[2]
 local ms = math.floor(us / 1000)
 local lock = redis.call('HMGET', KEYS[1], 'o', 'u', 'f', 't')
-local expires_in = lock[1] and lock[2] - ms or 0
+local expires_in = lock[1] and (parsed(lock[2]) or 0) - ms or 0
+local last_fence = parsed(lock[3])
 -- One that ends further ahead than it is long was taken while this clock was ahead.
-local held = expires_in > 0 and expires_in <= (tonumber(lock[4]) or expires_in)
+local held = expires_in > 0 and expires_in <= (parsed(lock[4]) or expires_in)
 
-if held and lock[1] == ARGV[1] then
+if held and lock[1] == ARGV[1] and last_fence then
     redis.call('HSET', KEYS[1], 'u', string.format('%.0f', ms + ARGV[2]), 't', ARGV[2])
     return { 1, lock[3] }
 end
@@ -42,10 +43,10 @@ if not held and (not first or first == ARGV[1]) then
         redis.call('HDEL', KEYS[4], ARGV[1])
     end
     -- Below 2^53, so exact.
-    local fence = string.format('%.0f', math.max(us, (lock[3] or 0) + 1))
+    local fence = string.format('%.0f', math.max(us, (last_fence or 0) + 1))
     redis.call('HSET', KEYS[1], 'o', ARGV[1], 'u', string.format('%.0f', ms + ARGV[2]), 't', ARGV[2], 'f', fence)
-    -- A fence that has expired does no harm while the clock goes forward.
-    redis.call('PEXPIRE', KEYS[1], math.max(ARGV[2] * 2, 3600000))
+    -- A fence that has expired does no harm while the clock goes forward, nor where fences are raised from what is written.
+    redis.call('PEXPIRE', KEYS[1], math.max(ARGV[2] * 2, 60000))
     return { 1, fence }
 end
 

@@ -4,6 +4,7 @@
 mod fuzz;
 mod outages;
 mod processes;
+mod stored;
 
 use std::{sync::Arc, time::Duration};
 

@@ -63,6 +63,33 @@ async fn many_writes_while_redis_is_away_are_soon_made_up_for() {
     testkit::eventually!(within Duration::from_secs(20), stale().await == 0);
 }
 
+/// Of the writes that are made up for, one that Redis refuses for good holds up no other.
+#[tokio::test]
+async fn a_write_that_is_refused_for_good_holds_up_no_other() {
+    let Some(server) = RedisServer::alone().await else { return };
+    // Not for key 9.
+    let keys = ["~shop:cache:epoch", "~{shop:cache:0:test:1*", "~{shop:cache:0:test:2*"];
+    server.control(&[&["ACL", "SETUSER", "shop", "on", ">secret", "+@all", "&*"], &keys[..]].concat());
+    let proxy = Proxy::to(server.url().trim_start_matches("redis://").trim_end_matches('/')).await;
+    let here = cache(&format!("redis://shop:secret@{}?prefix=shop", proxy.address()));
+    let there = cache(&format!("{}?prefix=shop", server.url()));
+    let load = || async { Ok::<_, std::io::Error>(Some(1)) };
+    for key in 100..300 {
+        there.get_or_load(&key, |version| *version, load).await.unwrap();
+    }
+    sleep(Duration::from_millis(500)).await; // the feeds are connected
+    proxy.cut();
+    for key in [9].into_iter().chain(100..300) {
+        here.put(&key, Some(&2), 2).await;
+    }
+    proxy.restore();
+    let stale = || async {
+        let known = join_all((100..300).map(async |key| there.get(&key).await)).await;
+        known.into_iter().filter(|known| *known == Some(1)).count()
+    };
+    testkit::eventually!(stale().await == 0);
+}
+
 /// The last local value serves when neither Redis nor the loader answers.
 #[tokio::test]
 async fn the_last_known_value_serves_when_nobody_answers() {
@@ -77,6 +104,27 @@ async fn the_last_known_value_serves_when_nobody_answers() {
     assert_eq!(cache.get_or_load(&1, |version| *version, failed).await.unwrap(), Some(1));
     assert!(cache.get_or_load(&2, |version| *version, failed).await.is_err(), "of another nothing is known");
     assert_eq!(read(&cache, 3).await, 3, "the loader is asked first");
+}
+
+/// Connections that say nothing any more cost those who wait on them, and then nobody.
+#[tokio::test]
+async fn connections_that_fall_silent_are_left_at_once() {
+    let Some(server) = RedisServer::shared().await else { return };
+    let url = server.fresh();
+    let proxy = Proxy::to(server.url().trim_start_matches("redis://")).await;
+    let (here, there) = (cache(&url.replace(server.url(), &format!("redis://{}", proxy.address()))), cache(&url));
+    join_all((0..20).map(async |key| here.get(&key).await)).await;
+    sleep(Duration::from_millis(500)).await; // its feed is connected, and its connections are open
+    proxy.hush();
+    there.put(&100, Some(&1), 1).await;
+    testkit::eventually!(within Duration::from_secs(5), here.get(&100).await == Some(1));
+    // As is its feed.
+    testkit::eventually!({
+        let version = there.get(&100).await.unwrap_or_default() + 1;
+        there.put(&100, Some(&version), version).await;
+        sleep(Duration::from_millis(100)).await;
+        here.get(&100).await == Some(version)
+    });
 }
 
 /// Redis is full and evicts nothing: what is written is still removed there, and nobody reads the old value.

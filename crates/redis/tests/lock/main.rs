@@ -3,14 +3,12 @@
 
 mod outages;
 mod processes;
+mod stored;
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use lock::{Acquired, Backend, Error, Locks, Owner, Policy, Request, Waiting};
-use redis::{Client, LockBackend, Script};
+use lock::{Backend, Error, Locks, Policy};
+use redis::LockBackend;
 use testkit::servers::{Redis as RedisServer, RedisCluster};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,6 +21,11 @@ async fn warm(url: &str) -> Arc<dyn Backend> {
     let backend = open(url);
     tokio::time::sleep(Duration::from_millis(500)).await;
     backend
+}
+
+/// Its `host:port`.
+fn address(server: &RedisServer) -> &str {
+    server.url().trim_start_matches("redis://").trim_end_matches('/')
 }
 
 fn locks(url: &str) -> Locks {
@@ -45,38 +48,6 @@ mod cluster {
         Some(cluster) => warm(&cluster.fresh()).await,
         None => return,
     } }
-}
-
-/// A lease and a wait that were stored while the server's clock was an hour ahead.
-#[tokio::test]
-async fn what_lies_too_far_ahead_is_over() {
-    static AHEAD: LazyLock<Script> = LazyLock::new(|| {
-        Script::new(
-            "local ahead = redis.call('TIME')[1] * 1000 + 3600000
-            redis.call('HSET', KEYS[1], 'u', string.format('%.0f', ahead))
-            for _, waiter in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-                redis.call('HSET', KEYS[3], waiter, string.format('%.0f', ahead) .. ' gone')
-            end
-            return redis.call('ZCARD', KEYS[2])",
-        )
-    });
-    let Some(server) = RedisServer::shared().await else { return };
-    let url = server.fresh();
-    let (backend, client) = (open(&url), Client::open(&url).unwrap());
-    let request = |waiting| Request {
-        name: "one",
-        owner: Owner::random(),
-        ttl: Duration::from_secs(5),
-        waiter_ttl: Duration::from_secs(3),
-        waiting,
-    };
-    let Acquired::Held { fence } = backend.acquire(&request(Waiting::No)).await.unwrap() else { panic!("it is free") };
-    assert!(matches!(backend.acquire(&request(Waiting::Fair)).await.unwrap(), Acquired::Busy { .. }));
-    let key = format!("{{{}:lock:one}}", client.prefix());
-    let keys = [key.as_str(), &format!("{key}:line"), &format!("{key}:waiters")];
-    assert_eq!(client.eval::<i64>(&AHEAD, &keys, &[]).await.unwrap(), 1);
-    let next = backend.acquire(&request(Waiting::No)).await.unwrap();
-    assert!(matches!(next, Acquired::Held { fence: higher } if higher > fence), "{next:?}");
 }
 
 /// A second process knows nothing of the first but what Redis publishes.

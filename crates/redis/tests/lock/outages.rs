@@ -1,15 +1,23 @@
-//! What becomes of a lock when Redis loses its data, is killed or fails over.
+//! What becomes of a lock when Redis loses its data, is killed, falls silent or fails over.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use futures::future::join_all;
 use lock::{Error, Locks, Policy};
+use redis::{Client, Disconnected, Feed, Subscriber};
 use testkit::{
     Proxy,
     servers::{Redis as RedisServer, RedisCluster},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{locks, open};
+use crate::{address, locks, open, warm};
 
 #[tokio::test]
 async fn fences_rise_after_everything_is_lost() {
@@ -74,11 +82,90 @@ async fn fences_rise_over_the_death_of_a_master() {
 #[tokio::test]
 async fn a_demoted_server_is_left_at_once() {
     let (Some(old), Some(new)) = (RedisServer::alone().await, RedisServer::alone().await) else { return };
-    let address = |server: &RedisServer| server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
-    let proxy = Proxy::to(&address(&old)).await;
+    let proxy = Proxy::to(address(&old)).await;
     let locks = locks(&format!("redis://{}", proxy.address()));
     locks.lock("one", Duration::ZERO).await.unwrap().release().await.unwrap();
     old.follow(&new);
-    proxy.lead_to(&address(&new));
+    proxy.lead_to(address(&new));
     locks.lock("two", Duration::ZERO).await.unwrap();
+}
+
+/// A host that lost its power, or a flow that the network forgot: what is sent goes nowhere, and nothing says so.
+#[tokio::test]
+async fn connections_that_fall_silent_are_left_at_once() {
+    let Some(server) = RedisServer::alone().await else { return };
+    let proxy = Proxy::to(address(&server)).await;
+    let url = format!("redis://{}", proxy.address());
+    let locks = Locks::new(warm(&url).await, TaskTracker::new(), Policy::default());
+    join_all((0..20).map(async |n| locks.check(&n.to_string()).await.unwrap())).await;
+    proxy.hush();
+    testkit::eventually!(within Duration::from_secs(5), locks.lock("one", Duration::ZERO).await);
+}
+
+/// As much does a caller who gives up before Redis' own limit.
+#[tokio::test]
+async fn whoever_gives_up_on_a_silent_connection_does_not_leave_it_to_the_next() {
+    let Some(server) = RedisServer::alone().await else { return };
+    let proxy = Proxy::to(address(&server)).await;
+    let url = format!("redis://{}?idle=0", proxy.address());
+    let policy = Policy { call_timeout: Duration::from_millis(100), ..Policy::default() };
+    let locks = Locks::new(open(&url), TaskTracker::new(), policy);
+    testkit::eventually!(locks.check("one").await);
+    proxy.hush();
+    testkit::eventually!(within Duration::from_secs(5), locks.lock("one", Duration::ZERO).await);
+}
+
+#[derive(Debug, Default)]
+struct Connections(AtomicUsize);
+
+impl Subscriber for Connections {
+    fn on_message(&self, _: &str, _: &[u8]) {}
+
+    fn on_connected(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn on_disconnected(&self, _: Disconnected) {}
+}
+
+#[tokio::test]
+async fn a_feed_that_falls_silent_is_connected_anew() {
+    let Some(server) = RedisServer::alone().await else { return };
+    let proxy = Proxy::to(address(&server)).await;
+    let client = Client::open(&format!("redis://{}", proxy.address())).unwrap();
+    let connections = Arc::<Connections>::default();
+    let subscriber: Weak<dyn Subscriber> = Arc::<Connections>::downgrade(&connections);
+    let _feed = Feed::start(&client, "news".to_owned(), subscriber, &TaskTracker::new(), &CancellationToken::new());
+    testkit::eventually!(connections.0.load(Ordering::SeqCst) == 1);
+    proxy.hush();
+    testkit::eventually!(within Duration::from_secs(8), connections.0.load(Ordering::SeqCst) == 2);
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What keeps locks from being taken is in the error, whatever it is.
+#[tokio::test]
+async fn a_lock_that_cannot_be_taken_says_why() {
+    let Some(server) = RedisServer::alone().await else { return };
+    server.control(&["ACL", "SETUSER", "nobody", "reset", "on", ">secret"]);
+    server.control(&["CONFIG", "SET", "requirepass", "secret"]);
+    let address = address(&server);
+    let why = async |url: &str| chain(&locks(url).check("one").await.unwrap_err()).to_lowercase();
+    for (url, cause) in [
+        (format!("redis://{address}"), "authenticat"),
+        (format!("redis://:wrong@{address}"), "password authentication failed"),
+        (format!("redis://nobody:secret@{address}"), "noperm"),
+        ("redis://nowhere.invalid".to_owned(), "address information"),
+    ] {
+        let said = why(&url).await;
+        assert!(said.contains(cause) && !said.contains("secret"), "{url}: {said}");
+    }
+    let locks = locks(&format!("redis://:secret@{address}"));
+    locks.check("one").await.unwrap();
+    server.pause();
+    let said = chain(&locks.check("one").await.unwrap_err());
+    server.resume();
+    assert!(said.starts_with("lock backend failed: ") && said.contains("timed out"), "{said}");
 }
