@@ -1,6 +1,6 @@
 //! Opens connections, and makes a database that is missing.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection,
@@ -23,6 +23,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")];
 
+/// How long a server may take to answer a statement: longer than it may work on one, or its answer was lost on the way.
+const ANSWER: Duration = Duration::from_secs(8);
+/// How long a connection that was idle may take to answer; the network may have forgotten it.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// The one encoding that stores every text.
+const ENCODING: &str = "UTF8";
+
 /// Also false on a server that follows another.
 const WRITABLE: &str = "SELECT current_setting('transaction_read_only') = 'off'";
 
@@ -38,9 +46,20 @@ pub enum Error {
     /// The server does not let us in, or is not there.
     #[error("cannot connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),
+    /// The database cannot store every text.
+    #[error(
+        "the database is encoded in {0} and cannot store every name: make one with ENCODING 'UTF8' TEMPLATE template0 and move \
+         its content there"
+    )]
+    Encoding(String),
     /// The schema cannot be brought up to date.
     #[error("cannot bring the schema up to date")]
     Migrate(#[source] MigrateError),
+    /// Somebody else has been bringing it up to date for too long.
+    #[error(
+        "the schema is being brought up to date by session {0}: wait for it, or end it with SELECT pg_terminate_backend(PID)"
+    )]
+    Migrating(String),
     /// Nobody has, and this process may not.
     #[error(
         "the schema is older than this program: run its subcommand `migrate` first, or set database.migrate = true"
@@ -52,7 +71,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// When the URL or the server cannot be used.
+/// When the URL or the server cannot be used, or the database has another encoding than UTF-8.
 pub async fn connect(url: &str, name: &str) -> Result<Pool, Error> {
     let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
     let pool = PgPoolOptions::new()
@@ -61,13 +80,20 @@ pub async fn connect(url: &str, name: &str) -> Result<Pool, Error> {
         // Instead of a ping, which costs the same and does not notice that a server takes no writes any more: its address
         // may be another's by now, so the connection goes, and the next one asks for the address again.
         .test_before_acquire(false)
-        .before_acquire(|connection, _| {
-            Box::pin(async move { sqlx::query_scalar(WRITABLE).fetch_one(connection).await })
-        })
+        .before_acquire(|connection, _| Box::pin(is_writable(connection)))
         .connect_with(options.application_name(name).options(LIMITS))
         .await
         .map_err(Error::Connect)?;
-    Ok(Pool::new(pool, name.to_owned()))
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&pool).await.map_err(Error::Connect)?;
+    if encoding != ENCODING {
+        return Err(Error::Encoding(encoding));
+    }
+    Ok(Pool::new(pool, name.to_owned()).with_limit(ANSWER))
+}
+
+async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let answer = tokio::time::timeout(CHECK, sqlx::query_scalar(WRITABLE).fetch_one(connection)).await;
+    answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 /// Makes the database that the URL names, where there is none.
@@ -80,8 +106,9 @@ pub async fn create(url: &str) -> Result<(), Error> {
     let name = options.get_database().unwrap_or("postgres").replace('"', "\"\"");
     let mut admin = PgConnection::connect_with(&options.database("postgres")).await.map_err(Error::Connect)?;
     // PostgreSQL takes no parameter here: the name is quoted.
-    let created = sqlx::query(AssertSqlSafe(format!("CREATE DATABASE \"{name}\""))).execute(&mut admin).await;
-    match created {
+    // The template that the others come from may have another encoding.
+    let create = format!("CREATE DATABASE \"{name}\" ENCODING '{ENCODING}' TEMPLATE template0");
+    match sqlx::query(AssertSqlSafe(create)).execute(&mut admin).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DUPLICATE_DATABASE) => Ok(()),
         created => created.map(drop).map_err(Error::Connect),
     }

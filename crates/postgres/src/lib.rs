@@ -26,16 +26,26 @@ pub fn is_unique_violation(error: &sqlx::Error) -> bool {
 }
 
 /// Says whether the same call may work later: the server is away, ending, takes no writes or lets nobody in, a limit was
-/// reached, or two transactions were in each other's way.
+/// reached, two transactions were in each other's way, or the connection is not what it was.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed => true,
         // Classes and codes of PostgreSQL's appendix A: 08 connection, 28 authorization, 40 rollback, 53 resources,
-        // 57 operator, 55P03 lock not available, 25P03 idle in transaction, 25006 read only, 3D000 no such database.
+        // 57 operator, 58 system; 55P03 lock not available, 25P02 failed transaction, 25P03 idle in transaction,
+        // 25P04 transaction timeout, 25006 read only, 3D000 no such database, 0A000 a cached plan whose columns have changed,
+        // 26000 no such prepared statement, 42P05 one that is there already.
         sqlx::Error::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
             let code = error.code();
-            matches!(code.get(..2), Some("08" | "28" | "40" | "53" | "57"))
-                || matches!(code, "55P03" | "25P03" | "25006" | "3D000")
+            matches!(code.get(..2), Some("08" | "28" | "40" | "53" | "57" | "58"))
+                || matches!(
+                    code,
+                    "55P03" | "25P02" | "25P03" | "25P04" | "25006" | "3D000" | "0A000" | "26000" | "42P05"
+                )
         }),
         _ => false,
     }

@@ -28,7 +28,8 @@ pub async fn try_lock(tx: &mut Connection, name: &str) -> Result<bool, Error> {
     taken.bind(name).fetch_one(&mut *tx).await.map_err(unavailable)
 }
 
-/// Takes the lock for the rest of the transaction, in the order of asking, waiting for at most `wait`.
+/// Takes the lock for the rest of the transaction, in the order of asking, waiting for at most `wait`; less than the 8 s that
+/// the server may take to answer.
 ///
 /// The transaction can be used as before when the wait was in vain, and its timeouts are as before in any case.
 ///

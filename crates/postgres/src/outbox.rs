@@ -25,7 +25,9 @@ const RETENTION: Duration = Duration::from_hours(9 * 24);
 const BATCH: i64 = 1_000;
 
 /// By the index of each partition, so that it costs the same however much waits.
-const ROWS: &str = "SELECT * FROM outbox_due($1, now(), $2, $3)";
+const ROWS: &str =
+    "SELECT seq, id, kind, source, subject, key, time, data, traceparent, tracestate, canary, part, attempts
+    FROM outbox_due($1, now(), $2, $3)";
 
 const CONFIRM: &str =
     "DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS done (seq, fence), outbox_lease AS lease

@@ -6,8 +6,12 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
-use sqlx::{Connection as _, Database, Describe, Error, Execute, Executor, SqlStr};
+use futures::{
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sqlx::{Database, Describe, Error, Execute, Executor, SqlStr};
 use sqlx_core::transaction::TransactionManager as _;
 
 use crate::{lent::Lent, query::Taken, statement::Statement};
@@ -24,20 +28,33 @@ impl<DB: Database, C: DerefMut<Target = DB::Connection>> Connection<DB, C> {
         Self { connection, database: PhantomData }
     }
 
+    pub(crate) fn raw(&mut self) -> &mut DB::Connection {
+        &mut self.connection
+    }
+}
+
+impl<DB: Database> Connection<DB> {
     /// Begins a part that can be undone by itself; outside a transaction it is one.
     ///
     /// # Errors
     ///
     /// The database refuses.
     pub async fn savepoint(&mut self) -> Result<Savepoint<'_, DB>, Error> {
-        let mut statement = Statement::begin::<DB>("SAVEPOINT");
-        let begun = self.connection.begin().await;
-        statement.ended(&begun);
-        begun.map(|part| Savepoint(Connection::new(part)))
+        let (raw, condition) = self.connection.parts();
+        measured::<DB>("SAVEPOINT", condition.limited(DB::TransactionManager::begin(raw, None))).await?;
+        Ok(Savepoint { connection: self, open: true })
     }
 
-    pub(crate) fn raw(&mut self) -> &mut DB::Connection {
-        &mut self.connection
+    /// Ends the transaction, or the innermost part of it.
+    async fn commit(&mut self, text: &str) -> Result<(), Error> {
+        let (raw, condition) = self.connection.parts();
+        measured::<DB>(text, condition.limited(DB::TransactionManager::commit(raw))).await
+    }
+
+    /// Undoes the transaction, or the innermost part of it.
+    async fn rollback(&mut self, text: &str) -> Result<(), Error> {
+        let (raw, condition) = self.connection.parts();
+        measured::<DB>(text, condition.limited(DB::TransactionManager::rollback(raw))).await
     }
 }
 
@@ -57,7 +74,8 @@ pub struct Transaction<DB: Database> {
 impl<DB: Database> Transaction<DB> {
     /// Begins one by this statement, or by the database's own.
     pub(crate) async fn begin(mut connection: Lent<DB>, begin: Option<SqlStr>) -> Result<Self, Error> {
-        DB::TransactionManager::begin(&mut connection, begin).await?;
+        let (raw, condition) = connection.parts();
+        condition.limited(DB::TransactionManager::begin(raw, begin)).await?;
         Ok(Self { connection: Connection::new(connection), open: true })
     }
 
@@ -67,7 +85,7 @@ impl<DB: Database> Transaction<DB> {
     ///
     /// The database does not say that it has.
     pub async fn commit(mut self) -> Result<(), Error> {
-        let ended = measured::<DB>("COMMIT", DB::TransactionManager::commit(self.connection.raw())).await;
+        let ended = self.connection.commit("COMMIT").await;
         self.ended(ended)
     }
 
@@ -77,13 +95,13 @@ impl<DB: Database> Transaction<DB> {
     ///
     /// The database does not answer; it is undone all the same.
     pub async fn rollback(mut self) -> Result<(), Error> {
-        let ended = measured::<DB>("ROLLBACK", DB::TransactionManager::rollback(self.connection.raw())).await;
+        let ended = self.connection.rollback("ROLLBACK").await;
         self.ended(ended)
     }
 
     fn ended(&mut self, ended: Result<(), Error>) -> Result<(), Error> {
         self.open = ended.is_err();
-        self.connection.connection.answered(&ended);
+        self.connection.connection.parts().1.answered(&ended);
         ended
     }
 }
@@ -99,7 +117,10 @@ impl<DB: Database> Drop for Transaction<DB> {
 
 /// A part of a transaction: dropped, it is undone.
 #[derive(Debug)]
-pub struct Savepoint<'c, DB: Database>(Connection<DB, sqlx::Transaction<'c, DB>>);
+pub struct Savepoint<'c, DB: Database> {
+    connection: &'c mut Connection<DB>,
+    open: bool,
+}
 
 impl<DB: Database> Savepoint<'_, DB> {
     /// Makes what was done in it a part of the transaction.
@@ -107,8 +128,10 @@ impl<DB: Database> Savepoint<'_, DB> {
     /// # Errors
     ///
     /// The database does not answer.
-    pub async fn release(self) -> Result<(), Error> {
-        measured::<DB>("RELEASE SAVEPOINT", self.0.connection.commit()).await
+    pub async fn release(mut self) -> Result<(), Error> {
+        let ended = self.connection.commit("RELEASE SAVEPOINT").await;
+        self.open = ended.is_err();
+        ended
     }
 
     /// Undoes what was done in it, and nothing else.
@@ -116,8 +139,19 @@ impl<DB: Database> Savepoint<'_, DB> {
     /// # Errors
     ///
     /// The database does not answer.
-    pub async fn rollback(self) -> Result<(), Error> {
-        measured::<DB>("ROLLBACK SAVEPOINT", self.0.connection.rollback()).await
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        let ended = self.connection.rollback("ROLLBACK SAVEPOINT").await;
+        self.open = ended.is_err();
+        ended
+    }
+}
+
+impl<DB: Database> Drop for Savepoint<'_, DB> {
+    fn drop(&mut self) {
+        if self.open {
+            // Sent before the next statement.
+            DB::TransactionManager::start_rollback(self.connection.raw());
+        }
     }
 }
 
@@ -142,24 +176,23 @@ impl<DB: Database> DerefMut for Transaction<DB> {
     }
 }
 
-impl<'c, DB: Database> Deref for Savepoint<'c, DB> {
-    type Target = Connection<DB, sqlx::Transaction<'c, DB>>;
+impl<DB: Database> Deref for Savepoint<'_, DB> {
+    type Target = Connection<DB>;
 
-    fn deref(&self) -> &Self::Target {
-        &self.0
+    fn deref(&self) -> &Connection<DB> {
+        self.connection
     }
 }
 
 impl<DB: Database> DerefMut for Savepoint<'_, DB> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
+    fn deref_mut(&mut self) -> &mut Connection<DB> {
+        self.connection
     }
 }
 
-impl<'c, DB, C> Executor<'c> for &'c mut Connection<DB, C>
+impl<'c, DB> Executor<'c> for &'c mut Connection<DB>
 where
     DB: Database,
-    C: DerefMut<Target = DB::Connection> + Send,
     for<'a> &'a mut DB::Connection: Executor<'a, Database = DB>,
 {
     type Database = DB;
@@ -171,7 +204,15 @@ where
     {
         let query = Taken::from(query);
         let mut statement = Statement::begin::<DB>(query.text());
-        self.raw().fetch_many(query).inspect(move |step| statement.ended(step)).boxed()
+        let (raw, condition) = self.connection.parts();
+        // Each step by itself has the limit: what reads them may take its time. Nothing comes after an error.
+        let steps = stream::unfold(Some((raw.fetch_many(query), condition)), async |state| {
+            let (mut steps, condition) = state?;
+            let step = condition.limited(steps.try_next()).await.transpose()?;
+            let more = step.is_ok().then_some((steps, condition));
+            Some((step, more))
+        });
+        steps.inspect(move |step| statement.ended(step)).boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<DB::Row>, Error>>
@@ -181,7 +222,10 @@ where
     {
         let query = Taken::from(query);
         let mut statement = Statement::begin::<DB>(query.text());
-        self.raw().fetch_optional(query).inspect(move |row| statement.ended(row)).boxed()
+        let (raw, condition) = self.connection.parts();
+        async move { condition.limited(raw.fetch_optional(query)).await }
+            .inspect(move |row| statement.ended(row))
+            .boxed()
     }
 
     fn prepare_with<'e>(
@@ -192,13 +236,15 @@ where
     where
         'c: 'e,
     {
-        self.raw().prepare_with(sql, parameters)
+        let (raw, condition) = self.connection.parts();
+        async move { condition.limited(raw.prepare_with(sql, parameters)).await }.boxed()
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
     where
         'c: 'e,
     {
-        self.raw().describe(sql)
+        let (raw, condition) = self.connection.parts();
+        async move { condition.limited(raw.describe(sql)).await }.boxed()
     }
 }

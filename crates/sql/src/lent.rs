@@ -2,10 +2,11 @@
 //!
 //! By itself sqlx makes sure of a connection by two round trips for each use: it pings what is given back, and checks what is
 //! taken (`before_acquire`). A statement is one. So a connection that was made sure of less than a second ago and whose last
-//! statement succeeded stays here for the next caller; any other goes back to sqlx.
+//! statement succeeded stays here for the next caller; any other goes back to sqlx, but for one that is of no use any more:
+//! that is closed.
 
 use std::{
-    fmt,
+    fmt, io,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,8 +22,10 @@ use tokio::{
 /// How long a connection is trusted after sqlx has made sure of it; so a server that takes no writes any more, or a
 /// connection that is too old, is found out within this time however busy it is.
 const TRUST: Duration = Duration::from_secs(1);
-/// How long a connection may take to answer when it is given back.
+/// How long a connection may take to answer when it is given back: something may still be under way on it.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long one may take that was idle, where a network is in between, which may have forgotten it.
+const IDLE_ANSWER: Duration = Duration::from_secs(1);
 
 /// Lends the connections of a pool.
 pub(crate) struct Lender<DB: Database> {
@@ -49,10 +52,50 @@ impl<DB: Database> Trusted<DB> {
 pub struct Lent<DB: Database> {
     /// Until this is dropped.
     trusted: Option<Trusted<DB>>,
-    /// Whether the last statement ended well and nothing is open.
-    clean: bool,
+    condition: Condition,
     lender: Arc<Lender<DB>>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What is known of a connection on loan.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    /// How long an answer may take.
+    limit: Option<Duration>,
+    /// Whether the last statement ended well and nothing is open.
+    clean: bool,
+    /// Whether nothing can be done on it any more.
+    broken: bool,
+}
+
+impl Condition {
+    /// Waits for an answer no longer than the limit: a server whose answer was lost on its way would be waited for for ever.
+    pub(crate) async fn limited<T>(&mut self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let answer = match self.limit {
+            Some(limit) => {
+                timeout(limit, answer).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+            }
+            None => answer.await,
+        };
+        self.broken |= answer.as_ref().is_err_and(is_end);
+        answer
+    }
+
+    /// The connection is handed on as it is where this is a good answer, and nothing comes after it.
+    pub(crate) fn answered<T>(&mut self, answer: &Result<T, Error>) {
+        self.clean = answer.is_ok();
+    }
+}
+
+/// Whether the connection is of no use after this error: nobody answers on it, or what it has prepared is not what the server
+/// has. These are PostgreSQL's 0A000 (the columns of a cached plan have changed), 26000 (not prepared) and 42P05 (prepared
+/// already).
+fn is_end(error: &Error) -> bool {
+    match error {
+        Error::Io(_) => true,
+        Error::Database(error) => matches!(error.code().as_deref(), Some("0A000" | "26000" | "42P05")),
+        _ => false,
+    }
 }
 
 impl<DB: Database> Lender<DB> {
@@ -67,15 +110,16 @@ impl<DB: Database> Lender<DB> {
         self.most.saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX))
     }
 
-    /// Waits for a connection of the pool that this lends.
-    pub(crate) async fn lend(self: &Arc<Self>, pool: &Pool<DB>) -> Result<Lent<DB>, Error> {
+    /// Waits for a connection of the pool that this lends, whose answers may take so long.
+    pub(crate) async fn lend(self: &Arc<Self>, pool: &Pool<DB>, limit: Option<Duration>) -> Result<Lent<DB>, Error> {
         let lent = async {
             let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
-            let trusted = match self.take() {
+            let trusted = match self.take(limit.map_or(ANSWER, |_| IDLE_ANSWER)) {
                 Some(trusted) => trusted,
                 None => Trusted { connection: pool.acquire().await?, since: Instant::now() },
             };
-            Ok(Lent { trusted: Some(trusted), clean: false, lender: Arc::clone(self), _permit: permit })
+            let condition = Condition { limit, clean: false, broken: false };
+            Ok(Lent { trusted: Some(trusted), condition, lender: Arc::clone(self), _permit: permit })
         };
         timeout(self.wait, lent).await.unwrap_or(Err(Error::PoolTimedOut))
     }
@@ -83,12 +127,13 @@ impl<DB: Database> Lender<DB> {
     /// Lends nothing any more, and keeps nothing.
     pub(crate) fn close(&self) {
         self.permits.close();
-        self.kept().drain(..).for_each(|trusted| give_back(trusted.connection));
+        self.kept().drain(..).for_each(|trusted| give_back(trusted.connection, ANSWER));
     }
 
-    fn take(&self) -> Option<Trusted<DB>> {
+    /// One that can be trusted; the others go back, if they answer in time.
+    fn take(&self, answer: Duration) -> Option<Trusted<DB>> {
         let mut kept = self.kept();
-        kept.extract_if(.., |trusted| !trusted.is_fresh()).for_each(|trusted| give_back(trusted.connection));
+        kept.extract_if(.., |trusted| !trusted.is_fresh()).for_each(|trusted| give_back(trusted.connection, answer));
         kept.pop()
     }
 
@@ -96,7 +141,7 @@ impl<DB: Database> Lender<DB> {
         if trusted.is_fresh() && !self.permits.is_closed() {
             self.kept().push(trusted);
         } else {
-            give_back(trusted.connection);
+            give_back(trusted.connection, ANSWER);
         }
     }
 
@@ -105,12 +150,12 @@ impl<DB: Database> Lender<DB> {
     }
 }
 
-/// Gives a connection back to sqlx, if it answers: sqlx itself would wait for that as long as the network lets it, and the pool
+/// Gives a connection back to sqlx, if it answers in time: sqlx itself would wait for that as long as the network lets it, and the pool
 /// would have one less meanwhile.
-fn give_back<DB: Database>(mut connection: PoolConnection<DB>) {
+fn give_back<DB: Database>(mut connection: PoolConnection<DB>, answer: Duration) {
     let Ok(runtime) = Handle::try_current() else { return drop(connection.detach()) };
     runtime.spawn(async move {
-        if !timeout(ANSWER, connection.ping()).await.is_ok_and(|answer| answer.is_ok()) {
+        if !timeout(answer, connection.ping()).await.is_ok_and(|answer| answer.is_ok()) {
             drop(connection.detach());
         }
     });
@@ -129,17 +174,19 @@ impl<DB: Database> fmt::Debug for Lender<DB> {
 }
 
 impl<DB: Database> Lent<DB> {
-    /// The connection is handed on as it is where this is a good answer, and nothing comes after it.
-    pub(crate) fn answered<T>(&mut self, answer: &Result<T, Error>) {
-        self.clean = answer.is_ok();
+    /// The connection, and what becomes known of it meanwhile.
+    #[expect(clippy::expect_used, reason = "it is taken out when this is dropped")]
+    pub(crate) fn parts(&mut self) -> (&mut DB::Connection, &mut Condition) {
+        (&mut self.trusted.as_mut().expect("lent").connection, &mut self.condition)
     }
 }
 
 impl<DB: Database> Drop for Lent<DB> {
     fn drop(&mut self) {
         match self.trusted.take() {
-            Some(trusted) if self.clean => self.lender.keep(trusted),
-            Some(trusted) => give_back(trusted.connection),
+            Some(trusted) if self.condition.broken => drop(trusted.connection.detach()),
+            Some(trusted) if self.condition.clean => self.lender.keep(trusted),
+            Some(trusted) => give_back(trusted.connection, ANSWER),
             None => {}
         }
     }
@@ -161,8 +208,7 @@ impl<DB: Database> Deref for Lent<DB> {
 }
 
 impl<DB: Database> DerefMut for Lent<DB> {
-    #[expect(clippy::expect_used, reason = "it is taken out when this is dropped")]
     fn deref_mut(&mut self) -> &mut DB::Connection {
-        &mut self.trusted.as_mut().expect("lent").connection
+        self.parts().0
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
 use futures::{
@@ -32,12 +33,15 @@ static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CO
 pub struct Pool<DB: Database> {
     inner: sqlx::Pool<DB>,
     lender: Arc<Lender<DB>>,
+    /// How long an answer may take.
+    limit: Option<Duration>,
     name: KeyValue,
 }
 
 impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), lender: Arc::clone(&self.lender), name: self.name.clone() }
+        let (inner, lender) = (self.inner.clone(), Arc::clone(&self.lender));
+        Self { inner, lender, limit: self.limit, name: self.name.clone() }
     }
 }
 
@@ -67,9 +71,16 @@ impl<DB: Database> Pool<DB> {
     /// Measures this pool under that name, for as long as the process lives.
     pub fn new(pool: sqlx::Pool<DB>, name: String) -> Self {
         let lender = Arc::new(Lender::new(&pool));
-        let pool = Self { inner: pool, lender, name: attributes::DB_POOL_NAME.of(name) };
+        let pool = Self { inner: pool, lender, limit: None, name: attributes::DB_POOL_NAME.of(name) };
         pool.observe();
         pool
+    }
+
+    /// Sets how long the database may take to answer a statement, `BEGIN` and `COMMIT` included; what takes longer is an error
+    /// of the network, and its connection is closed. For ever where this is not called.
+    pub const fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     fn observe(&self) {
@@ -99,7 +110,7 @@ impl<DB: Database> Pool<DB> {
 
     async fn connection(&self) -> Result<Lent<DB>, Error> {
         let _pending = Pending::new(&self.name);
-        let acquired = self.lender.lend(&self.inner).await;
+        let acquired = self.lender.lend(&self.inner, self.limit).await;
         if matches!(acquired, Err(Error::PoolTimedOut)) {
             TIMEOUTS.add(1, std::slice::from_ref(&self.name));
         }
@@ -155,9 +166,9 @@ macro_rules! on_a_connection {
         async move {
             let result = match pool.connection().await {
                 Ok(mut lent) => {
-                    let $connection = &mut *lent;
-                    let result = $answer.await;
-                    lent.answered(&result);
+                    let ($connection, condition) = lent.parts();
+                    let result = condition.limited($answer).await;
+                    condition.answered(&result);
                     result
                 }
                 Err(error) => Err(error),
@@ -200,17 +211,11 @@ where
         'p: 'e,
         E: 'q + Execute<'q, DB>,
     {
-        let (pool, query) = (self.clone(), Taken::from(query));
-        let mut statement = Statement::begin::<DB>(query.text());
         // All steps at once: what shall be read step by step is read on a connection.
-        let steps = async move {
-            match pool.connection().await {
-                Ok(mut connection) => connection.fetch_many(query).collect::<Vec<_>>().await,
-                Err(error) => vec![Err(error)],
-            }
-        };
-        let steps = steps.into_stream().flat_map(stream::iter);
-        steps.inspect(move |step| statement.ended(step)).boxed()
+        let steps =
+            on_a_connection!(self, query, |connection, query| { connection.fetch_many(query).try_collect::<Vec<_>>() });
+        let steps = steps.into_stream().map_ok(|steps| stream::iter(steps.into_iter().map(Ok)));
+        steps.try_flatten().boxed()
     }
 
     fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<DB::Row>, Error>>
@@ -238,7 +243,12 @@ where
         'p: 'e,
     {
         let pool = self.clone();
-        async move { pool.connection().await?.prepare_with(sql, parameters).await }.boxed()
+        async move {
+            let mut lent = pool.connection().await?;
+            let (connection, condition) = lent.parts();
+            condition.limited(connection.prepare_with(sql, parameters)).await
+        }
+        .boxed()
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<DB>, Error>>
@@ -246,6 +256,11 @@ where
         'p: 'e,
     {
         let pool = self.clone();
-        async move { pool.connection().await?.describe(sql).await }.boxed()
+        async move {
+            let mut lent = pool.connection().await?;
+            let (connection, condition) = lent.parts();
+            condition.limited(connection.describe(sql)).await
+        }
+        .boxed()
     }
 }

@@ -66,10 +66,12 @@ pub fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
-/// Says whether the same call may work later: the database is busy, its disk is full, read-only or away, or the pool is.
+/// Says whether the same call may work later: the database is busy, its disk is full, read-only or away, memory is short, or
+/// the pool is away.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
-    // The primary result codes BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN; the rest of the number is the extension.
-    let passing = |code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14);
+    // The primary result codes BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN and PROTOCOL, a race for the
+    // write-ahead log; the rest of the number is the extension.
+    let passing = |code: u32| matches!(code & 0xff, 5..=10 | 13..=15);
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
         // Of another database a code may look like one of these.

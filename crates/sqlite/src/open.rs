@@ -54,6 +54,7 @@ pub enum Error {
 }
 
 /// Opens the database and brings its schema up to date; several processes may do so at the same time.
+/// An older binary keeps working on a newer schema.
 ///
 /// `url` is `sqlite://PATH`, whose file and folder are made when missing, or `sqlite::memory:`.
 /// Each opening of the latter is a database of its own.
@@ -65,7 +66,7 @@ pub enum Error {
 /// # Errors
 ///
 /// When the URL, the file or the schema cannot be used.
-pub async fn open(url: &str, migrations: &'static Migrator) -> Result<Database, Error> {
+pub async fn open(url: &str, migrations: &Migrator) -> Result<Database, Error> {
     let failed = |source| Error::Open { url: url.to_owned(), source };
     let database = match Location::parse(url).ok_or_else(|| Error::Url(url.to_owned()))? {
         Location::Memory => memory().await.map_err(failed)?,
@@ -158,10 +159,13 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 /// Brings the schema up to date in one transaction, so that of several processes one does it and the others wait.
-async fn migrate(database: &Database, migrations: &'static Migrator) -> Result<(), MigrateError> {
+/// Migrations that this program does not know are left alone: a newer one has been here.
+async fn migrate(database: &Database, migrations: &Migrator) -> Result<(), MigrateError> {
+    let mut known = Migrator::with_migrations(migrations.iter().cloned().collect());
+    known.set_ignore_missing(true);
     let mut tx = database.begin().await?;
     // `run` itself gives a future that cannot be sent between threads (its `Acquire` bound is not general enough).
-    migrations.run_direct(None, &mut *tx, false).await?;
+    known.run_direct(None, &mut *tx, false).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ mod capture;
 mod check_token;
 pub mod error;
 mod get_payment;
+pub mod housekeeping;
 mod list_payments;
 pub mod metrics;
 mod payment_run;

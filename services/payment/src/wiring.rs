@@ -20,7 +20,7 @@ use crate::{
         events::{CancelledOrders, GROUP, KINDS},
         grpc, http,
     },
-    app::{App, metrics::Metrics, ports::Payments, sweep},
+    app::{App, housekeeping, metrics::Metrics, ports::Payments, sweep},
     config::Config,
 };
 
@@ -72,6 +72,13 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         clock: Arc::clone(&clock),
     });
     start(&tasks, relay, Arc::clone(&bus), &app);
+    tasks.spawn("sandbox", {
+        let (sandbox, token) = (sandbox.clone(), tasks.token());
+        async move {
+            token.run_until_cancelled(sandbox.prune_forever()).await;
+            Ok(())
+        }
+    });
 
     Ok(chassis::App {
         name: NAME,
@@ -112,6 +119,13 @@ fn start(tasks: &Tasks, relay: Relay, bus: Arc<dyn Bus>, app: &Arc<App>) {
     tasks.spawn("consumer", {
         let token = token.clone();
         async move { Ok(consumer.run(token, tracker).await?) }
+    });
+    tasks.spawn("housekeeping", {
+        let (app, token) = (Arc::clone(app), token.clone());
+        async move {
+            housekeeping::run(app, token).await;
+            Ok(())
+        }
     });
     tasks.spawn("sweeper", {
         let app = Arc::clone(app);

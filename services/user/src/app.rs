@@ -5,6 +5,7 @@ mod audit;
 pub mod cached_account;
 mod change_password;
 mod close_account;
+mod contention;
 mod count_order;
 mod disable_user;
 pub mod error;
@@ -27,6 +28,7 @@ mod reset_password;
 mod send_notification;
 pub mod sweep;
 pub mod tokens;
+pub mod unreadable;
 mod update_user;
 mod verify_email;
 

@@ -1,11 +1,14 @@
 //! Schemas that change under programs that run, on a real PostgreSQL.
 
+use std::time::Duration;
+
 use postgres::{Error, HISTORY, check, connect, create, is_unavailable, is_unique_violation, migrate};
 use sqlx::{
-    AssertSqlSafe, SqlSafeStr as _,
+    AssertSqlSafe, Connection as _, SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
 };
 use testkit::servers::Postgres;
+use tokio::time::timeout;
 
 const FIRST: &str = "CREATE TABLE things (id integer PRIMARY KEY, name text NOT NULL)";
 /// Expands: what the older program writes stays valid.
@@ -134,6 +137,132 @@ async fn sessions_have_limits() {
     assert!(is_unavailable(&error));
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     assert_eq!(code.as_deref(), Some("55P03"), "the lock's limit, not the statement's");
+}
+
+/// Bytes that are no UTF-8, of a server that knows why: neither adapter takes its answer for an outage.
+#[tokio::test]
+async fn what_will_never_be_stored_is_no_outage() {
+    let Some(pool) = pool().await else { return };
+    let refused = sqlx::query("SELECT $1").bind("\0").execute(&pool).await.unwrap_err();
+    let code = refused.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    assert_eq!(code.as_deref(), Some("22021"));
+    assert!(!is_unavailable(&refused) && !sqlite::is_unavailable(&refused));
+}
+
+#[tokio::test]
+async fn what_ends_with_its_connection_is_an_outage() {
+    let Some(pool) = pool().await else { return };
+    for code in ["58030", "25P02", "25P04", "0A000", "26000", "42P05"] {
+        let raised = format!("DO $$ BEGIN RAISE EXCEPTION 'test' USING ERRCODE = '{code}'; END $$");
+        let error = sqlx::raw_sql(AssertSqlSafe(raised)).execute(&pool).await.unwrap_err();
+        assert!(is_unavailable(&error), "{code}: {error}");
+    }
+}
+
+/// A migration changes the columns of a statement that is prepared: that costs its connection.
+#[tokio::test]
+async fn a_plan_whose_columns_have_changed_is_not_kept() {
+    let Some(pool) = pool().await else { return };
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    let read = async || sqlx::query("SELECT * FROM things").fetch_all(&pool).await;
+    read().await.unwrap();
+    sqlx::query("ALTER TABLE things ADD COLUMN size int").execute(&pool).await.unwrap();
+    let refused = read().await.unwrap_err();
+    assert!(is_unavailable(&refused), "{refused}");
+    for _ in 0..20 {
+        read().await.unwrap();
+    }
+    // In a transaction too.
+    sqlx::query("ALTER TABLE things ADD COLUMN weight int").execute(&pool).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("SELECT * FROM things").fetch_all(&mut *tx).await.unwrap_err();
+    drop(tx);
+    for _ in 0..20 {
+        read().await.unwrap();
+    }
+}
+
+/// The server has said nothing for longer than it may work: its answer was lost on the way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_holds_nobody_up() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    let (before, database) = url.rsplit_once('/').unwrap();
+    let (user, address) = before.rsplit_once('@').unwrap();
+    let proxy = testkit::Proxy::to(address).await;
+    let pool = connect(&format!("{user}@{}/{database}", proxy.address()), "test").await.unwrap();
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("INSERT INTO things (id, name) VALUES (1, 'thing')").execute(&mut *tx).await.unwrap();
+    proxy.hush();
+    let silent = Duration::from_secs(12);
+    let ended = timeout(silent, tx.commit()).await.expect("it ends").unwrap_err();
+    assert!(is_unavailable(&ended), "{ended}");
+    add(&pool, 2).await.unwrap();
+    proxy.hush();
+    let ended = timeout(silent, add(&pool, 3)).await.expect("it ends").unwrap_err();
+    assert!(is_unavailable(&ended), "{ended}");
+    add(&pool, 4).await.unwrap();
+}
+
+/// Connections that were idle when the network forgot them: the next caller gets another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_were_forgotten_are_found_out() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    let (before, database) = url.rsplit_once('/').unwrap();
+    let (user, address) = before.rsplit_once('@').unwrap();
+    let proxy = testkit::Proxy::to(address).await;
+    let pool = connect(&format!("{user}@{}/{database}", proxy.address()), "test").await.unwrap();
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    // Ten connections, which rest for longer than they are trusted.
+    let sleeping = (0..10).map(|_| sqlx::query("SELECT pg_sleep(0.2)").execute(&pool));
+    futures::future::try_join_all(sleeping).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    proxy.hush();
+    add(&pool, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_store_every_name_is_refused() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    let admin = connect(&url, "test").await.unwrap();
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("{}_{}", url.rsplit_once('/').unwrap().1, encoding.to_lowercase());
+        let create = format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        sqlx::query(AssertSqlSafe(create)).execute(&admin).await.unwrap();
+        let url = format!("{}/{name}", url.rsplit_once('/').unwrap().0);
+        let Err(error) = connect(&url, "test").await else { panic!("{encoding} is ready") };
+        assert!(error.to_string().contains(encoding) && error.to_string().contains("ENCODING 'UTF8'"), "{error}");
+    }
+}
+
+/// Also an older program's lock, which is its session's, and one that a pooler has left behind.
+#[tokio::test]
+async fn who_waits_for_a_migration_says_for_whom_and_not_for_ever() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    let pool = connect(&url, "test").await.unwrap();
+    let mut other = sqlx::PgConnection::connect_with(&pool.raw().connect_options()).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(8390884995793511681)").execute(&mut other).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut other).await.unwrap();
+    let only = program(&[FIRST]);
+    // Its minutes pass at once; what ends the test is a clock on the wall.
+    let (late, is_late) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_mins(1));
+        late.send(())
+    });
+    tokio::time::pause();
+    let told = tokio::select! {
+        waited = migrate(&pool, &only, HISTORY) => waited.unwrap_err().to_string(),
+        _ = is_late => panic!("it waits for ever"),
+    };
+    assert!(told.contains(&pid.to_string()) && told.contains("test"), "{told}");
+    tokio::time::resume();
+    other.close().await.unwrap();
+    migrate(&pool, &only, HISTORY).await.unwrap();
 }
 
 #[tokio::test]

@@ -41,6 +41,18 @@ async fn what_is_committed_is_there_after_opening_again() {
 }
 
 #[tokio::test]
+async fn an_older_program_works_on_a_newer_schema() {
+    let folder = temp_dir();
+    let url = sqlite_url(&folder, "a.db");
+    let older = Migrator::with_migrations(MIGRATIONS.iter().take(1).cloned().collect());
+    sqlite::open(&url, &older).await.unwrap().close().await;
+    let newer = sqlite::open(&url, &MIGRATIONS).await.unwrap();
+    let again = sqlite::open(&url, &older).await.unwrap();
+    add(&again, "a").await.unwrap();
+    assert_eq!(value(&newer, "a").await, Some(1));
+}
+
+#[tokio::test]
 async fn a_dropped_transaction_leaves_nothing() {
     for url in ["sqlite::memory:".to_owned(), sqlite_url(&temp_dir(), "a.db")] {
         let database = sqlite::open(&url, &MIGRATIONS).await.unwrap();

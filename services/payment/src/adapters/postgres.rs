@@ -12,7 +12,9 @@ use telemetry::Carrier;
 use time::OffsetDateTime;
 
 use crate::{
-    app::ports::{DuePayment, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write},
+    app::ports::{
+        DuePayment, Pauses, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write,
+    },
     domain::{OrderId, Payment, PaymentId},
 };
 
@@ -120,25 +122,31 @@ impl Payments for PostgresPayments {
         Ok(row.is_some())
     }
 
-    async fn delete_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM webhooks WHERE received_at < $1").bind(before).execute(&self.pool).await?;
-        Ok(())
+    async fn delete_webhooks(&self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        // What another process is just deleting is left to it.
+        let deleted = sqlx::query(
+            "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE received_at < $1 \
+             ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        )
+        .bind(before)
+        .bind(i64::from(limit))
+        .execute(&self.pool)
+        .await?;
+        Ok(deleted.rows_affected())
     }
 
-    async fn claim_due(
-        &self,
-        now: OffsetDateTime,
-        until: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<DuePayment>, StoreError> {
+    async fn claim_due(&self, now: OffsetDateTime, pauses: Pauses, limit: u32) -> Result<Vec<DuePayment>, StoreError> {
         // A row that another sweeper is just claiming is skipped and not waited for: it is not due any more.
         let due = sqlx::query(
-            "UPDATE payments SET look_again = $2 WHERE order_id IN (SELECT order_id FROM payments \
-             WHERE look_again <= $1 OR look_again > $4 ORDER BY look_again LIMIT $3 FOR UPDATE SKIP LOCKED) \
-             RETURNING order_id, traceparent, tracestate, canary",
+            "UPDATE payments SET attempts = attempts + 1, \
+             look_again = $1 + make_interval(secs => least($2 * power(2, least(attempts, 20)), $3)) \
+             WHERE order_id IN (SELECT order_id FROM payments \
+             WHERE look_again <= $1 OR look_again > $5 ORDER BY look_again LIMIT $4 FOR UPDATE SKIP LOCKED) \
+             RETURNING order_id, attempts, traceparent, tracestate, canary",
         )
         .bind(now)
-        .bind(until)
+        .bind(pauses.first.as_secs_f64())
+        .bind(pauses.longest.as_secs_f64())
         .bind(i64::from(limit))
         .bind(now + clock::HORIZON)
         .fetch_all(&self.pool)
@@ -147,6 +155,7 @@ impl Payments for PostgresPayments {
             .map(|row| {
                 Ok(DuePayment {
                     order_id: row.try_get::<uuid::Uuid, _>("order_id")?.into(),
+                    attempts: u32::try_from(row.try_get::<i32, _>("attempts")?).unwrap_or_default(),
                     carrier: Carrier {
                         traceparent: row.try_get("traceparent")?,
                         tracestate: row.try_get("tracestate")?,

@@ -6,7 +6,7 @@
 mod postgres;
 mod sqlite;
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{error::Error, fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use money::Money;
@@ -24,6 +24,12 @@ const SLOW: Duration = Duration::from_secs(2);
 
 /// How many calls for an order fail with `tok_unavailable`.
 const UNAVAILABLE_CALLS: i64 = 2;
+
+/// How long an answer can be asked for by its key.
+const RETENTION: Duration = Duration::from_hours(30 * 24);
+/// How long between two rounds of pruning, and how many rows are deleted at a time.
+const PRUNE_INTERVAL: Duration = Duration::from_mins(5);
+const PRUNE_BATCH: u32 = 1_000;
 
 /// The sandbox provider.
 #[derive(Debug, Clone)]
@@ -48,6 +54,10 @@ trait Storage: Debug + Send + Sync {
 
     /// Orders with more than one approved authorization, capture or refund.
     async fn charged_twice(&self) -> Result<i64, ProviderError>;
+
+    /// Deletes up to `limit` answers, and as many counts of calls, that are older than [`RETENTION`]; says how many in all.
+    /// Charges are kept.
+    async fn prune(&self, limit: u32) -> Result<u64, ProviderError>;
 
     /// Closes the database.
     async fn close(&self);
@@ -106,6 +116,25 @@ impl Sandbox {
     /// The database cannot be used, or its schema is too old.
     pub async fn on_postgres(url: &str, migrate: bool) -> Result<Self, ::postgres::Error> {
         Ok(Self { storage: Arc::new(Postgres::open(url, migrate).await?) })
+    }
+
+    /// Forgets old answers, batch after batch until one is not full.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn prune(&self) -> Result<(), ProviderError> {
+        while self.storage.prune(PRUNE_BATCH).await? >= u64::from(PRUNE_BATCH) {}
+        Ok(())
+    }
+
+    /// Does so again and again.
+    pub async fn prune_forever(&self) {
+        loop {
+            if let Err(error) = self.prune().await {
+                tracing::warn!(error = &error as &dyn Error, "the sandbox forgets no old answers; will be retried");
+            }
+            tokio::time::sleep(PRUNE_INTERVAL).await;
+        }
     }
 
     /// Closes the database.

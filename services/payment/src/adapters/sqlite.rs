@@ -14,7 +14,9 @@ use time::OffsetDateTime;
 
 use crate::{
     adapters::columns,
-    app::ports::{DuePayment, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write},
+    app::ports::{
+        DuePayment, Pauses, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write,
+    },
     domain::{Operation, OrderId, Payment, PaymentId, ledger::Transaction},
 };
 
@@ -131,20 +133,19 @@ impl Payments for SqlitePayments {
         Ok(row.is_some())
     }
 
-    async fn delete_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM webhooks WHERE received_at < ?1")
-            .bind(micros(before))
-            .execute(&self.database.write)
-            .await?;
-        Ok(())
+    async fn delete_webhooks(&self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM webhooks WHERE id IN \
+             (SELECT id FROM webhooks WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)",
+        )
+        .bind(micros(before))
+        .bind(limit)
+        .execute(&self.database.write)
+        .await?;
+        Ok(deleted.rows_affected())
     }
 
-    async fn claim_due(
-        &self,
-        now: OffsetDateTime,
-        until: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<DuePayment>, StoreError> {
+    async fn claim_due(&self, now: OffsetDateTime, pauses: Pauses, limit: u32) -> Result<Vec<DuePayment>, StoreError> {
         // A sweep that finds nothing does not take the only writer's turn.
         let horizon = micros(now + clock::HORIZON);
         let any = sqlx::query("SELECT 1 FROM payments WHERE look_again <= ?1 OR look_again > ?2 LIMIT 1")
@@ -156,12 +157,14 @@ impl Payments for SqlitePayments {
             return Ok(Vec::new());
         }
         let due = sqlx::query(
-            "UPDATE payments SET look_again = ?2 WHERE order_id IN \
-             (SELECT order_id FROM payments WHERE look_again <= ?1 OR look_again > ?4 ORDER BY look_again LIMIT ?3) \
-             RETURNING order_id, traceparent, tracestate, canary",
+            "UPDATE payments SET look_again = ?1 + min(?2 * (1 << min(attempts, 20)), ?3), attempts = attempts + 1 \
+             WHERE order_id IN \
+             (SELECT order_id FROM payments WHERE look_again <= ?1 OR look_again > ?5 ORDER BY look_again LIMIT ?4) \
+             RETURNING order_id, attempts, traceparent, tracestate, canary",
         )
         .bind(micros(now))
-        .bind(micros(until))
+        .bind(i64::try_from(pauses.first.as_micros()).unwrap_or(i64::MAX))
+        .bind(i64::try_from(pauses.longest.as_micros()).unwrap_or(i64::MAX))
         .bind(limit)
         .bind(horizon)
         .fetch_all(&self.database.write)
@@ -170,6 +173,7 @@ impl Payments for SqlitePayments {
             .map(|row| {
                 Ok(DuePayment {
                     order_id: rows::uuid(row, "order_id")?.into(),
+                    attempts: row.try_get("attempts")?,
                     carrier: Carrier {
                         traceparent: row.try_get("traceparent")?,
                         tracestate: row.try_get("tracestate")?,
@@ -291,7 +295,7 @@ async fn update(tx: &mut sqlite::Connection, write: &Write<'_>, expected: u64) -
     let payment = write.payment;
     let updated = sqlx::query(
         "UPDATE payments SET status = ?4, decline_reason = ?5, intent = ?6, token = ?7, reference = ?8, version = ?9, \
-         fence = ?3, look_again = ?10, traceparent = ?11, tracestate = ?12, canary = ?13, updated_at = ?14 \
+         fence = ?3, look_again = ?10, attempts = 0, traceparent = ?11, tracestate = ?12, canary = ?13, updated_at = ?14 \
          WHERE order_id = ?1 AND version = ?2 AND fence <= ?3 AND status <> 'closed'",
     )
     .bind(blob(payment.order_id.uuid()))

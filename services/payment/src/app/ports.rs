@@ -1,6 +1,6 @@
 //! What the use cases need from outside: a store of payments and a payment provider.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use async_trait::async_trait;
 use messaging::{Effects, Receipt};
@@ -87,11 +87,22 @@ pub struct Write<'a> {
     pub carrier: Carrier,
 }
 
+/// How long a payment that the sweeper has claimed is left alone: doubles with each time, from the first pause to the longest.
+#[derive(Debug, Clone, Copy)]
+pub struct Pauses {
+    /// After the first time.
+    pub first: Duration,
+    /// Less than [`clock::HORIZON`].
+    pub longest: Duration,
+}
+
 /// A payment that the sweeper has to resolve.
 #[derive(Debug, Clone)]
 pub struct DuePayment {
     /// Its order.
     pub order_id: OrderId,
+    /// How often it was claimed since its intent was stored, this time included.
+    pub attempts: u32,
     /// Trace and canary mark of the request that left it open.
     pub carrier: Carrier,
 }
@@ -140,19 +151,14 @@ pub trait Payments: Send + Sync {
     /// Whether a webhook was processed.
     async fn is_processed(&self, webhook: &WebhookId) -> Result<bool, StoreError>;
 
-    /// Deletes the records of webhooks that came before a moment.
-    async fn delete_webhooks(&self, before: OffsetDateTime) -> Result<(), StoreError>;
+    /// Deletes the records of up to `limit` webhooks that came before a moment, the oldest first; says how many.
+    async fn delete_webhooks(&self, before: OffsetDateTime, limit: u32) -> Result<u64, StoreError>;
 
-    /// Claims at most `limit` payments that are due, and makes them due again at `until`.
+    /// Claims at most `limit` payments that are due, and makes them due again after a pause.
     ///
     /// Also those whose time lies beyond [`clock::HORIZON`].
     /// Two sweepers get different ones, and what the sweeper that claimed them does not resolve comes up again.
-    async fn claim_due(
-        &self,
-        now: OffsetDateTime,
-        until: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<DuePayment>, StoreError>;
+    async fn claim_due(&self, now: OffsetDateTime, pauses: Pauses, limit: u32) -> Result<Vec<DuePayment>, StoreError>;
 
     /// What is stored for an order, for whoever holds the payment's lock with the fencing token `lock`, and the token to
     /// write with: that one, or, where as high a one has written, the next higher, which is stored at once.

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::{
     App, Error,
     payment_run::{INTENT_TIMEOUT, PaymentRun},
-    ports::{DuePayment, ProcessedMessages, Record},
+    ports::{DuePayment, Pauses, ProcessedMessages, Record},
 };
 use crate::domain::OrderId;
 
@@ -20,15 +20,15 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Longest work on one payment; shorter than [`INTENT_TIMEOUT`], after which the payment can be claimed again.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// How long a payment that stays open is left alone. A sweeper that dies leaves what it has claimed to the next one after as long.
+const PAUSES: Pauses = Pauses { first: INTENT_TIMEOUT, longest: Duration::from_secs(50) };
+
+/// How often a payment is claimed in about a day: for so long providers promise to remember what was done under a key.
+const OVERDUE: u32 = 1_728;
+
 /// Payments claimed at once, and of them worked on at the same time.
 const BATCH: u32 = 64;
 const CONCURRENCY: usize = 4;
-
-/// Ids of webhooks are kept this long: at least 24 h are promised.
-const WEBHOOK_RETENTION: time::Duration = time::Duration::hours(48);
-
-/// Sweeps between two deletions of old webhooks.
-const SWEEPS_PER_DELETION: u32 = 1_800;
 
 /// Sweeps between two checks of the ledger, and the transactions that each looks at: those that were booked last.
 const SWEEPS_PER_CHECK: u32 = 5;
@@ -40,16 +40,11 @@ pub async fn run(app: Arc<App>, token: CancellationToken) {
 }
 
 async fn sweep_forever(app: &App) {
-    for sweep in (0..SWEEPS_PER_DELETION).cycle() {
+    for sweep in (0..SWEEPS_PER_CHECK).cycle() {
         if let Err(error) = app.sweep().await {
             tracing::warn!(error = &error as &dyn StdError, "sweep of unresolved payments failed");
         }
-        if sweep == 0
-            && let Err(error) = app.payments.delete_webhooks(app.now() - WEBHOOK_RETENTION).await
-        {
-            tracing::warn!(error = &error as &dyn StdError, "deletion of old webhooks failed");
-        }
-        if sweep % SWEEPS_PER_CHECK == 0 {
+        if sweep == 0 {
             app.check_ledger().await;
         }
         tokio::time::sleep(INTERVAL).await;
@@ -70,9 +65,7 @@ impl App {
     /// # Errors
     /// The store does not answer. A payment that cannot be resolved is due again later.
     pub async fn sweep(&self) -> Result<usize, Error> {
-        let now = self.now();
-        // Claimed for as long as an intent may be open: a sweeper that dies leaves its payments to the next one.
-        let due = self.payments.claim_due(now, now + INTENT_TIMEOUT, BATCH).await?;
+        let due = self.payments.claim_due(self.now(), PAUSES, BATCH).await?;
         let count = due.len();
         futures::stream::iter(due).for_each_concurrent(CONCURRENCY, |due| self.resolve_due(due)).await;
         Ok(count)
@@ -87,11 +80,8 @@ impl App {
         let work = async {
             match tokio::time::timeout_at(deadline, self.resolve(order)).await {
                 Ok(Ok(())) => tracing::info!(order.id = %order, "payment resolved"),
-                Ok(Err(error)) => {
-                    let error: &dyn StdError = &error;
-                    tracing::warn!(order.id = %order, error, "payment stays unresolved");
-                }
-                Err(error) => tracing::warn!(order.id = %order, %error, "payment stays unresolved"),
+                Ok(Err(error)) => stays_open(&due, &error),
+                Err(error) => stays_open(&due, &error),
             }
         };
         telemetry::background(&due.carrier, Some(deadline), span, work.in_current_span()).await;
@@ -104,6 +94,16 @@ impl App {
     pub async fn resolve(&self, order: OrderId) -> Result<(), Error> {
         let mut run = PaymentRun::begin(self, order, ProcessedMessages::default()).await?;
         resolve_locked(&mut run).await
+    }
+}
+
+/// Says so at growing intervals, and loudly once it is more than the provider can be asked to settle.
+fn stays_open(due: &DuePayment, error: &(dyn StdError + 'static)) {
+    let (order, attempts) = (due.order_id, due.attempts);
+    if attempts == OVERDUE {
+        tracing::error!(order.id = %order, attempts, error, "the provider has not settled a payment within a day");
+    } else if attempts.is_power_of_two() {
+        tracing::warn!(order.id = %order, attempts, error, "payment stays unresolved");
     }
 }
 

@@ -19,6 +19,9 @@ use crate::{
 /// How long an intent may be open before the sweeper resolves it.
 const INTENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the sweeper leaves an open intent alone at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(50);
+
 /// Begins an authorization and drops it while the provider is being called, as a crash would.
 async fn crash_in_authorize(app: &TestApp, fault: Fault) -> OrderId {
     let order = OrderId::from(Uuid::now_v7());
@@ -180,7 +183,7 @@ async fn what_may_be_held_is_open_until_the_provider_says() {
     app.provider.fail_queries(true);
     for _ in 0..3 {
         assert_eq!(app.void(order).await.unwrap_err().code(), tonic::Code::Unavailable);
-        app.clock.advance(INTENT_TIMEOUT);
+        app.clock.advance(LONGEST_PAUSE);
         assert_eq!(app.use_cases.sweep().await.unwrap(), 1);
         assert_eq!(app.audit().await.unresolved, 1);
     }
@@ -188,6 +191,24 @@ async fn what_may_be_held_is_open_until_the_provider_says() {
     app.provider.fail_queries(false);
     assert_eq!(app.void(order).await.unwrap().unwrap().status(), proto::payment::v1::Status::Voided);
     assert_eq!(app.charges(order).await, [ChargeState::Voided]);
+    assert_eq!(app.audit().await.unresolved, 0);
+}
+
+/// A provider that does not settle a payment is asked for it again and again, and ever less often.
+#[tokio::test]
+async fn what_is_not_settled_is_asked_for_less_and_less_often() {
+    let app = TestApp::start().await;
+    crash_in_authorize(&app, Fault::AnswerLost).await;
+    app.provider.fail_queries(true);
+    let mut asked = 0;
+    for _ in 0..360 {
+        app.clock.advance(INTENT_TIMEOUT);
+        asked += app.use_cases.sweep().await.unwrap();
+    }
+    assert!((70..80).contains(&asked), "{asked} times in an hour");
+    app.provider.fail_queries(false);
+    app.clock.advance(LONGEST_PAUSE);
+    app.use_cases.sweep().await.unwrap();
     assert_eq!(app.audit().await.unresolved, 0);
 }
 

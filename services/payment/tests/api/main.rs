@@ -8,6 +8,7 @@ mod crash;
 mod credentials;
 mod events;
 mod faulty_provider;
+mod housekeeping;
 mod idempotency;
 mod lost_commit;
 mod service;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use messaging::{Effects, Event, Outbox, Receipt};
 use payment::{
-    app::ports::{Payments, ProcessedMessages, Record, Saved, WebhookId, Write},
+    app::ports::{Pauses, Payments, ProcessedMessages, Record, Saved, WebhookId, Write},
     domain::{
         ChargeReference, DeclineReason, DomainEvent, Operation, Outcome, Payment, PaymentToken, Status,
         ledger::Transaction,
@@ -248,14 +248,24 @@ pub(crate) async fn what_is_due_is_claimed_once(fixture: Fixture) {
     let opening = Write { carrier: carrier.clone(), ..write(&payment, None, 1) };
     fixture.payments.save(opening).await.unwrap();
     let store = &fixture.payments;
-    assert!(store.claim_due(at(9), at(20), 10).await.unwrap().is_empty());
-    let due = store.claim_due(at(10), at(20), 10).await.unwrap();
+    let pauses = Pauses { first: Duration::from_secs(10), longest: Duration::from_secs(30) };
+    assert!(store.claim_due(at(9), pauses, 10).await.unwrap().is_empty());
+    let due = store.claim_due(at(10), pauses, 10).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].order_id, payment.order_id);
     assert_eq!(due[0].carrier.traceparent, carrier.traceparent);
     assert!(due[0].carrier.canary);
-    assert!(store.claim_due(at(19), at(30), 10).await.unwrap().is_empty());
-    assert_eq!(store.claim_due(at(20), at(30), 10).await.unwrap().len(), 1);
+    // It comes back ever later, up to the longest pause.
+    for (attempts, next) in [(2, 20), (3, 40), (4, 70), (5, 100)] {
+        assert!(store.claim_due(at(next - 1), pauses, 10).await.unwrap().is_empty());
+        assert_eq!(store.claim_due(at(next), pauses, 10).await.unwrap()[0].attempts, attempts);
+    }
+    let mut authorized = payment.clone();
+    authorized.resolve_intent(&approved(), at(101)).unwrap();
+    authorized.set_intent(Operation::Capture, at(102)).unwrap();
+    let again = Write { due_at: Some(at(110)), ..write(&authorized, Some(1), 1) };
+    assert_eq!(store.save(again).await.unwrap(), Saved::Stored);
+    assert_eq!(store.claim_due(at(110), pauses, 10).await.unwrap()[0].attempts, 1, "another intent");
 }
 
 pub(crate) async fn clearing_with_a_lower_fence_is_ignored(fixture: Fixture) {
@@ -266,9 +276,10 @@ pub(crate) async fn clearing_with_a_lower_fence_is_ignored(fixture: Fixture) {
     fixture.payments.save(revoked).await.unwrap();
     let store = &fixture.payments;
     store.clear_due(payment.order_id, 4).await.unwrap();
-    assert_eq!(store.claim_due(at(10), at(10), 10).await.unwrap().len(), 1);
+    let pauses = Pauses { first: Duration::ZERO, longest: Duration::ZERO };
+    assert_eq!(store.claim_due(at(10), pauses, 10).await.unwrap().len(), 1);
     store.clear_due(payment.order_id, 6).await.unwrap();
-    assert!(store.claim_due(at(10), at(10), 10).await.unwrap().is_empty());
+    assert!(store.claim_due(at(10), pauses, 10).await.unwrap().is_empty());
 }
 
 pub(crate) async fn the_totals_follow_the_payments(fixture: Fixture) {
@@ -295,11 +306,15 @@ pub(crate) async fn the_totals_follow_the_payments(fixture: Fixture) {
 
 pub(crate) async fn old_webhooks_are_deleted(fixture: Fixture) {
     let id = |n: i64| WebhookId(format!("evt_{n}"));
-    for n in [0, 1] {
+    for n in [0, 1, 2] {
         let processed = ProcessedMessages { receipt: None, webhook: Some((id(n), at(n))) };
         fixture.payments.record_receipt(&processed).await.unwrap();
     }
-    fixture.payments.delete_webhooks(at(0) + Duration::from_secs(1)).await.unwrap();
-    assert!(!fixture.payments.is_processed(&id(0)).await.unwrap());
+    let delete = async || fixture.payments.delete_webhooks(at(2), 1).await.unwrap();
+    assert_eq!(delete().await, 1);
+    assert!(!fixture.payments.is_processed(&id(0)).await.unwrap(), "the oldest first");
     assert!(fixture.payments.is_processed(&id(1)).await.unwrap());
+    assert_eq!((delete().await, delete().await), (1, 0));
+    assert!(!fixture.payments.is_processed(&id(1)).await.unwrap());
+    assert!(fixture.payments.is_processed(&id(2)).await.unwrap(), "it came later");
 }

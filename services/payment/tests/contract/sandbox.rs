@@ -79,7 +79,9 @@ async fn charge_some(sandbox: &Sandbox) {
     assert_eq!(sandbox.charged_twice().await.unwrap(), 0);
 }
 
-const AGAIN: &str = "SELECT key || ':again', order_id, operation, reference, decline_reason";
+/// Stands before the name of a table of answers.
+const AGAIN: &str = "(key, order_id, operation, reference, decline_reason) \
+     SELECT key || ':again', order_id, operation, reference, decline_reason";
 
 #[tokio::test]
 async fn it_sees_who_was_charged_twice() {
@@ -103,6 +105,43 @@ async fn it_sees_who_was_charged_twice_on_a_server() {
     let twice = format!("INSERT INTO sandbox.answers {AGAIN} FROM sandbox.answers WHERE reference IS NOT NULL LIMIT 1");
     sqlx::query(sqlx::AssertSqlSafe(twice)).execute(&pool).await.unwrap();
     assert_eq!(sandbox.charged_twice().await.unwrap(), 1);
+}
+
+/// Stores as many answers, which were given then; more than are deleted at a time.
+fn given(answers: &str, count: u32, at: &str) -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+         INSERT INTO {answers} (key, order_id, operation, decline_reason, at) \
+         SELECT '{count}:' || i, (SELECT order_id FROM {answers} LIMIT 1), 'authorize', 'declined', {at} FROM n"
+    ))
+}
+
+#[tokio::test]
+async fn it_forgets_old_answers_and_no_charge() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "provider");
+    let sandbox = Sandbox::on_sqlite(&url).await.unwrap();
+    charge_some(&sandbox).await;
+    let path = url.strip_prefix("sqlite://").unwrap();
+    let pool = SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path)).await.unwrap();
+    sqlx::query(given("answers", 2_500, "unixepoch() - 30 * 86400 - 1")).execute(&pool).await.unwrap();
+    sqlx::query(given("answers", 2, "unixepoch() - 30 * 86400 + 60")).execute(&pool).await.unwrap();
+    sandbox.prune().await.unwrap();
+    let kept = "SELECT (SELECT count(*) FROM answers), (SELECT count(*) FROM charges)";
+    assert_eq!(sqlx::query_as::<_, (i64, i64)>(kept).fetch_one(&pool).await.unwrap(), (8, 3));
+}
+
+#[tokio::test]
+async fn it_forgets_old_answers_and_no_charge_on_a_server() {
+    let Some(url) = database().await else { return };
+    let sandbox = Sandbox::on_postgres(&url, true).await.unwrap();
+    charge_some(&sandbox).await;
+    let pool = PgPool::connect(&url).await.unwrap();
+    sqlx::query(given("sandbox.answers", 2_500, "now() - interval '721 hours'")).execute(&pool).await.unwrap();
+    sqlx::query(given("sandbox.answers", 2, "now() - interval '719 hours'")).execute(&pool).await.unwrap();
+    sandbox.prune().await.unwrap();
+    let kept = "SELECT (SELECT count(*) FROM sandbox.answers), (SELECT count(*) FROM sandbox.charges)";
+    assert_eq!(sqlx::query_as::<_, (i64, i64)>(kept).fetch_one(&pool).await.unwrap(), (8, 3));
 }
 
 /// All of them migrate at the same time, beside payment's own schema.

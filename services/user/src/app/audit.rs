@@ -1,6 +1,9 @@
 //! Sums that prove that nothing is left undone.
 
-use super::{App, Error, ports::Totals};
+use super::{
+    App, Error,
+    ports::{StoreError, Totals},
+};
 
 /// Sums over everything that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,7 @@ impl App {
     /// # Errors
     /// The store fails.
     pub async fn audit(&self) -> Result<Audit, Error> {
-        let depth = self.outbox.depth().await.map_err(Error::internal)?;
+        let depth = self.outbox.depth().await.map_err(|error| StoreError::Unavailable(error.into()))?;
         Ok(Audit { totals: self.accounts.totals().await?, outbox: depth.count + depth.dead })
     }
 }

@@ -9,11 +9,8 @@ use std::time::Duration;
 use resilience::Backoff;
 use tracing::instrument;
 
-use super::{App, Error, Expected, Requester, ports::Saved, time_duration};
+use super::{App, Error, Expected, Requester, contention::Rounds, ports::Saved, time_duration};
 use crate::domain::{Account, Status, UserId};
-
-/// How often a closing that any version may take is tried when others write at the same time.
-const MAX_ATTEMPTS: usize = 8;
 
 /// When order is asked about closing accounts.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +39,8 @@ impl App {
     /// password: a closed account has none any more.
     ///
     /// # Errors
-    /// No such account; the password is missing, wrong, or was too often; another version; the store fails.
+    /// No such account; the password is missing, wrong, or was too often; another version; others change it all the
+    /// time; the store fails.
     #[instrument(name = "service.close_account", skip_all, fields(user.id = %id))]
     pub async fn close_account(&self, id: UserId, expected: Expected, requester: Requester) -> Result<Account, Error> {
         let account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
@@ -57,7 +55,8 @@ impl App {
                 reauthenticated?;
             }
         }
-        for _ in 0..MAX_ATTEMPTS {
+        let mut rounds = Rounds::default();
+        while rounds.next().await {
             // Not from the cache: what is decided here must hold for what is stored.
             let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
             expected.check(account.version)?;
@@ -77,7 +76,7 @@ impl App {
                 return Ok(account);
             }
         }
-        Err(Error::Stale)
+        Err(Error::Contended)
     }
 
     /// Tells order that an account is closing. The owner gets the same answer whatever comes of it: the closing is

@@ -62,6 +62,9 @@ pub enum Error {
     /// The account changed since the caller read it.
     #[error("the version is not the one the change was made on")]
     Stale,
+    /// The account was changed again and again while this change was tried.
+    #[error("others change this account at the same time")]
+    Contended,
     /// The account takes no changes any more.
     #[error(transparent)]
     NotActive(#[from] NotActive),
@@ -95,6 +98,7 @@ impl HasProblem for Error {
             Self::OwnAccount => Problem::OwnAccount,
             Self::TooManyAttempts { .. } => Problem::RateLimited,
             Self::Stale => Problem::VersionMismatch,
+            Self::Contended => Problem::Unavailable,
             Self::PasswordMissing => Problem::PasswordRequired,
             Self::WrongPassword => Problem::WrongPassword,
             Self::NotActive(NotActive::Closing) => Problem::AccountClosing,

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use super::{
     Error,
     ports::{AuditEntry, SigningKeys, StoredKey},
+    unreadable,
 };
 use crate::domain::{OperatorAction, Rotation, Schedule, key_rotation::ON_DEMAND_AHEAD};
 
@@ -57,28 +58,30 @@ impl KeyRing {
         });
     }
 
-    /// Reads the keys, makes the next one when it is due, deletes those that nobody needs.
+    /// Reads the keys, makes the next one when it is due, deletes those that nobody needs. A key that cannot be read counts for
+    /// nothing: those before and after it sign.
     ///
     /// # Errors
     /// The store fails. The keys that were known before go on signing.
     pub async fn rotate(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let mut stored = self.store.all().await?;
-        if let Some(used_from) = Schedule::new(&starts(&stored), self.rotation).successor(now) {
-            let predecessor = stored.last().map(|key| key.kid.clone()).unwrap_or_default();
-            self.store.add(&generate(predecessor, used_from)?, None).await?;
+        let mut keys = readable(&stored);
+        if let Some(used_from) = Schedule::new(&starts(&keys), self.rotation).successor(now) {
+            self.store.add(&generate(youngest(&stored), used_from)?, None).await?;
             // Read again instead of added here: another process may have been first, and then its key is the successor
             // and ours was not stored.
             stored = self.store.all().await?;
+            keys = readable(&stored);
         }
-        let retired = Schedule::new(&starts(&stored), self.rotation).retired(now);
+        let retired = Schedule::new(&starts(&keys), self.rotation).retired(now);
         // Several processes may delete the same key. The youngest is never among them, so the store is never empty again
         // and no second first key is made.
-        for key in stored.drain(..retired) {
+        for (key, _) in keys.drain(..retired) {
             self.store.remove(&key.kid).await?;
         }
-        // Read completely before it replaces what is known: a key that cannot be read stops no signature.
-        let keyset = Keyset { used_from: starts(&stored), signers: stored.iter().map(read).collect::<Result<_, _>>()? };
+        let used_from = starts(&keys);
+        let keyset = Keyset { used_from, signers: keys.into_iter().map(|(_, signer)| signer).collect() };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyset);
         Ok(())
     }
@@ -91,12 +94,12 @@ impl KeyRing {
     pub async fn rotate_on_demand(&self) -> Result<OffsetDateTime, Error> {
         let now = self.clock.now();
         let (takeover, entry) = (now + ON_DEMAND_AHEAD, AuditEntry::new(OperatorAction::RotateKeys, now));
-        match self.store.all().await?.last() {
-            Some(waiting) if waiting.used_from > now => self.store.expedite(&waiting.kid, takeover, &entry).await?,
-            youngest => {
-                let predecessor = youngest.map(|key| key.kid.clone()).unwrap_or_default();
-                self.store.add(&generate(predecessor, takeover)?, Some(&entry)).await?;
+        let stored = self.store.all().await?;
+        match readable(&stored).last() {
+            Some((waiting, _)) if waiting.used_from > now => {
+                self.store.expedite(&waiting.kid, takeover, &entry).await?;
             }
+            _ => self.store.add(&generate(youngest(&stored), takeover)?, Some(&entry)).await?,
         }
         // Read: another process may have been first.
         self.rotate().await?;
@@ -132,12 +135,23 @@ impl Keys for KeyRing {
     }
 }
 
-fn read(stored: &StoredKey) -> Result<Signer, Error> {
-    Signer::from_pkcs8(stored.kid.clone(), &stored.pkcs8).map_err(Error::internal)
+/// Those of the keys that can sign.
+fn readable(stored: &[StoredKey]) -> Vec<(&StoredKey, Signer)> {
+    let read = |key: &StoredKey| {
+        let signer = Signer::from_pkcs8(key.kid.clone(), &key.pkcs8);
+        signer.inspect_err(|error| unreadable::note("signing key", key.kid.clone(), error)).ok()
+    };
+    stored.iter().filter_map(|key| Some((key, read(key)?))).collect()
 }
 
-fn starts(stored: &[StoredKey]) -> Vec<OffsetDateTime> {
-    stored.iter().map(|key| key.used_from).collect()
+fn starts(keys: &[(&StoredKey, Signer)]) -> Vec<OffsetDateTime> {
+    keys.iter().map(|(key, _)| key.used_from).collect()
+}
+
+/// The id of the key that has no successor yet; empty where there is no key.
+fn youngest(stored: &[StoredKey]) -> String {
+    let succeeded = |key: &StoredKey| stored.iter().any(|other| other.predecessor == key.kid);
+    stored.iter().rfind(|key| !succeeded(key)).map(|key| key.kid.clone()).unwrap_or_default()
 }
 
 /// Makes a key with an id that no other has.

@@ -57,9 +57,12 @@ impl App {
             let span = tracing::info_span!("service.settle_closing", user.id = %closing.user);
             telemetry::background(&closing.carrier, None, span, self.settle(closing))
         });
-        // All of them run to their end before the first error counts: one bad account holds up nobody else.
-        for settled in join_all(all).await {
-            settled?;
+        // One bad account holds up nobody else: it is due again when its visibility timeout is over.
+        for (closing, settled) in due.iter().zip(join_all(all).await) {
+            if let Err(error) = settled {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(user.id = %closing.user, error, "an account could not be closed; will be retried");
+            }
         }
         Ok(due.len())
     }

@@ -4,13 +4,11 @@ use tracing::instrument;
 
 use super::{
     App, Error, Requester,
+    contention::Rounds,
     ports::{Saved, Surviving},
     published,
 };
 use crate::domain::{Account, Change, DomainEvent, UserId};
-
-/// How often a change that any version may take is tried when others write at the same time.
-const MAX_ATTEMPTS: usize = 8;
 
 /// Which versions a write may be made on.
 pub struct Expected(Box<dyn Fn(u64) -> bool + Send + Sync>);
@@ -53,8 +51,8 @@ impl App {
     /// other sessions.
     ///
     /// # Errors
-    /// No such account; it takes no changes; the password is missing, wrong, or was too often; another version; the e-mail
-    /// address is taken; the store fails.
+    /// No such account; it takes no changes; the password is missing, wrong, or was too often; another version; others change it all
+    /// the time; the e-mail address is taken; the store fails.
     #[instrument(name = "service.update_user", skip_all, fields(user.id = %id))]
     pub async fn update_user(
         &self,
@@ -64,7 +62,8 @@ impl App {
         requester: Requester,
     ) -> Result<Account, Error> {
         let mut reauthenticated = false;
-        for _ in 0..MAX_ATTEMPTS {
+        let mut rounds = Rounds::default();
+        while rounds.next().await {
             let mut account = self.accounts.get(id).await?.ok_or(Error::NotFound)?;
             account.takes_changes()?;
             let mut surviving = Surviving::All;
@@ -92,7 +91,7 @@ impl App {
                 Saved::Stale => {}
             }
         }
-        Err(Error::Stale)
+        Err(Error::Contended)
     }
 }
 

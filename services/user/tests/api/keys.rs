@@ -14,7 +14,7 @@ use user::{
     adapters::sqlite::{MIGRATIONS, SqliteStore},
     app::{
         KeyRing,
-        ports::{Session, SigningKeys as _},
+        ports::{Session, SigningKeys as _, StoredKey},
         tokens::claims,
     },
     domain::{
@@ -133,6 +133,29 @@ fn kids(ring: &KeyRing) -> Vec<String> {
 
 fn signing_kid(fixture: &Fixture, ring: &KeyRing) -> String {
     segment(&fixture.token(ring), 0)["kid"].as_str().unwrap().to_owned()
+}
+
+/// A newer version has written it, or it has been damaged.
+#[tokio::test]
+async fn a_key_that_cannot_be_read_keeps_nobody_out() {
+    let fixture = Fixture::new().await;
+    let ring = fixture.ring().await;
+    let first = signing_kid(&fixture, &ring);
+    let used_from = clock::Clock::now(&fixture.clock) + Duration::from_mins(1);
+    let bad = StoredKey { kid: "bad".to_owned(), predecessor: first.clone(), pkcs8: vec![1, 2, 3], used_from };
+    fixture.store.add(&bad, None).await.unwrap();
+    ring.rotate().await.unwrap();
+    // Also when its turn has come, and for who starts then.
+    fixture.clock.advance(DAY);
+    ring.rotate().await.unwrap();
+    assert_eq!(signing_kid(&fixture, &fixture.ring().await), first);
+    // The one that is next follows all the same.
+    fixture.clock.advance(DAY * 28);
+    ring.rotate().await.unwrap();
+    fixture.clock.advance(DAY + Duration::from_hours(2));
+    ring.rotate().await.unwrap();
+    assert_eq!(kids(&ring).len(), 1);
+    assert!(![first, "bad".to_owned()].contains(&signing_kid(&fixture, &ring)));
 }
 
 #[tokio::test]

@@ -90,6 +90,9 @@ async fn an_account_that_cannot_be_finished_holds_up_no_other() {
     sqlx::query("PRAGMA foreign_keys = OFF").execute(write).await.unwrap();
     let delete = sqlx::query("DELETE FROM users WHERE id = ?1").bind(broken.id.0.as_bytes().to_vec());
     assert_eq!(delete.execute(write).await.unwrap().rows_affected(), 1);
-    assert!(use_cases.app.sweep().await.is_err(), "it is not passed over in silence");
+    assert_eq!(use_cases.app.sweep().await.unwrap(), 2);
     assert_eq!(use_cases.app.get_user(account.id).await.unwrap().status, Status::Closed);
+    assert_eq!(use_cases.app.sweep().await.unwrap(), 0);
+    use_cases.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(use_cases.app.sweep().await.unwrap(), 1, "it is tried again");
 }

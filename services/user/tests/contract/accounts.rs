@@ -130,6 +130,17 @@ pub(crate) async fn several_accounts_are_found_at_once(stores: Stores) {
     assert_eq!(stores.accounts.get_many(&[]).await.unwrap(), []);
 }
 
+/// A newer version has written it.
+pub(crate) async fn an_account_that_is_not_known_holds_up_no_other(stores: Stores) {
+    let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);
+    let newer =
+        stores.only_on("ALTER TABLE users DROP CONSTRAINT users_status_check", "PRAGMA ignore_check_constraints = ON");
+    stores.execute(newer).await.unwrap();
+    stores.execute("UPDATE users SET status = 'frozen' WHERE email = 'eve@example.com'").await.unwrap();
+    assert_eq!(stores.accounts.get_many(&[eve.id, ada.id]).await.unwrap(), [ada]);
+    stores.accounts.get(eve.id).await.unwrap_err();
+}
+
 pub(crate) async fn everything_is_summed_up(stores: Stores) {
     assert_eq!(stores.accounts.totals().await.unwrap(), user::app::ports::Totals::default());
     let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);

@@ -101,3 +101,16 @@ pub(crate) async fn another_address_or_password_ends_what_was_sent(stores: Store
     assert!(!is_valid(&stores, [3; 32], ResetPassword).await);
     assert_eq!(stores.mail_tokens.verified_at(moved.id).await.unwrap(), None);
 }
+
+pub(crate) async fn those_who_prune_at_once_do_not_wait_for_each_other(stores: Stores) {
+    for n in 0..20 {
+        let somebody = stores.add(&format!("somebody{n}@example.com")).await;
+        let email = email(&format!("somebody{n}@example.com"));
+        let token = NewMailToken { email, ..token(somebody.id, VerifyEmail, [n; 32]) };
+        assert!(stores.mail_tokens.put(&token).await.unwrap());
+    }
+    let later = NOW + VerifyEmail.lifetime();
+    let pruned = futures::future::join_all((0..4).map(|_| stores.mail_tokens.prune(later, 5))).await;
+    let pruned: Vec<_> = pruned.into_iter().map(Result::unwrap).collect();
+    assert_eq!(pruned, [5; 4], "each its own");
+}

@@ -31,10 +31,12 @@ macro_rules! stores {
                 a_change_ends_the_sessions_that_do_not_survive_it,
                 a_role_is_given,
                 several_accounts_are_found_at_once,
+                an_account_that_is_not_known_holds_up_no_other,
                 everything_is_summed_up,
             }
             audit_trail {
                 entries_come_youngest_first,
+                an_entry_that_is_not_known_holds_up_no_other,
                 an_entry_is_stored_with_what_it_tells_of,
                 a_disabled_account_lets_nobody_in,
                 only_an_active_operator_disables,
@@ -48,6 +50,7 @@ macro_rules! stores {
                 a_mail_token_replaces_the_one_before,
                 a_mail_token_ends_with_its_time,
                 another_address_or_password_ends_what_was_sent,
+                those_who_prune_at_once_do_not_wait_for_each_other,
             }
             notifications {
                 a_mail_is_owed_until_it_is_sent,

@@ -33,7 +33,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     with_effects(
         "UPDATE payments SET status = $3, decline_reason = $4, intent = $5, token = $6, reference = $7, version = $8, \
-         fence = $9, look_again = $10, traceparent = $11, tracestate = $12, canary = $13, updated_at = $14 \
+         fence = $9, look_again = $10, attempts = 0, traceparent = $11, tracestate = $12, canary = $13, updated_at = $14 \
          WHERE order_id = $1 AND version = $2 AND fence <= $9 AND status <> 'closed' RETURNING order_id, updated_at",
         15,
     )

@@ -7,7 +7,8 @@ use money::Money;
 use sqlx::migrate::Migrator;
 
 use super::{
-    Answer, ChargeRow, ProviderEffect, Storage, answer_columns, new_reference, read_answer, read_charge, state_name,
+    Answer, ChargeRow, ProviderEffect, RETENTION, Storage, answer_columns, new_reference, read_answer, read_charge,
+    state_name,
 };
 use crate::{
     app::ports::{Charge, IdempotencyKey, ProviderError},
@@ -93,6 +94,21 @@ impl Storage for Postgres {
         .fetch_one(&self.pool)
         .await?;
         Ok(count)
+    }
+
+    async fn prune(&self, limit: u32) -> Result<u64, ProviderError> {
+        let mut deleted = 0;
+        // What another process is just deleting is left to it.
+        for delete in [
+            "DELETE FROM sandbox.answers WHERE key IN (SELECT key FROM sandbox.answers \
+             WHERE at < now() - make_interval(secs => $1) ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            "DELETE FROM sandbox.refusals WHERE order_id IN (SELECT order_id FROM sandbox.refusals \
+             WHERE at < now() - make_interval(secs => $1) ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        ] {
+            let query = sqlx::query(delete).bind(RETENTION.as_secs_f64()).bind(i64::from(limit));
+            deleted += query.execute(&self.pool).await?.rows_affected();
+        }
+        Ok(deleted)
     }
 
     async fn close(&self) {

@@ -6,7 +6,8 @@ use money::Money;
 use sqlx::migrate::Migrator;
 
 use super::{
-    Answer, ChargeRow, ProviderEffect, Storage, answer_columns, new_reference, read_answer, read_charge, state_name,
+    Answer, ChargeRow, ProviderEffect, RETENTION, Storage, answer_columns, new_reference, read_answer, read_charge,
+    state_name,
 };
 use crate::{
     app::ports::{Charge, IdempotencyKey, ProviderError},
@@ -84,6 +85,21 @@ impl Storage for Sqlite {
         .fetch_one(&self.database.read)
         .await?;
         Ok(count)
+    }
+
+    async fn prune(&self, limit: u32) -> Result<u64, ProviderError> {
+        let mut deleted = 0;
+        for delete in [
+            "DELETE FROM answers WHERE key IN \
+             (SELECT key FROM answers WHERE at < unixepoch() - ?1 ORDER BY at LIMIT ?2)",
+            "DELETE FROM refusals WHERE order_id IN \
+             (SELECT order_id FROM refusals WHERE at < unixepoch() - ?1 ORDER BY at LIMIT ?2)",
+        ] {
+            let age = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
+            let done = sqlx::query(delete).bind(age).bind(limit).execute(&self.database.write).await?;
+            deleted += done.rows_affected();
+        }
+        Ok(deleted)
     }
 
     async fn close(&self) {

@@ -14,7 +14,7 @@ use super::{
     store_error,
 };
 use crate::{
-    adapters::columns::{account_columns, as_i64, decode_error},
+    adapters::columns::{account_columns, as_i64, decode_error, readable},
     app::ports::{Accounts, AuditEntry, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
@@ -35,7 +35,7 @@ impl Accounts for PostgresStore {
         let sql = concat!("SELECT ", account_columns!(), " FROM users WHERE id = ANY($1)");
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         let rows = sqlx::query(sql).bind(ids).fetch_all(&self.pool).await;
-        rows.and_then(|rows| rows.iter().map(account).collect()).map_err(store_error)
+        rows.map(|rows| readable("account", &rows, account, |row| row.try_get(0))).map_err(store_error)
     }
 
     async fn login(&self, email: &Email) -> Result<Option<Login>, StoreError> {

@@ -51,7 +51,8 @@ impl MailTokens for PostgresStore {
 
     async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
         let sql = "DELETE FROM mail_tokens WHERE hash IN \
-                   (SELECT hash FROM mail_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+                   (SELECT hash FROM mail_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 \
+                   FOR UPDATE SKIP LOCKED)";
         let done = sqlx::query(sql).bind(now).bind(i64::from(limit)).execute(&self.pool).await;
         done.map(|done| done.rows_affected()).map_err(store_error)
     }

@@ -31,7 +31,8 @@ impl Notifications for PostgresStore {
 
     async fn prune(&self, then: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
         let sql = "DELETE FROM notifications WHERE id IN \
-                   (SELECT id FROM notifications WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
+                   (SELECT id FROM notifications WHERE created_at <= $1 ORDER BY created_at LIMIT $2 \
+                   FOR UPDATE SKIP LOCKED)";
         let done = sqlx::query(sql).bind(then).bind(i64::from(limit)).execute(&self.pool).await;
         done.map(|done| done.rows_affected()).map_err(store_error)
     }

@@ -105,11 +105,13 @@ impl PostgresStore {
         let mut deleted = 0;
         // Used tokens are kept as long as they would have been valid: until then a second use of them has to be noticed.
         // Sessions last as long as their youngest token, so they go after it, and take what is left with them.
+        // What another process is just deleting is left to it.
         for sql in [
             "DELETE FROM refresh_tokens WHERE hash IN \
-             (SELECT hash FROM refresh_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+             (SELECT hash FROM refresh_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 \
+             FOR UPDATE SKIP LOCKED)",
             "DELETE FROM sessions WHERE id IN \
-             (SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+             (SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
         ] {
             deleted += sqlx::query(sql).bind(now).bind(i64::from(limit)).execute(&self.pool).await?.rows_affected();
         }

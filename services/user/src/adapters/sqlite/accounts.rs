@@ -13,7 +13,7 @@ use super::{
     store_error,
 };
 use crate::{
-    adapters::columns::{account_columns, as_i64, decode_error},
+    adapters::columns::{account_columns, as_i64, decode_error, readable},
     app::ports::{Accounts, AuditEntry, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
@@ -35,7 +35,7 @@ impl Accounts for SqliteStore {
             concat!("SELECT ", account_columns!(), " FROM users WHERE id IN (SELECT unhex(value) FROM json_each(?1))");
         let ids: Vec<String> = ids.iter().map(|id| id.0.simple().to_string()).collect();
         let rows = sqlx::query(sql).bind(serde_json::json!(ids).to_string()).fetch_all(&self.db.read).await;
-        rows.and_then(|rows| rows.iter().map(account).collect()).map_err(store_error)
+        rows.map(|rows| readable("account", &rows, account, |row| uuid(row, 0))).map_err(store_error)
     }
 
     async fn login(&self, email: &Email) -> Result<Option<Login>, StoreError> {

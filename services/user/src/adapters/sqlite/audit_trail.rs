@@ -11,18 +11,21 @@ use super::{
 };
 use crate::{
     adapters::columns::decode_error,
-    app::ports::{AuditEntry, AuditTrail, StoreError},
+    app::{
+        ports::{AuditEntry, AuditTrail, StoreError},
+        unreadable,
+    },
     domain::UserId,
 };
 
 #[async_trait]
 impl AuditTrail for SqliteStore {
-    async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<Result<AuditEntry, Uuid>>, StoreError> {
         let sql = "SELECT id, at, actor, action, subject, detail FROM audit_log \
                    WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
         let rows =
             sqlx::query(sql).bind(after.map(|id| id.as_bytes().to_vec())).bind(limit).fetch_all(&self.db.read).await;
-        rows.and_then(|rows| rows.iter().map(entry).collect()).map_err(store_error)
+        rows.and_then(|rows| rows.iter().map(readable_entry).collect()).map_err(store_error)
     }
 }
 
@@ -39,6 +42,15 @@ pub(super) async fn insert_entry(tx: &mut sqlite::Connection, entry: &AuditEntry
         .execute(tx)
         .await
         .map(drop)
+}
+
+/// Reads an entry; where this version does not know it, its id.
+fn readable_entry(row: &SqliteRow) -> Result<Result<AuditEntry, Uuid>, sqlx::Error> {
+    let id: Uuid = uuid(row, 0)?;
+    Ok(entry(row).map_err(|error| {
+        unreadable::note("audit entry", id.to_string(), &error);
+        id
+    }))
 }
 
 fn entry(row: &SqliteRow) -> Result<AuditEntry, sqlx::Error> {

@@ -35,6 +35,6 @@ impl AuditEntry {
 /// changed.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
-    /// Up to `limit` entries, youngest first, those after `after`.
-    async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    /// Up to `limit` entries, youngest first, those after `after`; of one that cannot be read its id, and it has been noted.
+    async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<Result<AuditEntry, Uuid>>, StoreError>;
 }
