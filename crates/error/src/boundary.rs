@@ -147,7 +147,7 @@ impl Error {
 
     /// Returns when to come back: what was said, or 1 s where the kind asks for it.
     pub fn retry_delay(&self) -> Option<Duration> {
-        let asked = matches!(self.kind(), Kind::Unavailable | Kind::Overloaded | Kind::RateLimited);
+        let asked = matches!(self.kind(), Kind::Timeout | Kind::Unavailable | Kind::Overloaded | Kind::RateLimited);
         self.retry_after.or_else(|| asked.then_some(Duration::from_secs(1)))
     }
 
@@ -213,8 +213,9 @@ mod tests {
     }
 
     #[test]
-    fn a_503_says_when_to_come_back_and_a_404_does_not() {
+    fn a_503_and_a_504_say_when_to_come_back_and_a_404_does_not() {
         assert_eq!(Error::unavailable("payment").retry_delay(), Some(Duration::from_secs(1)));
+        assert_eq!(Error::of(Problem::DeadlineExceeded).retry_delay(), Some(Duration::from_secs(1)));
         assert_eq!(Error::not_found("order").retry_delay(), None);
     }
 

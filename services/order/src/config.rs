@@ -7,7 +7,7 @@ use std::{
 
 use config::{
     Error, Loaded, SecretFile,
-    duration::{DAY, HOUR, SECOND},
+    duration::{DAY, SECOND},
 };
 use serde::Deserialize;
 
@@ -162,8 +162,9 @@ pub struct Callee {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orders {
-    /// How long a request waits for payment.
-    #[serde(rename = "wait", deserialize_with = "config::duration::within::<0, HOUR, _>")]
+    /// How long a request waits for payment, and the sweeper for the request: less than [`clock::HORIZON`], beyond which
+    /// what is due counts as stored under a wrong clock.
+    #[serde(rename = "wait", deserialize_with = "config::duration::within::<0, { 30 * SECOND }, _>")]
     pub payment_wait: Duration,
     /// How long an order waits for payment before it is abandoned, and then rejected.
     #[serde(rename = "patience", deserialize_with = "config::duration::within::<SECOND, { 365 * DAY }, _>")]
@@ -217,7 +218,7 @@ mod tests {
         for (variable, value, expected) in [
             ("LIMITS__MAX_IN_FLIGHT", "0", "0 is out of range: from 1 to 1000000"),
             ("ORDERS__PATIENCE", "0s", "0s is out of range: from 1s to 365d"),
-            ("ORDERS__WAIT", "2h", "2h is out of range: from 0s to 1h"),
+            ("ORDERS__WAIT", "1m", "1m is out of range: from 0s to 30s"),
             ("PAYMENT__CLIENT__TIMEOUT", "0s", "0s is out of range: from 1ms to 1h"),
             ("PAYMENT__CLIENT__RETRY_BUDGET", "2.0", "2 is out of range: from 0 to 1"),
             ("PAYMENT__CLIENT__BREAKER__WINDOW", "0", "0 is out of range: from 1 to 10000"),

@@ -128,7 +128,7 @@ pub(super) fn answer(status: u16, problems: &[Problem]) -> Value {
     });
     match status {
         401 => add_header(&mut answer, "WWW-Authenticate"),
-        429 | 503 => add_header(&mut answer, "Retry-After"),
+        429 | 503 | 504 => add_header(&mut answer, "Retry-After"),
         _ => {}
     }
     if status == 429 {

@@ -8,12 +8,14 @@
 mod accounts;
 mod audit;
 mod documents;
+mod gates;
 mod keys;
 mod orders;
 mod placing;
 mod products;
 mod release;
 mod search;
+mod server_time;
 mod stock;
 
 use std::time::Duration;
@@ -29,7 +31,11 @@ use mongodb::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use self::documents::{OrderDocument, ProductDocument};
+use self::{
+    documents::{OrderDocument, ProductDocument},
+    gates::Gates,
+    server_time::ServerTime,
+};
 use crate::app::ports::StoreError;
 
 const ORDERS: &str = "orders";
@@ -46,6 +52,8 @@ pub struct MongoStore {
     products: Collection<ProductDocument>,
     closing: Collection<Document>,
     disabled: Collection<Document>,
+    gates: Gates,
+    server_time: ServerTime,
     wake: Wake,
     clock: SharedClock,
     stage_timeout: Duration,
@@ -60,6 +68,8 @@ impl MongoStore {
             products: database.collection(PRODUCTS),
             closing: database.collection("closing_accounts"),
             disabled: database.collection("disabled_accounts"),
+            gates: Gates::default(),
+            server_time: ServerTime::default(),
             wake,
             clock,
             stage_timeout: STAGE_TIMEOUT,
@@ -108,8 +118,10 @@ pub async fn prepare(database: &Database) -> Result<(), mongodb::Error> {
         IndexModel::builder().keys(keys).options(options).build()
     };
     let orders = [
-        // A user's orders, newest first, and those with some statuses.
+        // A user's orders, newest first.
         index(doc! { "user": 1, "created_at": -1, "_id": -1 }, false, false),
+        // Those with some statuses: few, however many have ended.
+        index(doc! { "user": 1, "status": 1 }, false, false),
         // Everybody's, newest first.
         index(doc! { "created_at": -1, "_id": -1 }, false, false),
         // Orders that are due: only those with a next step have the field.

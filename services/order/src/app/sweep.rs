@@ -19,8 +19,8 @@ const BATCH: u32 = 100;
 /// Orders advanced at the same time.
 const CONCURRENCY: usize = 8;
 
-/// Looks for due orders between two counts of the sagas under way.
-const PERIODS_PER_COUNT: u32 = 10;
+/// How often the sagas under way are counted.
+const COUNT_PERIOD: Duration = Duration::from_secs(10);
 /// Sagas that are counted; of more it is known that they are as many.
 const MAX_COUNTED: u32 = 10_000;
 
@@ -30,22 +30,36 @@ const ASIDE: Duration = Duration::from_mins(1);
 /// Held by whoever sweeps. It only saves work: two sweepers at once do no harm, because advancing is idempotent.
 const LOCK: &str = "order/sweep";
 
-/// Advances orders that are due, again and again until the token is cancelled.
+/// Advances orders that are due, again and again until the token is cancelled, and counts the sagas under way.
 pub async fn run(app: Arc<App>, locks: Locks, token: CancellationToken) {
+    // Beside the sweeps, which do not end while there is a backlog.
+    tokio::select! {
+        () = sweep_until_cancelled(&app, &locks, &token) => {}
+        () = count_sagas(&app) => {}
+    }
+}
+
+async fn count_sagas(app: &App) {
+    let mut ticks = tokio::time::interval(COUNT_PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        app.count_sagas().await;
+    }
+}
+
+async fn sweep_until_cancelled(app: &App, locks: &Locks, token: &CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
     // After a sweep that took longer than the period, the next one does not follow at once.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    for period in (0..PERIODS_PER_COUNT).cycle() {
+    loop {
         tokio::select! {
             () = token.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if period == 0 {
-            app.count_sagas().await;
-        }
         // Without the lock: most ticks find nothing, and then the lock's store is not asked either.
         if app.has_due().await {
-            sweep_with_lock(&app, &locks, &token).await;
+            sweep_with_lock(app, locks, token).await;
         }
     }
 }

@@ -54,7 +54,8 @@ impl Tickets {
     pub async fn redeem(&self, ticket: &str) -> Result<Identity, Error> {
         let (nonce, until, identity) = self.read(ticket).ok_or(Error::TicketRefused)?;
         let now = self.clock.now();
-        if until <= now || identity.expires_at <= now {
+        // Beyond the horizon it was issued under a clock that was wrong, and would outlast the memory of its use.
+        if until <= now || until > now + clock::HORIZON || identity.expires_at <= now {
             return Err(Error::TicketRefused);
         }
         match self.spent.take(&format!("order:ticket:{nonce}"), SPENT).await? {
@@ -107,5 +108,10 @@ mod tests {
         let late = ours.issue(&identity);
         clock.advance(TTL);
         assert!(refused(&ours, &late).await, "too old");
+        let now = clock::Clock::now(&clock);
+        clock.advance(Duration::from_mins(5));
+        let ahead = ours.issue(&identity);
+        clock.set(now);
+        assert!(refused(&ours, &ahead).await, "issued under a clock that was ahead");
     }
 }

@@ -197,10 +197,10 @@ impl Order {
     }
 
     /// What the saga has to do next; `None` when there is nothing to do.
-    /// An order that is pending for `pending_timeout` is abandoned.
+    /// An order that is pending for `pending_timeout` is abandoned, once payment has been asked that long.
     pub fn next_step(&self, pending_timeout: Duration, now: OffsetDateTime) -> Option<Step> {
         match self.status {
-            Status::Pending if now - self.created_at >= pending_timeout => Some(Step::Abandon),
+            Status::Pending if self.has_waited(pending_timeout, now) => Some(Step::Abandon),
             Status::Pending => Some(Step::Authorize),
             Status::Abandoning | Status::Cancelling => Some(Step::Void),
             Status::Refunding if self.is_captured() => Some(Step::Refund),
@@ -318,9 +318,17 @@ impl Order {
     /// Postpones an order whose step failed: by 1 s, 2 s, 4 s, then 8 s each time.
     pub fn postpone(&mut self, now: OffsetDateTime) -> Option<Schedule> {
         let attempts = self.schedule?.attempts.saturating_add(1);
-        let wait = Duration::from_secs(1 << (attempts - 1).min(3));
+        let wait = pauses(attempts) - pauses(attempts - 1);
         self.0.schedule = Some(Schedule { due_at: now + wait, attempts });
         self.0.schedule
+    }
+
+    /// Whether the order has waited so long for payment, by the clock and by the attempts that failed: a clock that is an
+    /// hour ahead for seconds ends no order. At least half of the time passes in pauses, the rest in attempts. Where all
+    /// of it has passed in pauses the clock is not asked: it may have been ahead when the order was placed.
+    fn has_waited(&self, timeout: Duration, now: OffsetDateTime) -> bool {
+        let paused = pauses(self.schedule.map_or(0, |schedule| schedule.attempts));
+        paused >= timeout || (paused >= timeout / 2 && now - self.created_at >= timeout)
     }
 
     fn is_captured(&self) -> bool {
@@ -353,6 +361,12 @@ impl Order {
     fn invalid(&self, verb: &'static str) -> InvalidTransition {
         InvalidTransition { from: self.status, verb }
     }
+}
+
+/// The pauses after so many failed attempts, added up.
+fn pauses(attempts: u32) -> Duration {
+    let doubling = attempts.min(3);
+    Duration::from_secs((1 << doubling) - 1 + 8 * u64::from(attempts - doubling))
 }
 
 fn emit(event: DomainEvent) -> Transition {

@@ -170,10 +170,18 @@ fn each_state_has_its_step() {
 
 #[test]
 fn a_pending_order_times_out() {
-    let order = placed();
+    let mut order = placed();
     let before = NOW + PENDING_TIMEOUT - Duration::from_micros(1);
+    while pauses(order.schedule.unwrap().attempts) < PENDING_TIMEOUT / 2 {
+        assert_eq!(order.next_step(PENDING_TIMEOUT, NOW + PENDING_TIMEOUT), Some(Step::Authorize), "too few attempts");
+        let _ = order.postpone(NOW);
+    }
     assert_eq!(order.next_step(PENDING_TIMEOUT, before), Some(Step::Authorize));
     assert_eq!(order.next_step(PENDING_TIMEOUT, NOW + PENDING_TIMEOUT), Some(Step::Abandon));
+    while order.next_step(PENDING_TIMEOUT, NOW) == Some(Step::Authorize) {
+        let _ = order.postpone(NOW);
+    }
+    assert_eq!(order.schedule.unwrap().attempts, 115, "whose pauses are 15 minutes");
 }
 
 #[test]

@@ -65,6 +65,21 @@ async fn a_clock_that_was_ahead_stops_no_order() {
     assert_eq!(app.status(&order).await, "confirmed");
 }
 
+/// An order that was placed before is not given up under a clock that is an hour ahead for a moment.
+#[tokio::test]
+async fn a_clock_that_is_ahead_for_a_moment_ends_no_order() {
+    let app = TestApp::with_short_wait().await;
+    let now = clock::Clock::now(&app.clock);
+    let mug = app.product("mug", 1450, 5).await;
+    let order = pending(&app, &mug).await;
+    app.payments.fail("authorize", 1);
+    app.sweep_after(Duration::from_hours(1)).await;
+    assert_eq!(app.status(&order).await, "pending");
+    app.clock.set(now);
+    app.sweep_after(Duration::ZERO).await;
+    assert_eq!(app.status(&order).await, "confirmed");
+}
+
 #[tokio::test]
 async fn an_event_of_an_order_without_a_next_step_changes_nothing() {
     let app = TestApp::start().await;

@@ -1,9 +1,10 @@
 //! Orders that nobody carried on, and what the sweeper does for them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proto::payment::v1::Status as Paid;
 use testkit::eventually;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::app::{RequestExt as _, TestApp};
 
@@ -15,6 +16,14 @@ async fn pending(app: &TestApp, key: &str, mug: &str) -> String {
     assert_eq!(response.text("status"), "pending");
     app.payments.fail("authorize", 0);
     response.id()
+}
+
+/// Lets so much time pass in which payment does not authorize, however often it is asked.
+async fn waits(app: &TestApp, time: Duration) {
+    app.payments.fail("authorize", usize::MAX);
+    for _ in 0..64 {
+        app.sweep_after(time / 64).await;
+    }
 }
 
 #[tokio::test]
@@ -67,9 +76,8 @@ async fn what_payment_never_answers_is_voided_then_rejected() {
     let app = TestApp::with_short_wait().await;
     let mug = app.product("mug", 1450, 5).await;
     let order = pending(&app, "k", &mug).await;
-    app.payments.fail("authorize", 100);
     app.payments.fail("void", 1);
-    app.sweep_after(Duration::from_secs(899)).await;
+    waits(&app, Duration::from_secs(899)).await;
     assert_eq!(app.status(&order).await, "pending");
     // It is abandoned, but the void has not been answered: it still might be paid.
     app.sweep_after(SOON).await;
@@ -88,7 +96,7 @@ async fn a_late_authorization_of_an_abandoned_order_is_voided() {
     let order = app.order(&app.customer(), "k", &mug, 1).send().await.id();
     app.payments.resume("authorize");
     // Held now at payment, or not at all: either way nothing may stay held.
-    app.sweep_after(Duration::from_secs(901)).await;
+    waits(&app, Duration::from_mins(16)).await;
     eventually!(app.status(&order).await == "rejected");
     assert_ne!(app.payments.status(&order), Some(Paid::Authorized));
 }
@@ -141,4 +149,35 @@ async fn the_sweeper_keeps_the_canary_mark_of_the_placing_and_not_its_trace() {
     assert_eq!(metadata.get("x-canary").unwrap(), "true");
     // A trace of its own, which is linked: `what_is_done_later_is_linked_to_its_cause` of the end-to-end tests.
     assert!(metadata.get("traceparent").is_none_or(|parent| !parent.to_str().unwrap().contains(trace)));
+}
+
+/// A sweep that has much to do does not hold up the gauge that says so.
+#[tokio::test]
+async fn sagas_are_counted_beside_a_backlog() {
+    let config = telemetry::Config { log: "off".to_owned(), format: telemetry::Format::Json, recent_spans: 0 };
+    let guard = telemetry::init(&config, "test", "0").unwrap();
+    let pending = || {
+        let shown = telemetry::prometheus_text();
+        let line = shown.lines().find(|line| line.starts_with("order_sagas_open{order_status=\"pending\""))?;
+        line.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    let app = TestApp::with_short_wait().await;
+    let mug = app.product("mug", 1450, 50).await;
+    app.payments.hold("authorize");
+    let place = async |n: i32| {
+        let response = app.order(&app.customer(), &n.to_string(), &mug, 1).send().await;
+        assert_eq!(response.text("status"), "pending");
+    };
+    // Each takes the sweeper 5 s, and it advances 8 at a time.
+    futures::future::join_all((0..24).map(place)).await;
+    app.clock.advance(SOON);
+    let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let memory = Arc::new(lock::Memory::new(clock::system()));
+    let locks = lock::Locks::new(memory, tracker.clone(), lock::Policy::default());
+    tracker.spawn(order::app::sweep::run(app.use_cases.clone(), locks, stop.clone()));
+    eventually!(pending() == Some(24.0));
+    place(24).await;
+    eventually!(within Duration::from_secs(13), pending() == Some(25.0));
+    stop.cancel();
+    guard.shutdown(Duration::from_secs(1)).await;
 }

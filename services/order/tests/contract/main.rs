@@ -5,6 +5,7 @@ mod accounts;
 mod audit;
 mod fixture;
 mod mongodb_interrupted;
+mod mongodb_own;
 mod orders;
 mod products;
 mod search;
@@ -13,6 +14,7 @@ mod search_server;
 use std::{sync::Arc, time::Duration};
 
 use ::mongodb::bson::{self, Document, doc};
+use clock::SharedClock;
 use messaging::Wake;
 use order::adapters::{
     mongodb::{self, MongoStore},
@@ -49,9 +51,14 @@ async fn mongodb() -> Option<Stores> {
 
 /// The same as another process opens it; `stage_timeout` is how long an order may be in a stage before it is recovered.
 async fn on_mongodb(url: &str, stage_timeout: Duration) -> Stores {
+    on_mongodb_at(url, stage_timeout, clock::system()).await
+}
+
+/// The same by a clock of its own.
+async fn on_mongodb_at(url: &str, stage_timeout: Duration, clock: SharedClock) -> Stores {
     let database = ::mongodb::connect(url, "contract").await.unwrap();
     mongodb::prepare(&database).await.unwrap();
-    let store = MongoStore::new(&database, Wake::default(), clock::system()).with_stage_timeout(stage_timeout);
+    let store = MongoStore::new(&database, Wake::default(), clock.clone()).with_stage_timeout(stage_timeout);
     let collections = [("orders", "status"), ("products", "currency")];
     let collections = collections.map(|(name, field)| (database.collection::<Document>(name), field));
     let spoil: Spoil = Arc::new(move |id: Uuid| {
@@ -63,7 +70,7 @@ async fn on_mongodb(url: &str, stage_timeout: Duration) -> Stores {
             }
         })
     });
-    Stores::of(store, mongodb::outbox(&database, clock::system()), spoil)
+    Stores::of(store, mongodb::outbox(&database, clock), spoil)
 }
 
 macro_rules! stores {
@@ -86,12 +93,14 @@ macro_rules! stores {
                 an_event_is_applied_once,
                 an_event_with_a_recorded_receipt_is_not_applied,
                 due_orders_come_longest_waiting_first,
+                what_is_due_too_far_ahead_is_due,
                 sagas_under_way_are_counted,
                 one_that_cannot_be_read_holds_up_no_other,
                 every_state_comes_back_as_it_went,
                 the_last_pieces_go_to_somebody,
                 released_stock_is_sold_once,
                 many_orders_of_one_product_add_up,
+                one_product_is_ordered_about_as_fast_as_many,
                 a_closing_decides_over_the_stored_order,
             }
             products {

@@ -18,7 +18,7 @@ use order::{
 use crate::fixture::{OrderSpec, START, Stores, at, emits, key, order, user};
 
 /// Polls a future so many times at most; `None` where it did not come to its end.
-async fn interrupt<T>(work: impl Future<Output = T>, polls: usize) -> Option<T> {
+pub async fn interrupt<T>(work: impl Future<Output = T>, polls: usize) -> Option<T> {
     let (mut work, mut left) = (pin!(work), polls);
     poll_fn(|context| {
         if left == 0 {
@@ -31,7 +31,7 @@ async fn interrupt<T>(work: impl Future<Output = T>, polls: usize) -> Option<T> 
 }
 
 /// What was sent before the interruption still arrives.
-async fn settle() {
+pub async fn settle() {
     tokio::time::sleep(Duration::from_millis(30)).await;
 }
 

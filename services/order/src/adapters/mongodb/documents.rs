@@ -82,7 +82,7 @@ pub(super) struct Stage {
     pub(super) name: StageName,
     /// The operation's id, which the products list; drawn anew for each.
     pub(super) op: bson::Uuid,
-    /// When the operation began.
+    /// When the operation began, by the server's clock.
     pub(super) at: i64,
 }
 

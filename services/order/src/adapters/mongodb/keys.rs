@@ -13,6 +13,9 @@ use crate::app::ports::{CommandKey, Idempotent, StoreError};
 
 /// How long a key is kept: longer than the day that is promised.
 const RETENTION: Duration = Duration::from_hours(48);
+/// Keys of restocks that a product keeps, about 250 KiB of the 16 MiB that a document may have. After more of them in a
+/// day, one that is repeated after so many others counts again.
+const MAX_KEYS: i32 = 2_000;
 
 /// A product with the keys of its commands.
 #[derive(Deserialize)]
@@ -51,6 +54,11 @@ impl ProductWithKeys {
     pub(super) fn has_keys_before(&self, time: i64) -> bool {
         self.keys.iter().any(|used| used.at < time)
     }
+}
+
+/// Adds a key to the field `keys`, and drops the oldest where there are too many.
+pub(super) fn push(key: &CommandKey) -> Document {
+    doc! { "keys": { "$each": [entry(key)], "$slice": -MAX_KEYS } }
 }
 
 /// An entry of the field `keys`, or the field `created_by`.

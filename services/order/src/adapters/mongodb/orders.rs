@@ -175,7 +175,7 @@ impl MongoStore {
         if let Some(operation) = releasing {
             // One operation at a time: another stage would make the order forget the one that it is in.
             filter.insert("stage", doc! { "$exists": false });
-            let at = micros(self.clock.now());
+            let at = micros(self.server_time().await?);
             set.insert("stage", doc! { "name": operation.stage.name(), "op": operation.id, "at": at });
         } else {
             // Releasing goes on beside other changes; an order that is being placed has no other changes.

@@ -27,8 +27,10 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 impl MongoStore {
     pub(super) async fn place_order(&self, order: &Order, events: &[Event]) -> Result<Placed, StoreError> {
-        let mut document = OrderDocument::reserving(order, bson::Uuid::new(), self.clock.now());
+        let mut document = OrderDocument::reserving(order, bson::Uuid::new(), self.server_time().await?);
         let products: Vec<bson::Uuid> = document.items.iter().map(|item| item.product).collect();
+        // Until it is placed: what is too much is refused here, before anything is stored.
+        let _places = self.gates.enter(&products)?;
         for round in 0..MAX_ROUNDS {
             tokio::time::sleep(PAUSE * round).await;
             // Before the order is stored: that it was stored afterwards proves that it was in its stage when the
@@ -37,7 +39,7 @@ impl MongoStore {
             let short = shortages(&document.items, &levels);
             // What cannot be served is not even stored: a refused order leaves nothing to clean up.
             if short.is_empty() {
-                document.renew_operation(self.clock.now());
+                document.renew_operation(self.server_time().await?);
                 if self.insert(document.with_events(events)?).await? && self.reserve(&document, Some(levels)).await? {
                     return Ok(Placed::Stored);
                 }

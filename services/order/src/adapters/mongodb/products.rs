@@ -124,7 +124,7 @@ impl Products for MongoStore {
                 "_id": product, "keys.key": { "$ne": keys::stored_key(key) }, "available": { "$lte": Stock::MAX - pieces },
             };
             let restock = doc! {
-                "$inc": { "available": pieces, "restocked": pieces }, "$push": { "keys": keys::entry(key) },
+                "$inc": { "available": pieces, "restocked": pieces }, "$push": keys::push(key),
             };
             let done = with_keys.find_one_and_update(room, restock).return_document(ReturnDocument::After);
             if let Some(done) = mongodb::within("findAndModify products", done).await? {

@@ -46,13 +46,14 @@ impl MongoStore {
     /// Carries on the operations of those who seem to be dead: an order that was being placed is aborted, stock that
     /// was being released is released. If they are not dead, no harm is done.
     pub(super) async fn recover(&self) -> Result<(), StoreError> {
-        let before = |age| micros(self.clock.now() - age);
+        let now = self.read_server_time().await?;
+        let before = |age| micros(now - age);
         let returning = StageName::Returning.name();
         let release_timeout = RELEASE_TIMEOUT.min(self.stage_timeout);
         let releasing = doc! { "stage.at": { "$lte": before(release_timeout) }, "stage.name": returning };
         let placing = doc! { "stage.at": { "$lte": before(self.stage_timeout) }, "stage.name": { "$ne": returning } };
-        // Begun in the future: under a clock that was wrong.
-        let astray = doc! { "stage.at": { "$gt": micros(self.clock.now() + clock::HORIZON) } };
+        // Begun in the future: while the server's clock was wrong.
+        let astray = doc! { "stage.at": { "$gt": micros(now + clock::HORIZON) } };
         let old = doc! { "$or": [releasing, placing, astray] };
         let orders = self.orders.clone_with_type::<Document>();
         let found = async { orders.find(old).limit(BATCH).await?.try_collect::<Vec<Document>>().await };

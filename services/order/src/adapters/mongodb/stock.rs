@@ -11,22 +11,26 @@
 //! An operation is pruned only after its order has left the stage. A try that passed 2 before that has read an epoch
 //! from before the pruning, so 3 matches nothing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures::TryStreamExt as _;
 use mongodb::{
     bson::{self, Bson, Document, doc},
     options::ReadConcern,
 };
+use resilience::Backoff;
 use serde::Deserialize;
 
 use super::{MongoStore, contention, documents::StageName};
 use crate::app::ports::StoreError;
 
-/// Operations in a product's list before it is pruned: some kilobytes, read and written with each change.
-const PRUNE_AT: usize = 64;
+/// Operations in a product's list before it is pruned: some kilobytes, read and written with each change. It is more than
+/// twice the orders of one process that are being placed at once, so that most of them are over by then.
+const PRUNE_AT: usize = 256;
 /// Tries of one change; another is needed only after somebody else's change of the same product.
-const MAX_TRIES: usize = 64;
+const MAX_TRIES: u32 = 64;
+/// The pauses between them, so that those that compete drift apart.
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(50));
 
 /// What a product has in stock, and what is needed to change it.
 #[derive(Debug, Clone, Deserialize)]
@@ -83,7 +87,10 @@ impl MongoStore {
         pieces: i64,
         mut read: Option<StockLevel>,
     ) -> Result<StockChange, StoreError> {
-        for _ in 0..MAX_TRIES {
+        for tried in 0..MAX_TRIES {
+            if tried > 0 {
+                tokio::time::sleep(PAUSE.delay(tried)).await;
+            }
             // Good for the first try only: where that matches nothing, the level has changed.
             let level = match read.take() {
                 Some(read) => read,
@@ -98,6 +105,7 @@ impl MongoStore {
             if level.available + pieces < 0 {
                 return Ok(StockChange::Insufficient);
             }
+            let _turn = self.gates.turn(product).await?;
             let mut filter = doc! { "_id": product, "epoch": level.epoch, "ops": { "$ne": operation.id } };
             if pieces < 0 {
                 // Others may have taken some since the level was read: it is the update that keeps stock above zero.
@@ -144,7 +152,11 @@ impl MongoStore {
     /// The order is in the stage `aborting` by now. A try that began before finds another epoch; one that begins later
     /// finds the order in another stage.
     pub(super) async fn undo(&self, operation: Operation, product: bson::Uuid, pieces: i64) -> Result<(), StoreError> {
-        for _ in 0..MAX_TRIES {
+        for tried in 0..MAX_TRIES {
+            if tried > 0 {
+                tokio::time::sleep(PAUSE.delay(tried)).await;
+            }
+            let _turn = self.gates.turn(product).await?;
             // Applied: taken back once, since the same update removes it from the list.
             let applied = doc! { "_id": product, "ops": operation.id };
             let undo = doc! { "$inc": { "available": -pieces, "epoch": 1_i64 }, "$pull": { "ops": operation.id } };
@@ -167,7 +179,8 @@ impl MongoStore {
         Err(contention())
     }
 
-    /// Removes operations that are over from a product's list. What fails here is done after the next change.
+    /// Removes operations that are over from a product's list, unless somebody has done so since `level` was read: each
+    /// pruning makes all who read an earlier epoch try again. What fails here is done after the next change.
     async fn prune(&self, level: &StockLevel) {
         let prune = async {
             let orders = self.orders.clone_with_type::<Document>();
@@ -180,13 +193,13 @@ impl MongoStore {
             let open: Vec<&Bson> =
                 open.iter().filter_map(|order| order.get_document("stage").ok()?.get("op")).collect();
             let over: Vec<Bson> = level.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
-            if over.is_empty() {
+            // For the few it is not worth it.
+            if over.len() * 2 < level.ops.len() {
                 return Ok(());
             }
+            let unpruned = doc! { "_id": level.product, "epoch": level.epoch };
             let update = doc! { "$pull": { "ops": { "$in": over } }, "$inc": { "epoch": 1_i64 } };
-            mongodb::within("update products", self.products.update_one(doc! { "_id": level.product }, update))
-                .await
-                .map(drop)
+            mongodb::within("update products", self.products.update_one(unpruned, update)).await.map(drop)
         };
         let pruned: Result<(), mongodb::Error> = prune.await;
         if let Err(error) = pruned {

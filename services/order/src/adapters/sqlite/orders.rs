@@ -42,6 +42,12 @@ const UPDATE: &str = "UPDATE orders SET status = ?3, reason = ?4, payment_id = ?
         payment_token = ?7, version = ?8, due_at = ?9, attempts = ?10, updated_at = ?11
     WHERE id = ?1 AND version = ?2";
 
+const OF_USER_IN: &str =
+    "SELECT id FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2)) LIMIT ?3";
+
+const COUNT_OF_USER_IN: &str =
+    "SELECT count(*) FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2))";
+
 const SAGAS: &str = "SELECT status, count(*), min(updated_at) FROM
         (SELECT status, updated_at FROM orders WHERE due_at IS NOT NULL ORDER BY due_at LIMIT ?1)
     GROUP BY status";
@@ -168,25 +174,21 @@ impl Orders for SqliteStore {
     }
 
     async fn of_user_in(&self, user: UserId, statuses: &[Status], limit: u32) -> Result<Vec<OrderId>, StoreError> {
-        let ids: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT id FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2)) LIMIT ?3",
-        )
-        .bind(blob(user.0))
-        .bind(names(statuses))
-        .bind(limit)
-        .fetch_all(&self.database.read)
-        .await?;
+        let ids: Vec<Vec<u8>> = sqlx::query_scalar(OF_USER_IN)
+            .bind(blob(user.0))
+            .bind(names(statuses))
+            .bind(limit)
+            .fetch_all(&self.database.read)
+            .await?;
         ids.iter().map(|id| uuid(id, "order id").map(OrderId)).collect()
     }
 
     async fn count_of_user_in(&self, user: UserId, statuses: &[Status]) -> Result<u64, StoreError> {
-        let n: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM orders WHERE user_id = ?1 AND status IN (SELECT value FROM json_each(?2))",
-        )
-        .bind(blob(user.0))
-        .bind(names(statuses))
-        .fetch_one(&self.database.read)
-        .await?;
+        let n: i64 = sqlx::query_scalar(COUNT_OF_USER_IN)
+            .bind(blob(user.0))
+            .bind(names(statuses))
+            .fetch_one(&self.database.read)
+            .await?;
         Ok(count(n))
     }
 
@@ -277,4 +279,20 @@ fn order(row: &SqliteRow) -> Result<Order, StoreError> {
 fn names(statuses: &[Status]) -> String {
     let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
     serde_json::Value::from(names).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn orders_that_have_ended_are_not_looked_through() {
+        let database = crate::adapters::sqlite::open("sqlite::memory:").await.unwrap();
+        for query in [OF_USER_IN, COUNT_OF_USER_IN] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&database.read).await.unwrap();
+            let plan: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
+            assert!(plan.iter().any(|step| step.contains("(user_id=? AND status=?)")), "{plan:?}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Commands at the same time that compete for the same stock.
 
+use std::time::{Duration, Instant};
+
 use futures::{future::join, future::join_all};
 use messaging::Effects;
 use order::{
@@ -72,6 +74,35 @@ pub async fn many_orders_of_one_product_add_up(stores: Stores) {
     assert_eq!(stores.available(a).await, 1000 - 8 * 10 * 2);
     assert_eq!(stores.audit.totals().await.unwrap().violations, []);
     stores.placed(&of_user_1("later", &[(a, 1)])).await;
+}
+
+/// A hundred orders at once of one product take about as long as of a hundred products: nobody waits for what the others
+/// try again.
+pub async fn one_product_is_ordered_about_as_fast_as_many(stores: Stores) {
+    let hot = stores.stocked("hot", 10_000).await;
+    let mut products = Vec::new();
+    for n in 0..100 {
+        products.push(stores.stocked(&n.to_string(), 10_000).await);
+    }
+    let median = async |round: u128, product: &dyn Fn(usize) -> order::domain::ids::ProductId| {
+        let timed = (0..100).map(async |n| {
+            let order = of(round * 100 + n as u128, &[(product(n), 1)]);
+            let begun = Instant::now();
+            stores.placed(&order).await;
+            begun.elapsed()
+        });
+        let mut took = join_all(timed).await;
+        took.sort_unstable();
+        took[50]
+    };
+    // The best of three, in turns: other tests run beside it.
+    let (mut of_many, mut of_one) = (Duration::MAX, Duration::MAX);
+    for round in 0..3 {
+        of_many = of_many.min(median(round * 2, &|n| products[n]).await);
+        of_one = of_one.min(median(round * 2 + 1, &|_| hot).await);
+    }
+    println!("p50 of many {of_many:?}, of one {of_one:?}");
+    assert!(of_one < of_many * 3, "p50 of many {of_many:?}, of one {of_one:?}");
 }
 
 /// A closing that has read the order as confirmed decides again over what a fulfilment has stored: the goods leave, and

@@ -133,6 +133,19 @@ pub async fn due_orders_come_longest_waiting_first(stores: Stores) {
     assert_eq!(due(9999, 9).await, [orders[0].id, orders[2].id]);
 }
 
+/// It was stored under a clock that was wrong: nothing waits that long.
+pub async fn what_is_due_too_far_ahead_is_due(stores: Stores) {
+    let a = stores.stocked("a", 9).await;
+    let mut orders = Vec::new();
+    for (n, seconds) in [(0, 0), (1, 50), (2, 3_600)] {
+        let placed = order(&OrderSpec { user: user(n), key: "k", lines: &[(a, 1)], at: at(seconds) });
+        stores.placed(&placed).await;
+        orders.push(placed.id);
+    }
+    let due: Vec<_> = readable(stores.orders.due(at(9), 9).await.unwrap()).iter().map(|order| order.id).collect();
+    assert_eq!(due, [orders[0], orders[2]]);
+}
+
 /// Those with a next step, by status, up to a limit; one that cannot be read is left out.
 pub async fn sagas_under_way_are_counted(stores: Stores) {
     assert_eq!(stores.orders.sagas(9).await.unwrap(), Sagas::default());
