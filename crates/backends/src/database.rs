@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use messaging::Outbox;
+use messaging::{DeadRow, Outbox};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Ping = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
@@ -66,10 +68,44 @@ impl Database {
         move || ping()
     }
 
+    /// The dead rows of the outbox, at most so many, as JSON: what the admin port shows.
+    pub fn dead_rows(&self) -> impl Fn(usize) -> BoxFuture<'static, Result<Vec<Value>, BoxError>> + Clone + use<> {
+        let outbox = self.outbox();
+        move |limit| {
+            let outbox = outbox.clone();
+            Box::pin(async move { Ok::<_, BoxError>(outbox()?.dead(limit).await?.iter().map(shown).collect()) })
+        }
+    }
+
+    /// Has the dead row of an event, or all of them, tried again, and says how many: what the admin port is asked for.
+    pub fn revive(&self) -> impl Fn(Option<Uuid>) -> BoxFuture<'static, Result<u64, BoxError>> + Clone + use<> {
+        let outbox = self.outbox();
+        move |event| {
+            let outbox = outbox.clone();
+            Box::pin(async move { Ok::<_, BoxError>(outbox()?.revive(event).await?) })
+        }
+    }
+
+    /// The outbox for as long as the database is open: it may have a connection of its own, which the end would wait for.
+    fn outbox(&self) -> impl Fn() -> Result<Arc<dyn Outbox>, BoxError> + Clone + Send + Sync + use<> {
+        let outbox = Arc::downgrade(&self.outbox);
+        move || outbox.upgrade().ok_or_else(|| "the process ends".into())
+    }
+
     /// Closes its connections, for the end of a process.
     pub async fn close(self) {
         // It may have a connection of its own, which the end would wait for.
         drop(self.outbox);
         self.close.await;
     }
+}
+
+/// Without its data, which may be what makes it too large.
+fn shown(row: &DeadRow) -> Value {
+    let event = row.event.as_ref();
+    json!({
+        "id": event.map(|event| event.id), "kind": event.map(|event| &event.kind), "key": event.map(|event| &event.key),
+        "cause": if event.is_some() { "rejected" } else { "unreadable" }, "detail": row.reason, "attempts": row.attempts,
+        "dead_at": clock::rfc3339(row.dead_at),
+    })
 }

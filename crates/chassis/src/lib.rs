@@ -7,6 +7,7 @@ mod admission;
 mod app;
 mod config;
 mod connection;
+mod dead_rows;
 mod health;
 pub mod http;
 pub mod json;
@@ -26,6 +27,7 @@ mod tasks;
 pub use self::{
     app::{App, Listeners, run, serve_until},
     config::{Config, Cors, Limits, Listen, Shutdown},
+    dead_rows::dead_rows,
     health::Health,
     layers::layers,
     log_filter::log_filter,

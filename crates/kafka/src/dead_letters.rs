@@ -182,7 +182,7 @@ fn dead_letter(headers: &[(&str, &str)], data: &[u8]) -> Result<DeadLetter, Erro
         attempts: number(ATTEMPTS)?,
         replays: number(REPLAYS)?,
         reason: Reason {
-            cause: Cause::parse(text(CAUSE)?).ok_or_else(|| bad(CAUSE))?,
+            cause: Cause::parse(text(CAUSE)?),
             detail: serde_json::from_str(text(DETAIL)?).map_err(|_| bad(DETAIL))?,
         },
         dead_at: clock::parse_rfc3339(text(AT)?).ok_or_else(|| bad(AT))?,

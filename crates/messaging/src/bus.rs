@@ -179,11 +179,22 @@ pub enum Cause {
     Deadly,
     /// No member of the group handles its kind.
     Unhandled,
+    /// The bus cannot read it.
+    Unreadable,
+    /// A cause that only another version of this program knows.
+    Unknown,
 }
 
 impl Cause {
-    const ALL: [Self; 6] =
-        [Self::Permanent, Self::Exhausted, Self::Panicked, Self::TimedOut, Self::Deadly, Self::Unhandled];
+    const ALL: [Self; 7] = [
+        Self::Permanent,
+        Self::Exhausted,
+        Self::Panicked,
+        Self::TimedOut,
+        Self::Deadly,
+        Self::Unhandled,
+        Self::Unreadable,
+    ];
 
     /// The name that is stored.
     pub fn as_str(self) -> &'static str {
@@ -194,12 +205,14 @@ impl Cause {
             Self::TimedOut => "timed_out",
             Self::Deadly => "deadly",
             Self::Unhandled => "unhandled",
+            Self::Unreadable => "unreadable",
+            Self::Unknown => "unknown",
         }
     }
 
     /// Reads a stored name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cause| cause.as_str() == name)
+    pub fn parse(name: &str) -> Self {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == name).unwrap_or(Self::Unknown)
     }
 }
 

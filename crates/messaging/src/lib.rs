@@ -23,7 +23,7 @@ pub use consumer::{Consumer, Handler, HandlerError, Policy};
 pub use difference::Difference;
 pub use error::Error;
 pub use event::{Effects, Event, Receipt};
-pub use outbox::{Depth, MORE, Outbox, OutboxRow, Recorded};
+pub use outbox::{DeadRow, Depth, MORE, Outbox, OutboxRow, PRUNED, Recorded};
 pub use relay::{Relay, Wake};
 pub use tail::{Cursor, NoCursor, Position, Tail, Tailed};
 pub use telemetry::Carrier;

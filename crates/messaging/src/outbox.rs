@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{Error, Event};
 
 /// Fewer rows than this in a batch are all that were due: then a relay waits to be woken, and does not ask at once whether there
 /// are more.
 pub const MORE: usize = 8;
+
+/// Inbox rows that [`Outbox::prune`] forgets at a time.
+pub const PRUNED: u32 = 1_000;
 
 /// The relay's side of an outbox; the other side is the adapter's `record`, called in the store's transaction.
 ///
@@ -23,6 +28,7 @@ pub trait Outbox: Send + Sync {
     /// per key, never one whose key has an earlier row that waits for its next try.
     ///
     /// No rows while others hold all the leases; fewer than [`MORE`] only where no more are due.
+    /// A row that cannot be read is dead at once, with the cause as its reason, and its key goes on.
     async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error>;
 
     /// Removes rows that have been published.
@@ -58,10 +64,13 @@ pub trait Outbox: Send + Sync {
     /// How much waits.
     async fn depth(&self) -> Result<Depth, Error>;
 
-    /// Has dead rows tried again; returns how many.
-    async fn revive(&self) -> Result<u64, Error>;
+    /// The dead rows, at most `limit` of them, those that died first at the beginning.
+    async fn dead(&self, limit: usize) -> Result<Vec<DeadRow>, Error>;
 
-    /// Forgets a bounded number of inbox rows that are too old to be needed; returns how many.
+    /// Has the dead row of one event, or all dead rows, tried again; returns how many.
+    async fn revive(&self, event: Option<Uuid>) -> Result<u64, Error>;
+
+    /// Forgets at most [`PRUNED`] inbox rows that are too old to be needed; returns how many.
     async fn prune(&self) -> Result<u64, Error>;
 }
 
@@ -80,6 +89,19 @@ pub struct OutboxRow {
     pub attempts: u32,
 }
 
+/// A row that is not offered to the bus any more.
+#[derive(Clone, Debug)]
+pub struct DeadRow {
+    /// The event; none where the row cannot be read, as the reason says then.
+    pub event: Option<Event>,
+    /// How often the bus has refused it.
+    pub attempts: u32,
+    /// Why it was refused the last time, or cannot be read.
+    pub reason: String,
+    /// When it was given up; 1970 where that was not stored.
+    pub dead_at: OffsetDateTime,
+}
+
 /// How much waits in an outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
@@ -87,7 +109,7 @@ pub struct Depth {
     pub count: u64,
     /// How old the oldest of them is.
     pub oldest: Option<Duration>,
-    /// Rows that the bus refused for good; an operator has to decide on them.
+    /// Rows that the bus refused for good or that cannot be read; an operator has to decide on them.
     pub dead: u64,
 }
 

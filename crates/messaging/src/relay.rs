@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use resilience::Backoff;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::metrics::RelayMetrics;
-use crate::{Bus, Error, Event, MORE, Outbox, OutboxRow};
+use crate::{Bus, Error, Event, MORE, Outbox, OutboxRow, PRUNED};
 
 /// Events published in one go, as many as the bus has acknowledgements under way at once.
 const BATCH: usize = 256;
@@ -28,6 +28,8 @@ const REFUSALS: u32 = 5;
 const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
 /// How often depth is measured and old inbox rows are forgotten.
 const UPKEEP: Duration = Duration::from_secs(10);
+/// How long old inbox rows are forgotten in one go.
+const PRUNE: Duration = Duration::from_secs(5);
 
 /// Wakes a relay; stores poke it after each commit that recorded events.
 #[derive(Clone, Debug, Default)]
@@ -239,9 +241,22 @@ impl Relay {
                 Ok(depth) => self.metrics.depth(&depth),
                 Err(error) => tracing::debug!(%error, "cannot measure the depth of the outbox"),
             }
-            if let Err(error) = self.outbox.prune().await {
+            if let Err(error) = self.prune().await {
                 tracing::debug!(%error, "cannot prune the inbox");
             }
+        }
+    }
+
+    /// Forgets batch after batch for as long as they are full, so that the inbox grows with no load; half of the time is
+    /// left to others.
+    async fn prune(&self) -> Result<(), Error> {
+        let end = Instant::now() + PRUNE;
+        loop {
+            let start = Instant::now();
+            if self.outbox.prune().await? < u64::from(PRUNED) || Instant::now() >= end {
+                return Ok(());
+            }
+            sleep(start.elapsed()).await;
         }
     }
 }
@@ -255,7 +270,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::{DeadLetter, Depth, Subscription, Tail};
+    use crate::{DeadLetter, DeadRow, Depth, Subscription, Tail};
 
     /// An outbox that always has another event, and a bus that takes a second for each.
     #[derive(Default)]
@@ -285,7 +300,11 @@ mod tests {
             Ok(Depth::default())
         }
 
-        async fn revive(&self) -> Result<u64, Error> {
+        async fn dead(&self, _: usize) -> Result<Vec<DeadRow>, Error> {
+            unimplemented!()
+        }
+
+        async fn revive(&self, _: Option<Uuid>) -> Result<u64, Error> {
             unimplemented!()
         }
 

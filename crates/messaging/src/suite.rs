@@ -152,6 +152,12 @@ pub trait Store: Send + Sync {
     fn outbox(&self) -> Arc<dyn Outbox>;
     /// Records effects in a transaction and leaves it open.
     async fn begin(&self, effects: &Effects) -> (Recorded, Box<dyn Open>);
+    /// Records so many receipts of events that nobody needs to know any more.
+    async fn receive_long_ago(&self, count: u32);
+    /// How many receipts there are by themselves, not as a part of what they changed.
+    async fn receipts(&self) -> u64;
+    /// Makes an event that is recorded one that cannot be read.
+    async fn spoil(&self, event: &Event);
 }
 
 /// An open transaction of a [`Store`].
@@ -354,9 +360,11 @@ macro_rules! outbox_suite {
                 events_are_stored_with_their_transaction, rows_come_in_order_and_whole, confirmed_rows_are_gone,
                 one_relay_at_a_time, a_stale_relay_is_refused, a_released_lease_is_free_at_once,
                 a_refused_row_holds_back_its_key_only, a_dead_row_frees_its_key_and_can_be_revived,
+                a_dead_row_comes_back_by_its_id, one_row_that_cannot_be_read_holds_up_no_other,
                 depth_tells_count_and_age, the_relay_publishes_in_order, a_relay_that_is_not_to_publish_leaves_everything,
                 the_relay_outlives_a_broken_bus,
                 the_relay_gets_round_a_refused_event, two_relays_publish_everything_once,
+                old_receipts_are_forgotten_faster_than_they_come,
             }
         }
     };

@@ -8,15 +8,18 @@
 //! | `outbox` | the events to be published, in order |
 //! | `waiting` | the time of the oldest of them; there while there are any |
 //! | `retry_at` | the first of them was refused and waits until then |
-//! | `dead` | those that the bus refused for good |
+//! | `dead` | those that the bus refused for good, and what cannot be read |
 //! | `inbox` | the events that were applied to the aggregate |
 //!
 //! Events that were handled without a change of any aggregate are in the collection `inbox` ([`record_receipt`]).
 //! Times are microseconds since 1970, as everywhere: BSON's own date knows milliseconds.
 
+mod commands;
+mod dead;
 mod entry;
 mod lease;
 mod record;
+mod waiting;
 
 use std::{
     sync::{
@@ -29,26 +32,27 @@ use std::{
 use async_trait::async_trait;
 use clock::{SharedClock, from_micros, micros};
 use futures::TryStreamExt as _;
-use messaging::{Depth, Error, Event, OutboxRow};
+use messaging::{DeadRow, Depth, Error, Event, OutboxRow, PRUNED};
 use mongodb_driver::{
     Collection, Database,
-    bson::{Bson, Document, doc},
+    bson::{Bson, Document, RawDocumentBuf, doc},
 };
-use serde::{Deserialize, de::DeserializeOwned};
-use time::OffsetDateTime;
 use tokio::{sync::Mutex, time::Instant};
+use uuid::Uuid;
 
 use crate::within;
+use commands::{changes, count, find};
 use entry::{Entry, id};
 use lease::Lease;
 use record::INBOX;
 pub use record::{Recording, entries, is_recorded, prepare, record_receipt, recording};
+use waiting::Waiting;
 
 /// How long a relay holds the outbox without renewing, so how long the next one waits after a kill.
 const LEASE: Duration = Duration::from_secs(2);
 /// How long inbox entries are kept, longer than the bus keeps events.
 const RETENTION: Duration = Duration::from_hours(9 * 24);
-/// Inbox entries forgotten, and dead events revived, at a time.
+/// Documents whose dead events are revived at a time.
 const BATCH: i64 = 1_000;
 
 /// The outbox inside the documents of collections, one document per key. A row's partition is the collection it is in.
@@ -71,22 +75,6 @@ struct Held {
     owner: String,
     fence: Option<i64>,
     renewed: Instant,
-}
-
-/// A document with something to publish.
-#[derive(Deserialize)]
-struct Waiting {
-    #[serde(rename = "_id")]
-    id: Bson,
-    #[serde(default)]
-    outbox: Vec<Entry>,
-}
-
-/// A document with something that was refused.
-#[derive(Deserialize)]
-struct Dead {
-    _id: Bson,
-    dead: Vec<Entry>,
 }
 
 impl Outbox {
@@ -169,14 +157,39 @@ impl Outbox {
         let now = self.clock.now();
         let later = doc! { "$gt": micros(now), "$lte": micros(now + clock::HORIZON) };
         let due = doc! { "waiting": { "$gt": 0_i64 }, "retry_at": { "$not": later } };
-        let found: Vec<Waiting> = find(documents, due, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
+        let found = loop {
+            let found: Vec<RawDocumentBuf> = find(documents, due.clone(), "outbox", "waiting", number(limit)).await?;
+            let found: Result<Vec<_>, Error> = found.iter().map(|found| Waiting::read(found, self.id_of)).collect();
+            let found = found?;
+            // Once more where something was set aside: what comes after it is due as well.
+            if !self.set_aside(documents, fence, &found).await? {
+                break found;
+            }
+        };
         // A mark without events is left by the last event that is refused for good, or by `some` of `removals`: it would
         // be found again and again.
-        let (full, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|document| !document.outbox.is_empty());
+        let (full, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|document| !document.entries.is_empty());
         self.update(documents, empty.into_iter().map(|document| nothing_waits(document.id)).collect()).await?;
         // Sequence numbers are positions in the document: order is promised per key, and a key is one document.
-        let rows = full.into_iter().flat_map(|document| (0_i64..).zip(document.outbox));
+        let rows = full.into_iter().flat_map(|document| (0_i64..).zip(document.entries));
         Ok(rows.take(limit).map(|(seq, entry)| row(seq, partition, fence, entry)).collect())
+    }
+
+    /// Moves what cannot be read to the dead; says whether there was something that was moved.
+    async fn set_aside(&self, documents: &Collection<Document>, fence: i64, found: &[Waiting]) -> Result<bool, Error> {
+        let mut moved = false;
+        for document in found {
+            for unreadable in &document.unreadable {
+                self.ensure_current(fence).await?;
+                let [filter, update] = dead::setting_aside(&document.id, unreadable, self.clock.now());
+                if changes(documents, filter, update).await? {
+                    let (document, error) = (&document.id, &unreadable.error);
+                    tracing::error!(%document, %error, "outbox row is dead: it cannot be read");
+                    moved = true;
+                }
+            }
+        }
+        Ok(moved)
     }
 
     /// Several updates of documents in one command.
@@ -196,42 +209,6 @@ impl Outbox {
             Some(errors) => Err(Error::outbox(format!("MongoDB refused an update: {errors}"))),
         }
     }
-}
-
-async fn find<T: DeserializeOwned + Send + Sync>(
-    documents: &Collection<Document>,
-    filter: Document,
-    limit: i64,
-) -> Result<Vec<T>, Error> {
-    let fields = doc! { "outbox": 1, "dead": 1 };
-    let found = documents.clone_with_type::<T>();
-    let found = async {
-        found.find(filter).sort(doc! { "waiting": 1 }).limit(limit).projection(fields).await?.try_collect().await
-    };
-    within(&format!("find {}", documents.name()), found).await.map_err(Error::outbox)
-}
-
-async fn changes(documents: &Collection<Document>, filter: Document, update: Document) -> Result<bool, Error> {
-    let summary = format!("update {}", documents.name());
-    let done = within(&summary, documents.update_one(filter, update)).await.map_err(Error::outbox)?;
-    Ok(done.matched_count == 1)
-}
-
-/// How many events there are in a field of the documents that `filter` finds, and the oldest time that one waits since.
-async fn count(documents: &Collection<Document>, filter: Document, field: &str) -> Result<(u64, Option<i64>), Error> {
-    let sizes = doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
-    let sums = doc! { "$group": { "_id": Bson::Null, "n": sizes, "oldest": { "$min": "$waiting" } } };
-    let found = async { documents.aggregate([doc! { "$match": filter }, sums]).await?.try_next().await };
-    let summary = format!("aggregate {}", documents.name());
-    let Some(found) = within(&summary, found).await.map_err(Error::outbox)? else {
-        return Ok((0, None));
-    };
-    let n = match found.get("n") {
-        Some(Bson::Int32(n)) => i64::from(*n),
-        Some(Bson::Int64(n)) => *n,
-        _ => 0,
-    };
-    Ok((u64::try_from(n).unwrap_or_default(), found.get_i64("oldest").ok()))
 }
 
 #[async_trait]
@@ -279,7 +256,7 @@ impl messaging::Outbox for Outbox {
             changes(documents, doc! { "_id": document, "outbox.0.id": event }, update).await?
         } else {
             // Out of the outbox and into `dead` by one update: whatever happens, the event is in one of the two.
-            let entry = Entry::from(&row.event).refused(row.attempts + 1, Some(reason));
+            let entry = Entry::from(&row.event).dead(row.attempts + 1, reason, self.clock.now());
             let update = doc! {
                 "$pull": { "outbox": { "id": event } },
                 "$push": { "dead": entry.bson()? },
@@ -301,22 +278,40 @@ impl messaging::Outbox for Outbox {
             let (waiting, oldest) = count(documents, doc! { "waiting": { "$gt": 0_i64 } }, "$outbox").await?;
             depth.count += waiting;
             since.extend(oldest.filter(|_| waiting > 0));
-            depth.dead += count(documents, doc! { "dead.id": { "$exists": true } }, "$dead").await?.0;
+            depth.dead += count(documents, dead::documents_with(None), "$dead").await?.0;
         }
         let age = |at: i64| Duration::try_from(self.clock.now() - from_micros(at)).unwrap_or_default();
         Ok(Depth { oldest: since.into_iter().min().map(age), ..depth })
     }
 
-    async fn revive(&self) -> Result<u64, Error> {
+    async fn dead(&self, limit: usize) -> Result<Vec<DeadRow>, Error> {
+        let mut rows = Vec::new();
+        for documents in &self.collections {
+            let with_dead = dead::documents_with(None);
+            let found: Vec<Document> = find(documents, with_dead, "dead", "dead.dead_at", number(limit)).await?;
+            rows.extend(found.into_iter().flat_map(dead::rows));
+        }
+        rows.sort_by_key(|row| row.dead_at);
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    async fn revive(&self, event: Option<Uuid>) -> Result<u64, Error> {
         let mut revived = 0;
         for documents in &self.collections {
-            let found: Vec<Dead> = find(documents, doc! { "dead.id": { "$exists": true } }, BATCH).await?;
-            let mut updates = Vec::new();
-            for Dead { _id, dead } in found {
-                revived += dead.len() as u64;
-                updates.push(revival(_id, dead)?);
+            let with_dead = dead::documents_with(event);
+            // As many rounds as what is dead now needs: some of it may die again meanwhile.
+            let rounds = count(documents, with_dead.clone(), "$dead").await?.0.div_ceil(BATCH.unsigned_abs());
+            for _ in 0..rounds {
+                let found: Vec<Document> = find(documents, with_dead.clone(), "dead", "dead.dead_at", BATCH).await?;
+                for document in found {
+                    if let Some((n, [filter, update])) = dead::revival(document, event, self.clock.now())
+                        && changes(documents, filter, update).await?
+                    {
+                        revived += n;
+                    }
+                }
             }
-            self.update(documents, updates).await?;
         }
         Ok(revived)
     }
@@ -325,7 +320,14 @@ impl messaging::Outbox for Outbox {
         let inbox = self.database.collection::<Document>(INBOX);
         let old = doc! { "at": { "$lt": micros(self.clock.now() - RETENTION) } };
         let ids = async {
-            inbox.find(old).sort(doc! { "at": 1 }).limit(BATCH).projection(doc! { "_id": 1 }).await?.try_collect().await
+            inbox
+                .find(old)
+                .sort(doc! { "at": 1 })
+                .limit(i64::from(PRUNED))
+                .projection(doc! { "_id": 1 })
+                .await?
+                .try_collect()
+                .await
         };
         let ids: Vec<Document> = within("find inbox", ids).await.map_err(Error::outbox)?;
         if ids.is_empty() {
@@ -350,7 +352,7 @@ fn row(seq: i64, partition: i16, fence: i64, entry: Entry) -> OutboxRow {
 /// other. Where it has matched it leaves nothing for `some`.
 fn removals(document: Bson, published: &[OutboxRow]) -> [Document; 2] {
     let ids: Vec<Bson> = published.iter().map(|row| Bson::from(id(row.event.id))).collect();
-    let all = doc! { "_id": document.clone(), "outbox": { "$size": size(ids.len()) }, "outbox.id": { "$all": &ids } };
+    let all = doc! { "_id": document.clone(), "outbox": { "$size": number(ids.len()) }, "outbox.id": { "$all": &ids } };
     let some = doc! { "_id": document, "outbox.id": { "$in": &ids } };
     [
         doc! { "q": all, "u": { "$set": { "outbox": [] }, "$unset": { "waiting": "", "retry_at": "" } } },
@@ -358,7 +360,7 @@ fn removals(document: Bson, published: &[OutboxRow]) -> [Document; 2] {
     ]
 }
 
-fn size(n: usize) -> i64 {
+fn number(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
@@ -366,22 +368,4 @@ fn size(n: usize) -> i64 {
 fn nothing_waits(document: Bson) -> Document {
     let empty = doc! { "_id": document, "outbox": { "$size": 0 } };
     doc! { "q": empty, "u": { "$unset": { "waiting": "", "retry_at": "" } } }
-}
-
-/// Puts dead events back where they came from: before what is there now.
-fn revival(document: Bson, dead: Vec<Entry>) -> Result<Document, Error> {
-    // These entries and no other: `$unset` would lose an event that was added meanwhile, and what somebody else has
-    // revived meanwhile must not come twice. Where nothing matches the next call revives what is there then.
-    let ids: Vec<Bson> = dead.iter().map(|entry| Bson::from(entry.id)).collect();
-    let same = doc! { "_id": document, "dead": { "$size": size(dead.len()) }, "dead.id": { "$all": ids } };
-    let oldest = dead.iter().map(|entry| Event::from(entry.clone()).time).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let entries: Result<Vec<Bson>, Error> = dead.into_iter().map(|entry| entry.refused(0, None).bson()).collect();
-    Ok(doc! {
-        "q": same,
-        "u": {
-            "$push": { "outbox": { "$each": entries?, "$position": 0 } },
-            "$unset": { "dead": "", "retry_at": "" },
-            "$min": { "waiting": micros(oldest) },
-        },
-    })
 }

@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 
 use async_nats::{
     Client, HeaderMap,
-    jetstream::context::{PublishError, PublishErrorKind},
+    jetstream::{
+        self, ErrorCode,
+        context::{PublishError, PublishErrorKind},
+    },
 };
 use clock::SharedClock;
 use messaging::{Error, Event};
@@ -45,6 +48,7 @@ impl Connection {
     async fn refusal(&self, event: &Event, error: PublishError) -> Error {
         match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => Error::Rejected { id: event.id, reason: error.to_string() },
+            _ if is_too_large(&error) => Error::Rejected { id: event.id, reason: error.to_string() },
             PublishErrorKind::StreamNotFound => {
                 // Recreated or gone: looked for, and declared again where it is missing, with the next try.
                 self.streams.forget().await;
@@ -53,4 +57,11 @@ impl Connection {
             _ => Error::bus(error),
         }
     }
+}
+
+/// Whether the stream takes no message of that size, or with headers of that size (`max_msg_size`).
+fn is_too_large(error: &PublishError) -> bool {
+    let answer = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+    let too_large = [ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM, ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM];
+    answer.is_some_and(|answer| too_large.contains(&answer.error_code()))
 }

@@ -70,7 +70,12 @@ async fn read(consumer: &Consumer<pull::Config>, limit: usize) -> Result<Vec<Dea
     let mut dead_letters = Vec::new();
     while let Some(message) = messages.next().await {
         let message = message.map_err(|error| Error::bus(error.to_string()))?.message;
-        dead_letters.push(dead_letter(message.headers.as_ref(), message.payload)?);
+        match dead_letter(message.headers.as_ref(), message.payload) {
+            Ok(dead_letter) => dead_letters.push(dead_letter),
+            Err(error) => {
+                tracing::error!(subject = %message.subject, %error, "a dead letter cannot be read: it is left out")
+            }
+        }
     }
     Ok(dead_letters)
 }
@@ -85,7 +90,7 @@ fn dead_letter(headers: Option<&HeaderMap>, data: Bytes) -> Result<DeadLetter, E
         attempts: text(ATTEMPTS)?.parse().map_err(|_| bad(ATTEMPTS))?,
         replays: message::replays(headers),
         reason: Reason {
-            cause: Cause::parse(text(CAUSE)?).ok_or_else(|| bad(CAUSE))?,
+            cause: Cause::parse(text(CAUSE)?),
             detail: serde_json::from_str(text(DETAIL)?).map_err(|_| bad(DETAIL))?,
         },
         dead_at: clock::parse_rfc3339(text(AT)?).ok_or_else(|| bad(AT))?,

@@ -8,9 +8,10 @@ mod record;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use messaging::{Depth, Error, MORE, OutboxRow};
+use messaging::{DeadRow, Depth, Error, MORE, OutboxRow, PRUNED};
 use sqlx::Row as _;
 use tokio::{sync::Mutex, time::Instant};
+use uuid::Uuid;
 
 pub use record::{bind_events, bind_receipt, is_duplicate, open, published, received, record};
 
@@ -21,8 +22,6 @@ use listen::Listener;
 const LEASE: Duration = Duration::from_secs(2);
 /// How long inbox rows are kept, longer than the bus keeps events.
 const RETENTION: Duration = Duration::from_hours(9 * 24);
-/// Inbox rows forgotten at a time.
-const BATCH: i64 = 1_000;
 
 /// By the index of each partition, so that it costs the same however much waits.
 const ROWS: &str =
@@ -38,12 +37,18 @@ const FAIL: &str = "UPDATE outbox SET attempts = attempts + 1, reason = $3,
     FROM outbox_lease AS lease
     WHERE seq = $2 AND lease.part = outbox.part AND lease.fence = $1";
 
+const DEAD: &str = "SELECT * FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at, seq LIMIT $1";
+
+const REVIVE: &str = "UPDATE outbox SET dead_at = NULL, next_at = NULL, attempts = 0
+    WHERE dead_at IS NOT NULL AND ($1::uuid IS NULL OR id = $1)";
+
 const DEPTH: &str = "SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting,
     extract(epoch FROM now() - min(time) FILTER (WHERE dead_at IS NULL))::float8 AS oldest,
     count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead FROM outbox";
 
-const PRUNE: &str = "DELETE FROM inbox WHERE (consumer, event) IN (
-    SELECT consumer, event FROM inbox WHERE at < now() - make_interval(secs => $1) ORDER BY at LIMIT $2)";
+/// Found by where they are, once; and of two processes that forget at the same time none waits for the other.
+const PRUNE: &str = "DELETE FROM inbox WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM inbox WHERE at < now() - make_interval(secs => $1) ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// The outbox in a service's own database.
 #[derive(Debug, Clone)]
@@ -92,6 +97,13 @@ impl Outbox {
             .collect())
     }
 
+    async fn refuse(&self, seq: i64, fence: i64, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
+        let seconds = pause.map(|pause| pause.as_secs_f64());
+        let query = sqlx::query(FAIL).bind(fence).bind(seq).bind(reason).bind(seconds);
+        let done = query.execute(&self.pool).await.map_err(Error::outbox)?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(self.stale().await) }
+    }
+
     /// Makes the next claim ask for the leases again.
     async fn stale(&self) -> Error {
         *self.relay.lock().await = None;
@@ -108,9 +120,26 @@ impl messaging::Outbox for Outbox {
         }
         let partitions: Vec<i16> = fences.iter().map(|(partition, _)| *partition).collect();
         let (most, of_each) = (number(limit), number(per_partition(limit, partitions.len())));
-        let query = sqlx::query(ROWS).bind(partitions).bind(most).bind(of_each);
-        let found = query.fetch_all(&self.pool).await;
-        found.map_err(Error::outbox)?.iter().map(|row| columns::outbox(row, &fences)).collect()
+        loop {
+            let query = sqlx::query(ROWS).bind(&partitions).bind(most).bind(of_each);
+            let due = query.fetch_all(&self.pool).await.map_err(Error::outbox)?;
+            let (mut rows, mut all_read) = (Vec::with_capacity(due.len()), true);
+            for found in &due {
+                let place = columns::place(found, &fences)?;
+                match columns::event(found) {
+                    Ok(event) => rows.push(place.row(event)),
+                    Err(error) => {
+                        self.refuse(place.seq, place.fence, &error.to_string(), None).await?;
+                        tracing::error!(seq = place.seq, %error, "outbox row is dead: it cannot be read");
+                        all_read = false;
+                    }
+                }
+            }
+            // Otherwise once more: what comes after a row that was set aside is due as well.
+            if all_read {
+                return Ok(rows);
+            }
+        }
     }
 
     async fn confirm(&self, rows: &[OutboxRow]) -> Result<(), Error> {
@@ -124,10 +153,7 @@ impl messaging::Outbox for Outbox {
     }
 
     async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
-        let seconds = pause.map(|pause| pause.as_secs_f64());
-        let query = sqlx::query(FAIL).bind(row.fence).bind(row.seq).bind(reason).bind(seconds);
-        let done = query.execute(&self.pool).await.map_err(Error::outbox)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(self.stale().await) }
+        self.refuse(row.seq, row.fence, reason, pause).await
     }
 
     async fn release(&self, owner: &str) -> Result<(), Error> {
@@ -159,8 +185,14 @@ impl messaging::Outbox for Outbox {
         })
     }
 
-    async fn revive(&self) -> Result<u64, Error> {
-        sqlx::query("UPDATE outbox SET dead_at = NULL, next_at = NULL, attempts = 0 WHERE dead_at IS NOT NULL")
+    async fn dead(&self, limit: usize) -> Result<Vec<DeadRow>, Error> {
+        let found = sqlx::query(DEAD).bind(number(limit)).fetch_all(&self.pool).await;
+        found.map_err(Error::outbox)?.iter().map(columns::dead).collect()
+    }
+
+    async fn revive(&self, event: Option<Uuid>) -> Result<u64, Error> {
+        sqlx::query(REVIVE)
+            .bind(event)
             .execute(&self.pool)
             .await
             .map(|done| done.rows_affected())
@@ -170,7 +202,7 @@ impl messaging::Outbox for Outbox {
     async fn prune(&self) -> Result<u64, Error> {
         sqlx::query(PRUNE)
             .bind(RETENTION.as_secs_f64())
-            .bind(BATCH)
+            .bind(i64::from(PRUNED))
             .execute(&self.pool)
             .await
             .map(|done| done.rows_affected())

@@ -82,10 +82,7 @@ fn read(group: &str, properties: &BasicProperties, data: &[u8]) -> Result<DeadLe
         event: headers.event(data.to_vec().into())?,
         attempts: text(ATTEMPTS)?.parse().map_err(|_| bad(ATTEMPTS))?,
         replays: text(REPLAYS)?.parse().map_err(|_| bad(REPLAYS))?,
-        reason: Reason {
-            cause: Cause::parse(text(CAUSE)?).ok_or_else(|| bad(CAUSE))?,
-            detail: text(DETAIL)?.to_owned(),
-        },
+        reason: Reason { cause: Cause::parse(text(CAUSE)?), detail: text(DETAIL)?.to_owned() },
         dead_at: clock::parse_rfc3339(text(AT)?).ok_or_else(|| bad(AT))?,
     })
 }

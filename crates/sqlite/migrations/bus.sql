@@ -83,3 +83,4 @@ CREATE TABLE IF NOT EXISTS dead (
     dead_at  INTEGER NOT NULL,
     UNIQUE (grp, place)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS dead_place ON dead (place);

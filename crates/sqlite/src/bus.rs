@@ -14,13 +14,13 @@ mod subscription;
 mod tail;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::SharedClock;
 use messaging::{Config, DeadLetter, Difference, Error, Event, Track};
 use sqlx::migrate::Migrator;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{Database, columns};
@@ -86,7 +86,7 @@ struct Shared {
     clock: SharedClock,
     signals: Signals,
     acks: Acks,
-    next_prune: AtomicI64,
+    next_prune: Mutex<prune::Next>,
 }
 
 impl Shared {
@@ -106,8 +106,7 @@ impl Bus {
         sqlx::raw_sql(SCHEMA).execute(&mut *tx).await.map_err(Error::bus)?;
         tx.commit().await.map_err(Error::bus)?;
         let signals = Signals::new(database.read.clone(), !url.contains(":memory:"));
-        let next_prune = AtomicI64::new(0);
-        let acks = Acks::default();
+        let (acks, next_prune) = (Acks::default(), Mutex::default());
         Ok(Self {
             shared: Arc::new(Shared { database, clock, signals, acks, next_prune }),
             lease: LEASE,
@@ -129,22 +128,10 @@ impl Bus {
 
     /// Forgets old events now and then, a bounded number at a time, so that no publisher pays much.
     async fn prune_if_due(&self, now: i64) {
-        let due = self.shared.next_prune.load(Ordering::Relaxed);
-        // Of several publishers one prunes: the exchange is won once, and MAX keeps the others off until it is done.
-        if now < due
-            || self.shared.next_prune.compare_exchange(due, i64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_err()
-        {
-            return;
+        // Of several publishers one prunes, and the others do not wait for it.
+        if let Ok(mut next) = self.shared.next_prune.try_lock() {
+            next.prune_if_due(&self.shared, now).await;
         }
-        let pause = match prune::prune(&self.shared, now).await {
-            Ok(true) => Duration::from_secs(1),
-            Ok(false) => Duration::from_mins(1),
-            Err(error) => {
-                tracing::debug!(%error, "could not prune the bus");
-                Duration::from_mins(1)
-            }
-        };
-        self.shared.next_prune.store(now.saturating_add(columns::micros(pause)), Ordering::Relaxed);
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::SharedClock;
-use messaging::{Depth, Error, OutboxRow};
+use messaging::{DeadRow, Depth, Error, OutboxRow, PRUNED};
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 use crate::{Database, columns};
 pub use record::{SCHEMA, prepare, record};
@@ -18,8 +20,6 @@ const LEASE: Duration = Duration::from_secs(2);
 const RETENTION: Duration = Duration::from_hours(9 * 24);
 /// Inbox rows that stay whatever their age: after a long stop, what was in flight then is delivered again.
 const NEWEST: i64 = 10_000;
-/// Inbox rows forgotten at a time.
-const BATCH: i64 = 1_000;
 
 const ROWS: &str = "SELECT * FROM outbox AS o
     WHERE dead_at IS NULL AND (next_at <= ?1 OR next_at > ?3)
@@ -38,6 +38,11 @@ const CONFIRM: &str = "DELETE FROM outbox
 const FAIL: &str =
     "UPDATE outbox SET attempts = attempts + 1, reason = ?3, next_at = coalesce(?4, next_at), dead_at = ?5
     WHERE seq = ?2 AND EXISTS (SELECT 1 FROM outbox_lease WHERE fence = ?1)";
+
+const DEAD: &str = "SELECT * FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at, seq LIMIT ?1";
+
+const REVIVE: &str = "UPDATE outbox SET dead_at = NULL, next_at = 0, attempts = 0
+    WHERE dead_at IS NOT NULL AND (?1 IS NULL OR id = ?1)";
 
 const DEPTH: &str = "SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting,
     min(time) FILTER (WHERE dead_at IS NULL) AS oldest,
@@ -99,39 +104,89 @@ impl Outbox {
         Ok(fence)
     }
 
-    async fn due(&self, now: i64, fence: i64, limit: usize) -> Result<Vec<OutboxRow>, Error> {
-        let found = sqlx::query(ROWS)
+    async fn due(&self, now: i64, limit: usize) -> Result<Vec<SqliteRow>, Error> {
+        sqlx::query(ROWS)
             .bind(now)
             .bind(columns::limit(limit))
             .bind(columns::horizon(now))
             .fetch_all(&self.database.read)
             .await
+            .map_err(Error::outbox)
+    }
+
+    /// What is due, and the fence of the owner's lease; nothing where somebody else has that.
+    async fn leased(&self, owner: &str, limit: usize) -> Result<(Vec<SqliteRow>, i64), Error> {
+        let now = self.now();
+        // Rows first, the lease only where there are any: a relay with nothing to do never writes.
+        let held = self.held(owner, now).await.map_err(Error::outbox)?;
+        let due = self.due(now, limit).await?;
+        if due.is_empty() || held.is_some() {
+            return Ok((due, held.unwrap_or_default()));
+        }
+        match self.acquire(owner).await.map_err(Error::outbox)? {
+            // Read again: the last owner may have worked on what was due before it lost the lease.
+            Some(fence) => Ok((self.due(now, limit).await?, fence)),
+            None => Ok((Vec::new(), 0)),
+        }
+    }
+
+    async fn refuse(&self, seq: i64, fence: i64, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
+        let now = self.now();
+        let done = sqlx::query(FAIL)
+            .bind(fence)
+            .bind(seq)
+            .bind(reason)
+            .bind(pause.map(|pause| now.saturating_add(columns::micros(pause))))
+            .bind(pause.is_none().then_some(now))
+            .execute(&self.database.write)
+            .await
             .map_err(Error::outbox)?;
-        found.iter().map(|found| row(found, fence)).collect()
+        if done.rows_affected() == 0 { Err(Error::Stale) } else { Ok(()) }
     }
 }
 
+fn number(row: &SqliteRow, name: &str) -> Result<i64, Error> {
+    row.try_get(name).map_err(Error::outbox)
+}
+
 /// There is one writer, so one lease on everything.
-fn row(row: &sqlx::sqlite::SqliteRow, fence: i64) -> Result<OutboxRow, Error> {
-    let number = |name| row.try_get::<i64, _>(name).map_err(|error| Error::Malformed(error.to_string()));
-    let attempts = columns::small(number("attempts")?);
-    Ok(OutboxRow { seq: number("seq")?, partition: 0, fence, attempts, event: columns::event(row)? })
+fn row(row: &SqliteRow, fence: i64) -> Result<OutboxRow, Error> {
+    let attempts = columns::small(number(row, "attempts")?);
+    Ok(OutboxRow { seq: number(row, "seq")?, partition: 0, fence, attempts, event: columns::event(row)? })
+}
+
+fn dead(row: &SqliteRow) -> Result<DeadRow, Error> {
+    let reason: Option<String> = row.try_get("reason").map_err(Error::outbox)?;
+    Ok(DeadRow {
+        event: columns::event(row).ok(),
+        attempts: columns::small(number(row, "attempts")?),
+        reason: reason.unwrap_or_default(),
+        dead_at: clock::from_micros(number(row, "dead_at")?),
+    })
 }
 
 #[async_trait]
 impl messaging::Outbox for Outbox {
     async fn claim(&self, owner: &str, limit: usize) -> Result<Vec<OutboxRow>, Error> {
-        let now = self.now();
-        // Rows first, the lease only where there are any: a relay with nothing to do never writes.
-        let held = self.held(owner, now).await.map_err(Error::outbox)?;
-        let due = self.due(now, held.unwrap_or_default(), limit).await?;
-        if due.is_empty() || held.is_some() {
-            return Ok(due);
-        }
-        match self.acquire(owner).await.map_err(Error::outbox)? {
-            // Read again: the last owner may have worked on what was due before it lost the lease.
-            Some(fence) => self.due(now, fence, limit).await,
-            None => Ok(Vec::new()),
+        loop {
+            let (due, fence) = self.leased(owner, limit).await?;
+            let (mut rows, mut all_read) = (Vec::with_capacity(due.len()), true);
+            for found in &due {
+                match row(found, fence) {
+                    Ok(row) => rows.push(row),
+                    Err(error @ Error::Malformed(_)) => {
+                        let seq = number(found, "seq")?;
+                        self.refuse(seq, fence, &error.to_string(), None).await?;
+                        tracing::error!(seq, %error, "outbox row is dead: it cannot be read");
+                        all_read = false;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            // Otherwise once more: what comes after a row that was set aside is due as well.
+            if all_read {
+                return Ok(rows);
+            }
         }
     }
 
@@ -147,17 +202,7 @@ impl messaging::Outbox for Outbox {
     }
 
     async fn fail(&self, row: &OutboxRow, reason: &str, pause: Option<Duration>) -> Result<(), Error> {
-        let now = self.now();
-        let done = sqlx::query(FAIL)
-            .bind(row.fence)
-            .bind(row.seq)
-            .bind(reason)
-            .bind(pause.map(|pause| now.saturating_add(columns::micros(pause))))
-            .bind(pause.is_none().then_some(now))
-            .execute(&self.database.write)
-            .await
-            .map_err(Error::outbox)?;
-        if done.rows_affected() == 0 { Err(Error::Stale) } else { Ok(()) }
+        self.refuse(row.seq, row.fence, reason, pause).await
     }
 
     async fn release(&self, owner: &str) -> Result<(), Error> {
@@ -179,8 +224,14 @@ impl messaging::Outbox for Outbox {
         })
     }
 
-    async fn revive(&self) -> Result<u64, Error> {
-        sqlx::query("UPDATE outbox SET dead_at = NULL, next_at = 0, attempts = 0 WHERE dead_at IS NOT NULL")
+    async fn dead(&self, limit: usize) -> Result<Vec<DeadRow>, Error> {
+        let found = sqlx::query(DEAD).bind(columns::limit(limit)).fetch_all(&self.database.read).await;
+        found.map_err(Error::outbox)?.iter().map(dead).collect()
+    }
+
+    async fn revive(&self, event: Option<Uuid>) -> Result<u64, Error> {
+        sqlx::query(REVIVE)
+            .bind(event.as_ref().map(|id| id.as_bytes().as_slice()))
             .execute(&self.database.write)
             .await
             .map(|done| done.rows_affected())
@@ -191,7 +242,7 @@ impl messaging::Outbox for Outbox {
         sqlx::query(PRUNE)
             .bind(self.now().saturating_sub(columns::micros(RETENTION)))
             .bind(NEWEST)
-            .bind(BATCH)
+            .bind(i64::from(PRUNED))
             .execute(&self.database.write)
             .await
             .map(|done| done.rows_affected())

@@ -32,7 +32,7 @@ pub(crate) struct Service {
     pub(crate) address: String,
     grpc: String,
     pub(crate) admin: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Service {
@@ -58,7 +58,7 @@ impl Service {
             .kill_on_drop(true)
             .spawn()?;
         let [address, grpc, admin] = [port, grpc, admin].map(|port| format!("127.0.0.1:{port}"));
-        Ok(Self { child, address, grpc, admin, _folder: folder })
+        Ok(Self { child, address, grpc, admin, folder })
     }
 
     /// Has one request answered; returns how long that took, once the service is there.
@@ -72,6 +72,11 @@ impl Service {
         let answer = exchange(&self.address, "GET /v1/users/me", "", b"").await?;
         ensure!(answer.starts_with("HTTP/1.1 401"), "{answer}");
         Ok(start.elapsed())
+    }
+
+    /// A file of it, by its name below `.trireme`.
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("{}/.trireme/{name}", self.folder.path().display())
     }
 
     /// Ends it as an orchestrator does.

@@ -11,6 +11,7 @@ mod lines;
 mod mail;
 mod moving;
 mod observe;
+mod outbox;
 mod private;
 mod round_trips;
 mod signals;

@@ -85,11 +85,12 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let graphql = graphql::router(Arc::clone(&app), verifier.clone(), push.clone(), options);
     let http = http::router(app, verifier, push, secret).merge(graphql);
     let database = store.database;
+    let admin = chassis::log_filter().merge(chassis::dead_rows(database.dead_rows(), database.revive()));
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
-        admin: auth::for_operators(chassis::log_filter(), secret),
+        admin: auth::for_operators(admin, secret),
         http,
         grpc: Routes::default(),
         descriptors: &[],

@@ -79,12 +79,13 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
             Ok(())
         }
     });
+    let admin = chassis::log_filter().merge(chassis::dead_rows(database.dead_rows(), database.revive()));
 
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
-        admin: auth::for_operators(chassis::log_filter(), config.service.credential_file.expose()),
+        admin: auth::for_operators(admin, config.service.credential_file.expose()),
         http: http::router(Arc::clone(&app), config.webhook.secret_file.expose(), clock),
         grpc: Routes::new(grpc::service(app, config.service.credential_file.expose())),
         descriptors: &[proto::payment::DESCRIPTORS],

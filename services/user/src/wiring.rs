@@ -67,11 +67,12 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         app,
     };
     let database = store.database;
+    let admin = chassis::log_filter().merge(chassis::dead_rows(database.dead_rows(), database.revive()));
     Ok(chassis::App {
         name: NAME,
         version: VERSION,
         commit: COMMIT,
-        admin: auth::for_operators(chassis::log_filter(), config.service.credential_file.expose()),
+        admin: auth::for_operators(admin, config.service.credential_file.expose()),
         http: http::router(api.clone()),
         grpc: Routes::new(UserServiceServer::new(grpc::Users::new(api))),
         descriptors: &[proto::user::DESCRIPTORS],

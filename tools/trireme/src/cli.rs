@@ -140,15 +140,17 @@ enum Command {
         /// What it may do.
         role: Role,
     },
-    /// Show the dead letters: events that a consumer has given up; and replay them.
+    /// Show the dead letters: events that a consumer has given up, or a service could not publish; and replay them.
     ///
     /// An event goes to the dead letters when its handler has failed as often as its policy allows, or says that
     /// trying again is useless. The later events of its key were handled without it. Repair the cause, then replay it: it is handled again,
     /// after what waits for the same key, by the group that gave it up and by no other.
+    ///
+    /// The group `outbox` is what the bus refused for good, or what a service cannot read in its own outbox: replayed, it is
+    /// offered to the bus again. The services tell of it by their admin ports.
     Dlq {
-        /// The bus, where it is not that of the data directory: `sqlite://PATH`, `nats://HOST:4222`.
-        #[arg(long, global = true, value_name = "URL", env = "TRIREME_BUS__URL", hide_env_values = true)]
-        bus: Option<String>,
+        #[command(flatten)]
+        place: commands::dlq::Place,
         #[command(subcommand)]
         action: commands::dlq::Action,
     },
@@ -183,7 +185,7 @@ impl Arguments {
             Command::Down => commands::down::run(&data).await,
             Command::Demo { once } => commands::demo::run(&data, once).await,
             Command::Status { json } => commands::status::run(&data, json),
-            Command::Dlq { bus, action } => commands::dlq::run(&data, bus, action).await,
+            Command::Dlq { place, action } => commands::dlq::run(&data, place, action).await,
             Command::Watch(question) => commands::watch::run(&data, question).await,
             Command::Trace(question) => commands::trace::run(&data, question).await,
             Command::Top { once } => commands::top::run(&data, once).await,

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use messaging::{Bus, DeadLetter, Delivery, Depth, Error, Event, Outbox, OutboxRow, Reason, Subscription, Tail};
+use messaging::{
+    Bus, DeadLetter, DeadRow, Delivery, Depth, Error, Event, Outbox, OutboxRow, Reason, Subscription, Tail,
+};
 use uuid::Uuid;
 
 /// Where a process dies: named by the moment, after a few times.
@@ -148,8 +150,12 @@ impl Outbox for Trapped<Arc<dyn Outbox>> {
         self.0.depth().await
     }
 
-    async fn revive(&self) -> Result<u64, Error> {
-        self.0.revive().await
+    async fn dead(&self, limit: usize) -> Result<Vec<DeadRow>, Error> {
+        self.0.dead(limit).await
+    }
+
+    async fn revive(&self, event: Option<Uuid>) -> Result<u64, Error> {
+        self.0.revive(event).await
     }
 
     async fn prune(&self) -> Result<u64, Error> {

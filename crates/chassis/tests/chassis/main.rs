@@ -3,6 +3,7 @@
 
 mod calls;
 mod crowd;
+mod dead_rows;
 mod described;
 mod limits;
 mod probe;

@@ -49,18 +49,6 @@ enum Outcome {
     Stopped,
 }
 
-impl Outcome {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed(reason) => reason.cause.as_str(),
-            Self::Unavailable(_) => "unavailable",
-            Self::Lost => "lost",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 impl Worker {
     /// Handles and settles a delivery. While what its handler needs is away it stays in hand, and nothing is counted.
     pub(super) async fn attempt(&self, delivery: Delivery) {
@@ -131,7 +119,7 @@ impl Worker {
             Some(reason) => Outcome::Failed(reason),
             None => self.supervise(&delivery.event, turn, keep.as_mut()).await,
         };
-        self.metrics.processed(&delivery.event.kind, outcome.name(), started.elapsed());
+        self.metrics.processed(&delivery.event.kind, self.name(delivery, &outcome), started.elapsed());
         if matches!(outcome, Outcome::Unavailable(_)) {
             return false;
         }
@@ -139,6 +127,18 @@ impl Worker {
         keep.set(None.into());
         self.settle(delivery, outcome).await;
         true
+    }
+
+    /// What telemetry calls it: a cause is why an event was given up, and until then it is tried again.
+    fn name(&self, delivery: &Delivery, outcome: &Outcome) -> &'static str {
+        match outcome {
+            Outcome::Done => "done",
+            Outcome::Failed(reason) if self.is_last(delivery, reason) => reason.cause.as_str(),
+            Outcome::Failed(_) => "retried",
+            Outcome::Unavailable(_) => "unavailable",
+            Outcome::Lost => "lost",
+            Outcome::Stopped => "stopped",
+        }
     }
 
     /// Why the delivery is not even handed to the handler.

@@ -134,8 +134,57 @@ pub async fn a_dead_row_frees_its_key_and_can_be_revived(stores: &dyn Stores) {
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [2]);
     let depth = store.outbox().depth().await.unwrap();
     assert_eq!((depth.count, depth.dead), (1, 1));
-    assert_eq!(store.outbox().revive().await.unwrap(), 1);
+    assert_eq!(store.outbox().revive(None).await.unwrap(), 1);
     assert_eq!(claimed_numbers(&claim(&store, "relay").await), [1, 2]);
+}
+
+/// Dead rows are shown with their events and reasons, and one of them alone can be brought back.
+pub async fn a_dead_row_comes_back_by_its_id(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let events: Vec<Event> = (0..3).map(|n| event("key", n)).collect();
+    record(&store, events.clone()).await;
+    let outbox = store.outbox();
+    for row in claim(&store, "relay").await {
+        outbox.fail(&row, "too large", None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await; // one after the other by the store's clock too
+    }
+    let dead = outbox.dead(9).await.unwrap();
+    let shown: Vec<String> = dead.iter().map(|row| format!("{:?}", row.event.as_ref().unwrap())).collect();
+    assert_eq!(shown, events.iter().map(|event| format!("{event:?}")).collect::<Vec<_>>());
+    for row in &dead {
+        assert_eq!((row.reason.as_str(), row.attempts), ("too large", 1));
+        assert!(row.dead_at > in_(Duration::ZERO) - DEADLINE && row.dead_at < in_(DEADLINE), "{}", row.dead_at);
+    }
+    assert_eq!(outbox.dead(2).await.unwrap().len(), 2);
+    assert_eq!(outbox.revive(Some(events[1].id)).await.unwrap(), 1);
+    assert_eq!(outbox.revive(Some(events[1].id)).await.unwrap(), 0, "it is not dead any more");
+    let revived = claim(&store, "relay").await;
+    assert_eq!((claimed_numbers(&revived), revived[0].attempts), (vec![1], 0));
+    assert_eq!(outbox.depth().await.unwrap().dead, 2);
+}
+
+/// What cannot be read is set aside; all others go on, also those of its key.
+pub async fn one_row_that_cannot_be_read_holds_up_no_other(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    let events = [event("bad", 1), event("bad", 2), event("good", 3)];
+    record(&store, events.to_vec()).await;
+    store.spoil(&events[0]).await;
+    let outbox = store.outbox();
+    let claimed = async || {
+        let mut numbers = claimed_numbers(&claim(&store, "relay").await);
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!(claimed().await, [2, 3]);
+    let depth = outbox.depth().await.unwrap();
+    assert_eq!((depth.count, depth.dead), (2, 1));
+    let dead = outbox.dead(9).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].event.is_none() && dead[0].reason.starts_with("cannot read an event: "), "{dead:?}");
+    // Who has repaired it, or has a newer version, brings it back; where nobody did, it is set aside again.
+    assert_eq!(outbox.revive(None).await.unwrap(), 1);
+    assert_eq!(claimed().await, [2, 3]);
+    assert_eq!(outbox.depth().await.unwrap().dead, 1);
 }
 
 /// Depth is what waits and how long the oldest has waited.
@@ -325,4 +374,14 @@ pub async fn two_relays_publish_everything_once(stores: &dyn Stores) {
     assert_eq!(keys.len(), 4);
     assert!(keys.values().all(|numbers| *numbers == (0..60).collect::<Vec<_>>()), "{keys:?}");
     assert_eq!(log.iter().map(|event| event.id).collect::<HashSet<_>>().len(), log.len());
+}
+
+/// Of ten thousand more than any store keeps nothing is left after a few rounds of the upkeep.
+pub async fn old_receipts_are_forgotten_faster_than_they_come(stores: &dyn Stores) {
+    let store = stores.open(LONG).await;
+    store.receive_long_ago(20_000).await;
+    assert_eq!(store.receipts().await, 20_000);
+    let relaying = relay(store.outbox(), &Arc::new(Fake::default()));
+    testkit::eventually!(within DEADLINE, store.receipts().await <= 10_000);
+    relaying.stop().await;
 }

@@ -5,6 +5,7 @@ use clock::{from_micros, micros};
 use messaging::{Carrier, Error, Event};
 use mongodb_driver::bson::{self, Bson, spec::BinarySubtype};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// An event in a document.
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     pub(super) attempts: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dead_at: Option<i64>,
 }
 
 impl From<&Event> for Entry {
@@ -44,6 +47,7 @@ impl From<&Event> for Entry {
             canary: event.carrier.canary,
             attempts: 0,
             reason: None,
+            dead_at: None,
         }
     }
 }
@@ -64,9 +68,13 @@ impl From<Entry> for Event {
 }
 
 impl Entry {
-    /// The same event, refused so many times, the last time for that reason.
-    pub(super) fn refused(self, attempts: u32, reason: Option<&str>) -> Self {
-        Self { attempts: i64::from(attempts), reason: reason.map(str::to_owned), ..self }
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The same event, refused so many times, the last time for that reason, and then given up.
+    pub(super) fn dead(self, attempts: u32, reason: &str, at: OffsetDateTime) -> Self {
+        Self { attempts: i64::from(attempts), reason: Some(reason.to_owned()), dead_at: Some(micros(at)), ..self }
     }
 
     pub(super) fn bson(&self) -> Result<Bson, Error> {

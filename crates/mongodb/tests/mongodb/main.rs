@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::suite::{Open, Store, Stores};
-use messaging::{Effects, Outbox, Recorded};
+use messaging::{Effects, Event, Outbox, Recorded};
 use mongodb::{
-    bson::{Bson, Document, doc},
+    bson::{self, Bson, Document, doc},
     connect, prepare, recording,
 };
 
@@ -50,6 +50,22 @@ impl Store for Service {
 
     async fn begin(&self, effects: &Effects) -> (Recorded, Box<dyn Open>) {
         (Recorded::First, Box::new(Updating { database: self.database.clone(), effects: effects.clone() }))
+    }
+
+    async fn receive_long_ago(&self, count: u32) {
+        let receipts = (0..i64::from(count)).map(|n| doc! { "_id": { "consumer": "suite", "event": n }, "at": 1_i64 });
+        self.database.collection::<Document>("inbox").insert_many(receipts).await.unwrap();
+    }
+
+    async fn receipts(&self) -> u64 {
+        self.database.collection::<Document>("inbox").count_documents(doc! {}).await.unwrap()
+    }
+
+    async fn spoil(&self, event: &Event) {
+        let documents = self.database.collection::<Document>(collection_of(&event.key));
+        let first = doc! { "outbox.0.id": bson::Uuid::from_bytes(event.id.into_bytes()) };
+        let spoilt = documents.update_one(first, doc! { "$unset": { "outbox.0.kind": "" } }).await.unwrap();
+        assert_eq!(spoilt.modified_count, 1);
     }
 }
 

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     stream::Config,
 };
 use futures::TryStreamExt as _;
-use messaging::{Bus as _, Cause, Reason};
+use messaging::{Bus as _, Cause, Error, Event, Reason};
 use testkit::servers::Nats;
 
 use super::support::{Inbox, KIND, Member, event, events, insist, open, operator, settled, stream_name};
@@ -145,6 +145,47 @@ async fn what_a_newcomer_has_undone_is_put_right() {
         _ = work => unreachable!("there is no event"),
         () = put_right => {}
     }
+}
+
+/// What the stream never takes is refused, and what is published with it is not.
+#[tokio::test]
+async fn what_is_too_large_for_the_stream_is_refused_for_good() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url).await;
+    bus.ping().await.unwrap();
+    let config = events(&url).await.get_info().await.unwrap().config;
+    operator(&url).await.update_stream(Config { max_message_size: 1_000, ..config }).await.unwrap();
+    let large = Event::new(KIND, "test", "large", clock::system().now(), "x".repeat(1_000)).unwrap();
+    let refused = bus.publish(&[event("a", 1), large.clone()]).await.unwrap_err();
+    assert!(matches!(refused, Error::Rejected { id, .. } if id == large.id), "{refused:?}");
+    bus.publish(&[event("b", 2)]).await.unwrap();
+}
+
+/// A dead letter that cannot be read, and one of a version that knows other causes: the others are listed all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_dead_letter_that_cannot_be_read_holds_up_no_other() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url).await;
+    let member = bus.subscribe("group", &[KIND]).await.unwrap();
+    insist(&bus, &[event("a", 1)]).await;
+    let delivery = member.fetch(1).await.unwrap().remove(0);
+    let reason = Reason { cause: Cause::Permanent, detail: String::new() };
+    member.dead_letter(&delivery, reason).await.unwrap();
+    let operator = operator(&url).await;
+    let dead = operator.get_stream(stream_name(&url, "dead")).await.unwrap();
+    let subject = dead.cached_info().config.subjects[0].replace('>', "group.spoilt");
+    let stored = dead.get_raw_message(dead.cached_info().state.last_sequence).await.unwrap();
+    operator.publish(subject, "no headers".into()).await.unwrap().await.unwrap();
+    let mut headers = stored.headers.clone();
+    headers.insert("dead-cause", "to be invented");
+    headers.insert("Nats-Msg-Id", "another");
+    operator.publish_with_headers(stored.subject.clone(), headers, stored.payload).await.unwrap().await.unwrap();
+    let listed = bus.dead_letters(Some("group"), 9).await.unwrap();
+    let causes: Vec<Cause> = listed.iter().map(|dead| dead.reason.cause).collect();
+    assert!(causes.contains(&Cause::Unknown), "{causes:?}");
+    bus.replay("group", delivery.event.id).await.unwrap();
 }
 
 /// A server refuses the next one where a thousand consumers of a stream are left behind.

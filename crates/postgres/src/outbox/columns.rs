@@ -1,14 +1,18 @@
 //! How an event becomes columns and back.
 
 use bytes::Bytes;
-use messaging::{Carrier, Error, Event, OutboxRow, partitioned::partition_of};
+use messaging::{Carrier, DeadRow, Error, Event, OutboxRow, partitioned::partition_of};
 use sqlx::{
     Postgres, Row as _,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
+use time::OffsetDateTime;
 
 use super::lease::PARTITIONS;
+
+/// From 1970-01-01 to 2000-01-01, in microseconds.
+const SINCE_1970: i128 = 946_684_800_000_000;
 
 /// Binds the eleven columns of an event, in the order `id, kind, source, subject, key, time, data, traceparent,
 /// tracestate, canary, part`.
@@ -50,28 +54,69 @@ fn partition(key: &str) -> i16 {
     i16::try_from(partition_of(key, PARTITIONS.unsigned_abs())).unwrap_or_default()
 }
 
-/// Reads a row of the outbox, which is of one of these partitions.
-pub(super) fn outbox(row: &PgRow, fences: &[(i16, i64)]) -> Result<OutboxRow, Error> {
-    read(row, fences).map_err(|error| Error::Malformed(error.to_string()))
+/// Where a row stands in the outbox, and how often it was refused.
+pub(super) struct Place {
+    pub(super) seq: i64,
+    pub(super) fence: i64,
+    partition: i16,
+    attempts: i32,
 }
 
-fn read(row: &PgRow, fences: &[(i16, i64)]) -> Result<OutboxRow, sqlx::Error> {
-    let event = Event {
+impl Place {
+    /// The row with its event.
+    pub(super) fn row(self, event: Event) -> OutboxRow {
+        let Self { seq, fence, partition, attempts } = self;
+        OutboxRow { seq, partition, fence, event, attempts: attempts.unsigned_abs() }
+    }
+}
+
+/// Reads where a row stands, which is of one of these partitions.
+pub(super) fn place(row: &PgRow, fences: &[(i16, i64)]) -> Result<Place, Error> {
+    let partition: i16 = row.try_get("part").map_err(Error::outbox)?;
+    let fence = fences.iter().find(|(mine, _)| *mine == partition).map(|(_, fence)| *fence).unwrap_or_default();
+    let seq = row.try_get("seq").map_err(Error::outbox)?;
+    Ok(Place { seq, fence, partition, attempts: row.try_get("attempts").map_err(Error::outbox)? })
+}
+
+/// Reads the event of a row.
+pub(super) fn event(row: &PgRow) -> Result<Event, Error> {
+    read(row).map_err(|error| Error::Malformed(error.to_string()))
+}
+
+fn read(row: &PgRow) -> Result<Event, sqlx::Error> {
+    Ok(Event {
         id: row.try_get("id")?,
         kind: row.try_get("kind")?,
         source: row.try_get("source")?,
         subject: row.try_get("subject")?,
         key: row.try_get("key")?,
-        time: row.try_get("time")?,
+        time: time(row, "time")?,
         data: Bytes::from(row.try_get::<Vec<u8>, _>("data")?),
         carrier: Carrier {
             traceparent: row.try_get("traceparent")?,
             tracestate: row.try_get("tracestate")?,
             canary: row.try_get("canary")?,
         },
-    };
-    let attempts = u32::try_from(row.try_get::<i32, _>("attempts")?).unwrap_or_default();
-    let partition = row.try_get("part")?;
-    let fence = fences.iter().find(|(mine, _)| *mine == partition).map(|(_, fence)| *fence).unwrap_or_default();
-    Ok(OutboxRow { seq: row.try_get("seq")?, partition, fence, event, attempts })
+    })
+}
+
+/// Reads a row that was given up.
+pub(super) fn dead(row: &PgRow) -> Result<DeadRow, Error> {
+    let attempts: i32 = row.try_get("attempts").map_err(Error::outbox)?;
+    let reason: Option<String> = row.try_get("reason").map_err(Error::outbox)?;
+    Ok(DeadRow {
+        event: event(row).ok(),
+        attempts: attempts.unsigned_abs(),
+        reason: reason.unwrap_or_default(),
+        dead_at: time(row, "dead_at").map_err(Error::outbox)?,
+    })
+}
+
+/// Reads a time as the server sends it, in microseconds since 2000: of one beyond the years that `time` knows, such as
+/// `infinity`, sqlx makes a panic.
+fn time(row: &PgRow, column: &str) -> Result<OffsetDateTime, sqlx::Error> {
+    let micros: i64 = row.try_get_unchecked(column)?;
+    let since_1970 = i128::from(micros) + SINCE_1970;
+    OffsetDateTime::from_unix_timestamp_nanos(since_1970 * 1_000)
+        .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
 }

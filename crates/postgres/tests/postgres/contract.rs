@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::suite::{Open, Store, Stores};
-use messaging::{Effects, Outbox, Recorded};
+use messaging::{Effects, Event, Outbox, Recorded};
 use postgres::{open, record};
 use sqlx::migrate::Migrator;
 
@@ -46,6 +46,22 @@ impl Store for Service {
         let mut tx = self.pool.begin().await.unwrap();
         let recorded = record(&mut tx, effects).await.unwrap();
         (recorded, Box::new(Transacting(tx)))
+    }
+
+    async fn receive_long_ago(&self, count: u32) {
+        let fill = "INSERT INTO inbox (consumer, event, at)
+            SELECT 'suite', gen_random_uuid(), '2020-01-01' FROM generate_series(1, $1)";
+        sqlx::query(fill).bind(i64::from(count)).execute(&self.pool).await.unwrap();
+    }
+
+    async fn receipts(&self) -> u64 {
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM inbox").fetch_one(&self.pool);
+        count.await.unwrap().unsigned_abs()
+    }
+
+    async fn spoil(&self, event: &Event) {
+        let spoilt = sqlx::query("UPDATE outbox SET time = 'infinity' WHERE id = $1").bind(event.id);
+        assert_eq!(spoilt.execute(&self.pool).await.unwrap().rows_affected(), 1);
     }
 }
 

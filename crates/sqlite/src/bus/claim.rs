@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use messaging::{Delivery, Error, Event, Suspicion, Tag, Track};
+use messaging::{Cause, Delivery, Error, Event, Reason, Suspicion, Tag, Track};
 use sqlx::{FromRow, Row};
 
 use super::Shared;
 use super::acks::{self, Ack};
+use super::dead_letters;
 use crate::columns;
 
 /// Rows of the log that move into `pending` at a time.
@@ -151,7 +152,7 @@ impl Claim<'_> {
         match self.transaction(found, &acks).await {
             Ok((done, deliveries)) => {
                 acks::notify(acks, Ok(done));
-                deliveries
+                Ok(deliveries)
             }
             Err(error) => {
                 let text = error.to_string();
@@ -181,13 +182,22 @@ impl Claim<'_> {
             leased.extend(round.lease(&mut tx, self.max - leased.len()).await?);
         }
         let events = events(&mut tx, &leased).await?;
+        let (deliveries, unreadable) = deliveries(leased, events);
+        // In the same transaction: a lease on what cannot be handed out would only run out, again and again.
+        for (tag, error) in &unreadable {
+            let reason = Reason { cause: Cause::Unreadable, detail: error.to_string() };
+            dead_letters::insert_in(&mut tx, *tag, &reason, now).await?;
+        }
         tx.commit().await?;
-        Ok((done, deliveries(leased, events)))
+        for (_, error) in unreadable {
+            tracing::error!(%error, "dead-lettering an event that the bus cannot read");
+        }
+        Ok((done, deliveries))
     }
 }
 
 /// The acknowledgements that were in time, and what was leased.
-type Taken = (HashSet<i64>, Result<Vec<Delivery>, Error>);
+type Taken = (HashSet<i64>, Vec<Delivery>);
 
 /// One transaction: whose it is, when it is, and until when it leases.
 struct Round {
@@ -241,15 +251,25 @@ async fn events(
     found.iter().map(|row| Ok((row.try_get("place")?, columns::event(row)))).collect()
 }
 
-fn deliveries(mut leased: Vec<Leased>, mut events: HashMap<i64, Result<Event, Error>>) -> Result<Vec<Delivery>, Error> {
+/// What can be delivered, in order, and why the rest cannot.
+fn deliveries(
+    mut leased: Vec<Leased>,
+    mut events: HashMap<i64, Result<Event, Error>>,
+) -> (Vec<Delivery>, Vec<(Tag, Error)>) {
     leased.sort_unstable_by_key(|row| row.seq);
-    let delivery = |row: Leased| {
-        let missing = || Error::Malformed(format!("the log has no event at {}", row.offset));
-        let event = events.remove(&row.offset).ok_or_else(missing)??;
-        let tag = Tag { position: row.seq, fence: row.fence };
-        let attempt = columns::small(row.attempts);
-        // Each delivery was a try; who died of one has failed as well.
-        Ok(Delivery { event, attempt, failures: attempt.saturating_sub(1), suspicion: Suspicion::Culprit, tag })
-    };
-    leased.into_iter().map(delivery).collect()
+    let (mut deliveries, mut unreadable) = (Vec::with_capacity(leased.len()), Vec::new());
+    for Leased { seq, offset, attempts, fence } in leased {
+        let tag = Tag { position: seq, fence };
+        let missing = || Err(Error::Malformed("it is not in the log".to_owned()));
+        match events.remove(&offset).unwrap_or_else(missing) {
+            Ok(event) => {
+                let attempt = columns::small(attempts);
+                // Each delivery was a try; who died of one has failed as well.
+                let (failures, suspicion) = (attempt.saturating_sub(1), Suspicion::Culprit);
+                deliveries.push(Delivery { event, attempt, failures, suspicion, tag });
+            }
+            Err(error) => unreadable.push((tag, Error::Malformed(format!("position {offset}: {error}")))),
+        }
+    }
+    (deliveries, unreadable)
 }

@@ -27,6 +27,18 @@ const REQUEUE: &str = "INSERT INTO pending (grp, place, key, head, visible_at, r
 /// Moves a delivery to the dead letters; false when it is not the caller's any more.
 pub(super) async fn insert(database: &Database, tag: Tag, reason: &Reason, now: i64) -> Result<bool, sqlx::Error> {
     let mut tx = database.begin().await?;
+    let inserted = insert_in(&mut tx, tag, reason, now).await?;
+    tx.commit().await?;
+    Ok(inserted)
+}
+
+/// The same in a transaction.
+pub(super) async fn insert_in(
+    tx: &mut crate::Connection,
+    tag: Tag,
+    reason: &Reason,
+    now: i64,
+) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(INSERT)
         .bind(tag.position)
         .bind(tag.fence)
@@ -40,7 +52,6 @@ pub(super) async fn insert(database: &Database, tag: Tag, reason: &Reason, now: 
         .bind(tag.fence)
         .execute(&mut *tx)
         .await?;
-    tx.commit().await?;
     Ok(inserted.rows_affected() == 1)
 }
 
@@ -52,21 +63,29 @@ pub(super) async fn list(database: &Database, group: Option<&str>, limit: usize)
         .fetch_all(&database.read)
         .await
         .map_err(Error::bus)?;
-    found.iter().map(read).collect()
+    let mut dead_letters = Vec::with_capacity(found.len());
+    for row in &found {
+        match read(row) {
+            Ok(dead_letter) => dead_letters.push(dead_letter),
+            Err(error) => {
+                let position: i64 = row.try_get("place").map_err(Error::bus)?;
+                tracing::error!(position, %error, "a dead letter cannot be read: it is left out");
+            }
+        }
+    }
+    Ok(dead_letters)
 }
 
 fn read(row: &SqliteRow) -> Result<DeadLetter, Error> {
     let event = columns::event(row)?;
     let number = |name| row.try_get::<i64, _>(name).map_err(|error| Error::Malformed(error.to_string()));
     let text = |name| row.try_get::<String, _>(name).map_err(|error| Error::Malformed(error.to_string()));
-    let cause = text("cause")?;
-    let cause = Cause::parse(&cause).ok_or_else(|| Error::Malformed(format!("unknown cause {cause}")))?;
     Ok(DeadLetter {
         group: text("grp")?,
         event,
         attempts: columns::small(number("attempts")?),
         replays: columns::small(number("replays")?),
-        reason: Reason { cause, detail: text("detail")? },
+        reason: Reason { cause: Cause::parse(&text("cause")?), detail: text("detail")? },
         dead_at: clock::from_micros(number("dead_at")?),
     })
 }

@@ -17,6 +17,7 @@ use crate::{begin, value};
 const GROUP: &str = "measured";
 const KIND: &str = "thing.happened.v1";
 const AWAY: u64 = 3;
+const FAILS: u64 = 4;
 
 /// Applies what is 0, what is 1 at the second try, what is 2 never, and for the last of them its store is away.
 #[derive(Default)]
@@ -30,6 +31,7 @@ impl Handler for Script {
             1 if self.0.fetch_add(1, Ordering::Relaxed) == 0 => Err(HandlerError::transient(error())),
             2 => Err(HandlerError::permanent(error())),
             AWAY => Err(HandlerError::unavailable(error())),
+            FAILS => Err(HandlerError::transient(error())),
             _ => Ok(()),
         }
     }
@@ -72,12 +74,39 @@ async fn each_delivery_is_measured_by_what_becomes_of_it() {
 
     assert_eq!(["ack", "retry", "dead_letter", "release"].map(calls), [2.0, 1.0, 1.0, 1.0].map(Some));
     assert!(calls("receive").is_some_and(|calls| calls >= 1.0));
-    assert_eq!(["done", "exhausted", "permanent"].map(deliveries), [2.0, 1.0, 1.0].map(Some));
+    assert_eq!(["done", "retried", "permanent"].map(deliveries), [2.0, 1.0, 1.0].map(Some));
+    assert_eq!(deliveries("exhausted"), None, "what was tried again is not given up");
     let of_group =
         |name: &str| value(name, &[("messaging_consumer_group_name", GROUP), ("messaging_system", "sqlite")]);
     assert_eq!(of_group("messaging_consumer_dead_letters_total"), Some(1.0));
     assert_eq!(of_group("messaging_process_delay_seconds_count"), Some(2.0));
     assert!(of_group("messaging_process_duration_seconds_count").is_some_and(|handled| handled >= 5.0));
+}
+
+/// A cause is counted once for each event that was given up, and then nothing waits for the group.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cause_is_counted_when_an_event_is_given_up() {
+    const DYING: &str = "thing.died.v1";
+    begin();
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let bus: Arc<dyn Bus> = Arc::new(sqlite::Bus::open(&url, clock::system()).await.unwrap());
+    bus.subscribe("dying", &[DYING]).await.unwrap().close().await;
+    let event = |number: u64| Event::new(DYING, "test", number, clock::system().now(), FAILS).unwrap();
+    bus.publish(&(0..30).map(event).collect::<Vec<_>>()).await.unwrap();
+    let policy = Policy { max_attempts: 3, first_backoff: Duration::from_millis(5), ..Policy::default() };
+    let consumer = Consumer::new(Arc::clone(&bus), "dying", &[DYING], Arc::new(Script::default()), policy);
+    let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let run = tracker.spawn(consumer.run(token.clone(), tracker.clone()));
+    let of_group = |name: &str, label: &[(&str, &str)]| {
+        value(name, &[&[("messaging_consumer_group_name", "dying")][..], label].concat())
+    };
+    let outcome = |outcome| of_group("messaging_client_consumed_messages_total", &[("outcome", outcome)]);
+    testkit::eventually!(within Duration::from_secs(30), of_group("messaging_consumer_waiting", &[]) == Some(0.0));
+    assert_eq!(of_group("messaging_consumer_dead_letters_total", &[]), Some(30.0));
+    assert_eq!(["exhausted", "retried"].map(outcome), [30.0, 60.0].map(Some));
+    token.cancel();
+    run.await.unwrap().unwrap();
 }
 
 /// Who cannot join receives nothing, and that is seen.

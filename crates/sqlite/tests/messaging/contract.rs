@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::suite::{Broker, Open, Store, Stores};
-use messaging::{Bus, Difference, Effects, Outbox, Recorded, Track};
+use messaging::{Bus, Difference, Effects, Event, Outbox, Recorded, Track};
 use sqlx::migrate::Migrator;
 use testkit::TempDir;
 
@@ -59,6 +59,22 @@ impl Store for Service {
         let mut tx = self.database.begin().await.unwrap();
         let recorded = sqlite::record(&mut tx, effects).await.unwrap();
         (recorded, Box::new(Transacting(tx)))
+    }
+
+    async fn receive_long_ago(&self, count: u32) {
+        let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+            INSERT INTO inbox (consumer, event, at) SELECT 'suite', randomblob(16), 1 FROM n";
+        sqlx::query(fill).bind(count).execute(&self.database.write).await.unwrap();
+    }
+
+    async fn receipts(&self) -> u64 {
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM inbox").fetch_one(&self.database.read);
+        count.await.unwrap().unsigned_abs()
+    }
+
+    async fn spoil(&self, event: &Event) {
+        let spoilt = sqlx::query("UPDATE outbox SET id = x'00' WHERE id = ?1").bind(event.id.as_bytes().as_slice());
+        assert_eq!(spoilt.execute(&self.database.write).await.unwrap().rows_affected(), 1);
     }
 }
 

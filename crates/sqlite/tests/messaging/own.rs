@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use messaging::{Bus as _, Effects, Event, Outbox as _, Track};
+use messaging::{Bus as _, Cause, Effects, Event, Outbox as _, Reason, Track};
 use sqlx::migrate::Migrator;
 use testkit::ManualClock;
 use tokio::time::timeout;
@@ -42,14 +42,102 @@ async fn old_events_are_forgotten_when_nobody_needs_them() {
     let events: Vec<Event> = (0..6).map(|n| event(n, n)).collect();
     bus.publish(&events).await.unwrap();
     clock.advance(Duration::from_hours(9 * 24));
-    bus.publish(&[event(6, 6)]).await.unwrap();
+    // Each handle looks with its first event, and then after a minute.
+    let another = async || sqlite::Bus::open(&url, clock.shared()).await.unwrap();
+    another().await.publish(&[event(6, 6)]).await.unwrap();
     assert_eq!(logged(&url).await, 7, "the group has not taken them over");
     for delivery in subscription.fetch(4).await.unwrap() {
         subscription.ack(&delivery).await.unwrap();
     }
-    clock.advance(Duration::from_mins(2));
-    bus.publish(&[event(7, 7)]).await.unwrap();
+    another().await.publish(&[event(7, 7)]).await.unwrap();
     assert_eq!(logged(&url).await, 4, "two old ones are pending, two are young");
+}
+
+/// Dead letters are kept, and what comes after them is forgotten all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_events_are_forgotten_behind_a_thousand_dead_letters() {
+    const GIVE_UP: &str = "INSERT INTO dead (grp, place, key, attempts, replays, cause, detail, dead_at)
+        SELECT grp, place, key, 1, 0, 'permanent', '', 0 FROM pending WHERE place <= 1000;
+        DELETE FROM pending;";
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let clock = ManualClock::at_now();
+    let bus = sqlite::Bus::open(&url, clock.shared()).await.unwrap();
+    bus.publish(&(0..1_010).map(|n| event(n, n)).collect::<Vec<_>>()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    let database = sqlite::open(&url, &NOTHING).await.unwrap();
+    let taken = async || {
+        let cursor = sqlx::query_scalar("SELECT min(cursor) FROM subscriptions").fetch_one(&database.read);
+        cursor.await.unwrap_or(0_i64)
+    };
+    while taken().await < 1_010 {
+        assert!(!subscription.fetch(1_010).await.unwrap().is_empty());
+    }
+    sqlx::raw_sql(GIVE_UP).execute(&database.write).await.unwrap();
+    clock.advance(Duration::from_hours(9 * 24));
+    let bus = sqlite::Bus::open(&url, clock.shared()).await.unwrap();
+    let young = event(0, 2_000);
+    testkit::eventually!(within Duration::from_secs(10), {
+        bus.publish(std::slice::from_ref(&young)).await.unwrap();
+        logged(&url).await == 1_001
+    });
+}
+
+/// A row of the log that cannot be read is a dead letter of its groups; who shares its fetch is delivered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_row_of_the_log_that_cannot_be_read_holds_up_no_other() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let bus = sqlite::Bus::open(&url, clock::system()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    bus.publish(&[event(0, 0), event(1, 1)]).await.unwrap();
+    let database = sqlite::open(&url, &NOTHING).await.unwrap();
+    sqlx::query("UPDATE log SET id = x'00' WHERE key = '0'").execute(&database.write).await.unwrap();
+    assert_eq!(subscription.fetch(1).await.unwrap()[0].event.key, "1", "the bad one is the oldest");
+    // Taken over and then gone.
+    sqlx::query("DELETE FROM log WHERE key = '1'").execute(&database.write).await.unwrap();
+    bus.publish(&(2..7).map(|n| event(n, n)).collect::<Vec<_>>()).await.unwrap();
+    let mut keys = Vec::new();
+    while keys.len() < 5 {
+        for delivery in timeout(Duration::from_secs(20), subscription.fetch(9)).await.unwrap().unwrap() {
+            subscription.ack(&delivery).await.unwrap();
+            keys.push(delivery.event.key.clone());
+        }
+    }
+    keys.sort_unstable();
+    assert_eq!(keys, ["2", "3", "4", "5", "6"]);
+    let dead = async || -> Vec<(String, String)> {
+        let found = sqlx::query_as("SELECT key, cause FROM dead ORDER BY key").fetch_all(&database.read);
+        found.await.unwrap()
+    };
+    let given_up = |key: &str| (key.to_owned(), "unreadable".to_owned());
+    testkit::eventually!(within Duration::from_secs(20), {
+        drop(timeout(Duration::from_millis(100), subscription.fetch(9)).await);
+        dead().await == [given_up("0"), given_up("1")]
+    });
+}
+
+/// Also where another version gave it up for a cause that this one does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_dead_letter_that_cannot_be_read_holds_up_no_other() {
+    const SPOIL: &str =
+        "UPDATE log SET id = x'00' WHERE key = '0'; UPDATE dead SET cause = 'to be invented' WHERE key = '1';";
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let bus = sqlite::Bus::open(&url, clock::system()).await.unwrap();
+    let subscription = bus.subscribe("group", &[KIND]).await.unwrap();
+    bus.publish(&(0..3).map(|n| event(n, n)).collect::<Vec<_>>()).await.unwrap();
+    for delivery in subscription.fetch(3).await.unwrap() {
+        let reason = Reason { cause: Cause::Permanent, detail: String::new() };
+        subscription.dead_letter(&delivery, reason).await.unwrap();
+    }
+    let database = sqlite::open(&url, &NOTHING).await.unwrap();
+    sqlx::raw_sql(SPOIL).execute(&database.write).await.unwrap();
+    let listed = bus.dead_letters(None, 9).await.unwrap();
+    let shown: Vec<_> = listed.iter().map(|dead| (dead.event.key.as_str(), dead.reason.cause)).collect();
+    assert_eq!(shown, [("1", Cause::Unknown), ("2", Cause::Permanent)]);
+    bus.replay("group", listed[0].event.id).await.unwrap();
+    assert_eq!(subscription.fetch(1).await.unwrap()[0].event.key, "1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

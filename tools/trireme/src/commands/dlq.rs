@@ -1,9 +1,15 @@
-//! `trireme dlq`: the dead letters of the bus.
+//! `trireme dlq`: the dead letters of the bus, and what services could not publish.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+mod outboxes;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use messaging::{Bus, DeadLetter};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,6 +18,7 @@ use crate::{
     data::Data,
     output::{Output, bold, dim},
 };
+use outboxes::{Outboxes, Row};
 
 /// More than a person reads, and as much as fits into memory with ease.
 const LIMIT: usize = 10_000;
@@ -21,7 +28,7 @@ const LIMIT: usize = 10_000;
 pub(crate) enum Action {
     /// List them, oldest first.
     List {
-        /// Of this consumer group only.
+        /// Of this consumer group only; `outbox`: of the outboxes of the services.
         #[arg(long)]
         group: Option<String>,
         /// For scripts: one JSON object a line.
@@ -33,7 +40,7 @@ pub(crate) enum Action {
         /// The event's id.
         id: Uuid,
     },
-    /// Hand one, or all, to its group again.
+    /// Hand one, or all, to its group again; of an outbox, to the bus.
     Replay {
         /// The event's id.
         #[arg(required_unless_present = "all")]
@@ -41,96 +48,168 @@ pub(crate) enum Action {
         /// Every dead letter there is, oldest first.
         #[arg(long, conflicts_with = "id")]
         all: bool,
-        /// Of this consumer group only.
+        /// Of this consumer group only; `outbox`: of the outboxes of the services.
         #[arg(long)]
         group: Option<String>,
     },
 }
 
-pub(crate) async fn run(path: &Path, bus: Option<String>, action: Action) -> Result<ExitCode> {
-    let url = if let Some(url) = bus {
-        url
-    } else {
+/// Where dead letters are.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The bus, where it is not that of the data directory: `sqlite://PATH`, `nats://HOST:4222`.
+    #[arg(long, global = true, value_name = "URL", env = "TRIREME_BUS__URL", hide_env_values = true)]
+    bus: Option<String>,
+    /// The admin port of a service whose outbox is looked at, where it is none that `up` started; may be repeated.
+    #[arg(long, global = true, value_name = "URL")]
+    admin: Vec<String>,
+    /// The secret by which the services know each other, for their admin ports.
+    #[arg(long, global = true, value_name = "FILE", env = "TRIREME_SERVICE__CREDENTIAL_FILE")]
+    credential_file: Option<PathBuf>,
+}
+
+impl Place {
+    fn url(&self, path: &Path) -> Result<String> {
+        if let Some(url) = &self.bus {
+            return Ok(url.clone());
+        }
         let data = Data::open(path)?;
-        data.bus(&data.state()?)?
+        data.bus(&data.state()?)
+    }
+
+    fn outboxes(&self, path: &Path) -> Result<Outboxes> {
+        match (&self.credential_file, self.admin.is_empty()) {
+            (Some(file), false) => Outboxes::at(self.admin.clone(), file),
+            (None, false) => bail!("--admin needs --credential-file"),
+            // Another bus is another system's.
+            (_, true) if self.bus.is_some() => Ok(Outboxes::default()),
+            (_, true) => Outboxes::of(&Data::open(path)?),
+        }
+    }
+}
+
+/// What was given up: by groups of the bus, and by the outboxes of services, each only where it is asked for.
+struct GivenUp {
+    bus: Option<Arc<dyn Bus>>,
+    outboxes: Outboxes,
+    output: Output,
+}
+
+pub(crate) async fn run(path: &Path, place: Place, action: Action) -> Result<ExitCode> {
+    let group = match &action {
+        Action::List { group, .. } | Action::Replay { group, .. } => group.as_deref(),
+        Action::Show { .. } => None,
     };
-    let bus = backends::bus(&messaging::Config::new(url), clock::system()).await.context("cannot open the bus")?;
-    let done = match action {
-        Action::List { group, json } => list(&*bus, group.as_deref(), json).await,
-        Action::Show { id } => show(&*bus, id).await,
-        Action::Replay { id, group, .. } => replay(&bus, id, group.as_deref()).await,
+    let of_outboxes = group == Some(outboxes::GROUP);
+    let bus = if of_outboxes {
+        None
+    } else {
+        let config = messaging::Config::new(place.url(path)?);
+        Some(backends::bus(&config, clock::system()).await.context("cannot open the bus")?)
     };
-    bus.close().await;
+    let outboxes = if of_outboxes || group.is_none() { place.outboxes(path)? } else { Outboxes::default() };
+    let given_up = GivenUp { bus: bus.clone(), outboxes, output: Output::new() };
+    let done = match &action {
+        Action::List { json, .. } => given_up.list(group, *json).await,
+        Action::Show { id } => given_up.show(*id).await,
+        Action::Replay { id, .. } => given_up.replay(*id, group).await,
+    };
+    if let Some(bus) = bus {
+        bus.close().await;
+    }
     done.map(|()| ExitCode::SUCCESS)
 }
 
-async fn list(bus: &dyn Bus, group: Option<&str>, json: bool) -> Result<()> {
-    let dead_letters = bus.dead_letters(group, LIMIT).await?;
-    let output = Output::new();
-    if json {
-        output.lines(&dead_letters.iter().map(|dead_letter| object(dead_letter).to_string()).collect::<Vec<_>>());
-    } else if dead_letters.is_empty() {
-        output.line("no dead letters");
-    } else {
-        output.lines(&table(&dead_letters));
-        output.line("");
-        output.line(&dim("`trireme dlq show ID` tells why; `trireme dlq replay ID` brings one back"));
-    }
-    Ok(())
-}
-
-async fn show(bus: &dyn Bus, id: Uuid) -> Result<()> {
-    for dead_letter in of(bus.dead_letters(None, LIMIT).await?, id)? {
-        let output = Output::new();
-        let line = |name: &str, value: &str| output.line(&format!("{} {value}", dim(&format!("{name:<12}"))));
-        line("group", &dead_letter.group);
-        line("cause", dead_letter.reason.cause.as_str());
-        line("detail", &dead_letter.reason.detail);
-        line("died", &clock::rfc3339(dead_letter.dead_at));
-        line("attempts", &dead_letter.attempts.to_string());
-        line("replays", &dead_letter.replays.to_string());
-        for (name, value) in dead_letter.event.to_headers("") {
-            line(&name, &value);
+impl GivenUp {
+    /// All, or those of one event, of which each group and each service may have one.
+    async fn find(&self, group: Option<&str>, id: Option<Uuid>) -> Result<(Vec<DeadLetter>, Vec<Row>)> {
+        let mut dead_letters = match &self.bus {
+            Some(bus) => bus.dead_letters(group, LIMIT).await?,
+            None => Vec::new(),
+        };
+        let mut rows = self.outboxes.rows(&self.output).await;
+        if let Some(id) = id {
+            dead_letters.retain(|dead_letter| dead_letter.event.id == id);
+            rows.retain(|row| row.is_of(id));
+            if dead_letters.is_empty() && rows.is_empty() {
+                bail!("no dead letter {id}: `trireme dlq list` shows what there is");
+            }
         }
-        output.line(&pretty(&dead_letter));
+        Ok((dead_letters, rows))
     }
-    Ok(())
+
+    async fn list(&self, group: Option<&str>, json: bool) -> Result<()> {
+        let (dead_letters, rows) = self.find(group, None).await?;
+        let objects: Vec<Value> =
+            dead_letters.iter().map(object).chain(rows.into_iter().map(|row| row.fields)).collect();
+        let output = &self.output;
+        if json {
+            output.lines(&objects.iter().map(Value::to_string).collect::<Vec<_>>());
+        } else if objects.is_empty() {
+            output.line("no dead letters");
+        } else {
+            output.lines(&table(&objects));
+            output.line("");
+            output.line(&dim("`trireme dlq show ID` tells why; `trireme dlq replay ID` brings one back"));
+        }
+        Ok(())
+    }
+
+    async fn show(&self, id: Uuid) -> Result<()> {
+        let (dead_letters, rows) = self.find(None, Some(id)).await?;
+        let line = |name: &str, value: &str| self.output.line(&format!("{} {value}", dim(&format!("{name:<12}"))));
+        for dead_letter in dead_letters {
+            line("group", &dead_letter.group);
+            line("cause", dead_letter.reason.cause.as_str());
+            line("detail", &dead_letter.reason.detail);
+            line("died", &clock::rfc3339(dead_letter.dead_at));
+            line("attempts", &dead_letter.attempts.to_string());
+            line("replays", &dead_letter.replays.to_string());
+            for (name, value) in dead_letter.event.to_headers("") {
+                line(&name, &value);
+            }
+            self.output.line(&pretty(&dead_letter));
+        }
+        for Row { fields, .. } in rows {
+            for name in ["group", "service", "cause", "detail", "dead_at", "attempts", "id", "kind", "key"] {
+                line(name, &cell(&fields[name]));
+            }
+        }
+        Ok(())
+    }
+
+    async fn replay(&self, id: Option<Uuid>, group: Option<&str>) -> Result<()> {
+        let (dead_letters, rows) = self.find(group, id).await?;
+        let nothing = dead_letters.is_empty() && rows.is_empty();
+        if let Some(bus) = &self.bus {
+            for DeadLetter { group, event, .. } in &dead_letters {
+                bus.replay(group, event.id).await?;
+                self.output.line(&format!("{} of {} goes to {} again", event.kind, event.key, bold(group)));
+            }
+        }
+        // The rows of a service stand together, and all of them are one request.
+        for of_service in rows.chunk_by(|one, next| one.admin == next.admin) {
+            let Some(Row { admin, fields }) = of_service.first() else { continue };
+            let revived = self.outboxes.revive(admin, id).await?;
+            let service = cell(&fields["service"]);
+            self.output.line(&format!("{revived} of the outbox of {} to be published again", bold(&service)));
+        }
+        let hint = if nothing { "no dead letters" } else { "`trireme dlq list` shows what comes back" };
+        self.output.line(&dim(hint));
+        Ok(())
+    }
 }
 
-async fn replay(bus: &Arc<dyn Bus>, id: Option<Uuid>, group: Option<&str>) -> Result<()> {
-    let mut dead_letters = bus.dead_letters(group, LIMIT).await?;
-    if let Some(id) = id {
-        dead_letters = of(dead_letters, id)?;
-    }
-    let output = Output::new();
-    for dead_letter in &dead_letters {
-        let DeadLetter { group, event, .. } = dead_letter;
-        bus.replay(group, event.id).await?;
-        output.line(&format!("{} of {} goes to {} again", event.kind, event.key, bold(group)));
-    }
-    let hint = if dead_letters.is_empty() { "no dead letters" } else { "`trireme dlq list` shows what comes back" };
-    output.line(&dim(hint));
-    Ok(())
-}
-
-/// The dead letters of an event: each group may have one.
-fn of(dead_letters: Vec<DeadLetter>, id: Uuid) -> Result<Vec<DeadLetter>> {
-    let found: Vec<_> = dead_letters.into_iter().filter(|dead_letter| dead_letter.event.id == id).collect();
-    if found.is_empty() {
-        bail!("no dead letter {id}: `trireme dlq list` shows what there is");
-    }
-    Ok(found)
-}
-
-fn table(dead_letters: &[DeadLetter]) -> Vec<String> {
+fn table(objects: &[Value]) -> Vec<String> {
     let heads = ["died", "group", "kind", "key", "tries", "cause", "id"];
-    let row = |dead_letter: &DeadLetter| {
-        let DeadLetter { group, event, attempts, reason, dead_at, .. } = dead_letter;
-        let (kind, key) = (event.kind.clone(), event.key.clone());
-        let cause = reason.cause.to_string();
-        [clock::rfc3339(*dead_at), group.clone(), kind, key, attempts.to_string(), cause, event.id.to_string()]
+    let row = |object: &Value| {
+        let mut cells = ["dead_at", "group", "kind", "key", "attempts", "cause", "id"].map(|name| cell(&object[name]));
+        if let Some(service) = object["service"].as_str() {
+            cells[1] = format!("{} of {service}", cells[1]);
+        }
+        cells
     };
-    let rows: Vec<[String; 7]> = dead_letters.iter().map(row).collect();
+    let rows: Vec<[String; 7]> = objects.iter().map(row).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heads[column].len()]).max().unwrap_or_default()
@@ -142,6 +221,15 @@ fn table(dead_letters: &[DeadLetter]) -> Vec<String> {
     };
     let head = bold(&line(&heads.map(str::to_owned)));
     std::iter::once(head).chain(rows.iter().map(|row| line(row))).collect()
+}
+
+/// Text without quotes; nothing where there is none.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn object(dead_letter: &DeadLetter) -> Value {
