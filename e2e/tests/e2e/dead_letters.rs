@@ -8,8 +8,9 @@ use messaging::Event;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-/// What no handler can read becomes a dead letter, which the tool lists, shows and gives back; it is none the wiser then.
-pub(crate) async fn are_shown_and_given_back(cluster: &Cluster) -> Result<()> {
+/// What no handler can read becomes a dead letter, which the tool lists, shows and gives back; it is none the wiser then,
+/// and a dead letter again. Its id.
+pub(crate) async fn are_shown_and_given_back(cluster: &Cluster) -> Result<String> {
     let bus = backends::bus(&messaging::Config::new(cluster.bus_url()?), clock::system()).await?;
     let event =
         Event::new("order.confirmed.v1", "e2e", "nobody", clock::system().now(), json!({"order": "unreadable"}))?;
@@ -22,7 +23,8 @@ pub(crate) async fn are_shown_and_given_back(cluster: &Cluster) -> Result<()> {
     ensure!(shown.contains("permanent") && shown.contains("unreadable"), "{shown}");
     let given = cluster.tool(&["dlq", "replay", &id, "--group", "user"])?;
     ensure!(given.contains("order.confirmed.v1 of nobody goes to user again"), "{given}");
-    listed(cluster, &id, 1).await.map(drop)
+    listed(cluster, &id, 1).await?;
+    Ok(id)
 }
 
 /// What `trireme dlq list` says of it in the group of users, once it has been given back so often.

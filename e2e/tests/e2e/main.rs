@@ -19,3 +19,4 @@ mod stop;
 mod story;
 mod terminal;
 mod trace;
+mod verify;

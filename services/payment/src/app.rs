@@ -4,6 +4,7 @@ mod audit;
 mod authorize;
 mod capture;
 mod check_token;
+pub mod comparison;
 pub mod error;
 mod get_payment;
 pub mod housekeeping;
@@ -28,7 +29,7 @@ use time::OffsetDateTime;
 use metrics::Metrics;
 use ports::{Payments, Provider};
 
-pub use audit::Audit;
+pub use audit::{Audit, AuditedCharges, AuditedPayment};
 pub use authorize::AuthorizePayment;
 pub use error::Error;
 

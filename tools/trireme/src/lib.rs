@@ -32,4 +32,4 @@ pub use output::{Logs, Output};
 pub use service::{Service, binaries};
 pub use state::{Addresses, ServiceState, State};
 pub use supervisor::{Options, Supervisor};
-pub use verify::{Check, Report, verify};
+pub use verify::{Check, Report, dead_letters, verify};

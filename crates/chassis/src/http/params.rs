@@ -4,6 +4,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use error::{Error, Location, Problem};
 use http::Uri;
 use percent_encoding::percent_decode_str;
+use uuid::Uuid;
 
 /// Format of the cursor: raised when its contents change, so that an old one is refused rather than misread.
 const CURSOR_FORMAT: char = '1';
@@ -73,17 +74,7 @@ impl Params {
 
     /// `limit` and `cursor`.
     pub fn page(&mut self) -> Page {
-        let limit = match self.text("limit") {
-            None => Page::DEFAULT_LIMIT,
-            Some(text) => {
-                let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-                let number = text.parse().ok().filter(|limit| digits && (1..=Page::MAX_LIMIT).contains(limit));
-                number.unwrap_or_else(|| {
-                    self.fault("limit", "must be a number from 1 to 100");
-                    Page::DEFAULT_LIMIT
-                })
-            }
-        };
+        let limit = self.limit();
         let cursor = self.text("cursor").map(|cursor| {
             Page::open(&cursor).unwrap_or_else(|| {
                 self.fault("cursor", "is not one of ours");
@@ -91,6 +82,29 @@ impl Params {
             })
         });
         Page { limit, cursor }
+    }
+
+    /// `limit`, and `after`: the id behind which a page begins, of a list for programs, which go by ids that they know.
+    pub fn page_after(&mut self) -> (u32, Option<Uuid>) {
+        let limit = self.limit();
+        let after = self.text("after").and_then(|text| {
+            let id = Uuid::try_parse(&text).ok();
+            if id.is_none() {
+                self.fault("after", "must be a UUID");
+            }
+            id
+        });
+        (limit, after)
+    }
+
+    fn limit(&mut self) -> u32 {
+        let Some(text) = self.text("limit") else { return Page::DEFAULT_LIMIT };
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse().ok().filter(|limit| digits && (1..=Page::MAX_LIMIT).contains(limit));
+        number.unwrap_or_else(|| {
+            self.fault("limit", "must be a number from 1 to 100");
+            Page::DEFAULT_LIMIT
+        })
     }
 
     /// Ends the reading.
@@ -143,6 +157,21 @@ mod tests {
         let (read, text) = page(&format!("?limit=100&cursor={cursor}&query=green+te%C3%A4")).unwrap();
         assert_eq!(read, Page { limit: 100, cursor: Some("TEA-1".into()) });
         assert_eq!(text.as_deref(), Some("green teä"));
+    }
+
+    #[test]
+    fn a_page_may_begin_behind_an_id() {
+        let page = |query: &str| {
+            let mut params = Params::of(&format!("/internal{query}").parse().unwrap());
+            let page = params.page_after();
+            params.finish().map(|()| page)
+        };
+        let id = Uuid::from_u128(7);
+        assert_eq!(page("").unwrap(), (20, None));
+        assert_eq!(page(&format!("?after={id}&limit=3")).unwrap(), (3, Some(id)));
+        for bad in ["?after=7", "?limit=101", "?cursor=x"] {
+            assert!(page(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

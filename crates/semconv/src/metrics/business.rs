@@ -26,6 +26,7 @@ metrics! { BUSINESS;
     in "services/payment" {
         PAYMENT_OUTCOMES: Counter<u64> = "payment.outcomes", Own, "{payment}", NONE, "Payments by the status that they came to.", [PAYMENT_STATUS, PAYMENT_REASON];
         PAYMENT_PROVIDER_DURATION: Histogram<f64> = "payment.provider.duration", Own, "s", SECONDS, "How long the provider took.", [PAYMENT_OPERATION, ERROR_TYPE];
+        PAYMENT_PROVIDER_DISCREPANCIES: Gauge<u64> = "payment.provider.discrepancies", Own, "{order}", NONE, "Orders whose payment, ledger and charges at the provider do not agree: 0.", [];
         PAYMENT_LEDGER_IMBALANCE: Gauge<u64> = "payment.ledger.imbalance", Own, "{minor_unit}", NONE, "What the ledger's entries sum to, without sign: 0.", [CURRENCY];
     }
 }

@@ -73,7 +73,9 @@ pub fn router(app: Arc<App>, verifier: Verifier, push: Push, secret: &str) -> Ro
         .routes(routes!(orders::cancel))
         .routes(routes!(orders::fulfil))
         .routes(routes!(internal::close_account))
-        .routes(routes!(internal::audit));
+        .routes(routes!(internal::audit))
+        .routes(routes!(internal::audit_orders))
+        .routes(routes!(internal::audit_customers));
     openapi::serve(ABOUT, routes)
         .merge(openapi::pages("/v1/openapi.json", "/v1/docs", &serde_json::from_str(SHOP).unwrap_or_default()))
         .with_state(Api { app, verifier, callers, push })

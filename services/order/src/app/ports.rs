@@ -4,12 +4,12 @@
 //! only change one document atomically can both keep the promises made here:
 //! each command is one call with its whole effect, and the adapter decides how.
 
+mod audit;
 mod listed;
 pub mod search;
 
 use async_trait::async_trait;
 use messaging::{Effects, Event, Receipt};
-use money::Money;
 use time::OffsetDateTime;
 
 use crate::domain::{
@@ -20,6 +20,7 @@ use crate::domain::{
     values::{PaymentToken, RestockQuantity, Sku},
 };
 
+pub use self::audit::{Audit, AuditedCustomer, AuditedOrder, StockViolation, Sum, Totals, confirmed};
 pub use self::listed::{After, Listed, Row, Unreadable};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -224,43 +225,6 @@ pub trait Accounts: Send + Sync {
 
     /// Marks the account. From then on [`Orders::place`] refuses.
     async fn close(&self, user: UserId, now: OffsetDateTime) -> Result<(), StoreError>;
-}
-
-/// Sums over everything that is stored, at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Orders by status.
-    pub orders: Vec<(Status, u64)>,
-    /// Totals of confirmed orders, by currency: the money that is held for them.
-    pub held: Vec<Money>,
-    /// Totals of orders whose payment was captured, by currency.
-    pub captured: Vec<Money>,
-    /// Totals of orders whose payment was refunded, by currency.
-    pub refunded: Vec<Money>,
-    /// Products in the catalogue.
-    pub products: u64,
-    /// Products whose stock is not what the orders say.
-    pub violations: Vec<StockViolation>,
-    /// Events that are not published yet.
-    pub outbox: u64,
-}
-
-/// A product whose stock does not add up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StockViolation {
-    /// The product.
-    pub product: ProductId,
-    /// What is available.
-    pub available: i64,
-    /// What should be: created + restocked − held by orders.
-    pub expected: i64,
-}
-
-/// Proof that stock and money add up.
-#[async_trait]
-pub trait Audit: Send + Sync {
-    /// Adds up.
-    async fn totals(&self) -> Result<Totals, StoreError>;
 }
 
 /// Payment's answer to an authorization.

@@ -66,6 +66,9 @@ pub struct State {
     pub status: Status,
     /// Why it was rejected or cancelled.
     pub reason: Option<Reason>,
+    /// Of an order whose cancel was accepted: whether it was confirmed before. `None` of others, and where a version that did
+    /// not store it accepted the cancel.
+    pub was_confirmed: Option<bool>,
     /// At least one, all in the currency of `total`.
     pub items: Vec<Item>,
     /// The sum of the items.
@@ -177,6 +180,7 @@ impl Order {
             user: draft.user,
             status: Status::Pending,
             reason: None,
+            was_confirmed: None,
             items: draft.items,
             total: draft.total,
             payment: None,
@@ -346,6 +350,10 @@ impl Order {
         let state = &mut self.0;
         if to != Status::Pending {
             state.token = None;
+        }
+        if to == Status::Cancelling {
+            // The last moment at which the status tells.
+            state.was_confirmed = state.status.was_confirmed();
         }
         state.status = to;
         state.version += 1;

@@ -87,6 +87,15 @@ impl Status {
         matches!(self, Self::Pending | Self::Abandoning | Self::Confirmed)
     }
 
+    /// Whether the order was ever confirmed; `None` where the status does not tell.
+    pub fn was_confirmed(self) -> Option<bool> {
+        match self {
+            Self::Pending | Self::Abandoning | Self::Rejected => Some(false),
+            Self::Confirmed | Self::Fulfilling | Self::Fulfilled | Self::Refunding | Self::Refunded => Some(true),
+            Self::Cancelling | Self::Cancelled => None,
+        }
+    }
+
     /// Whether the order holds the stock that was reserved for it.
     pub fn holds_stock(self) -> bool {
         !matches!(self, Self::Rejected | Self::Cancelled)

@@ -150,8 +150,10 @@ async fn the_internal_routes_are_for_their_callers_alone() {
     }
     let bad = "/internal/v1/accounts/nonsense/closing";
     app.request(Method::PUT, bad).by_service("user").send().await.problem(404);
-    app.get("/internal/v1/audit").send().await.problem(401);
-    app.get("/internal/v1/audit").by_service("user").send().await.problem(403);
+    for audit in ["/internal/v1/audit", "/internal/v1/audit/orders", "/internal/v1/audit/customers"] {
+        app.get(audit).send().await.problem(401);
+        app.get(audit).by_service("user").send().await.problem(403);
+    }
     // Nothing has happened to the account.
     let mug = app.product("mug", 1450, 9).await;
     assert_eq!(app.order(&customer, "k", &mug, 1).send().await.status, StatusCode::CREATED);

@@ -214,4 +214,12 @@ impl PaymentService for FakePayments {
     async fn audit(&self, _: Request<wire::AuditRequest>) -> Answer<wire::AuditResponse> {
         Err(Status::unimplemented("not called by order"))
     }
+
+    async fn audit_payments(&self, _: Request<wire::AuditPaymentsRequest>) -> Answer<wire::AuditPaymentsResponse> {
+        Err(Status::unimplemented("not called by order"))
+    }
+
+    async fn audit_charges(&self, _: Request<wire::AuditChargesRequest>) -> Answer<wire::AuditChargesResponse> {
+        Err(Status::unimplemented("not called by order"))
+    }
 }

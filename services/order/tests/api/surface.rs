@@ -155,3 +155,21 @@ async fn the_audit_adds_up() {
         })
     );
 }
+
+#[tokio::test]
+async fn orders_and_customers_are_listed_for_the_audit() {
+    let app = TestApp::start().await;
+    let (customer, operator, mug) = (app.customer(), app.operator(), app.product("mug", 100, 9).await);
+    let order = app.confirmed(&customer, &mug).await;
+    app.post(&format!("/v1/orders/{order}/fulfil")).by(&operator).send().await;
+    let list = async |query: &str| app.get(&format!("/internal/v1/audit/{query}")).by_service("trireme").send().await;
+    let orders = list("orders?limit=5").await.body["orders"].clone();
+    assert_eq!((orders[0]["id"].as_str(), orders[0]["status"].as_str()), (Some(&*order), Some("fulfilled")));
+    assert_eq!((&orders[0]["settled"], &orders[0]["lines"]), (&json!(true), &json!(100)));
+    assert_eq!(orders[0]["total"], json!({ "amount": 100, "currency": "EUR" }));
+    assert_eq!(orders[0]["payment"]["status"], "captured");
+    assert_eq!(list(&format!("orders?after={order}")).await.body, json!({ "orders": [] }));
+    let customers = list("customers").await.body["customers"].clone();
+    assert_eq!((&customers[0]["confirmed"], &customers[0]["open"]), (&json!(1), &json!(0)));
+    list("orders?after=nobody").await.problem(400);
+}

@@ -132,6 +132,8 @@ macro_rules! stores {
                 nothing_adds_up_to_nothing,
                 orders_and_stock_add_up,
                 money_is_summed_by_currency,
+                orders_and_customers_are_listed_by_id,
+                what_cannot_be_read_is_audited_like_the_rest,
             }
         }
     };

@@ -1,10 +1,16 @@
 //! Stored columns to values and back, the same in every database.
 
+use std::collections::BTreeMap;
+
 use money::{Currency, Money};
+use uuid::Uuid;
 
 use crate::{
     app::ports::{Cause, StoreError},
-    domain::{DeclineReason, Operation, Payment, Status},
+    domain::{
+        DeclineReason, Operation, Payment, Status,
+        ledger::{Account, Entry, Transaction},
+    },
 };
 
 /// Reads an amount in a currency.
@@ -47,6 +53,29 @@ pub(super) fn parse_status(name: &str, decline_reason: Option<&str>) -> Result<S
 /// Reads an operation.
 pub(super) fn parse_operation(name: &str) -> Result<Operation, StoreError> {
     Operation::ALL.into_iter().find(|operation| operation.name() == name).ok_or_else(|| unreadable("operation"))
+}
+
+/// A stored ledger entry: order, operation, account, currency, amount.
+pub(super) type EntryRow = (Uuid, String, String, String, i64);
+
+/// Reads the ledger of one order.
+pub(super) fn parse_ledger(entries: &[EntryRow]) -> Result<Vec<Transaction>, StoreError> {
+    let mut transactions: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
+    for (_, operation, account, currency, amount) in entries {
+        let known = Account::ALL.into_iter().find(|known| known.name() == account);
+        let account = known.ok_or_else(|| unreadable("account"))?;
+        let Money { amount, currency } = parse_money(*amount, currency)?;
+        transactions.entry(operation).or_default().push(Entry { account, amount, currency });
+    }
+    let transaction = |(operation, entries)| Ok(Transaction { operation: parse_operation(operation)?, entries });
+    transactions.into_iter().map(transaction).collect()
+}
+
+/// The entries of one order, of those of several that are sorted by it.
+pub(super) fn entries_of(order: Uuid, entries: &[EntryRow]) -> &[EntryRow] {
+    let from = entries.partition_point(|entry| entry.0 < order);
+    let to = entries.partition_point(|entry| entry.0 <= order);
+    &entries[from..to]
 }
 
 /// A stored value that this version of the service cannot have written.

@@ -13,9 +13,9 @@ use time::OffsetDateTime;
 
 use crate::{
     app::ports::{
-        DuePayment, Pauses, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write,
+        Booked, DuePayment, Pauses, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write,
     },
-    domain::{OrderId, Payment, PaymentId},
+    domain::{OrderId, Payment, PaymentId, ledger::Transaction},
 };
 
 /// The schema of payment's own tables.
@@ -182,6 +182,14 @@ impl Payments for PostgresPayments {
 
     async fn imbalances(&self, limit: u32) -> Result<Vec<Money>, StoreError> {
         audit::imbalances(&self.pool, limit).await
+    }
+
+    async fn page(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Booked>, StoreError> {
+        audit::page(&self.pool, after, limit).await
+    }
+
+    async fn ledger(&self, order: OrderId) -> Result<Vec<Transaction>, StoreError> {
+        audit::ledger(&self.pool, order).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

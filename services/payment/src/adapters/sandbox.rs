@@ -1,7 +1,7 @@
 //! The sandbox provider: test tokens, and a database of its own in which it keeps its charges as a provider would.
 //!
 //! It loses nothing when payment is killed, gives a repeated key the answer of the first call,
-//! and counts what it did, so that an audit can see whether anybody was charged twice.
+//! and keeps every charge, so that an audit can see whether anybody was charged twice.
 
 mod postgres;
 mod sqlite;
@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use money::Money;
 use postgres::Postgres;
 use sqlite::Sqlite;
+use uuid::Uuid;
 
 use super::columns;
 use crate::{
-    app::ports::{Cause, Charge, IdempotencyKey, Instruction, Provider, ProviderError, StoreError, Target},
-    domain::{ChargeReference, ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken},
+    app::ports::{Cause, IdempotencyKey, Instruction, Provider, ProviderError, StoreError, Target},
+    domain::{Charge, ChargeReference, ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken},
 };
 
 /// How long `tok_slow` takes to answer.
@@ -35,6 +36,7 @@ const PRUNE_BATCH: u32 = 1_000;
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     storage: Arc<dyn Storage>,
+    repeats: bool,
 }
 
 /// The sandbox's database. Each call is atomic, whoever else uses the same one.
@@ -52,7 +54,13 @@ trait Storage: Debug + Send + Sync {
     /// Every charge of an order.
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError>;
 
-    /// Orders with more than one approved authorization, capture or refund.
+    /// Charges by ascending reference.
+    async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError>;
+
+    /// Voids a charge that is authorized, under no key.
+    async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError>;
+
+    /// Orders with more than one charge that was not voided.
     async fn charged_twice(&self) -> Result<i64, ProviderError>;
 
     /// Deletes up to `limit` answers, and as many counts of calls, that are older than [`RETENTION`]; says how many in all.
@@ -106,7 +114,16 @@ impl Sandbox {
     /// # Errors
     /// The file cannot be opened or made.
     pub async fn on_sqlite(url: &str) -> Result<Self, ::sqlite::Error> {
-        Ok(Self { storage: Arc::new(Sqlite::open(url).await?) })
+        Ok(Self { storage: Arc::new(Sqlite::open(url, false).await?), repeats: false })
+    }
+
+    /// The same, for tests, without what makes a provider patient: a call under a key that was used is carried out again.
+    /// It still tells what was done under a key, and does nothing under one that was revoked.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made.
+    pub async fn repeating(url: &str) -> Result<Self, ::sqlite::Error> {
+        Ok(Self { storage: Arc::new(Sqlite::open(url, true).await?), repeats: true })
     }
 
     /// Opens the provider's schema in a database that any number of processes share: a `postgres:` URL.
@@ -115,7 +132,7 @@ impl Sandbox {
     /// # Errors
     /// The database cannot be used, or its schema is too old.
     pub async fn on_postgres(url: &str, migrate: bool) -> Result<Self, ::postgres::Error> {
-        Ok(Self { storage: Arc::new(Postgres::open(url, migrate).await?) })
+        Ok(Self { storage: Arc::new(Postgres::open(url, migrate).await?), repeats: false })
     }
 
     /// Forgets old answers, batch after batch until one is not full.
@@ -146,7 +163,9 @@ impl Sandbox {
         let behaviour = Behaviour::of(token).ok_or_else(|| unavailable("unknown payment token"))?;
         let Instruction { key, amount, .. } = instruction;
         // Before the calls are counted: a repeated key is not a new call.
-        if let Some(outcome) = self.storage.find_answer(*key).await? {
+        if let Some(outcome) = self.storage.find_answer(*key).await?
+            && !self.repeats
+        {
             return Ok(outcome);
         }
         if behaviour == Behaviour::UnavailableTwice && self.storage.count_call(key.order_id).await? <= UNAVAILABLE_CALLS
@@ -203,6 +222,15 @@ impl Provider for Sandbox {
         self.storage.charges(order).await
     }
 
+    // A reference begins with the time at which it was made.
+    async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError> {
+        self.storage.list(after, limit).await
+    }
+
+    async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError> {
+        self.storage.release(order, charge).await
+    }
+
     async fn charged_twice(&self) -> Result<u64, ProviderError> {
         Ok(u64::try_from(self.storage.charged_twice().await?).unwrap_or_default())
     }
@@ -233,29 +261,21 @@ fn answer_columns(outcome: &Outcome) -> Option<Answer> {
     }
 }
 
-/// A stored charge: reference, amount, currency, state.
-type ChargeRow = (String, i64, String, String);
+/// A stored charge: reference, order, amount, currency, state.
+type ChargeRow = (String, Uuid, i64, String, String);
 
-fn read_charge((reference, amount, currency, state): ChargeRow) -> Result<Charge, ProviderError> {
+fn read_charge((reference, order, amount, currency, state): ChargeRow) -> Result<Charge, ProviderError> {
     let state = [ChargeState::Authorized, ChargeState::Captured, ChargeState::Voided, ChargeState::Refunded]
         .into_iter()
-        .find(|known| state_name(*known) == state)
+        .find(|known| known.name() == state)
         .ok_or_else(|| columns::unreadable("state"))?;
-    Ok(Charge { reference: ChargeReference::new(reference), amount: columns::parse_money(amount, &currency)?, state })
-}
-
-const fn state_name(state: ChargeState) -> &'static str {
-    match state {
-        ChargeState::Authorized => "authorized",
-        ChargeState::Captured => "captured",
-        ChargeState::Voided => "voided",
-        ChargeState::Refunded => "refunded",
-    }
+    let amount = columns::parse_money(amount, &currency)?;
+    Ok(Charge { reference: ChargeReference::new(reference), order_id: order.into(), amount, state })
 }
 
 /// A reference for a new charge.
 fn new_reference() -> ChargeReference {
-    ChargeReference::new(format!("ch_{}", uuid::Uuid::now_v7().simple()))
+    ChargeReference::new(format!("ch_{}", Uuid::now_v7().simple()))
 }
 
 fn unavailable(reason: &'static str) -> ProviderError {

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use crate::{
     adapters::columns,
     app::ports::{
-        DuePayment, Pauses, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write,
+        Booked, DuePayment, Pauses, Payments, ProcessedMessages, Record, Saved, StoreError, Totals, WebhookId, Write,
     },
     domain::{Operation, OrderId, Payment, PaymentId, ledger::Transaction},
 };
@@ -200,6 +200,14 @@ impl Payments for SqlitePayments {
 
     async fn imbalances(&self, limit: u32) -> Result<Vec<Money>, StoreError> {
         audit::imbalances(&self.database.read, limit).await
+    }
+
+    async fn page(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Booked>, StoreError> {
+        audit::page(&self.database.read, after, limit).await
+    }
+
+    async fn ledger(&self, order: OrderId) -> Result<Vec<Transaction>, StoreError> {
+        audit::ledger(&self.database.read, order).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

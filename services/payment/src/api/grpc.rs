@@ -7,17 +7,20 @@ use std::sync::Arc;
 use auth::{Caller, CallerInterceptor, Callers};
 use error::{Error, Problem};
 use proto::payment::v1::{
-    AuditRequest, AuditResponse, AuthorizeRequest, AuthorizeResponse, CaptureRequest, CaptureResponse,
-    CheckTokenRequest, CheckTokenResponse, GetPaymentRequest, GetPaymentResponse, ListPaymentsByOrderRequest,
-    ListPaymentsByOrderResponse, RefundRequest, RefundResponse, VoidRequest, VoidResponse,
+    AuditChargesRequest, AuditChargesResponse, AuditPaymentsRequest, AuditPaymentsResponse, AuditRequest,
+    AuditResponse, AuthorizeRequest, AuthorizeResponse, CaptureRequest, CaptureResponse, CheckTokenRequest,
+    CheckTokenResponse, GetPaymentRequest, GetPaymentResponse, ListPaymentsByOrderRequest, ListPaymentsByOrderResponse,
+    RefundRequest, RefundResponse, VoidRequest, VoidResponse,
     payment_service_server::{PaymentService, PaymentServiceServer},
 };
 use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
 
-use self::messages::{authorize_payment, parse_id, to_money_list, to_proto};
+use self::messages::{
+    audited_payment, authorize_payment, parse_after, parse_id, parse_limit, to_charge, to_money_list, to_proto,
+};
 use crate::{
     app::{self, App},
-    domain::PaymentToken,
+    domain::{ChargeReference, PaymentToken},
 };
 
 /// The only service that may change payments.
@@ -110,6 +113,28 @@ impl PaymentService for Grpc {
             unresolved: audit.totals.unresolved,
             outbox: audit.outbox,
             payments: audit.totals.payments,
+        }))
+    }
+    async fn audit_payments(
+        &self,
+        request: Request<AuditPaymentsRequest>,
+    ) -> Result<Response<AuditPaymentsResponse>, Status> {
+        let AuditPaymentsRequest { after, limit } = request.into_inner();
+        let (after, limit) = (parse_after(&after)?, parse_limit(limit)?);
+        let payments = self.app.audit_payments(after, limit).await.map_err(to_status)?;
+        Ok(Response::new(AuditPaymentsResponse { payments: payments.into_iter().map(audited_payment).collect() }))
+    }
+
+    async fn audit_charges(
+        &self,
+        request: Request<AuditChargesRequest>,
+    ) -> Result<Response<AuditChargesResponse>, Status> {
+        let AuditChargesRequest { after, limit } = request.into_inner();
+        let after = (!after.is_empty()).then(|| ChargeReference::new(after));
+        let charges = self.app.audit_charges(after.as_ref(), parse_limit(limit)?).await.map_err(to_status)?;
+        Ok(Response::new(AuditChargesResponse {
+            unknown: charges.unknown.iter().map(to_charge).collect(),
+            last: charges.last.map(|last| last.as_str().to_owned()).unwrap_or_default(),
         }))
     }
 }

@@ -14,6 +14,7 @@ pub struct Metrics {
     outcomes: Counter<u64>,
     provider: Histogram<f64>,
     imbalance: Gauge<u64>,
+    discrepancies: Gauge<u64>,
 }
 
 impl Default for Metrics {
@@ -22,6 +23,7 @@ impl Default for Metrics {
             outcomes: metrics::PAYMENT_OUTCOMES.instrument(),
             provider: metrics::PAYMENT_PROVIDER_DURATION.instrument(),
             imbalance: metrics::PAYMENT_LEDGER_IMBALANCE.instrument(),
+            discrepancies: metrics::PAYMENT_PROVIDER_DISCREPANCIES.instrument(),
         }
     }
 }
@@ -52,6 +54,11 @@ impl Metrics {
         let attributes: Vec<_> = [operation].into_iter().chain(error).collect();
         self.provider.record(started.elapsed().as_secs_f64(), &attributes);
         answer
+    }
+
+    /// So many orders whose payment, ledger and charges do not agree.
+    pub(super) fn discrepancies(&self, orders: usize) {
+        self.discrepancies.record(orders as u64, &[]);
     }
 
     /// The ledger is off by so much; 0 where it balances.

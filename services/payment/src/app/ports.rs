@@ -9,7 +9,7 @@ use telemetry::Carrier;
 use time::OffsetDateTime;
 
 use crate::domain::{
-    ChargeReference, ChargeState, Operation, OrderId, Outcome, Payment, PaymentId, PaymentToken, ledger::Transaction,
+    Charge, ChargeReference, Operation, OrderId, Outcome, Payment, PaymentId, PaymentToken, ledger::Transaction,
 };
 
 /// The cause of an error, of whatever technology.
@@ -107,6 +107,15 @@ pub struct DuePayment {
     pub carrier: Carrier,
 }
 
+/// What is stored for an order, and what is booked.
+#[derive(Debug)]
+pub struct Booked {
+    /// The order.
+    pub order_id: OrderId,
+    /// An error where a value of it cannot be read: the others are none the worse for it.
+    pub stored: Result<(Record, Vec<Transaction>), StoreError>,
+}
+
 /// Sums over everything that is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -172,6 +181,12 @@ pub trait Payments: Send + Sync {
     /// By how much the last `limit` ledger transactions do not sum to zero, without sign, per currency that they are in.
     async fn imbalances(&self, limit: u32) -> Result<Vec<Money>, StoreError>;
 
+    /// At most `limit` orders with their payments and ledgers, as they are at one moment, by ascending id after `after`.
+    async fn page(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Booked>, StoreError>;
+
+    /// The ledger transactions of an order.
+    async fn ledger(&self, order: OrderId) -> Result<Vec<Transaction>, StoreError>;
+
     /// Adds up payments and ledger.
     async fn totals(&self) -> Result<Totals, StoreError>;
 }
@@ -222,17 +237,6 @@ pub enum Target {
     Charge(ChargeReference),
 }
 
-/// A charge as the provider has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Charge {
-    /// The provider's reference of it.
-    pub reference: ChargeReference,
-    /// How much.
-    pub amount: Money,
-    /// Its state.
-    pub state: ChargeState,
-}
-
 /// A payment provider.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -254,6 +258,16 @@ pub trait Provider: Send + Sync {
     /// Every charge it has for an order.
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError>;
 
-    /// Orders with more than one approved authorization, capture or refund.
+    /// At most `limit` charges of whatever order, in the sequence in which the provider made them, after `after`.
+    ///
+    /// Those that were made at the same time may appear in another sequence, and a little later.
+    async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError>;
+
+    /// Voids a charge that no payment has, whatever was done under the keys of its order.
+    ///
+    /// [`Outcome::Conflict`] where it holds nothing.
+    async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError>;
+
+    /// Orders with more than one charge that was not voided.
     async fn charged_twice(&self) -> Result<u64, ProviderError>;
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{
     App, Error,
-    ports::{Charge, IdempotencyKey, Instruction, ProviderError, Target},
+    ports::{IdempotencyKey, Instruction, ProviderError},
 };
-use crate::domain::{ChargeState, Operation, OrderId, Outcome};
+use crate::domain::{Charge, ChargeReference, ChargeState, Operation, OrderId, Outcome};
 
 /// Longest wait for an answer of the provider.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,23 +38,25 @@ impl App {
         Ok(self.metrics.provider("charges", with_timeout(self.provider.charges(order), Duration::ZERO)).await?)
     }
 
-    /// Voids what the provider still holds for an order that must not hold anything.
+    /// The provider's charges of whatever order.
+    pub(super) async fn list_charges(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, Error> {
+        let answer = with_timeout(self.provider.list(after, limit), Duration::ZERO);
+        Ok(self.metrics.provider("list", answer).await?)
+    }
+
+    /// Voids what the provider holds for an order beside the charge of its payment, where that has one: the ledger never
+    /// knew of it and has nothing to reverse.
     ///
-    /// Such a charge was not made under a key of ours: what was not done under one was revoked before the void.
-    pub(super) async fn void_orphaned_charges(&self, order_id: OrderId) -> Result<(), Error> {
-        for charge in self.charges(order_id).await? {
-            if charge.state != ChargeState::Authorized {
+    /// Not under the order's key for a void: what was done under it was done to the payment's charge, or will be.
+    /// Money that was taken stays where it is: whose it is has to be found out first.
+    pub(super) async fn release_orphans(&self, order: OrderId, own: Option<&ChargeReference>) -> Result<(), Error> {
+        for charge in self.charges(order).await? {
+            if charge.state != ChargeState::Authorized || own == Some(&charge.reference) {
                 continue;
             }
-            // No intent is stored for it: the payment is voided or the order closed already, and whoever finds the
-            // charge again voids it under the same key. The ledger never knew of it and has nothing to reverse.
-            let instruction = Instruction {
-                key: IdempotencyKey { order_id, operation: Operation::Void },
-                amount: charge.amount,
-                target: Target::Charge(charge.reference),
-            };
-            self.execute(&instruction).await?;
-            tracing::warn!(order.id = %order_id, "orphaned charge voided");
+            let answer = with_timeout(self.provider.release(order, &charge.reference), DEADLINE_RESERVE);
+            self.metrics.provider("release", answer).await?;
+            tracing::warn!(order.id = %order, charge = charge.reference.as_str(), "orphaned charge voided");
         }
         Ok(())
     }

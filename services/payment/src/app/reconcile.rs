@@ -1,4 +1,4 @@
-//! Brings a payment in line with the provider, after the provider's webhook.
+//! Brings a payment in line with the provider: after the provider's webhook, or where its list differs.
 
 use tracing::instrument;
 
@@ -13,7 +13,8 @@ impl App {
     /// Compares an order's payment with the provider, once per webhook.
     ///
     /// What a webhook says is not trusted: it is only the reason to ask the provider.
-    /// An order that is not known changes nothing.
+    /// An order that is not known changes nothing: if it has charges, its payment was lost, and they are all that is left
+    /// of it.
     ///
     /// # Errors
     /// The provider gives no answer, or another request works on the payment: to be delivered again.
@@ -28,10 +29,10 @@ impl App {
         self.reconcile_locked(&mut run, order).await
     }
 
-    async fn reconcile_locked(&self, run: &mut PaymentRun<'_>, order: OrderId) -> Result<(), Error> {
+    pub(super) async fn reconcile_locked(&self, run: &mut PaymentRun<'_>, order: OrderId) -> Result<(), Error> {
         match run.load().await? {
             None => {}
-            Some(Record::Closed) => self.void_orphaned_charges(order).await?,
+            Some(Record::Closed) => self.release_orphans(order, None).await?,
             Some(Record::Payment(payment)) => self.reconcile_payment(run, payment).await?,
         }
         run.record_receipt().await
@@ -49,8 +50,11 @@ impl App {
         }
         events.extend(run.follow_charges(&mut payment).await?);
         // Before the webhook is recorded: if this fails, it is delivered again.
-        if payment.status == Status::Voided {
-            self.void_orphaned_charges(payment.order_id).await?;
+        // With an intent open, a charge may be the outcome of our own call.
+        if payment.intent.is_none() {
+            // Whoever voids a payment holds nothing any more, its own charge included.
+            let own = payment.reference.as_ref().filter(|_| payment.status != Status::Voided);
+            self.release_orphans(payment.order_id, own).await?;
         }
         if payment.version == stored {
             return Ok(());

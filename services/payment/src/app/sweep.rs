@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 
 use super::{
     App, Error,
+    comparison::compare_forever,
     payment_run::{INTENT_TIMEOUT, PaymentRun},
     ports::{DuePayment, Pauses, ProcessedMessages, Record},
 };
@@ -35,8 +36,10 @@ const SWEEPS_PER_CHECK: u32 = 5;
 const CHECKED: u32 = 1_000;
 
 /// Sweeps until the token is cancelled; what is under way then is left to the next sweeper.
+///
+/// Beside it payments are compared with the provider's list.
 pub async fn run(app: Arc<App>, token: CancellationToken) {
-    token.run_until_cancelled(sweep_forever(&app)).await;
+    token.run_until_cancelled(async { tokio::join!(sweep_forever(&app), compare_forever(&app)) }).await;
 }
 
 async fn sweep_forever(app: &App) {

@@ -106,6 +106,36 @@ pub enum ChargeState {
     Refunded,
 }
 
+impl ChargeState {
+    /// Stable name, as a provider says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authorized => "authorized",
+            Self::Captured => "captured",
+            Self::Voided => "voided",
+            Self::Refunded => "refunded",
+        }
+    }
+
+    /// Whether it holds money of the customer's, or has taken it.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Authorized | Self::Captured)
+    }
+}
+
+/// A charge as the provider has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// The provider's reference of it.
+    pub reference: ChargeReference,
+    /// The order that it was made for.
+    pub order_id: OrderId,
+    /// How much.
+    pub amount: Money,
+    /// Its state.
+    pub state: ChargeState,
+}
+
 /// What has to be done next to carry out an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {

@@ -1,4 +1,4 @@
-//! A payment service of its own for each test, on stores in memory.
+//! A payment service of its own for each test, on stores in memory, with a provider that does whatever it is told twice.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl TestApp {
         let clock = ManualClock::at_now();
         let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
         let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
-        let provider = Arc::new(FaultyProvider::new(Sandbox::on_sqlite("sqlite::memory:").await.unwrap()));
+        let provider = Arc::new(FaultyProvider::new(Sandbox::repeating("sqlite::memory:").await.unwrap()));
         let use_cases = use_cases(&database, &outbox, &provider, clock.shared());
         let router = http::router(use_cases.clone(), WEBHOOK_SECRET, clock.shared());
         let (channel, stop) = serve(use_cases.clone()).await;

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use payment::{
     adapters::sandbox::Sandbox,
-    app::ports::{Charge, IdempotencyKey, Instruction, Provider, ProviderError},
-    domain::{OrderId, Outcome, PaymentToken},
+    app::ports::{IdempotencyKey, Instruction, Provider, ProviderError},
+    domain::{Charge, ChargeReference, OrderId, Outcome, PaymentToken},
 };
 use tokio::sync::Notify;
 
@@ -39,6 +39,8 @@ pub(crate) struct FaultyProvider {
     pub(crate) reached: Notify,
     /// Calls of [`Provider::execute`].
     pub(crate) calls: AtomicU64,
+    /// Calls of [`Provider::release`].
+    releases: AtomicU64,
 }
 
 impl FaultyProvider {
@@ -51,6 +53,7 @@ impl FaultyProvider {
             resume: Notify::new(),
             reached: Notify::new(),
             calls: AtomicU64::new(0),
+            releases: AtomicU64::new(0),
         }
     }
 
@@ -68,6 +71,11 @@ impl FaultyProvider {
     pub(crate) async fn work_off(&self) -> Outcome {
         let instruction = self.late.lock().unwrap().take().expect("a late call");
         self.inner.execute(&instruction).await.unwrap()
+    }
+
+    /// How many orphans had to be released.
+    pub(crate) fn releases(&self) -> u64 {
+        self.releases.load(Ordering::SeqCst)
     }
 
     fn check_queries(&self) -> Result<(), ProviderError> {
@@ -121,6 +129,16 @@ impl Provider for FaultyProvider {
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
         self.check_queries()?;
         self.inner.charges(order).await
+    }
+
+    async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError> {
+        self.check_queries()?;
+        self.inner.list(after, limit).await
+    }
+
+    async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError> {
+        self.releases.fetch_add(1, Ordering::SeqCst);
+        self.inner.release(order, charge).await
     }
 
     async fn charged_twice(&self) -> Result<u64, ProviderError> {

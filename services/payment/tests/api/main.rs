@@ -4,6 +4,7 @@
 mod app;
 mod audit;
 mod commands;
+mod comparison;
 mod crash;
 mod credentials;
 mod events;

@@ -40,6 +40,7 @@ macro_rules! suite {
             what_is_due_is_claimed_once,
             clearing_with_a_lower_fence_is_ignored,
             the_totals_follow_the_payments,
+            orders_are_listed_by_id_with_their_ledger,
             old_webhooks_are_deleted,
         } }
     };
@@ -317,4 +318,41 @@ pub(crate) async fn old_webhooks_are_deleted(fixture: Fixture) {
     assert_eq!((delete().await, delete().await), (1, 0));
     assert!(!fixture.payments.is_processed(&id(1)).await.unwrap());
     assert!(fixture.payments.is_processed(&id(2)).await.unwrap(), "it came later");
+}
+
+pub(crate) async fn orders_are_listed_by_id_with_their_ledger(fixture: Fixture) {
+    let (mut expected, closed) = (Vec::new(), new_id());
+    for operations in [&[][..], &[Operation::Void], &[Operation::Capture, Operation::Refund]] {
+        let mut payment = opened();
+        step(&fixture, &mut payment, Operation::Authorize).await;
+        for operation in operations {
+            step(&fixture, &mut payment, *operation).await;
+        }
+        let booked = [&[Operation::Authorize], operations].concat();
+        expected.push((payment.order_id, Some(payment.status), booked));
+    }
+    fixture.payments.close(closed, 1, at(0), &ProcessedMessages::default()).await.unwrap();
+    expected.push((closed, None, Vec::new()));
+    expected.sort_unstable_by_key(|(order, ..)| *order);
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = fixture.payments.page(after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.order_id);
+        for booked in page {
+            let (record, ledger) = booked.stored.unwrap();
+            assert_eq!(fixture.payments.ledger(booked.order_id).await.unwrap(), ledger);
+            let status = match record {
+                Record::Payment(payment) => Some(payment.status),
+                Record::Closed => None,
+            };
+            assert!(
+                ledger.iter().all(|transaction| transaction.entries.iter().map(|entry| entry.amount).sum::<i64>() == 0)
+            );
+            let operation = |operation| ledger.iter().any(|transaction| transaction.operation == operation);
+            let booked_are = Operation::ALL.into_iter().filter(|of| operation(*of)).collect();
+            listed.push((booked.order_id, status, booked_are));
+        }
+    }
+    assert_eq!(listed, expected);
 }

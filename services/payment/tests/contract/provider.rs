@@ -7,8 +7,8 @@ use std::{
 
 use futures::future::join_all;
 use payment::{
-    app::ports::{Charge, IdempotencyKey, Instruction, Provider, ProviderError, Target},
-    domain::{ChargeReference, ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken},
+    app::ports::{IdempotencyKey, Instruction, Provider, ProviderError, Target},
+    domain::{Charge, ChargeReference, ChargeState, DeclineReason, Operation, OrderId, Outcome, PaymentToken},
 };
 use testkit::TempDir;
 
@@ -34,6 +34,8 @@ macro_rules! suite {
             a_revoked_key_does_nothing_any_more,
             what_was_done_cannot_be_revoked,
             a_call_arrives_or_is_revoked,
+            charges_are_listed_page_by_page,
+            an_orphan_is_released_whatever_its_order_had_done,
         } }
     };
 }
@@ -291,4 +293,36 @@ pub(crate) async fn a_call_arrives_or_is_revoked(Fixture { provider, another, ..
         let charges = provider.charges(order).await.unwrap();
         assert_eq!(charges.len(), usize::from(found != Outcome::Revoked));
     }
+}
+
+pub(crate) async fn charges_are_listed_page_by_page(Fixture { provider, another, .. }: Fixture) {
+    let mut made = Vec::new();
+    for call in 0..5 {
+        let order = new_id();
+        made.push((order, charge(if call % 2 == 0 { &*provider } else { &*another }, order).await));
+    }
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = provider.list(after.as_ref(), 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.reference.clone());
+        listed.extend(page);
+    }
+    assert!(listed.iter().all(|charge| charge.amount == euros(700) && charge.state == ChargeState::Authorized));
+    let mut listed: Vec<_> = listed.into_iter().map(|charge| (charge.order_id, charge.reference)).collect();
+    listed.sort_unstable_by_key(|(order, _)| *order);
+    made.sort_unstable_by_key(|(order, _)| *order);
+    assert_eq!(listed, made);
+}
+
+pub(crate) async fn an_orphan_is_released_whatever_its_order_had_done(Fixture { provider, .. }: Fixture) {
+    let (order, other) = (new_id(), new_id());
+    let (reference, foreign) = (charge(&*provider, order).await, charge(&*provider, other).await);
+    assert_eq!(provider.release(order, &foreign).await.unwrap(), Outcome::Conflict);
+    assert_eq!(only_charge(&*provider, other).await.state, ChargeState::Authorized);
+    assert_eq!(provider.release(order, &reference).await.unwrap(), Outcome::Approved(reference.clone()));
+    assert_eq!(provider.release(order, &reference).await.unwrap(), Outcome::Conflict);
+    assert_eq!(only_charge(&*provider, order).await.state, ChargeState::Voided);
+    let key = IdempotencyKey { order_id: order, operation: Operation::Void };
+    assert_eq!(provider.find_outcome(key).await.unwrap(), None, "the key is left to the payment's own charge");
 }

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use payment::{
     adapters::{postgres, sandbox::Sandbox},
     app::ports::{IdempotencyKey, Provider},
-    domain::{ChargeState, Operation},
+    domain::{ChargeState, Operation, Outcome},
 };
 use sqlx::{PgPool, SqlitePool};
 use testkit::servers::Postgres;
@@ -79,9 +79,7 @@ async fn charge_some(sandbox: &Sandbox) {
     assert_eq!(sandbox.charged_twice().await.unwrap(), 0);
 }
 
-/// Stands before the name of a table of answers.
-const AGAIN: &str = "(key, order_id, operation, reference, decline_reason) \
-     SELECT key || ':again', order_id, operation, reference, decline_reason";
+const AGAIN: &str = "SELECT reference || 'again', order_id, amount, currency, state";
 
 #[tokio::test]
 async fn it_sees_who_was_charged_twice() {
@@ -91,9 +89,11 @@ async fn it_sees_who_was_charged_twice() {
     charge_some(&sandbox).await;
     let path = url.strip_prefix("sqlite://").unwrap();
     let pool = SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path)).await.unwrap();
-    let twice = format!("INSERT INTO answers {AGAIN} FROM answers WHERE reference IS NOT NULL LIMIT 1");
+    let twice = format!("INSERT INTO charges {AGAIN} FROM charges LIMIT 1");
     sqlx::query(sqlx::AssertSqlSafe(twice)).execute(&pool).await.unwrap();
     assert_eq!(sandbox.charged_twice().await.unwrap(), 1);
+    sqlx::query("UPDATE charges SET state = 'voided'").execute(&pool).await.unwrap();
+    assert_eq!(sandbox.charged_twice().await.unwrap(), 0, "what is voided costs nobody anything");
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn it_sees_who_was_charged_twice_on_a_server() {
     let sandbox = Sandbox::on_postgres(&url, true).await.unwrap();
     charge_some(&sandbox).await;
     let pool = PgPool::connect(&url).await.unwrap();
-    let twice = format!("INSERT INTO sandbox.answers {AGAIN} FROM sandbox.answers WHERE reference IS NOT NULL LIMIT 1");
+    let twice = format!("INSERT INTO sandbox.charges {AGAIN} FROM sandbox.charges LIMIT 1");
     sqlx::query(sqlx::AssertSqlSafe(twice)).execute(&pool).await.unwrap();
     assert_eq!(sandbox.charged_twice().await.unwrap(), 1);
 }
@@ -182,4 +182,18 @@ async fn it_migrates_only_when_told() {
     charge_some(&sandbox).await;
     sandbox.close().await;
     run(format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+/// The one on which payment's own care is tested.
+#[tokio::test]
+async fn where_it_repeats_a_key_saves_nobody() {
+    let sandbox = Sandbox::repeating("sqlite::memory:").await.unwrap();
+    let (order, revoked) = (new_id(), new_id());
+    for charges in 1..=2 {
+        sandbox.execute(&authorization(order, "tok_ok")).await.unwrap();
+        assert_eq!(sandbox.charges(order).await.unwrap().len(), charges);
+    }
+    assert_eq!(sandbox.charged_twice().await.unwrap(), 1);
+    sandbox.revoke(authorization(revoked, "tok_ok").key).await.unwrap();
+    assert_eq!(sandbox.execute(&authorization(revoked, "tok_ok")).await.unwrap(), Outcome::Revoked);
 }

@@ -49,6 +49,7 @@ pub fn router(api: Api) -> Router {
         .routes(routes!(email::request_reset))
         .routes(routes!(email::reset))
         .routes(routes!(keys::jwks))
-        .routes(routes!(internal::audit));
+        .routes(routes!(internal::audit))
+        .routes(routes!(internal::audit_accounts));
     openapi::serve(ABOUT, routes).with_state(api)
 }

@@ -99,6 +99,17 @@ pub struct Totals {
     pub orders_placed: u64,
 }
 
+/// What an audit reads of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditedAccount {
+    /// Its id.
+    pub id: UserId,
+    /// The name of its status, as stored.
+    pub status: String,
+    /// Its orders that were ever confirmed, as stored.
+    pub orders_placed: i64,
+}
+
 /// Where accounts are kept. Each write stores its events in the same transaction.
 #[async_trait]
 pub trait Accounts: Send + Sync {
@@ -132,6 +143,8 @@ pub trait Accounts: Send + Sync {
     async fn count_order(&self, id: UserId, task: Option<&Event>, receipt: Receipt) -> Result<bool, StoreError>;
     /// Sums everything up.
     async fn totals(&self) -> Result<Totals, StoreError>;
+    /// At most `limit` accounts by ascending id, after `after`.
+    async fn page(&self, after: Option<UserId>, limit: u32) -> Result<Vec<AuditedAccount>, StoreError>;
 }
 
 /// A closing that is due.

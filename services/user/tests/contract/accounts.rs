@@ -149,6 +149,14 @@ pub(crate) async fn everything_is_summed_up(stores: Stores) {
     stores.begin_closing(&ada, NOW).await;
     let totals = stores.accounts.totals().await.unwrap();
     assert_eq!((totals.users, totals.closing, totals.orders_placed), (2, 1, 2));
+    let mut expected = [(ada.id, "closing"), (eve.id, "active")].map(|(id, status)| (id, status.to_owned(), 1));
+    expected.sort_unstable_by_key(|(id, ..)| id.0);
+    let (mut listed, mut after) = (Vec::new(), None);
+    while let Some(account) = stores.accounts.page(after, 1).await.unwrap().pop() {
+        after = Some(account.id);
+        listed.push((account.id, account.status, account.orders_placed));
+    }
+    assert_eq!(listed, expected);
 }
 
 pub(crate) async fn a_new_password_replaces_the_one_that_it_was_made_for(stores: Stores) {

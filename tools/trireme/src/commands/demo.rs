@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 
-use super::{up, verify::SETTLE_TIMEOUT};
+use super::{up, verify::prove};
 use crate::{
     data::Data,
     demo::{self, Story},
@@ -13,7 +13,6 @@ use crate::{
     signals::Signals,
     state::State,
     supervisor::{Options, Supervisor},
-    verify::verify,
 };
 
 pub(crate) async fn run(path: &Path, once: bool) -> Result<ExitCode> {
@@ -61,7 +60,7 @@ async fn show(supervisor: &Supervisor, data: &Data, output: &Output, once: bool)
 async fn tell(data: &Data, state: &State, output: &Output) -> Result<ExitCode> {
     Story::new(data, state, output).tell().await?;
     output.line("\nDoes it all add up? The services' own books say:");
-    let report = verify(state, &super::credential(data)?, SETTLE_TIMEOUT).await?;
+    let report = prove(data, state).await?;
     output.lines(&report.lines());
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

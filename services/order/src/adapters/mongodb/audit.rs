@@ -6,19 +6,18 @@ use std::{collections::HashMap, time::Duration};
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use messaging::Outbox as _;
-use money::{Currency, Money};
-use mongodb::bson::{self, Document, doc};
+use mongodb::bson::{self, Bson, Document, doc};
 use serde::Deserialize;
 
 use super::{
-    MongoStore, corrupt,
+    MongoStore,
     documents::{OrderDocument, StageName, count, not_hidden},
-    outbox, uuid,
+    id, outbox, uuid,
 };
 use crate::{
-    app::ports::{Audit, StockViolation, StoreError, Totals},
+    app::ports::{Audit, AuditedCustomer, AuditedOrder, StockViolation, StoreError, Sum, Totals, confirmed},
     domain::{
-        ids::ProductId,
+        ids::{OrderId, ProductId, UserId},
         status::{PaymentStatus, Status},
     },
 };
@@ -30,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const MAX_VIOLATIONS: usize = 100;
 
 #[derive(Deserialize)]
-struct Sum<K> {
+struct Counted<K> {
     #[serde(rename = "_id")]
     of: K,
     n: i64,
@@ -45,6 +44,52 @@ struct StockCount {
     restocked: i64,
     #[serde(default)]
     ops: Vec<bson::Uuid>,
+}
+
+/// What the audit reads of an order, whatever else is in it.
+#[derive(Deserialize)]
+struct AuditedDocument {
+    #[serde(rename = "_id")]
+    id: bson::Uuid,
+    user: bson::Uuid,
+    #[serde(default)]
+    status: Bson,
+    payment: Option<AuditedPayment>,
+    #[serde(default)]
+    total: i64,
+    #[serde(default)]
+    currency: String,
+    was_confirmed: Option<bool>,
+    #[serde(default)]
+    items: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+struct AuditedPayment {
+    id: bson::Uuid,
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    quantity: i64,
+    price: i64,
+}
+
+impl AuditedDocument {
+    fn order(self) -> AuditedOrder {
+        let sum = |sum: i64, line: &Line| sum.checked_add(line.quantity.checked_mul(line.price)?);
+        let status = name(&self.status);
+        AuditedOrder {
+            id: OrderId(uuid(self.id)),
+            user: UserId(uuid(self.user)),
+            payment: self.payment.map(|payment| (uuid(payment.id), payment.status)),
+            total: Sum { amount: self.total, currency: self.currency },
+            lines: self.items.iter().try_fold(0, sum),
+            confirmed: confirmed(&status, self.was_confirmed),
+            status,
+        }
+    }
 }
 
 #[async_trait]
@@ -66,25 +111,64 @@ impl Audit for MongoStore {
             outbox: depth.count + depth.dead,
         })
     }
+
+    async fn orders(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<AuditedOrder>, StoreError> {
+        let mut filter = doc! { "stage.name": not_hidden() };
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$gt": id(after.0) });
+        }
+        let fields =
+            doc! { "user": 1, "status": 1, "payment": 1, "total": 1, "currency": 1, "was_confirmed": 1, "items": 1 };
+        let orders = self.orders.clone_with_type::<AuditedDocument>();
+        let found = async {
+            let found = orders.find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).projection(fields);
+            found.await?.try_collect::<Vec<_>>().await
+        };
+        let found = mongodb::within("find orders", found).await?;
+        Ok(found.into_iter().map(AuditedDocument::order).collect())
+    }
+
+    /// Reads along the index of users, no further than it has to.
+    async fn customers(&self, after: Option<UserId>, limit: u32) -> Result<Vec<AuditedCustomer>, StoreError> {
+        let mut filter = doc! { "stage.name": not_hidden() };
+        if let Some(after) = after {
+            filter.insert("user", doc! { "$gt": id(after.0) });
+        }
+        let fields = doc! { "user": 1, "status": 1, "was_confirmed": 1 };
+        let orders = self.orders.clone_with_type::<AuditedDocument>();
+        let found = orders.find(filter).sort(doc! { "user": 1 }).projection(fields);
+        let mut found = mongodb::within("find orders", found).await?;
+        let mut customers: Vec<AuditedCustomer> = Vec::new();
+        while let Some(order) = mongodb::limited(found.try_next()).await? {
+            let user = UserId(uuid(order.user));
+            if customers.last().is_none_or(|last| last.user != user) {
+                if customers.len() == limit as usize {
+                    break;
+                }
+                customers.push(AuditedCustomer::new(user));
+            }
+            if let Some(customer) = customers.last_mut() {
+                customer.count(&name(&order.status), order.was_confirmed, 1);
+            }
+        }
+        Ok(customers)
+    }
 }
 
 impl MongoStore {
-    async fn by_status(&self) -> Result<Vec<(Status, u64)>, StoreError> {
+    async fn by_status(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let of_status = doc! { "$group": { "_id": "$status", "n": { "$sum": 1_i64 } } };
-        let sums: Vec<Sum<String>> =
+        let sums: Vec<Counted<Bson>> =
             self.aggregate(vec![doc! { "$match": { "stage.name": not_hidden() } }, of_status]).await?;
-        let parse = |sum: Sum<String>| Ok((Status::named(&sum.of).ok_or(corrupt("status"))?, count(sum.n)));
-        sums.into_iter().map(parse).collect()
+        Ok(sums.into_iter().map(|sum| (name(&sum.of), count(sum.n))).collect())
     }
 
-    async fn sums(&self, mut orders: Document) -> Result<Vec<Money>, StoreError> {
+    async fn sums(&self, mut orders: Document) -> Result<Vec<Sum>, StoreError> {
         orders.insert("stage.name", not_hidden());
         let by_currency = doc! { "$group": { "_id": "$currency", "n": { "$sum": "$total" } } };
-        let sums: Vec<Sum<String>> =
+        let sums: Vec<Counted<String>> =
             self.aggregate(vec![doc! { "$match": orders }, by_currency, doc! { "$sort": { "_id": 1 } }]).await?;
-        let parse =
-            |sum: Sum<String>| Ok(Money::new(sum.n, Currency::parse(&sum.of).map_err(|_| corrupt("currency"))?));
-        sums.into_iter().map(parse).collect()
+        Ok(sums.into_iter().map(|sum| Sum { amount: sum.n, currency: sum.of }).collect())
     }
 
     /// Violations that stay the same from one check to the next.
@@ -130,7 +214,7 @@ impl MongoStore {
     async fn held(&self) -> Result<HashMap<bson::Uuid, i64>, StoreError> {
         let holding: Vec<&str> =
             Status::ALL.into_iter().filter(|status| status.holds_stock()).map(Status::name).collect();
-        let sums: Vec<Sum<bson::Uuid>> = self
+        let sums: Vec<Counted<bson::Uuid>> = self
             .aggregate(vec![
                 doc! { "$match": { "status": { "$in": holding }, "stage.name": not_hidden() } },
                 doc! { "$unwind": "$items" },
@@ -139,6 +223,11 @@ impl MongoStore {
             .await?;
         Ok(sums.into_iter().map(|sum| (sum.of, sum.n)).collect())
     }
+}
+
+/// The name of a status, whatever is stored for one.
+fn name(status: &Bson) -> String {
+    status.as_str().map_or_else(|| status.to_string(), str::to_owned)
 }
 
 /// Pieces that an order in a stage has taken, and that its status does not say it holds.

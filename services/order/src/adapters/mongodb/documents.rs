@@ -33,6 +33,8 @@ pub(super) struct OrderDocument {
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    was_confirmed: Option<bool>,
     pub(super) items: Vec<ItemDocument>,
     total: i64,
     currency: String,
@@ -131,6 +133,7 @@ impl OrderDocument {
             user: id(order.user.0),
             status: order.status.name().to_owned(),
             reason: order.reason.map(|reason| reason.name().to_owned()),
+            was_confirmed: order.was_confirmed,
             items: items.collect(),
             total: order.total.amount,
             currency: order.total.currency.code().to_owned(),
@@ -171,6 +174,7 @@ impl OrderDocument {
             user: UserId(uuid(self.user)),
             status: Status::named(&self.status).ok_or(corrupt("status"))?,
             reason: reason.transpose()?,
+            was_confirmed: self.was_confirmed,
             items: self.items.into_iter().map(|item| item.item(currency)).collect::<Result<_, _>>()?,
             total: Money::new(self.total, currency),
             payment: self.payment.map(PaymentDocument::payment).transpose()?,
@@ -222,6 +226,7 @@ pub(super) fn changes(order: &Order) -> (Document, Document) {
     put("version", Some(number(order.version).into()));
     put("updated_at", Some(micros(order.updated_at).into()));
     put("reason", order.reason.map(|reason| reason.name().into()));
+    put("was_confirmed", order.was_confirmed.map(Bson::from));
     put("token", order.token.as_ref().map(|token| token.expose().into()));
     let payment = order.payment.map(|payment| doc! { "id": id(payment.id), "status": payment.status.name() });
     put("payment", payment.map(Bson::from));

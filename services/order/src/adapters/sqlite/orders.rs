@@ -39,7 +39,7 @@ const AVAILABLE: &str = "SELECT coalesce(available, 0) FROM json_each(?1) AS lin
     LEFT JOIN products ON products.id = unhex(line.value ->> 'p') ORDER BY line.key";
 
 const UPDATE: &str = "UPDATE orders SET status = ?3, reason = ?4, payment_id = ?5, payment_status = ?6,
-        payment_token = ?7, version = ?8, due_at = ?9, attempts = ?10, updated_at = ?11
+        payment_token = ?7, version = ?8, due_at = ?9, attempts = ?10, updated_at = ?11, was_confirmed = ?12
     WHERE id = ?1 AND version = ?2";
 
 const OF_USER_IN: &str =
@@ -261,6 +261,7 @@ async fn update(tx: &mut sqlite::Connection, order: &Order, expected: u64) -> Re
         .bind(columns.due_at)
         .bind(columns.attempts)
         .bind(columns.updated_at)
+        .bind(columns.was_confirmed)
         .execute(tx)
         .await?;
     Ok(done.rows_affected() == 1)

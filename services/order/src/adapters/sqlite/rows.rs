@@ -89,6 +89,7 @@ pub(super) struct OrderRow {
     user_id: Vec<u8>,
     status: String,
     reason: Option<String>,
+    was_confirmed: Option<bool>,
     items: String,
     amount: i64,
     currency: String,
@@ -117,6 +118,7 @@ impl OrderRow {
             user: UserId(uuid(&self.user_id, "user id")?),
             status: Status::named(&self.status).ok_or(corrupt("status"))?,
             reason: reason.transpose()?,
+            was_confirmed: self.was_confirmed,
             items: items(&self.items, total.currency)?,
             total,
             payment: payment(self.payment_id.as_deref(), self.payment_status.as_deref())?,
@@ -175,6 +177,7 @@ pub(super) struct Columns {
     pub due_at: Option<i64>,
     pub attempts: i64,
     pub updated_at: i64,
+    pub was_confirmed: Option<bool>,
 }
 
 impl Columns {
@@ -189,6 +192,7 @@ impl Columns {
             due_at: order.schedule.map(|schedule| micros(schedule.due_at)),
             attempts: order.schedule.map_or(0, |schedule| i64::from(schedule.attempts)),
             updated_at: micros(order.updated_at),
+            was_confirmed: order.was_confirmed,
         }
     }
 }

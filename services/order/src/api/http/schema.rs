@@ -209,3 +209,66 @@ pub(super) struct StockViolation {
     available: i64,
     expected: i64,
 }
+
+/// A page of orders as they are stored.
+#[derive(ToSchema)]
+pub(super) struct AuditedOrders {
+    orders: Vec<AuditedOrder>,
+}
+
+/// An order as it is stored.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "id": "0198c9a6-5b7e-7c31-8f5a-2d9f4a1b6c70", "user_id": "0198c9a5-0f6e-7a21-9c3d-5e7f1a2b3c4d",
+    "status": "fulfilled", "settled": true,
+    "payment": { "id": "0198c9a6-5c01-7d00-9a2b-1f3e5d7c9b10", "status": "captured" },
+    "total": { "amount": 1450, "currency": "EUR" }, "lines": 1450, "confirmed": true
+}))]
+pub(super) struct AuditedOrder {
+    #[schema(format = "uuid")]
+    id: String,
+    #[schema(format = "uuid")]
+    user_id: String,
+    /// Also the internal ones, and what this version does not know.
+    status: String,
+    /// Whether the status is known and nothing is left to do.
+    settled: bool,
+    /// Null before payment has answered, and where there is none.
+    #[schema(required = true)]
+    payment: Option<AuditedPayment>,
+    total: Money,
+    /// What the lines add up to; null where they cannot be read.
+    #[schema(required = true)]
+    lines: Option<i64>,
+    /// Whether it was ever confirmed; null where nobody knows.
+    #[schema(required = true)]
+    confirmed: Option<bool>,
+}
+
+/// The payment of an order, as far as order knows.
+#[derive(ToSchema)]
+pub(super) struct AuditedPayment {
+    #[schema(format = "uuid")]
+    id: String,
+    status: String,
+}
+
+/// A page of users who have ordered.
+#[derive(ToSchema)]
+pub(super) struct Customers {
+    customers: Vec<Customer>,
+}
+
+/// What a user's orders say.
+#[derive(ToSchema)]
+#[schema(example = json!({ "user_id": "0198c9a5-0f6e-7a21-9c3d-5e7f1a2b3c4d", "confirmed": 3, "unknown": 0, "open": 1 }))]
+pub(super) struct Customer {
+    #[schema(format = "uuid")]
+    user_id: String,
+    /// Orders that were ever confirmed.
+    confirmed: u64,
+    /// Cancelled ones of which nobody knows whether they were.
+    unknown: u64,
+    /// Those that keep the account from being closed.
+    open: u64,
+}

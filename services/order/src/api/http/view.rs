@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 pub(super) use self::found::{FoundOrders, FoundProducts, found_orders, found_products};
 use super::schema;
 use crate::{
-    app::ports::Totals,
+    app::ports::{AuditedCustomer, AuditedOrder, Totals},
     domain::{
         order::{self, Order},
         product::Product,
-        status::Reason,
+        status::{Reason, Status},
     },
 };
 
@@ -172,8 +172,9 @@ pub(super) struct OrderPage {
 /// The audit as the operators' tool reads it.
 pub(super) fn audit(totals: &Totals) -> serde_json::Value {
     let by_status: serde_json::Map<_, _> =
-        totals.orders.iter().map(|(status, n)| (status.name().to_owned(), (*n).into())).collect();
-    let unsettled: u64 = totals.orders.iter().filter(|(s, _)| s.is_in_progress()).map(|(_, n)| n).sum();
+        totals.orders.iter().map(|(status, n)| (status.clone(), (*n).into())).collect();
+    let in_progress = |status: &str| Status::named(status).is_some_and(Status::is_in_progress);
+    let unsettled: u64 = totals.orders.iter().filter(|(status, _)| in_progress(status)).map(|(_, n)| n).sum();
     let violations: Vec<_> = totals
         .violations
         .iter()
@@ -191,5 +192,31 @@ pub(super) fn audit(totals: &Totals) -> serde_json::Value {
         "refunded": totals.refunded,
         "stock": { "products": totals.products, "violations": violations },
         "outbox": totals.outbox,
+    })
+}
+
+/// An order as the operators' tool compares it.
+pub(super) fn audited_order(order: &AuditedOrder) -> serde_json::Value {
+    serde_json::json!({
+        "id": order.id.to_string(),
+        "user_id": order.user.to_string(),
+        "status": order.status,
+        "settled": Status::named(&order.status).is_some_and(|status| !status.is_in_progress()),
+        "payment": order.payment.as_ref().map(|(id, status)| {
+            serde_json::json!({ "id": id.to_string(), "status": status })
+        }),
+        "total": order.total,
+        "lines": order.lines,
+        "confirmed": order.confirmed,
+    })
+}
+
+/// What a user's orders say, as the operators' tool compares it.
+pub(super) fn customer(customer: &AuditedCustomer) -> serde_json::Value {
+    serde_json::json!({
+        "user_id": customer.user.to_string(),
+        "confirmed": customer.confirmed,
+        "unknown": customer.unknown,
+        "open": customer.open,
     })
 }

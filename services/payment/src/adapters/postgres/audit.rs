@@ -2,11 +2,13 @@
 
 use money::Money;
 use sqlx::Row as _;
+use uuid::Uuid;
 
 use super::rows;
 use crate::{
-    adapters::columns,
-    app::ports::{StoreError, Totals},
+    adapters::columns::{self, EntryRow},
+    app::ports::{Booked, StoreError, Totals},
+    domain::{OrderId, ledger::Transaction},
 };
 
 /// Sums of the accounts that an audit reports, per currency. Sales are credits, which are negative: their sign is changed.
@@ -31,6 +33,34 @@ const IMBALANCES: &str = "SELECT currency, sum(abs(difference))::bigint AS amoun
      (SELECT order_id, operation FROM ledger_transactions ORDER BY booked_at DESC LIMIT $1) AS t \
      ON e.order_id = t.order_id AND e.operation = t.operation \
      GROUP BY e.order_id, e.operation, e.currency) AS sums GROUP BY currency";
+
+const PAGE: &str = "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
+     version, created_at, updated_at FROM payments WHERE order_id > $1 ORDER BY order_id LIMIT $2";
+
+const ENTRIES: &str = "SELECT order_id, operation, account, currency, amount FROM ledger_entries \
+     WHERE order_id BETWEEN $1 AND $2 ORDER BY order_id";
+
+pub(super) async fn page(pool: &postgres::Pool, after: Option<OrderId>, limit: u32) -> Result<Vec<Booked>, StoreError> {
+    // At one moment, or a payment that is stored between the two queries would not be what is booked.
+    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let after = after.map_or(Uuid::nil(), OrderId::uuid);
+    let rows = sqlx::query(PAGE).bind(after).bind(i64::from(limit)).fetch_all(&mut *tx).await?;
+    let orders = rows.iter().map(|row| row.try_get("order_id")).collect::<Result<Vec<Uuid>, _>>()?;
+    let (Some(first), Some(last)) = (orders.first(), orders.last()) else { return Ok(Vec::new()) };
+    let entries: Vec<EntryRow> = sqlx::query_as(ENTRIES).bind(first).bind(last).fetch_all(&mut *tx).await?;
+    let booked = |(row, order): (_, &Uuid)| {
+        let ledger = columns::parse_ledger(columns::entries_of(*order, &entries));
+        let stored = rows::record(row).and_then(|record| Ok((record, ledger?)));
+        Booked { order_id: (*order).into(), stored }
+    };
+    Ok(rows.iter().zip(&orders).map(booked).collect())
+}
+
+pub(super) async fn ledger(pool: &postgres::Pool, order: OrderId) -> Result<Vec<Transaction>, StoreError> {
+    let order = order.uuid();
+    let entries: Vec<EntryRow> = sqlx::query_as(ENTRIES).bind(order).bind(order).fetch_all(pool).await?;
+    columns::parse_ledger(&entries)
+}
 
 pub(super) async fn imbalances(pool: &postgres::Pool, limit: u32) -> Result<Vec<Money>, StoreError> {
     let rows = sqlx::query(IMBALANCES).bind(i64::from(limit)).fetch_all(pool).await?;

@@ -8,11 +8,10 @@ use sqlx::migrate::Migrator;
 
 use super::{
     Answer, ChargeRow, ProviderEffect, RETENTION, Storage, answer_columns, new_reference, read_answer, read_charge,
-    state_name,
 };
 use crate::{
-    app::ports::{Charge, IdempotencyKey, ProviderError},
-    domain::{ChargeReference, ChargeState, OrderId, Outcome},
+    app::ports::{IdempotencyKey, ProviderError},
+    domain::{Charge, ChargeReference, ChargeState, OrderId, Outcome},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox-postgres");
@@ -77,7 +76,7 @@ impl Storage for Postgres {
 
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
         let rows: Vec<ChargeRow> = sqlx::query_as(
-            "SELECT reference, amount, currency, state FROM sandbox.charges WHERE order_id = $1 ORDER BY reference",
+            "SELECT reference, order_id, amount, currency, state FROM sandbox.charges WHERE order_id = $1 ORDER BY reference",
         )
         .bind(order.uuid())
         .fetch_all(&self.pool)
@@ -85,11 +84,29 @@ impl Storage for Postgres {
         rows.into_iter().map(read_charge).collect()
     }
 
+    async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError> {
+        let rows: Vec<ChargeRow> = sqlx::query_as(
+            "SELECT reference, order_id, amount, currency, state FROM sandbox.charges WHERE reference > $1 \
+             ORDER BY reference LIMIT $2",
+        )
+        .bind(after.map_or_else(String::new, |after| after.as_str().to_owned()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(read_charge).collect()
+    }
+
+    async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError> {
+        let mut tx = self.pool.begin().await?;
+        let outcome = change(&mut tx, order, charge, ChargeState::Authorized, ChargeState::Voided).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
     async fn charged_twice(&self) -> Result<i64, ProviderError> {
         let count = sqlx::query_scalar(
-            "SELECT count(DISTINCT order_id) FROM (SELECT order_id FROM sandbox.answers \
-             WHERE reference IS NOT NULL AND operation <> 'void' \
-             GROUP BY order_id, operation HAVING count(*) > 1) AS twice",
+            "SELECT count(*) FROM (SELECT 1 FROM sandbox.charges WHERE state <> 'voided' \
+             GROUP BY order_id HAVING count(*) > 1) AS twice",
         )
         .fetch_one(&self.pool)
         .await?;
@@ -142,8 +159,8 @@ async fn change(
         sqlx::query("UPDATE sandbox.charges SET state = $4 WHERE reference = $1 AND order_id = $2 AND state = $3")
             .bind(charge.as_str())
             .bind(order.uuid())
-            .bind(state_name(from))
-            .bind(state_name(to))
+            .bind(from.name())
+            .bind(to.name())
             .execute(tx)
             .await?;
     Ok(if changed.rows_affected() == 1 { Outcome::Approved(charge.clone()) } else { Outcome::Conflict })

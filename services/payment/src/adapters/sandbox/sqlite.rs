@@ -7,11 +7,10 @@ use sqlx::migrate::Migrator;
 
 use super::{
     Answer, ChargeRow, ProviderEffect, RETENTION, Storage, answer_columns, new_reference, read_answer, read_charge,
-    state_name,
 };
 use crate::{
-    app::ports::{Charge, IdempotencyKey, ProviderError},
-    domain::{ChargeReference, ChargeState, OrderId, Outcome},
+    app::ports::{IdempotencyKey, ProviderError},
+    domain::{Charge, ChargeReference, ChargeState, OrderId, Outcome},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox-sqlite");
@@ -19,11 +18,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sandbox-sqlite");
 #[derive(Debug)]
 pub(super) struct Sqlite {
     database: Database,
+    repeats: bool,
 }
 
 impl Sqlite {
-    pub(super) async fn open(url: &str) -> Result<Self, ::sqlite::Error> {
-        Ok(Self { database: sqlite::open(url, &MIGRATIONS).await? })
+    /// Where it `repeats`, a call under a key that was used finds no earlier answer.
+    pub(super) async fn open(url: &str, repeats: bool) -> Result<Self, ::sqlite::Error> {
+        Ok(Self { database: sqlite::open(url, &MIGRATIONS).await?, repeats })
     }
 }
 
@@ -39,6 +40,9 @@ impl Storage for Sqlite {
 
     async fn apply_once(&self, key: IdempotencyKey, effect: ProviderEffect<'_>) -> Result<Outcome, ProviderError> {
         let mut tx = self.database.begin().await?;
+        if self.repeats && !matches!(effect, ProviderEffect::Revoke) {
+            forget_answer(&mut tx, key).await?;
+        }
         let outcome = match effect {
             ProviderEffect::Charge(amount) => charge(&mut tx, key.order_id, amount).await?,
             ProviderEffect::Decline(reason) => Outcome::Declined(reason),
@@ -68,7 +72,7 @@ impl Storage for Sqlite {
 
     async fn charges(&self, order: OrderId) -> Result<Vec<Charge>, ProviderError> {
         let rows: Vec<ChargeRow> = sqlx::query_as(
-            "SELECT reference, amount, currency, state FROM charges WHERE order_id = ?1 ORDER BY reference",
+            "SELECT reference, order_id, amount, currency, state FROM charges WHERE order_id = ?1 ORDER BY reference",
         )
         .bind(order.uuid())
         .fetch_all(&self.database.read)
@@ -76,11 +80,29 @@ impl Storage for Sqlite {
         rows.into_iter().map(read_charge).collect()
     }
 
+    async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError> {
+        let rows: Vec<ChargeRow> = sqlx::query_as(
+            "SELECT reference, order_id, amount, currency, state FROM charges WHERE reference > ?1 \
+             ORDER BY reference LIMIT ?2",
+        )
+        .bind(after.map_or_else(String::new, |after| after.as_str().to_owned()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.database.read)
+        .await?;
+        rows.into_iter().map(read_charge).collect()
+    }
+
+    async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError> {
+        let mut tx = self.database.begin().await?;
+        let outcome = change(&mut tx, order, charge, ChargeState::Authorized, ChargeState::Voided).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
     async fn charged_twice(&self) -> Result<i64, ProviderError> {
         let count = sqlx::query_scalar(
-            "SELECT count(DISTINCT order_id) FROM (SELECT order_id FROM answers \
-             WHERE reference IS NOT NULL AND operation <> 'void' \
-             GROUP BY order_id, operation HAVING count(*) > 1)",
+            "SELECT count(*) FROM (SELECT 1 FROM charges WHERE state <> 'voided' \
+             GROUP BY order_id HAVING count(*) > 1)",
         )
         .fetch_one(&self.database.read)
         .await?;
@@ -132,11 +154,18 @@ async fn change(
     let changed = sqlx::query("UPDATE charges SET state = ?4 WHERE reference = ?1 AND order_id = ?2 AND state = ?3")
         .bind(charge.as_str())
         .bind(order.uuid())
-        .bind(state_name(from))
-        .bind(state_name(to))
+        .bind(from.name())
+        .bind(to.name())
         .execute(tx)
         .await?;
     Ok(if changed.rows_affected() == 1 { Outcome::Approved(charge.clone()) } else { Outcome::Conflict })
+}
+
+/// Forgets what was done under a key; not that it was revoked.
+async fn forget_answer(tx: &mut sqlite::Connection, key: IdempotencyKey) -> Result<(), sqlx::Error> {
+    let forget = "DELETE FROM answers WHERE key = ?1 AND decline_reason IS NOT 'revoked'";
+    sqlx::query(forget).bind(key.to_string()).execute(tx).await?;
+    Ok(())
 }
 
 /// Stores an answer; `false` when there is none to store, or the key has one.

@@ -8,14 +8,30 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
-    app::AuthorizePayment,
-    domain::{self, DeclineReason, PaymentToken},
+    app::{AuditedPayment, AuthorizePayment},
+    domain::{self, DeclineReason, OrderId, PaymentToken},
 };
 
 /// Reads an id, or names the field that does not hold one.
 pub(super) fn parse_id<T: From<Uuid>>(field: &str, text: &str) -> Result<T, Status> {
     let mut violations = Vec::new();
     read_id(field, text, &mut violations).ok_or_else(|| Error::invalid(violations).into())
+}
+
+/// The most that one page has.
+const MAX_LIMIT: u32 = 1_000;
+
+/// Reads the order after which a page begins; empty before the first.
+pub(super) fn parse_after(text: &str) -> Result<Option<OrderId>, Status> {
+    if text.is_empty() { Ok(None) } else { parse_id("after", text).map(Some) }
+}
+
+/// Reads how much a page has.
+pub(super) fn parse_limit(limit: u32) -> Result<u32, Status> {
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Error::invalid(vec![Violation::field("/limit", format!("must be 1 to {MAX_LIMIT}"))]).into())
 }
 
 /// Reads an authorization to be made.
@@ -85,6 +101,25 @@ pub(super) fn to_proto(payment: &domain::Payment) -> v1::Payment {
         version: payment.version,
         created_at: rfc3339(payment.created_at),
         updated_at: rfc3339(payment.updated_at),
+    }
+}
+
+/// Writes what an audit says of an order.
+pub(super) fn audited_payment(audited: AuditedPayment) -> v1::AuditedPayment {
+    v1::AuditedPayment {
+        order_id: audited.order_id.to_string(),
+        payment: audited.payment.as_ref().map(to_proto),
+        discrepancies: audited.discrepancies,
+    }
+}
+
+/// Writes a charge.
+pub(super) fn to_charge(charge: &domain::Charge) -> v1::Charge {
+    v1::Charge {
+        reference: charge.reference.as_str().to_owned(),
+        order_id: charge.order_id.to_string(),
+        amount: Some(to_money(&charge.amount)),
+        state: charge.state.name().to_owned(),
     }
 }
 

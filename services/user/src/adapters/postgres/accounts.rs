@@ -9,13 +9,13 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     PostgresStore,
     audit_trail::insert_entry,
-    rows::{account, count},
+    rows::{account, audited, count},
     sessions::end_sessions,
     store_error,
 };
 use crate::{
     adapters::columns::{account_columns, as_i64, decode_error, readable},
-    app::ports::{Accounts, AuditEntry, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
+    app::ports::{Accounts, AuditEntry, AuditedAccount, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
 
@@ -73,6 +73,13 @@ impl Accounts for PostgresStore {
         let row = sqlx::query(sql).fetch_one(&self.pool).await.map_err(store_error)?;
         let totals = || Ok(Totals { users: count(&row, 0)?, orders_placed: count(&row, 1)?, closing: count(&row, 2)? });
         totals().map_err(store_error)
+    }
+
+    async fn page(&self, after: Option<UserId>, limit: u32) -> Result<Vec<AuditedAccount>, StoreError> {
+        let sql = "SELECT id, status, orders_placed FROM users WHERE id > $1 ORDER BY id LIMIT $2";
+        let after = after.map_or(uuid::Uuid::nil(), |after| after.0);
+        let rows = sqlx::query(sql).bind(after).bind(i64::from(limit)).fetch_all(&self.pool).await;
+        rows.and_then(|rows| rows.iter().map(audited).collect()).map_err(store_error)
     }
 }
 

@@ -4,6 +4,7 @@ use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
     adapters::columns::decode_error,
+    app::ports::AuditedAccount,
     domain::{Account, Email, Name, UserId},
 };
 
@@ -21,6 +22,11 @@ pub(super) fn account(row: &PgRow) -> Result<Account, sqlx::Error> {
         updated_at: row.try_get(8)?,
         disabled_at: row.try_get(9)?,
     })
+}
+
+/// Reads id, status and `orders_placed`, whatever they say.
+pub(super) fn audited(row: &PgRow) -> Result<AuditedAccount, sqlx::Error> {
+    Ok(AuditedAccount { id: UserId(row.try_get(0)?), status: row.try_get(1)?, orders_placed: row.try_get(2)? })
 }
 
 /// Reads a number that is never negative.

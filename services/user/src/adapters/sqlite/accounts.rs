@@ -8,13 +8,13 @@ use super::{
     SqliteStore,
     audit_trail::insert_entry,
     notifications::owe,
-    rows::{account, count, uuid},
+    rows::{account, audited, count, uuid},
     sessions::end_sessions,
     store_error,
 };
 use crate::{
     adapters::columns::{account_columns, as_i64, decode_error, readable},
-    app::ports::{Accounts, AuditEntry, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
+    app::ports::{Accounts, AuditEntry, AuditedAccount, Login, PasswordChange, Saved, StoreError, Surviving, Totals},
     domain::{Account, Email, Name, PasswordHash, Role, UserId},
 };
 
@@ -72,6 +72,13 @@ impl Accounts for SqliteStore {
         let row = sqlx::query(sql).fetch_one(&self.db.read).await.map_err(store_error)?;
         let totals = || Ok(Totals { users: count(&row, 0)?, orders_placed: count(&row, 1)?, closing: count(&row, 2)? });
         totals().map_err(store_error)
+    }
+
+    async fn page(&self, after: Option<UserId>, limit: u32) -> Result<Vec<AuditedAccount>, StoreError> {
+        let sql = "SELECT id, status, orders_placed FROM users WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let after = after.map_or_else(Vec::new, |after| after.0.as_bytes().to_vec());
+        let rows = sqlx::query(sql).bind(after).bind(i64::from(limit)).fetch_all(&self.db.read).await;
+        rows.and_then(|rows| rows.iter().map(audited).collect()).map_err(store_error)
     }
 }
 

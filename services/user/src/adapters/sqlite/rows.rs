@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     adapters::columns::decode_error,
+    app::ports::AuditedAccount,
     domain::{Account, Email, Name, UserId},
 };
 
@@ -23,6 +24,11 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
         updated_at: time(row, 8)?,
         disabled_at: row.try_get::<Option<i64>, _>(9)?.map(clock::from_micros),
     })
+}
+
+/// Reads id, status and `orders_placed`, whatever they say.
+pub(super) fn audited(row: &SqliteRow) -> Result<AuditedAccount, sqlx::Error> {
+    Ok(AuditedAccount { id: UserId(uuid(row, 0)?), status: row.try_get(1)?, orders_placed: row.try_get(2)? })
 }
 
 /// Reads an id.

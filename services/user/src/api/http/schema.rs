@@ -283,3 +283,20 @@ pub(super) struct Audit {
     outbox: u64,
     orders_placed: u64,
 }
+
+/// A page of accounts as they are stored.
+#[derive(ToSchema)]
+pub(super) struct AuditedAccounts {
+    accounts: Vec<AuditedAccount>,
+}
+
+/// An account as it is stored.
+#[derive(ToSchema)]
+#[schema(example = json!({ "id": "0198c9a5-0f6e-7a21-9c3d-5e7f1a2b3c4d", "status": "active", "orders_placed": 4 }))]
+pub(super) struct AuditedAccount {
+    #[schema(format = "uuid")]
+    id: String,
+    status: String,
+    /// Orders that were ever confirmed.
+    orders_placed: i64,
+}

@@ -1,0 +1,2 @@
+-- Who paid twice is counted from the charges.
+DROP INDEX sandbox.answers_approved;
