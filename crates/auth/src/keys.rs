@@ -9,6 +9,7 @@ use clock::SharedClock;
 use error::Error;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use resilience::Outage;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -75,6 +76,7 @@ pub(crate) struct KeyRing {
     cached: RwLock<Arc<Fetched>>,
     /// Held during a fetch.
     fetching: Arc<Mutex<Failed>>,
+    outage: Outage,
     waiting: Semaphore,
 }
 
@@ -85,8 +87,9 @@ impl KeyRing {
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
+        let (cached, fetching, outage) = (RwLock::default(), Arc::default(), Outage::default());
         let waiting = Semaphore::new(MAX_WAITING);
-        Arc::new(Self { source, clock, tracker, stop, cached: RwLock::default(), fetching: Arc::default(), waiting })
+        Arc::new(Self { source, clock, tracker, stop, cached, fetching, outage, waiting })
     }
 
     /// Returns the key with this id, or nothing when the issuer does not publish one.
@@ -138,13 +141,18 @@ impl KeyRing {
                 let fetched = Fetched { keys, at: Some(self.clock.now()) };
                 *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fetched);
                 *failed = None;
+                if let Some(failures) = self.outage.ended() {
+                    tracing::info!(failures, "the keys of access tokens can be fetched again");
+                }
                 return Ok(());
             }
             Ok(Err(error)) => error.chain(),
             Err(elapsed) => elapsed.to_string(),
         };
         *failed = Some(self.clock.now());
-        tracing::warn!(cause, "the keys of access tokens cannot be fetched");
+        if let Some(failures) = self.outage.failed() {
+            tracing::warn!(cause, failures, "the keys of access tokens cannot be fetched");
+        }
         Err(unavailable())
     }
 

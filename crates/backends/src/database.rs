@@ -62,8 +62,8 @@ impl Database {
         Self { outbox: Arc::new(outbox), ping, close }
     }
 
-    /// The check for readiness: the database answers.
-    pub fn ping(&self) -> impl Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync + use<> {
+    /// The check for readiness: the database takes writes.
+    pub fn ping(&self) -> impl Fn() -> BoxFuture<'static, Result<(), BoxError>> + Clone + Send + Sync + use<> {
         let ping = Arc::clone(&self.ping);
         move || ping()
     }

@@ -8,7 +8,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    error::LoadError,
+    error::{BoxError, LoadError},
     policy::Policy,
     store::{Invalidation, Store},
     tags::Tags,
@@ -95,6 +95,15 @@ where
     /// Lets the value be loaded anew, and serve until then.
     pub async fn expire(&self, key: &K) {
         self.values.invalidate(&self.key(key), Invalidation::Expire).await;
+    }
+
+    /// Whether the store answers; while it does not, it is bypassed.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it does not.
+    pub async fn check(&self) -> Result<(), BoxError> {
+        self.values.store().check().await
     }
 
     fn key(&self, key: &K) -> String {

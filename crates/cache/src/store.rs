@@ -197,6 +197,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Any error leaves open whether it was invalidated.
     async fn invalidate(&self, key: &str, invalidation: Invalidation) -> Result<u64, BoxError>;
 
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it does not.
+    async fn check(&self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
     /// Notifies `listener` of each put and invalidation, from everywhere; of those made here before they return.
     fn add_listener(&self, listener: Weak<dyn Listener>);
 }

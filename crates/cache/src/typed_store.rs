@@ -2,6 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
+use resilience::Outage;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
@@ -20,16 +21,17 @@ pub(crate) struct TypedStore<V> {
     pub(crate) raw: Arc<dyn Store>,
     pub(crate) policy: Policy,
     pub(crate) metrics: Metrics,
+    outage: Outage,
     value: PhantomData<fn() -> V>,
 }
 
 impl<V: Serialize + DeserializeOwned> TypedStore<V> {
     pub(crate) fn new(name: String, raw: Arc<dyn Store>, policy: Policy) -> Self {
         let metrics = Metrics::new(&name);
-        Self { name, raw, policy, metrics, value: PhantomData }
+        Self { name, raw, policy, metrics, outage: Outage::default(), value: PhantomData }
     }
 
-    /// Awaits a call to the store under its limit; a failure is counted, logged, and no answer.
+    /// Awaits a call to the store under its limit; a failure is counted and no answer, and logged where it is time to.
     pub(crate) async fn call<T>(
         &self,
         operation: &'static str,
@@ -37,13 +39,20 @@ impl<V: Serialize + DeserializeOwned> TypedStore<V> {
         call: impl Future<Output = Result<T, BoxError>>,
     ) -> Option<T> {
         let error: BoxError = match timeout(self.policy.store_timeout, call).await {
-            Ok(Ok(answer)) => return Some(answer),
+            Ok(Ok(answer)) => {
+                if let Some(failures) = self.outage.ended() {
+                    tracing::info!(cache = self.name, failures, "cache is used again");
+                }
+                return Some(answer);
+            }
             Ok(Err(error)) => error,
             Err(elapsed) => elapsed.into(),
         };
         self.metrics.store_failed();
-        let cause = error.source().map(tracing::field::display);
-        tracing::warn!(cache.key = self.policy.told(key), cache.operation = operation, %error, cause, "cache bypassed");
+        if let Some(failures) = self.outage.failed() {
+            let (key, error): (_, &dyn std::error::Error) = (self.policy.told(key), &*error);
+            tracing::warn!(cache.key = key, cache.operation = operation, error, failures, "cache bypassed");
+        }
         None
     }
 

@@ -39,7 +39,7 @@ fn kept(spans: Option<Value>) -> Result<Json<Value>, Error> {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let (ready, report) = health.report().await;
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(report)).into_response()
+    let report = health.report().await;
+    let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report.document())).into_response()
 }

@@ -1,24 +1,23 @@
 //! One service from its first listener to its last request.
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use futures::future::{BoxFuture, join_all};
 use prost::Message as _;
-use prost_types::{FileDescriptorSet, MethodDescriptorProto};
+use prost_types::{FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
     time::{timeout, timeout_at},
 };
 use tonic::service::Routes;
 
 use crate::{
-    Config, Health, Listen, Tasks, admin, admission::Admission, layers, log_filter, phases::Phases, process,
-    serve::serve,
+    Config, Health, Listen, Tasks, admin, admission::Admission, grpc_health::GrpcHealth, in_flight::InFlight, layers,
+    log_filter, phases::Phases, process, serve::serve,
 };
 
 /// What a service is made of.
@@ -37,7 +36,7 @@ pub struct App {
     pub admin: Router,
     /// Encoded file descriptor sets, for reflection.
     pub descriptors: &'static [&'static [u8]],
-    /// What readiness depends on.
+    /// What readiness depends on, and what is shown beside.
     pub health: Health,
     /// Background work.
     pub tasks: Tasks,
@@ -111,21 +110,22 @@ pub async fn serve_until(
     let addresses = listeners.addresses()?;
     let Listeners { http, grpc, admin } = listeners;
 
-    let permits = Arc::new(Semaphore::new(config.limits.max_in_flight));
+    let in_flight = InFlight::new(config.limits.max_in_flight);
     let methods = methods(app.descriptors)?;
-    let (mut reporter, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
-    let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&permits));
-    let calls = layers::grpc(grpc_routes, methods, &config.limits, &config.cors, permits);
+    let (mut grpc_health, grpc_routes) = grpc_routes(app.grpc, app.descriptors).await?;
+    let routes = layers::http(app.http, &config.limits, &config.cors, Arc::clone(&in_flight));
+    let calls = layers::grpc(grpc_routes, methods, &config.limits, &config.cors, Arc::clone(&in_flight));
     let version = json!({"service": app.name, "version": app.version, "commit": app.commit});
 
     let (public, private) = (Server::default(), Server::default());
     let most = config.limits.max_connections;
-    let mut health = app.health.clone();
+    let mut health = app.health.check("requests", in_flight, |in_flight| ready(in_flight.check()));
     for (name, listener, router) in [("http", http, routes), ("grpc", grpc, calls)] {
         let admission = public.serve(name, listener, router, most);
-        health = health.check(name, move || std::future::ready(admission.check()));
+        health = health.check(name, admission, |admission| ready(admission.check()));
     }
-    private.serve("admin", admin, layers::admin(admin::router(health, version).merge(app.admin)), ADMIN_CONNECTIONS);
+    let asked = layers::admin(admin::router(health.clone(), version).merge(app.admin));
+    private.serve("admin", admin, asked, ADMIN_CONNECTIONS);
     look_after_itself(&private.tasks, app.version, app.commit);
     announce(app.name, app.version, addresses);
 
@@ -134,10 +134,12 @@ pub async fn serve_until(
         failure = app.tasks.failed() => Some(failure),
         failure = public.tasks.failed() => Some(failure),
         failure = private.tasks.failed() => Some(failure),
+        // It has ended before the word at the stop, which stays the last.
+        never = grpc_health.follow(&health) => match never {},
     };
     tracing::info!(reason = failure.as_deref().unwrap_or("signal"), "stopping");
-    app.health.stop();
-    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    health.stop();
+    grpc_health.set(tonic_health::ServingStatus::NotServing).await;
     let lame_duck = if failure.is_none() { config.shutdown.lame_duck } else { Duration::ZERO };
     let deadline = tokio::time::Instant::now() + config.shutdown.deadline;
     // Some of the time is the tasks' own: a request that hangs must not keep them from finishing their work.
@@ -145,7 +147,7 @@ pub async fn serve_until(
     public.say_goodbye(lame_duck, last_answer).await;
     app.tasks.streams().cancel();
     // Whoever watches has been told, and this ends the watches.
-    reporter.clear_service_status("").await;
+    grpc_health.clear().await;
     let answered = public.stop(last_answer).await;
     let finished = timeout_at(deadline, app.tasks.stop()).await.is_ok();
     let drained = timeout(DRAINED, join_all(app.on_drained)).await.is_ok();
@@ -154,10 +156,15 @@ pub async fn serve_until(
     if let Some(failure) = failure {
         bail!(failure);
     }
-    let left = [(answered, "requests"), (finished, "background tasks"), (drained, "closing connections")];
-    let left: Vec<_> = left.into_iter().filter(|(ended, _)| !ended).map(|(_, what)| what).collect();
+    let ends = [(answered, "requests"), (finished, "background tasks"), (drained, "closing connections")];
+    all_ended(ends, config.shutdown.deadline)
+}
+
+/// An error of what has not ended.
+fn all_ended(ends: [(bool, &str); 3], deadline: Duration) -> Result<()> {
+    let left: Vec<_> = ends.into_iter().filter(|(ended, _)| !ended).map(|(_, what)| what).collect();
     if !left.is_empty() {
-        bail!("cut off at the end (`shutdown.deadline` is {:?}): {}", config.shutdown.deadline, left.join(", "));
+        bail!("cut off at the end (`shutdown.deadline` is {deadline:?}): {}", left.join(", "));
     }
     tracing::info!("stopped");
     Ok(())
@@ -223,12 +230,11 @@ async fn bind(listen: &Listen, section: &str) -> Result<TcpListener> {
     })
 }
 
-type Reporter = tonic_health::server::HealthReporter;
-
 /// The service's own methods with health (`grpc.health.v1`) and reflection (v1).
-async fn grpc_routes(routes: Routes, descriptors: &'static [&'static [u8]]) -> Result<(Reporter, Router)> {
+async fn grpc_routes(routes: Routes, descriptors: &'static [&'static [u8]]) -> Result<(GrpcHealth, Router)> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let own = services(descriptors)?.into_iter().map(|(name, _)| name).collect();
+    let reporter = GrpcHealth::new(reporter, own).await;
     let mut reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(error::DETAIL_DESCRIPTORS);
@@ -243,16 +249,23 @@ async fn grpc_routes(routes: Routes, descriptors: &'static [&'static [u8]]) -> R
 fn methods(descriptors: &[&[u8]]) -> Result<HashSet<String>> {
     let standard = [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET];
     let mut methods = HashSet::new();
-    for set in standard.iter().chain(descriptors) {
-        for file in FileDescriptorSet::decode(*set)?.file {
-            for service in &file.service {
-                let name =
-                    |method: &MethodDescriptorProto| format!("{}.{}/{}", file.package(), service.name(), method.name());
-                methods.extend(service.method.iter().map(name));
-            }
-        }
+    for (service, of_service) in services(&standard)?.into_iter().chain(services(descriptors)?) {
+        methods.extend(of_service.iter().map(|method| format!("{service}/{}", method.name())));
     }
     Ok(methods)
+}
+
+/// The services that are described, by their full names, each with its methods.
+fn services(descriptors: &[&[u8]]) -> Result<Vec<(String, Vec<MethodDescriptorProto>)>> {
+    let mut services = Vec::new();
+    for set in descriptors {
+        for file in FileDescriptorSet::decode(*set)?.file {
+            let package = file.package().to_owned();
+            let named = |service: ServiceDescriptorProto| (format!("{package}.{}", service.name()), service.method);
+            services.extend(file.service.into_iter().map(named));
+        }
+    }
+    Ok(services)
 }
 
 fn announce(name: &str, version: &str, [http, grpc, admin]: [SocketAddr; 3]) {

@@ -23,7 +23,6 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{from_fn, from_fn_with_state},
 };
-use tokio::sync::Semaphore;
 use tonic_web::GrpcWebLayer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -35,19 +34,19 @@ use tower_http::{
 };
 
 use self::trace::{Protocol, Tracing};
-use crate::{Cors, Limits, openapi::deprecation, problems};
+use crate::{Cors, Limits, in_flight::InFlight, openapi::deprecation, problems};
 
 /// Puts the standard layers around HTTP routes.
 pub fn layers(router: Router, limits: &Limits, cors: &Cors) -> Router {
-    http(router, limits, cors, Arc::new(Semaphore::new(limits.max_in_flight)))
+    http(router, limits, cors, InFlight::new(limits.max_in_flight))
 }
 
-pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, permits: Arc<Semaphore>) -> Router {
+pub(crate) fn http(router: Router, limits: &Limits, cors: &Cors, in_flight: Arc<InFlight>) -> Router {
     let tracing = Tracing { protocol: Protocol::Http, limit: limits.request_timeout, methods: Arc::default() };
     let router = router
         .merge(problems::router())
         .layer(from_fn_with_state(Protocol::Http, limit::deadline))
-        .layer(from_fn_with_state((Protocol::Http, permits), limit::overload))
+        .layer(from_fn_with_state((Protocol::Http, in_flight), limit::overload))
         .layer(from_fn_with_state(limits.trusted_proxies, client::address));
     let router = match allowed(cors) {
         Some(cors) => router.layer(cors),
@@ -65,12 +64,12 @@ pub(crate) fn grpc(
     methods: HashSet<String>,
     limits: &Limits,
     cors: &Cors,
-    permits: Arc<Semaphore>,
+    in_flight: Arc<InFlight>,
 ) -> Router {
     let tracing = Tracing { protocol: Protocol::Grpc, limit: limits.request_timeout, methods: Arc::new(methods) };
     let router = router
         .layer(from_fn_with_state(Protocol::Grpc, limit::deadline))
-        .layer(from_fn_with_state((Protocol::Grpc, permits), limit::overload))
+        .layer(from_fn_with_state((Protocol::Grpc, in_flight), limit::overload))
         .layer(from_fn_with_state(limits.trusted_proxies, client::address))
         .layer(CatchPanicLayer::custom(|cause| panic::answer(Protocol::Grpc, cause)))
         .layer(from_fn_with_state(tracing, trace::trace))

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use resilience::{Backoff, Breaker, State};
+use resilience::{Backoff, Breaker, LastFailure, State};
 use semconv::{attributes::SERVICE_PEER_NAME, metrics::CLIENT_BREAKER_OPEN};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
@@ -23,6 +23,7 @@ pub(crate) struct Caller {
     pub(crate) config: Arc<Config>,
     budget: Arc<Budget>,
     breaker: Arc<Breaker>,
+    last: Arc<LastFailure>,
 }
 
 impl Caller {
@@ -31,7 +32,17 @@ impl Caller {
         let budget = Arc::new(Budget::new(config.retry_budget));
         let breaker = Arc::new(Breaker::new((&config.breaker).into()));
         observe(name, &breaker);
-        Self { peer: Peer::new(name, url), config: Arc::new(config), budget, breaker }
+        Self { peer: Peer::new(name, url), config: Arc::new(config), budget, breaker, last: Arc::default() }
+    }
+
+    /// Whether the callee is called: its breaker is not open.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.breaker.state() == State::Closed { Ok(()) } else { Err(self.not_called()) }
+    }
+
+    /// The breaker is open, and what for.
+    fn not_called(&self) -> Error {
+        Error::BreakerOpen { callee: self.peer.name, failure: self.last.check().err() }
     }
 
     /// Calls `attempt` until it succeeds, fails for good or time is up.
@@ -76,15 +87,21 @@ impl Caller {
         if remaining.is_zero() {
             return Err(Error::Timeout(self.peer.name));
         }
-        let permit = self.breaker.permit().map_err(|_| Error::BreakerOpen(self.peer.name))?;
+        let permit = self.breaker.permit().map_err(|_| self.not_called())?;
         let seen = Attempt::begin(protocol, &self.peer, remaining);
         let work = timeout(remaining, attempt(Arc::clone(&seen))).instrument(seen.span.clone());
         let result = work.await.unwrap_or(Err(Error::Timeout(self.peer.name)));
         seen.done(result.as_ref().err());
         match &result {
             Err(Error::Timeout(_)) if hurried => drop(permit),
-            Err(error) if error.is_failure() => permit.fail(),
-            _ => permit.succeed(),
+            Err(error) if error.is_failure() => {
+                self.last.failed(error);
+                permit.fail();
+            }
+            _ => {
+                self.last.succeeded();
+                permit.succeed();
+            }
         }
         result
     }
@@ -185,6 +202,10 @@ mod tests {
         for _ in 0..20 {
             let _ = attempts(&caller, false, 1).await;
         }
-        assert!(matches!(attempts(&caller, true, 0).await, (Err(Error::BreakerOpen("payment")), 0)));
+        let (result, made) = attempts(&caller, true, 0).await;
+        let refused = error::chain(&result.unwrap_err());
+        assert_eq!(made, 0);
+        assert!(refused.contains("breaker is open") && refused.ends_with("no connection"), "with its cause: {refused}");
+        assert!(matches!(caller.check(), Err(Error::BreakerOpen { .. })), "and whoever checks is told");
     }
 }

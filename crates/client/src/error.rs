@@ -1,6 +1,7 @@
 //! How an outgoing call fails.
 
 use error::Kind;
+use resilience::Failed;
 
 /// Why there is no response to use.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +18,14 @@ pub enum Error {
         reason: String,
     },
     /// Not tried: the callee has failed too often of late.
-    #[error("{0} is not called: its circuit breaker is open")]
-    BreakerOpen(&'static str),
+    #[error("{callee} is not called: its circuit breaker is open")]
+    BreakerOpen {
+        /// The service that would be called.
+        callee: &'static str,
+        /// The failure since which it has not answered.
+        #[source]
+        failure: Option<Failed>,
+    },
     /// The callee responded and refused.
     #[error("{callee} refused: {message}")]
     Status {

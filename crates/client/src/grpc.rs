@@ -1,6 +1,6 @@
 //! Calls over gRPC: one HTTP/2 connection that reconnects by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, iter, sync::Arc, time::Duration};
 
 use auth::Credential;
 use error::Kind;
@@ -79,6 +79,15 @@ impl Grpc {
         Ok(Self { caller: Caller::new(name, uri, config), channel })
     }
 
+    /// Whether the service is called: it has not failed too often of late. Calls nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BreakerOpen`], with what it has failed of.
+    pub fn check(&self) -> Result<(), Error> {
+        self.caller.check()
+    }
+
     /// The connection, for generated clients that are called without retries.
     pub fn channel(&self) -> GrpcChannel {
         self.channel.clone()
@@ -112,7 +121,10 @@ fn classify(callee: &'static str, status: &Status) -> Error {
         Code::DeadlineExceeded | Code::Cancelled => Error::Timeout(callee),
         // Unknown is what a connection broken in the middle of a call becomes; no service of ours returns it.
         Code::Unavailable | Code::ResourceExhausted | Code::Unknown => {
-            Error::Unavailable { callee, reason: status.message().to_owned() }
+            // Of a connection that cannot be made, the message says as much and the source says why.
+            let causes = status.source().map(error::chain);
+            let reason = iter::once(status.message().to_owned()).chain(causes).collect::<Vec<_>>().join(": ");
+            Error::Unavailable { callee, reason }
         }
         code => Error::Status { callee, kind: Kind::of_grpc(code), message: status.message().to_owned() },
     }

@@ -66,6 +66,15 @@ impl Http {
         }
     }
 
+    /// Whether the service is called: it has not failed too often of late. Calls nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BreakerOpen`], with what it has failed of.
+    pub fn check(&self) -> Result<(), Error> {
+        self.caller.check()
+    }
+
     /// Reads a resource.
     ///
     /// # Errors

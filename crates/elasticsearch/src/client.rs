@@ -38,6 +38,14 @@ impl Client {
         })
     }
 
+    /// Whether the server is asked at the moment: it has not failed too often of late. Asks nobody.
+    ///
+    /// # Errors
+    /// What it has failed of.
+    pub fn check(&self) -> Result<(), Error> {
+        Ok(self.searching.check().and(self.writing.check())?)
+    }
+
     /// The name on the server of what is called `name` here.
     pub(crate) fn named(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)

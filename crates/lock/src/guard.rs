@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::{
     backend::{Backend, Owner},
@@ -43,7 +43,7 @@ impl Context {
 
     async fn release(&self, name: &str, owner: Owner) -> Result<bool, Error> {
         let limit = self.policy.call_timeout;
-        let span = tracing::info_span!("lock.release", lock.key = name);
+        let span = within(|| tracing::info_span!("lock.release", lock.key = name));
         async {
             match timeout(limit, self.backend.release(name, owner)).await {
                 Ok(Ok(held)) => Ok(held),
@@ -55,6 +55,11 @@ impl Context {
         .instrument(span)
         .await
     }
+}
+
+/// A span only where there is something that it is part of: what polls and what checks do so for ever.
+pub(crate) fn within(span: impl FnOnce() -> Span) -> Span {
+    if Span::current().is_none() { Span::none() } else { span() }
 }
 
 /// A lock that is held until it is released, dropped or lost.

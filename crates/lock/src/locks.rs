@@ -12,7 +12,7 @@ use tracing::{Instrument, Span, field::Empty};
 use crate::{
     backend::{Acquired, Backend, Owner, Request, Waiting},
     error::Error,
-    guard::{Context, Guard},
+    guard::{Context, Guard, within},
     lease::Lease,
     metrics::Metrics,
     policy::Policy,
@@ -97,7 +97,8 @@ impl Locks {
     }
 
     async fn acquire(&self, name: &str, wait: Duration, waiting: Waiting) -> Result<Guard, Error> {
-        let span = tracing::info_span!("lock.acquire", lock.key = name, lock.acquired = Empty, lock.fence = Empty);
+        let span =
+            within(|| tracing::info_span!("lock.acquire", lock.key = name, lock.acquired = Empty, lock.fence = Empty));
         async {
             let start = Instant::now();
             let answer = self.acquire_untraced(name, wait, waiting).await;

@@ -136,7 +136,7 @@ impl Consumer {
         token: &CancellationToken,
         tracker: &TaskTracker,
     ) {
-        let mut failures = 0;
+        let (mut failures, outage) = (0, resilience::Outage::default());
         loop {
             tokio::select! {
                 () = token.cancelled() => break,
@@ -146,6 +146,7 @@ impl Consumer {
             match worker.metrics.received(fetched).await {
                 Ok(deliveries) => {
                     failures = 0;
+                    self.answers(&outage);
                     if token.is_cancelled() {
                         return give_back(&*worker.subscription, deliveries).await;
                     }
@@ -160,7 +161,7 @@ impl Consumer {
                 }
                 Err(error) => {
                     failures += 1;
-                    self.pause(&error, failures, token).await;
+                    self.pause(&error, &outage, failures, token).await;
                 }
             }
         }
@@ -173,37 +174,47 @@ impl Consumer {
             sleep(UPKEEP).await;
             match self.bus.depth(self.group).await {
                 Ok(waiting) => metrics.depth(waiting),
-                Err(error) => tracing::debug!(%error, group = self.group, "cannot measure what waits for the group"),
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::debug!(error, group = self.group, "cannot measure what waits for the group");
+                }
             }
         }
     }
 
     /// Joins the group, however long the bus takes to come up; `None` when the process ends first.
     async fn join(&self, metrics: &ConsumerMetrics, token: &CancellationToken) -> Option<Arc<dyn Subscription>> {
-        let mut failures = 0;
+        let (mut failures, outage) = (0, resilience::Outage::default());
         while !token.is_cancelled() {
             match metrics.joined(self.bus.subscribe(self.group, self.kinds)).await {
-                Ok(subscription) => return Some(subscription),
+                Ok(subscription) => {
+                    self.answers(&outage);
+                    return Some(subscription);
+                }
                 Err(error) => {
                     failures += 1;
-                    self.pause(&error, failures, token).await;
+                    self.pause(&error, &outage, failures, token).await;
                 }
             }
         }
         None
     }
 
-    async fn pause(&self, error: &Error, failures: u32, token: &CancellationToken) {
-        let pause = PAUSE.delay(failures);
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            group = self.group,
-            ?pause,
-            "cannot fetch events from the bus"
-        );
+    /// The bus answers: says so where it did not before.
+    fn answers(&self, outage: &resilience::Outage) {
+        if let Some(failures) = outage.ended() {
+            tracing::info!(group = self.group, failures, "events are fetched from the bus again");
+        }
+    }
+
+    async fn pause(&self, error: &Error, outage: &resilience::Outage, failures: u32, token: &CancellationToken) {
+        if let Some(failures) = outage.failed() {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(error, group = self.group, failures, "cannot fetch events from the bus");
+        }
         tokio::select! {
             () = token.cancelled() => {}
-            () = sleep(pause) => {}
+            () = sleep(PAUSE.delay(failures)) => {}
         }
     }
 }

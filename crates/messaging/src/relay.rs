@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resilience::Backoff;
+use resilience::{Backoff, Outage};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -99,12 +99,15 @@ impl Relay {
 
     /// Publishes until the token is cancelled.
     async fn work(&self, token: &CancellationToken) {
-        let mut failures = 0_u32;
+        let (mut failures, outage) = (0_u32, Outage::default());
         let mut woken = false;
         while !token.is_cancelled() {
             let pause = match self.pass().await {
                 Ok(claimed) => {
                     failures = 0;
+                    if let Some(failures) = outage.ended() {
+                        tracing::info!(failures, "the outbox is published again");
+                    }
                     if claimed > 0 || woken {
                         self.announce().await;
                     }
@@ -115,9 +118,11 @@ impl Relay {
                 }
                 Err(error) => {
                     failures += 1;
-                    let pause = PAUSE.delay(failures);
-                    tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "cannot publish from the outbox");
-                    pause
+                    if let Some(failures) = outage.failed() {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, failures, "cannot publish from the outbox");
+                    }
+                    PAUSE.delay(failures)
                 }
             };
             woken = self.wait(pause, failures == 0, token).await;

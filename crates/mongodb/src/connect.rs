@@ -4,7 +4,7 @@ use std::{future::IntoFuture, time::Duration};
 
 use mongodb_driver::{
     Client, Database,
-    bson::doc,
+    bson::{Document, doc},
     options::{ClientOptions, ReadConcern, SelectionCriteria, WriteConcern},
 };
 
@@ -48,13 +48,17 @@ pub async fn connect(url: &str, name: &str) -> Result<Database, Error> {
     Ok(Client::with_options(options)?.database(&database))
 }
 
-/// Asks the server whether it answers, for the health check.
+/// Asks the server whether it answers and takes writes, for the health check.
 ///
 /// # Errors
 ///
 /// It does not.
 pub async fn ping(database: &Database) -> Result<(), Error> {
-    within("ping", database.run_command(doc! { "ping": 1 })).await.map(drop)
+    takes_writes(&within("hello", database.run_command(doc! { "hello": 1 })).await?)
+}
+
+fn takes_writes(answer: &Document) -> Result<(), Error> {
+    if answer.get_bool("isWritablePrimary").unwrap_or_default() { Ok(()) } else { Err(Error::NotPrimary) }
 }
 
 /// Does a call of the driver, for 8 s at most, and measures it; `summary` is the command and its collection, without any value.
@@ -80,4 +84,16 @@ pub fn limited<'a, T: 'a>(
     // On the heap: that of a cursor is large, and it is a part of the future of whoever waits for it.
     let call = Box::pin(call.into_future());
     async { measured::within(CALL_TIMEOUT, call).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_primary_takes_writes() {
+        assert!(takes_writes(&doc! { "isWritablePrimary": true, "ok": 1.0 }).is_ok());
+        let secondary = takes_writes(&doc! { "isWritablePrimary": false, "secondary": true, "ok": 1.0 });
+        assert!(matches!(secondary, Err(Error::NotPrimary)));
+    }
 }

@@ -29,6 +29,9 @@ pub enum Error {
     /// The driver or the server says no.
     #[error("MongoDB failed")]
     Driver(#[from] mongodb_driver::error::Error),
+    /// The server is there and takes no writes.
+    #[error("MongoDB is not the primary that takes writes")]
+    NotPrimary,
     /// There was no answer in 8 s.
     #[error("MongoDB did not answer in time")]
     TimedOut,
@@ -49,7 +52,7 @@ impl Error {
     /// primary any longer, or a majority was not reached. What was written may be there.
     pub fn is_unavailable(&self) -> bool {
         let error = match self {
-            Self::TimedOut => return true,
+            Self::NotPrimary | Self::TimedOut => return true,
             Self::Url(_) | Self::NoDatabase => return false,
             Self::Driver(error) => error,
         };

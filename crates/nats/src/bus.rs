@@ -66,7 +66,7 @@ impl Bus {
     /// [`Error::Address`], or a file that the URL names cannot be read.
     pub async fn open(url: &str, declare: bool, clock: SharedClock) -> Result<Self, Error> {
         let options = Options::parse(url)?;
-        let client = options.connect().await?;
+        let (client, trouble) = options.connect().await?;
         let context = jetstream::ContextBuilder::new()
             .timeout(TIMEOUT)
             .ack_timeout(TIMEOUT)
@@ -74,7 +74,7 @@ impl Bus {
             .backpressure_on_inflight(true)
             .build(client.clone());
         let streams = Streams::new(context, options.names, options.limits, declare);
-        let connection = Arc::new(Connection { client, clock, streams });
+        let connection = Arc::new(Connection { client, clock, streams, trouble });
         Ok(Self { connection, lease: LEASE, track: Track::Stable })
     }
 
@@ -90,15 +90,9 @@ impl Bus {
         self.track = track;
         self
     }
-}
 
-#[async_trait]
-impl messaging::Bus for Bus {
-    fn system(&self) -> &'static str {
-        "nats"
-    }
-
-    async fn publish(&self, events: &[Event]) -> Result<(), Error> {
+    /// Stores events, those of different keys at once.
+    async fn store(&self, events: &[Event]) -> Result<(), Error> {
         self.connection.streams.get().await?;
         let mut keys: HashMap<&str, Vec<&Event>> = HashMap::new();
         for event in events {
@@ -117,36 +111,56 @@ impl messaging::Bus for Bus {
         };
         stream::iter(keys.into_values().map(of_key)).buffer_unordered(WINDOW).try_collect().await
     }
+}
+
+#[async_trait]
+impl messaging::Bus for Bus {
+    fn system(&self) -> &'static str {
+        "nats"
+    }
+
+    async fn publish(&self, events: &[Event]) -> Result<(), Error> {
+        self.connection.explained(self.store(events).await)
+    }
 
     async fn subscribe(&self, group: &str, kinds: &[&str]) -> Result<Arc<dyn Subscription>, Error> {
         if let Some(bad) = kinds.iter().copied().chain([group]).find(|name| !is_subject(name)) {
             return Err(Error::Address(format!("`{bad}` cannot be the name of a group or a kind")));
         }
         let group = Group::new(Arc::clone(&self.connection), group, kinds, self.lease);
-        Ok(Arc::new(NatsSubscription::join(group, self.track).await?))
+        let joined = NatsSubscription::join(group, self.track).await;
+        Ok(Arc::new(self.connection.explained(joined)?))
     }
 
     async fn tail(&self, kinds: &[&str], back: u64) -> Result<Box<dyn messaging::Tail>, Error> {
         if let Some(bad) = kinds.iter().find(|name| !is_subject(name)) {
             return Err(Error::Address(format!("`{bad}` cannot be the name of a kind")));
         }
-        Ok(Box::new(Tail::open(Arc::clone(&self.connection), kinds, back).await?))
+        let opened = Tail::open(Arc::clone(&self.connection), kinds, back).await;
+        Ok(Box::new(self.connection.explained(opened)?))
     }
 
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
-        dead_letters::list(&self.connection, group, limit).await
+        self.connection.explained(dead_letters::list(&self.connection, group, limit).await)
     }
 
     async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
-        dead_letters::replay(&self.connection, group, event).await
+        self.connection.explained(dead_letters::replay(&self.connection, group, event).await)
     }
 
     async fn depth(&self, group: &str) -> Result<u64, Error> {
-        group::depth(&*self.connection.streams.get().await?, group).await
+        let depth = async { group::depth(&*self.connection.streams.get().await?, group).await };
+        self.connection.explained(depth.await)
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.connection.streams.get().await?.events.get_info().await.map(drop).map_err(Error::bus)
+        // Without a connection a call waits for one, longer than whoever checks.
+        if let Some(told) = self.connection.trouble.told().filter(|_| !self.connection.is_open()) {
+            return Err(Error::bus(told));
+        }
+        let streams = self.connection.streams.get().await;
+        let asked = async { streams?.events.get_info().await.map(drop).map_err(Error::bus) };
+        self.connection.explained(asked.await)
     }
 
     async fn close(&self) {

@@ -12,6 +12,7 @@ use messaging::Error;
 use super::{
     names::Names,
     streams::{Limits, MAX_AGE},
+    trouble::Trouble,
 };
 
 /// Commands that may wait while the connection is made anew; more than that wait at their callers.
@@ -105,7 +106,9 @@ impl Options {
     }
 
     /// Connects in the background, now and whenever the connection is lost: a service starts without its bus.
-    pub(crate) async fn connect(&self) -> Result<Client, Error> {
+    pub(crate) async fn connect(&self) -> Result<(Client, Trouble), Error> {
+        let trouble = Trouble::default();
+        let noted = trouble.clone();
         let mut options = ConnectOptions::new()
             .name("trireme")
             .retry_on_initial_connect()
@@ -115,7 +118,10 @@ impl Options {
             .ping_interval(TIMEOUT)
             .request_timeout(Some(TIMEOUT))
             .reconnect_delay_callback(|attempt| PAUSE.delay(u32::try_from(attempt).unwrap_or(u32::MAX)))
-            .event_callback(|event| async move { tracing::info!(%event, "NATS") });
+            .event_callback(move |event| {
+                noted.note(&event);
+                async move { tracing::info!(%event, "NATS") }
+            });
         if let Some(Login { user, password }) = self.login.clone() {
             options = match password {
                 Some(password) => options.user_and_password(user, password),
@@ -131,7 +137,8 @@ impl Options {
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
             options = options.add_client_certificate(certificate.clone(), key.clone());
         }
-        options.connect(&self.servers[..]).await.map_err(Error::bus)
+        let client = options.connect(&self.servers[..]).await.map_err(Error::bus)?;
+        Ok((client, trouble))
     }
 }
 

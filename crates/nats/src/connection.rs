@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use async_nats::{
     Client, HeaderMap,
+    connection::State,
     jetstream::{
         self, ErrorCode,
         context::{PublishError, PublishErrorKind},
@@ -12,13 +13,14 @@ use async_nats::{
 use clock::SharedClock;
 use messaging::{Error, Event};
 
-use super::{names::Names, streams::Streams};
+use super::{names::Names, streams::Streams, trouble::Trouble};
 
 /// A connection to NATS.
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) clock: SharedClock,
     pub(crate) streams: Streams,
+    pub(crate) trouble: Trouble,
 }
 
 impl Connection {
@@ -29,6 +31,16 @@ impl Connection {
     /// How often the connection was made.
     pub(crate) fn count(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// What came of a call; where there is no connection, with why.
+    pub(crate) fn explained<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        answer.map_err(|failure| if self.is_open() { failure } else { self.trouble.explains(failure) })
+    }
+
+    /// Whether calls need not wait for a connection.
+    pub(crate) fn is_open(&self) -> bool {
+        self.client.connection_state() == State::Connected
     }
 
     /// Stores one message and waits until it is stored.

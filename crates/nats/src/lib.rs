@@ -15,5 +15,6 @@ mod streams;
 mod subscription;
 mod tail;
 mod takeover;
+mod trouble;
 
 pub use bus::{Bus, DIFFERENCES, open_bus};

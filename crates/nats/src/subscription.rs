@@ -166,11 +166,9 @@ impl NatsSubscription {
         self.wake.notify_one();
         settled.and_then(|()| if Instant::now() < until { Ok(()) } else { Err(Error::Lost) })
     }
-}
 
-#[async_trait]
-impl Subscription for NatsSubscription {
-    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+    /// Waits until there is something to do.
+    async fn next(&self, max: usize) -> Result<Vec<Delivery>, Error> {
         let mut driver = self.driver.lock().await;
         loop {
             if self.state().closed {
@@ -188,6 +186,13 @@ impl Subscription for NatsSubscription {
             }
             self.take_in(&mut driver, next).await;
         }
+    }
+}
+
+#[async_trait]
+impl Subscription for NatsSubscription {
+    async fn fetch(&self, max: usize) -> Result<Vec<Delivery>, Error> {
+        self.group.connection.explained(self.next(max).await)
     }
 
     async fn ack(&self, delivery: &Delivery) -> Result<(), Error> {

@@ -1,12 +1,13 @@
 //! Opens connections, and makes a database that is missing.
 
-use std::{io, time::Duration};
+use std::{future::pending, io, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection,
     migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::sleep;
 
 use crate::Pool;
 
@@ -34,6 +35,9 @@ const ENCODING: &str = "UTF8";
 /// Also false on a server that follows another.
 const WRITABLE: &str = "SELECT current_setting('transaction_read_only') = 'off'";
 
+/// After how long a check that has no answer asks why, which whoever reads it does not wait for as long as the pool does.
+const PATIENCE: Duration = Duration::from_millis(400);
+
 /// PostgreSQL's code for a database that is there already.
 const DUPLICATE_DATABASE: &str = "42P04";
 
@@ -52,6 +56,9 @@ pub enum Error {
          its content there"
     )]
     Encoding(String),
+    /// The server lets us in and takes no writes.
+    #[error("PostgreSQL is read-only, or follows another server")]
+    ReadOnly,
     /// The schema cannot be brought up to date.
     #[error("cannot bring the schema up to date")]
     Migrate(#[source] MigrateError),
@@ -114,11 +121,22 @@ pub async fn create(url: &str) -> Result<(), Error> {
     }
 }
 
-/// Asks the server whether it answers, for the health check.
+/// Asks the server whether it answers and takes writes, for the health check.
 ///
 /// # Errors
 ///
 /// It does not.
-pub async fn ping(pool: &Pool) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT 1").execute(pool).await.map(drop)
+pub async fn ping(pool: &Pool) -> Result<(), Error> {
+    let refusal = async {
+        sleep(PATIENCE).await;
+        match pool.refusal().await {
+            Some(refusal) => refusal,
+            None => pending().await,
+        }
+    };
+    let writable: Result<bool, _> = tokio::select! {
+        answer = sqlx::query_scalar(WRITABLE).fetch_one(pool) => answer,
+        refusal = refusal => Err(refusal),
+    };
+    if writable.map_err(Error::Connect)? { Ok(()) } else { Err(Error::ReadOnly) }
 }

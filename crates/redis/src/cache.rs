@@ -206,6 +206,10 @@ impl Store for CacheStore {
         Ok(generation)
     }
 
+    async fn check(&self) -> Result<(), BoxError> {
+        Ok(self.inner.check().await?)
+    }
+
     fn add_listener(&self, listener: Weak<dyn Listener>) {
         self.inner.add_listener(listener);
     }

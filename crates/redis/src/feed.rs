@@ -4,7 +4,7 @@ use std::{sync::Weak, time::Duration};
 
 use futures::StreamExt as _;
 use redis_rs::aio::PubSub;
-use resilience::Backoff;
+use resilience::{Backoff, Outage};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -80,7 +80,7 @@ impl Subscription {
     /// Connects again and again, as long as there is a subscriber.
     async fn run(self) {
         self.client.warm_up().await;
-        let (mut attempts, mut failures) = (0, 0);
+        let (mut attempts, mut failures, outage) = (0, 0, Outage::default());
         loop {
             let connected = match self.connect(attempts).await {
                 Ok(connection) => self.deliver(connection).await,
@@ -91,23 +91,21 @@ impl Subscription {
             }
             attempts += 1;
             failures = match connected {
-                Ok(()) => 0,
+                Ok(()) => {
+                    if let Some(failures) = outage.ended() {
+                        tracing::info!(channel = self.channel, failures, "redis subscription was there again");
+                    }
+                    0
+                }
                 Err(error) => {
-                    self.log_failure(&error, failures);
+                    if let Some(failures) = outage.failed() {
+                        let (channel, error): (_, &dyn std::error::Error) = (&*self.channel, &error);
+                        tracing::warn!(channel, error, failures, "redis subscription failed; retrying");
+                    }
                     failures + 1
                 }
             };
             sleep(BACKOFF.delay(failures)).await;
-        }
-    }
-
-    /// Each outage is a warning once; further attempts are for whoever debugs.
-    fn log_failure(&self, error: &Error, failures: u32) {
-        let (channel, cause) = (&*self.channel, std::error::Error::source(error).map(tracing::field::display));
-        if failures > 0 {
-            tracing::debug!(channel, %error, cause, "redis subscription failed");
-        } else {
-            tracing::warn!(channel, %error, cause, "redis subscription failed; retrying");
         }
     }
 

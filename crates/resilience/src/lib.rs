@@ -3,10 +3,12 @@
 
 mod backoff;
 mod breaker;
+mod last_failure;
 mod outage;
 
 pub use self::{
     backoff::Backoff,
     breaker::{Breaker, BreakerConfig, Open, Permit, State},
+    last_failure::{Failed, LastFailure},
     outage::Outage,
 };

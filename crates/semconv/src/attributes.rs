@@ -63,6 +63,7 @@ attributes! {
     ERROR_TYPE = "error.type", Stable, Text, Few("timeout"), "Why it failed; absent where it did not.";
     CANARY = "canary", Own, Boolean, Any, "Whether version 2 shall handle it; absent where not.";
     OUTCOME = "outcome", Own, Text, Few("hit"), "What became of it.";
+    DEPENDENCY = "dependency", Own, Text, Few("database"), "What the process works with, as a check of its readiness is called.";
     SERVER_ADDRESS = "server.address", Stable, Text, Few("payment"), "The host that is called, as it is configured.";
     SERVER_PORT = "server.port", Stable, Integer, Few("9090"), "Its port.";
     SERVICE_PEER_NAME = "service.peer.name", Development, Text, Few("payment"), "The service that is called.";

@@ -8,7 +8,10 @@
 use std::{
     fmt, io,
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ pub(crate) struct Lender<DB: Database> {
     most: u32,
     wait: Duration,
     kept: Mutex<Vec<Trusted<DB>>>,
+    /// Whether something on a connection has not ended well since [`Self::take_doubt`].
+    doubt: AtomicBool,
 }
 
 struct Trusted<DB: Database> {
@@ -102,12 +107,18 @@ impl<DB: Database> Lender<DB> {
     pub(crate) fn new(pool: &Pool<DB>) -> Self {
         let most = pool.options().get_max_connections();
         let permits = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { permits, most, wait: pool.options().get_acquire_timeout(), kept: Mutex::default() }
+        let wait = pool.options().get_acquire_timeout();
+        Self { permits, most, wait, kept: Mutex::default(), doubt: AtomicBool::new(true) }
     }
 
     /// How many connections are lent.
     pub(crate) fn lent(&self) -> u32 {
         self.most.saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether something has not ended well since this was asked last; true the first time.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.doubt.swap(false, Ordering::Relaxed)
     }
 
     /// Waits for a connection of the pool that this lends, whose answers may take so long.
@@ -183,6 +194,9 @@ impl<DB: Database> Lent<DB> {
 
 impl<DB: Database> Drop for Lent<DB> {
     fn drop(&mut self) {
+        if !self.clean {
+            self.lender.doubt.store(true, Ordering::Relaxed);
+        }
         match self.trusted.take() {
             Some(trusted) if self.condition.broken => drop(trusted.connection.detach()),
             Some(trusted) if self.condition.clean => self.lender.keep(trusted),

@@ -16,7 +16,8 @@ use opentelemetry::{
     metrics::{Counter, UpDownCounter},
 };
 use semconv::{attributes, metrics};
-use sqlx::{Database, Describe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr};
+use sqlx::{Connection as _, Database, Describe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr};
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     Connection, Transaction,
@@ -29,19 +30,24 @@ static PENDING: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_PENDING_REQUESTS.instrument());
 static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CONNECTION_TIMEOUTS.instrument());
 
+/// How long the database may take to say why there is no connection.
+const REFUSAL: Duration = Duration::from_millis(500);
+
 /// A pool whose statements are measured. Cheap to clone.
 pub struct Pool<DB: Database> {
     inner: sqlx::Pool<DB>,
     lender: Arc<Lender<DB>>,
     /// How long an answer may take.
     limit: Option<Duration>,
+    /// Held by the one that asks why there is no connection.
+    asking: Arc<Mutex<()>>,
     name: KeyValue,
 }
 
 impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
-        let (inner, lender) = (self.inner.clone(), Arc::clone(&self.lender));
-        Self { inner, lender, limit: self.limit, name: self.name.clone() }
+        let (lender, asking) = (Arc::clone(&self.lender), Arc::clone(&self.asking));
+        Self { inner: self.inner.clone(), lender, limit: self.limit, asking, name: self.name.clone() }
     }
 }
 
@@ -71,7 +77,8 @@ impl<DB: Database> Pool<DB> {
     /// Measures this pool under that name, for as long as the process lives.
     pub fn new(pool: sqlx::Pool<DB>, name: String) -> Self {
         let lender = Arc::new(Lender::new(&pool));
-        let pool = Self { inner: pool, lender, limit: None, name: attributes::DB_POOL_NAME.of(name) };
+        let (limit, asking) = (None, Arc::default());
+        let pool = Self { inner: pool, lender, limit, asking, name: attributes::DB_POOL_NAME.of(name) };
         pool.observe();
         pool
     }
@@ -113,8 +120,19 @@ impl<DB: Database> Pool<DB> {
         let acquired = self.lender.lend(&self.inner, self.limit).await;
         if matches!(acquired, Err(Error::PoolTimedOut)) {
             TIMEOUTS.add(1, std::slice::from_ref(&self.name));
+            // sqlx tries to connect until the time is over, and does not say what it has tried in vain.
+            return Err(self.refusal().await.unwrap_or(Error::PoolTimedOut));
         }
         acquired
+    }
+
+    /// Why the database takes no connection, within half a second; nothing where it takes one, or does not say.
+    pub async fn refusal(&self) -> Option<Error> {
+        let ask = async {
+            let _one = self.asking.lock().await;
+            DB::Connection::connect_with(&self.inner.connect_options()).await
+        };
+        timeout(REFUSAL, ask).await.ok()?.err()
     }
 
     /// Begins a transaction.
@@ -144,6 +162,11 @@ impl<DB: Database> Pool<DB> {
         };
         statement.ended(&transaction);
         transaction
+    }
+
+    /// Whether a statement has failed, or a transaction was given up, since this was asked last; true the first time.
+    pub fn take_doubt(&self) -> bool {
+        self.lender.take_doubt()
     }
 
     /// Closes all connections once they are idle.

@@ -11,7 +11,7 @@ pub use bus::{Bus, DIFFERENCES, open_bus};
 pub use open::{Error, open};
 pub use outbox::{Outbox, SCHEMA, prepare, record};
 
-use sqlx::{Sqlite, error::DatabaseError as _, sqlite::SqliteError};
+use sqlx::{AssertSqlSafe, Sqlite, error::DatabaseError as _, sqlite::SqliteError};
 
 /// A pool whose statements are measured.
 pub type Pool = sql::Pool<Sqlite>;
@@ -51,13 +51,23 @@ impl Database {
         self.write.close().await;
     }
 
-    /// Asks the database for nothing, to see that it answers; for health checks.
+    /// Makes sure that it can be written; for health checks.
+    ///
+    /// Taking the write lock shows that as long as all goes well. A disk that is full or fails is only found out by a
+    /// commit: after something that did not end well one is made, of what is there already.
     ///
     /// # Errors
     ///
-    /// When it does not.
+    /// When it cannot.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT 1").execute(&self.read).await.map(drop)
+        let doubt = self.write.take_doubt();
+        let mut tx = self.begin().await?;
+        if !doubt {
+            return tx.rollback().await;
+        }
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
+        sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {version}"))).execute(&mut *tx).await?;
+        tx.commit().await
     }
 }
 

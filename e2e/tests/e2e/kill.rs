@@ -36,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// Errors of each service that are shown when the test fails.
 const ERRORS: usize = 10;
 /// One stack of real servers at a time: servers that start again and again want their share of the machine.
-static MACHINE: Mutex<()> = Mutex::const_new(());
+pub(crate) static MACHINE: Mutex<()> = Mutex::const_new(());
 
 /// The run's seed; `TEST_SEED` repeats another one.
 fn seed() -> u64 {

@@ -13,6 +13,7 @@ mod moving;
 mod observe;
 mod outbox;
 mod private;
+mod ready;
 mod round_trips;
 mod signals;
 mod stop;

@@ -5,7 +5,7 @@ mod comparison;
 mod everything;
 mod flood;
 mod later;
-mod payment;
+pub(crate) mod payment;
 pub(crate) mod tree;
 mod ways;
 

@@ -1,6 +1,6 @@
 //! Puts the use cases on their adapters: the only place that names both.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use auth::{Credential, Keys, Verifier};
@@ -60,6 +60,9 @@ pub const COMMIT: &str = match option_env!("TRIREME_COMMIT") {
     None => "unknown",
 };
 
+/// The lock that the check of locks takes.
+const READY_LOCK: &str = "order/ready";
+
 /// Opens everything and puts the service together; background work starts at once.
 ///
 /// # Errors
@@ -71,12 +74,17 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let relay =
         Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
     let (follow_ups, worker) = follow_up::queue();
-    let app = Arc::new(use_cases(config, clock.clone(), &store, follow_ups, &tasks)?);
+    let (app, health) = use_cases(config, clock.clone(), &store, follow_ups, &tasks)?;
+    let app = Arc::new(app);
     let locks = Locks::new(
         backends::lock(&config.lock.url, &tasks.tracker(), &tasks.token()).context("lock.url")?,
         tasks.tracker(),
         lock::Policy::default(),
     );
+    let health = health
+        .check("database", store.database.ping(), |ping| ping())
+        .may_be_away("bus", Arc::clone(&bus), |bus| async move { bus.ping().await })
+        .may_be_away("lock", locks.clone(), |locks| async move { locks.check(READY_LOCK).await });
     start(&tasks, &app, Background { relay, bus: Arc::clone(&bus), worker, locks });
     let verifier = verifier(&config.auth, clock, &tasks)?;
     let secret = config.service.credential_file.expose();
@@ -94,7 +102,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         http,
         grpc: Routes::default(),
         descriptors: &[],
-        health: Health::new().check("database", database.ping()),
+        health,
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
@@ -139,7 +147,7 @@ pub async fn seed(config: &Config, json: Option<&str>) -> Result<Seeded> {
     let products = seed::read(json.unwrap_or(seed::PRODUCTS))?;
     let clock = clock::system();
     let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
-    let app = use_cases(config, clock, &store, follow_up::queue().0, &Tasks::new())?;
+    let (app, _) = use_cases(config, clock, &store, follow_up::queue().0, &Tasks::new())?;
     let seeded = app.seed(products).await?;
     store.database.close().await;
     Ok(seeded)
@@ -154,7 +162,7 @@ pub async fn reindex(config: &Config, report: impl Fn(Progress, u64) + Send + Sy
     anyhow::ensure!(!config.search.url.is_empty(), "search.url names no search server");
     let clock = clock::system();
     let store = store(config, &clock, &Wake::default(), config.database.migrate).await?;
-    let app = use_cases(config, clock, &store, follow_up::queue().0, &Tasks::new())?;
+    let (app, _) = use_cases(config, clock, &store, follow_up::queue().0, &Tasks::new())?;
     let totals = app.audit.totals().await?;
     for of in Indexed::ALL {
         let total = match of {
@@ -223,31 +231,41 @@ impl Store {
 }
 
 /// The search server, where there is one; connects with the first search.
-fn search_server(config: &crate::config::Search) -> Result<Option<Arc<dyn SearchServer>>> {
+fn search_client(config: &crate::config::Search) -> Result<Option<elasticsearch::Client>> {
     match backends::scheme(&config.url) {
         "" => Ok(None),
-        "http" | "https" => {
-            let client = elasticsearch::Client::open(&config.url, config.client.clone())?;
-            Ok(Some(Arc::new(Indices::new(&client)?)))
-        }
+        "http" | "https" => Ok(Some(elasticsearch::Client::open(&config.url, config.client.clone())?)),
         _ => Err(backends::Error::unknown_scheme(&config.url, ["http", "https"]).into()),
     }
 }
 
-fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: FollowUps, tasks: &Tasks) -> Result<App> {
+/// The use cases, and whether what they may do without is there.
+fn use_cases(
+    config: &Config,
+    clock: SharedClock,
+    store: &Store,
+    follow_ups: FollowUps,
+    tasks: &Tasks,
+) -> Result<(App, Health)> {
     let credential = Credential::new(config.service.credential_file.expose(), NAME);
     let grpc = |callee: &Callee, name| Grpc::new(&callee.url, callee.client.clone(), Some(credential.clone()), name);
     let payment = grpc(&config.payment, "payment").context("payment.url")?;
     let user = grpc(&config.user, "user").context("user.url")?;
     let cache = backends::cache(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
+    let search = search_client(&config.search).context("search.url")?;
+    let health = may_be_away(&payment, &user, &cache, search.as_ref());
+    let indices = search.map(|client| Indices::new(&client)).transpose()?;
     let limits = Limits { open: config.streams.max_open, per_account: config.streams.max_per_account };
     let spent = backends::limiter(&config.cache.url).context("cache.url")?;
-    Ok(App {
+    let app = App {
         orders: Arc::clone(&store.orders),
         products: Arc::clone(&store.products),
         accounts: Arc::clone(&store.accounts),
         audit: Arc::clone(&store.audit),
-        search: Search::new(Arc::clone(&store.search), search_server(&config.search).context("search.url")?),
+        search: Search::new(
+            Arc::clone(&store.search),
+            indices.map(|indices| Arc::new(indices) as Arc<dyn SearchServer>),
+        ),
         set_aside: SetAside::default(),
         metrics: Metrics::default(),
         payments: Arc::new(PaymentClient::new(payment)),
@@ -259,7 +277,25 @@ fn use_cases(config: &Config, clock: SharedClock, store: &Store, follow_ups: Fol
         tickets: Tickets::new(config.service.credential_file.expose(), spent, clock.clone()),
         clock,
         timeouts: Timeouts { payment_wait: config.orders.payment_wait, pending: config.orders.pending },
-    })
+    };
+    Ok((app, health))
+}
+
+/// Those without which orders are taken all the same.
+fn may_be_away(
+    payment: &Grpc,
+    user: &Grpc,
+    cache: &Arc<dyn cache::Store>,
+    search: Option<&elasticsearch::Client>,
+) -> Health {
+    let health = Health::new()
+        .may_be_away("payment", payment.clone(), |payment| ready(payment.check()))
+        .may_be_away("user", user.clone(), |user| ready(user.check()))
+        .may_be_away("cache", Arc::clone(cache), |cache| async move { cache.check().await });
+    match search.cloned() {
+        Some(search) => health.may_be_away("search", search, |search| ready(search.check())),
+        None => health,
+    }
 }
 
 /// What works beside the requests.

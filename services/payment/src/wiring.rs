@@ -56,13 +56,11 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let outbox = Arc::clone(&database.outbox);
     let relay = Relay::new(Arc::clone(&outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
     let provider = Arc::new(sandbox.clone());
-    let check_locks = {
-        let locks = locks.clone();
-        move || {
-            let locks = locks.clone();
-            async move { locks.check(READY_LOCK).await }
-        }
-    };
+    let health = Health::new()
+        .check("database", database.ping(), |ping| ping())
+        .check("lock", locks.clone(), |locks| async move { locks.check(READY_LOCK).await })
+        .may_be_away("bus", Arc::clone(&bus), |bus| async move { bus.ping().await })
+        .may_be_away("provider", sandbox.clone(), |sandbox| async move { sandbox.ping().await });
     let app = Arc::new(App {
         payments: store.payments,
         provider,
@@ -89,7 +87,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         http: http::router(Arc::clone(&app), config.webhook.secret_file.expose(), clock),
         grpc: Routes::new(grpc::service(app, config.service.credential_file.expose())),
         descriptors: &[proto::payment::DESCRIPTORS],
-        health: Health::new().check("database", database.ping()).check("lock", check_locks),
+        health,
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;

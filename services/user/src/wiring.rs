@@ -1,6 +1,6 @@
 //! Puts the use cases on their adapters: the only place that names both.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use auth::{Callers, Credential, Verifier};
@@ -58,7 +58,9 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
     let relay =
         Relay::new(Arc::clone(&store.database.outbox), Arc::clone(&bus)).woken_by(wake).publishing(config.bus.publish);
     let (mail_queue, jobs) = MailQueue::new();
-    let app = Arc::new(use_cases(config, clock.clone(), &store, (&tasks, mail_queue)).await?);
+    let order = order(config);
+    let app = Arc::new(use_cases(config, clock.clone(), &store, (&tasks, mail_queue), order.clone()).await?);
+    let health = health(&app, order, &bus).check("database", store.database.ping(), |ping| ping());
     start(&tasks, relay, consumers(&app, &bus), &app);
     start_mail(&tasks, &app, jobs);
     let api = Api {
@@ -76,13 +78,29 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<chassis::App> {
         http: http::router(api.clone()),
         grpc: Routes::new(UserServiceServer::new(grpc::Users::new(api))),
         descriptors: &[proto::user::DESCRIPTORS],
-        health: Health::new().check("database", database.ping()),
+        health,
         tasks,
         on_drained: vec![Box::pin(async move {
             bus.close().await;
             database.close().await;
         })],
     })
+}
+
+/// Order, over its internal interface.
+fn order(config: &Config) -> Http {
+    let credential = Credential::new(config.service.credential_file.expose(), NAME);
+    Http::new(&config.order.url, config.order.client.clone(), Some(credential), "order")
+}
+
+/// Nobody logs in without a key that signs; what else there is may be away.
+fn health(app: &Arc<App>, order: Http, bus: &Arc<dyn Bus>) -> Health {
+    Health::new()
+        .check("signing_key", Arc::clone(&app.keys), |keys| ready(keys.check()))
+        .may_be_away("bus", Arc::clone(bus), |bus| async move { bus.ping().await })
+        .may_be_away("cache", app.cache.clone(), |cache| async move { cache.check().await })
+        .may_be_away("order", order, |order| ready(order.check()))
+        .may_be_away("mail", Arc::clone(app), |app| ready(app.mail_queue.check()))
 }
 
 /// Brings the schema up to date.
@@ -174,12 +192,11 @@ async fn use_cases(
     clock: SharedClock,
     store: &Store,
     (tasks, mail_queue): (&Tasks, MailQueue),
+    order: Http,
 ) -> Result<App> {
     let keys = KeyRing::open(Arc::clone(&store.keys), clock.clone(), config.tokens.rotation()).await?;
     let cache = backends::cache(&config.cache.url, &tasks.tracker(), &tasks.token()).context("cache.url")?;
     let policy = cache::Policy { ttl: config.cache.ttl, ..cache::Policy::default() };
-    let credential = Credential::new(config.service.credential_file.expose(), NAME);
-    let order = Http::new(&config.order.url, config.order.client.clone(), Some(credential), "order");
     Ok(App {
         accounts: Arc::clone(&store.accounts),
         closings: Arc::clone(&store.closings),

@@ -8,19 +8,20 @@ use axum::{
     response::Response,
 };
 use error::{Error, Problem};
-use tokio::{sync::Semaphore, time::timeout_at};
+use tokio::time::timeout_at;
 
 use super::trace::Protocol;
+use crate::in_flight::InFlight;
 
-/// Refuses at once when all permits are taken: load is shed, not queued.
+/// Refuses at once when all places are taken: load is shed, not queued.
 pub(crate) async fn overload(
-    State((protocol, permits)): State<(Protocol, Arc<Semaphore>)>,
+    State((protocol, in_flight)): State<(Protocol, Arc<InFlight>)>,
     request: Request,
     next: Next,
 ) -> Response {
-    match permits.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => protocol.refuse(Error::of(Problem::Overloaded)),
+    match in_flight.admit() {
+        Some(_permit) => next.run(request).await,
+        None => protocol.refuse(Error::of(Problem::Overloaded)),
     }
 }
 

@@ -139,8 +139,8 @@ async fn health_and_reflection_are_there() {
 
     let server = Server::start(config(), probe()).await;
     let channel = channel(&server).await;
-    let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
-    assert_eq!(health.into_inner().status, 1, "serving");
+    let mut health = HealthClient::new(channel.clone());
+    testkit::eventually!(health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status == 1);
 
     let ask = |question| ServerReflectionRequest { host: String::new(), message_request: Some(question) };
     let questions = [

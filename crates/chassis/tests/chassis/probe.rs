@@ -17,7 +17,7 @@ async fn says_whether_the_service_is_ready() {
     }
 
     let mut broken = app(Router::new());
-    broken.health = Health::new().check("database", async || Err("gone".to_owned()));
+    broken.health = Health::new().check("database", (), async |()| Err("gone".to_owned()));
     let server = Server::start(config(), broken).await;
     let message = probe(&at(server.admin.port(), "127.0.0.1")).await.unwrap_err().to_string();
     assert!(message.starts_with("not ready") && message.contains("database"), "{message}");

@@ -1,5 +1,11 @@
 //! The framework's own refusals, HEAD, CORS, conditional requests and the admin port.
 
+use std::future::ready;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use axum::extract::Request;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::Response;
@@ -9,6 +15,8 @@ use chassis::http::{Id, IdempotencyKey, IfMatch, IfNoneMatch, Payload, resource}
 use chassis::{Cors, Health, json};
 use error::Error;
 use serde_json::json;
+use testkit::eventually;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use uuid::Uuid;
 
 use crate::support::{Server, app, config, post as send, request};
@@ -188,13 +196,42 @@ async fn cors_is_as_configured() {
     assert!(["authorization", "idempotency-key", "if-match"].iter().all(|name| headers.contains(name)), "{headers}");
 }
 
+/// What gRPC's health service says of a service; 1 is `SERVING`, 2 `NOT_SERVING`.
+async fn grpc_health(server: &Server, service: &str) -> Result<i32, tonic::Code> {
+    let uri = format!("http://{}", server.grpc);
+    let channel = tonic::transport::Channel::from_shared(uri).unwrap().connect().await.unwrap();
+    let question = HealthCheckRequest { service: service.to_owned() };
+    let answer = HealthClient::new(channel).check(question).await;
+    answer.map(|answer| answer.into_inner().status).map_err(|status| status.code())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_says_what_readiness_says() {
+    let (there, mut changing) = (Arc::new(AtomicBool::new(false)), app(router()));
+    changing.descriptors = &[tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET];
+    let there_now = |there: Arc<AtomicBool>| ready(there.load(Ordering::Relaxed).then_some(()).ok_or("no file"));
+    changing.health = Health::new().check("database", Arc::clone(&there), there_now);
+    let server = Server::start(config(), changing).await;
+    let service = "grpc.reflection.v1.ServerReflection";
+    for (is_there, status, answer) in [(false, 2, 503), (true, 1, 200), (false, 2, 503)] {
+        there.store(is_there, Ordering::Relaxed);
+        for name in ["", service] {
+            eventually!(grpc_health(&server, name).await == Ok(status));
+        }
+        assert_eq!(request(server.admin, "GET /healthz/ready", "").await.status, answer);
+    }
+    assert_eq!(grpc_health(&server, "made.up").await, Err(tonic::Code::NotFound));
+    let metrics = request(server.admin, "GET /metrics", "").await;
+    assert!(String::from_utf8(metrics.body).unwrap().contains("dependency_up{dependency=\"database\""));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_admin_port_tells_how_it_is() {
     let mut sick = app(router());
     sick.health = Health::new()
-        .check("database", async || Ok::<_, std::fmt::Error>(()))
-        .check("bus", async || Err("no file".to_owned()))
-        .check("slow", std::future::pending::<Result<(), String>>);
+        .check("database", (), async |()| Ok::<_, std::fmt::Error>(()))
+        .may_be_away("bus", (), async |()| Err("no file".to_owned()))
+        .check("slow", (), |()| std::future::pending::<Result<(), String>>());
     let server = Server::start(config(), sick).await;
     assert_eq!(request(server.admin, "GET /healthz/live", "").await.status, 200);
     let report = request(server.admin, "GET /healthz/ready", "").await;
@@ -202,12 +239,13 @@ async fn the_admin_port_tells_how_it_is() {
     let report = report.json();
     assert_eq!(report["status"], "not_ready");
     assert_eq!(report["checks"]["database"], json!({"status": "ready"}));
-    assert_eq!(report["checks"]["bus"], json!({"status": "not_ready", "detail": "no file"}));
+    assert_eq!(report["checks"]["bus"], json!({"status": "degraded", "detail": "no file"}));
     assert_eq!(report["checks"]["slow"]["status"], "not_ready");
+    assert_eq!(grpc_health(&server, "").await, Ok(2));
 
     let server = self::server().await;
     let report = request(server.admin, "GET /healthz/ready", "").await;
-    let checks = json!({"http": {"status": "ready"}, "grpc": {"status": "ready"}});
+    let checks = json!({"requests": {"status": "ready"}, "http": {"status": "ready"}, "grpc": {"status": "ready"}});
     assert_eq!((report.status, report.json()), (200, json!({"status": "ready", "checks": checks})));
     let version = request(server.admin, "GET /version", "").await.json();
     assert_eq!(version, json!({"service": "test", "version": "1.2.3", "commit": "abc"}));

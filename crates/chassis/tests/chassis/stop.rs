@@ -219,6 +219,7 @@ async fn watches_and_open_streams_end() {
     let uri = format!("http://{}", server.grpc);
     let channel = tonic::transport::Channel::from_shared(uri).unwrap().connect().await.unwrap();
     let mut health = HealthClient::new(channel.clone());
+    testkit::eventually!(health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status == 1);
     let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status, 1, "serving");
     let asked = futures::stream::pending();

@@ -132,5 +132,14 @@ async fn a_callee_that_is_down_is_left_alone() {
     for _ in 0..4 {
         assert!(matches!(http.get("/").await, Err(client::Error::Unavailable { .. })));
     }
-    assert!(matches!(http.get("/").await, Err(client::Error::BreakerOpen("user"))));
+    assert!(matches!(http.get("/").await, Err(client::Error::BreakerOpen { callee: "user", .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_a_callee_is_away_is_said() {
+    let uri = format!("http://127.0.0.1:{}", testkit::free_port());
+    let config = client::Config { retries: 0, ..client::Config::default() };
+    let grpc = Grpc::new(&uri, config, None, "user").unwrap();
+    let away = grpc.call(false, |channel| call(channel, Request::new("fine".to_owned()))).await.unwrap_err();
+    assert!(error::chain(&away).contains("refused"), "{away}");
 }

@@ -85,7 +85,10 @@ impl KafkaSubscription {
                 let place = place(reader.is_marked, received.partition);
                 self.state().receive(place, received, kinds, &self.name);
             }
-            Err(error) => tracing::warn!(group = reader.group, %error, "Kafka cannot be read"),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(group = reader.group, error, "Kafka cannot be read");
+            }
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use postgres::{Error, HISTORY, check, connect, create, is_unavailable, is_unique_violation, migrate};
+use postgres::{Error, HISTORY, check, connect, create, is_unavailable, is_unique_violation, migrate, ping};
 use sqlx::{
     AssertSqlSafe, Connection as _, SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
 };
-use testkit::servers::Postgres;
+use testkit::{eventually, servers::Postgres};
 use tokio::time::timeout;
 
 const FIRST: &str = "CREATE TABLE things (id integer PRIMARY KEY, name text NOT NULL)";
@@ -299,4 +299,28 @@ async fn a_connection_that_cannot_write_is_not_kept() {
     for id in 1..=20 {
         add(&pool, id).await.unwrap();
     }
+}
+
+/// A database whose sessions may only read, as those of a server that follows another.
+#[tokio::test]
+async fn who_cannot_write_is_not_ready() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    let (admin, name) = url.rsplit_once('/').unwrap();
+    let admin = connect(&format!("{admin}/postgres"), "admin").await.unwrap();
+    let pool = connect(&url, "test").await.unwrap();
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    ping(&pool).await.unwrap();
+    let set = async |only: &str| {
+        let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = {only}");
+        sqlx::query(AssertSqlSafe(alter)).execute(&admin).await.unwrap();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(end).bind(name).execute(&admin).await.unwrap();
+    };
+    set("on").await;
+    eventually!(matches!(ping(&pool).await, Err(Error::ReadOnly)));
+    assert!(is_unavailable(&add(&pool, 1).await.unwrap_err()));
+    set("off").await;
+    eventually!(ping(&pool).await);
+    add(&pool, 1).await.unwrap();
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use messaging::{Bus as _, Effects, Event, Relay, Wake};
-use postgres::{open, record};
+use postgres::{Error, connect, open, ping, record};
 use sqlx::migrate::Migrator;
-use testkit::servers::Postgres;
+use testkit::{eventually, servers::Postgres};
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -75,4 +75,20 @@ async fn nothing_is_lost_or_out_of_order_when_the_server_is_killed() {
     tasks.close();
     tasks.wait().await;
     assert_eq!(bus.depth("test").await.unwrap(), 0, "and nothing more");
+}
+
+/// sqlx waits for the server until the caller's time is over, and says no more than that.
+#[tokio::test]
+async fn a_server_that_is_away_is_said_to_be() {
+    let Some(server) = Postgres::alone().await else { return };
+    let pool = connect(&server.database().await, "test").await.unwrap();
+    server.kill();
+    let refused =
+        |error: &sqlx::Error| matches!(error, sqlx::Error::Io(cause) if cause.to_string().contains("refused"));
+    let is_away = |answer: &Result<(), Error>| matches!(answer, Err(Error::Connect(error)) if refused(error));
+    eventually!(timeout(Duration::from_secs(1), ping(&pool)).await.is_ok_and(|answer| is_away(&answer)));
+    let asked = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+    assert!(refused(&asked), "{asked}");
+    server.restart().await;
+    eventually!(ping(&pool).await);
 }

@@ -12,7 +12,7 @@ use std::{
 use cache::{BoxError, Entry, Fill, Invalidation, LeaseToken, Listener};
 use futures::{StreamExt as _, stream};
 use opentelemetry::metrics::ObservableGauge;
-use resilience::{Breaker, BreakerConfig, State};
+use resilience::{Breaker, BreakerConfig, Failed, LastFailure, State};
 use semconv::{Metric, metrics};
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 use tokio_util::task::TaskTracker;
@@ -59,6 +59,11 @@ const BREAKER: BreakerConfig = BreakerConfig {
 /// Writes of the journal that are replayed at a time, on one connection.
 const REPLAYS: usize = 64;
 
+/// The breaker is open, and the failure since which it has been.
+#[derive(Debug, thiserror::Error)]
+#[error("redis is not asked: its circuit breaker is open")]
+struct NotAsked(#[source] Option<Failed>);
+
 pub(super) struct Inner {
     pub(super) client: Client,
     /// Identifies this process' own messages.
@@ -66,6 +71,7 @@ pub(super) struct Inner {
     pub(super) channel: String,
     pub(super) local: Local,
     pub(super) breaker: Breaker,
+    last: LastFailure,
     pub(super) journal: Journal,
     pub(super) quarantine: Quarantine,
     pub(super) metrics: Metrics,
@@ -108,6 +114,7 @@ impl Inner {
             channel: format!("{}:cache:feed", client.prefix()),
             local: Local::new(),
             breaker: Breaker::new(BREAKER),
+            last: LastFailure::default(),
             journal: Journal::default(),
             quarantine: Quarantine::new(),
             metrics: Metrics::new(),
@@ -169,14 +176,21 @@ impl Inner {
         Ok(Reply(self.through_breaker(self.client.eval(script, &[&key], args)).await?))
     }
 
+    /// Whether Redis answers, whatever the breaker thinks of it.
+    pub(super) async fn check(&self) -> Result<(), Error> {
+        self.client.get(&self.epoch_key()).await.map(drop)
+    }
+
     async fn through_breaker<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, BoxError> {
-        let permit = self.breaker.permit()?;
+        let permit = self.breaker.permit().map_err(|_| NotAsked(self.last.check().err()))?;
         let result = call.await;
-        // Whatever it refuses else, it does for others: one that is full still takes invalidations.
-        if result.as_ref().err().is_some_and(Error::is_outage) {
-            permit.fail();
-        } else {
-            permit.succeed();
+        match &result {
+            // Whatever it refuses else, it does for others: one that is full still takes invalidations.
+            Err(error) if error.is_outage() => {
+                self.last.failed(error);
+                permit.fail();
+            }
+            _ => permit.succeed(),
         }
         Ok(result?)
     }

@@ -13,6 +13,8 @@ metrics! { SERVICE;
             "Requests that are being answered.", [HTTP_REQUEST_METHOD, URL_SCHEME];
         RPC_SERVER_CALL_DURATION: Histogram<f64> = "rpc.server.call.duration", Development, "s", SECONDS,
             "How long incoming calls took.", [RPC_SYSTEM_NAME, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, ERROR_TYPE];
+        DEPENDENCY_UP: Gauge<u64> = "dependency.up", Own, "", NONE,
+            "1 while what the process works with can be used, as readiness has it.", [DEPENDENCY];
     }
     in "services/order" {
         GRAPHQL_SERVER_OPERATION_DURATION: Histogram<f64> = "graphql.server.operation.duration", Own, "s", SECONDS,

@@ -6,7 +6,7 @@ mod on_loan;
 use std::os::unix::fs::PermissionsExt;
 
 use sqlite::Database;
-use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, migrate::Migrator};
 use testkit::{sqlite_url, temp_dir};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("tests/database/migrations");
@@ -174,4 +174,16 @@ async fn a_full_disk_is_over_when_there_is_space_again() {
     drop(tx);
     add(&database, "a").await.unwrap();
     assert_eq!(value(&database, "a").await, Some(2));
+}
+
+#[tokio::test]
+async fn who_may_only_read_is_not_ready() {
+    let folder = temp_dir();
+    let database = sqlite::open(&sqlite_url(&folder, "a.db"), &MIGRATIONS).await.unwrap();
+    database.ping().await.unwrap();
+    for (only, is_ready) in [("ON", false), ("OFF", true)] {
+        sqlx::query(AssertSqlSafe(format!("PRAGMA query_only = {only}"))).execute(&database.write).await.unwrap();
+        let (added, ready) = (add(&database, "a").await, database.ping().await);
+        assert_eq!((added.is_ok(), ready.is_ok()), (is_ready, is_ready), "{added:?} {ready:?}");
+    }
 }

@@ -13,9 +13,9 @@ use tonic::{
 };
 
 /// A client with order's credential.
-pub(super) type Client = PaymentServiceClient<InterceptedService<Channel, AsOrder>>;
+pub(crate) type Client = PaymentServiceClient<InterceptedService<Channel, AsOrder>>;
 
-pub(super) async fn client(cluster: &Cluster) -> Result<Client> {
+pub(crate) async fn client(cluster: &Cluster) -> Result<Client> {
     let secret = fs::read_to_string(cluster.data().join("service.credential"))?;
     let credential = AsOrder(Credential::new(secret.trim_end(), "order"));
     let channel = Endpoint::from_shared(cluster.process("payment")?.grpc)?.connect().await?;
@@ -23,7 +23,7 @@ pub(super) async fn client(cluster: &Cluster) -> Result<Client> {
 }
 
 /// Puts the credential on each call.
-pub(super) struct AsOrder(Credential);
+pub(crate) struct AsOrder(Credential);
 
 impl Interceptor for AsOrder {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {

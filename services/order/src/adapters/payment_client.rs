@@ -172,7 +172,7 @@ fn refusal(error: &client::Error) -> Option<Kind> {
 
 fn unanswered(error: client::Error) -> PaymentError {
     match error {
-        client::Error::BreakerOpen(_) => PaymentError::Down(error.into()),
+        client::Error::BreakerOpen { .. } => PaymentError::Down(error.into()),
         client::Error::Timeout(_) | client::Error::Unavailable { .. } => PaymentError::Undecided(error.into()),
         // Another call for the same order is in progress, or payment failed internally: a retry may help.
         client::Error::Status { kind: Kind::Precondition | Kind::Internal, .. } => {

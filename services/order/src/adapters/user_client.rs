@@ -55,7 +55,7 @@ fn customer(user: wire::User) -> Result<Customer, CustomersError> {
 fn unanswered(error: client::Error) -> CustomersError {
     match error {
         client::Error::Status { .. } => CustomersError::Failed(error.into()),
-        client::Error::BreakerOpen(_) | client::Error::Timeout(_) | client::Error::Unavailable { .. } => {
+        client::Error::BreakerOpen { .. } | client::Error::Timeout(_) | client::Error::Unavailable { .. } => {
             CustomersError::Down(error.into())
         }
     }

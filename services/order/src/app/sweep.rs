@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use lock::Locks;
+use resilience::Outage;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -49,7 +50,7 @@ async fn count_sagas(app: &App) {
 }
 
 async fn sweep_until_cancelled(app: &App, locks: &Locks, token: &CancellationToken) {
-    let mut ticks = tokio::time::interval(PERIOD);
+    let (mut ticks, outage) = (tokio::time::interval(PERIOD), Outage::default());
     // After a sweep that took longer than the period, the next one does not follow at once.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -57,26 +58,36 @@ async fn sweep_until_cancelled(app: &App, locks: &Locks, token: &CancellationTok
             () = token.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        // Without the lock: most ticks find nothing, and then the lock's store is not asked either.
-        if app.has_due().await {
-            sweep_with_lock(app, locks, token).await;
+        match app.sweep_if_due(locks, token).await {
+            Ok(()) => {
+                if let Some(failures) = outage.ended() {
+                    tracing::info!(failures, "the orders that are due can be read again");
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = outage.failed() {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, failures, "cannot read the orders that are due");
+                }
+            }
         }
     }
 }
 
-async fn sweep_with_lock(app: &App, locks: &Locks, token: &CancellationToken) {
+async fn sweep_with_lock(app: &App, locks: &Locks, token: &CancellationToken) -> Result<(), Error> {
     let guard = match locks.try_lock(LOCK).await {
         Ok(Some(guard)) => Some(guard),
         // Another instance is sweeping.
-        Ok(None) => return,
+        Ok(None) => return Ok(()),
         // Orders must not wait for the lock's store to come back.
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "sweeping without the lock");
             None
         }
     };
-    app.sweep_all(token).await;
+    let swept = app.sweep_all(token).await;
     drop(guard);
+    swept
 }
 
 impl App {
@@ -88,28 +99,18 @@ impl App {
         }
     }
 
-    async fn has_due(&self) -> bool {
-        match self.orders.due(self.clock.now(), 1).await {
-            Ok(due) => !due.is_empty(),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the orders that are due");
-                false
-            }
+    /// Without the lock where there is nothing to do: most ticks find nothing, and then the lock's store is not asked either.
+    async fn sweep_if_due(&self, locks: &Locks, token: &CancellationToken) -> Result<(), Error> {
+        if self.orders.due(self.clock.now(), 1).await?.is_empty() {
+            return Ok(());
         }
+        sweep_with_lock(self, locks, token).await
     }
 
-    async fn sweep_all(&self, token: &CancellationToken) {
+    async fn sweep_all(&self, token: &CancellationToken) -> Result<(), Error> {
         // A batch that is not full was the last; after a full one there may be more at once.
-        while !token.is_cancelled() {
-            match self.sweep(token).await {
-                Ok(count) if count == BATCH as usize => {}
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the orders that are due");
-                    return;
-                }
-            }
-        }
+        while !token.is_cancelled() && self.sweep(token).await? == BATCH as usize {}
+        Ok(())
     }
 
     /// Advances one batch of orders that are due, each in a trace of its own that is

@@ -66,6 +66,8 @@ trait Storage: Debug + Send + Sync {
     /// Deletes up to `limit` answers, and as many counts of calls, that are older than [`RETENTION`]; says how many in all.
     /// Charges are kept.
     async fn prune(&self, limit: u32) -> Result<u64, ProviderError>;
+    /// Whether the database can be written.
+    async fn ping(&self) -> Result<(), Cause>;
 
     /// Closes the database.
     async fn close(&self);
@@ -152,6 +154,14 @@ impl Sandbox {
             }
             tokio::time::sleep(PRUNE_INTERVAL).await;
         }
+    }
+
+    /// Whether it takes calls.
+    ///
+    /// # Errors
+    /// Its database cannot be written.
+    pub async fn ping(&self) -> Result<(), Cause> {
+        self.storage.ping().await
     }
 
     /// Closes the database.

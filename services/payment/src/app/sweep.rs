@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
+use resilience::Outage;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -43,12 +44,22 @@ pub async fn run(app: Arc<App>, token: CancellationToken) {
 }
 
 async fn sweep_forever(app: &App) {
+    let (sweeps, checks) = (Outage::default(), Outage::default());
     for sweep in (0..SWEEPS_PER_CHECK).cycle() {
-        if let Err(error) = app.sweep().await {
-            tracing::warn!(error = &error as &dyn StdError, "sweep of unresolved payments failed");
+        match app.sweep().await {
+            Ok(_) => {
+                if let Some(failures) = sweeps.ended() {
+                    tracing::info!(failures, "unresolved payments are swept again");
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = sweeps.failed() {
+                    tracing::warn!(error = &error as &dyn StdError, failures, "sweep of unresolved payments failed");
+                }
+            }
         }
         if sweep == 0 {
-            app.check_ledger().await;
+            app.check_ledger(&checks).await;
         }
         tokio::time::sleep(INTERVAL).await;
     }
@@ -56,10 +67,19 @@ async fn sweep_forever(app: &App) {
 
 impl App {
     /// Measures by how much the ledger is off.
-    async fn check_ledger(&self) {
+    async fn check_ledger(&self, outage: &Outage) {
         match self.payments.imbalances(CHECKED).await {
-            Ok(imbalances) => imbalances.iter().for_each(|imbalance| self.metrics.imbalance(imbalance)),
-            Err(error) => tracing::warn!(error = &error as &dyn StdError, "the ledger cannot be checked"),
+            Ok(imbalances) => {
+                if let Some(failures) = outage.ended() {
+                    tracing::info!(failures, "the ledger is checked again");
+                }
+                imbalances.iter().for_each(|imbalance| self.metrics.imbalance(imbalance));
+            }
+            Err(error) => {
+                if let Some(failures) = outage.failed() {
+                    tracing::warn!(error = &error as &dyn StdError, failures, "the ledger cannot be checked");
+                }
+            }
         }
     }
 

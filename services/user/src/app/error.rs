@@ -68,6 +68,9 @@ pub enum Error {
     /// The account takes no changes any more.
     #[error(transparent)]
     NotActive(#[from] NotActive),
+    /// There is no key that signs access tokens now.
+    #[error("no key signs access tokens now")]
+    NoSigningKey,
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,6 +108,7 @@ impl HasProblem for Error {
             Self::NotActive(NotActive::Disabled) => Problem::AccountDisabled,
             Self::WrongMailToken => Problem::MailTokenInvalid,
             Self::MailQueueFull => Problem::Overloaded,
+            Self::NoSigningKey => Problem::Unavailable,
             Self::Mail(error) => error.problem(),
             Self::Store(error) => error.problem(),
             Self::Password(error) => error.problem(),

@@ -112,10 +112,21 @@ impl KeyRing {
     /// No key is in use yet, or it cannot sign.
     pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
         let known = self.known();
-        // Chosen at each signature: the next key takes over at its time, not when the ring is rotated next.
+        self.signer(&known)?.sign(claims).map_err(Error::internal)
+    }
+
+    /// Whether there is a key that signs now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn check(&self) -> Result<(), Error> {
+        self.signer(&self.known()).map(drop)
+    }
+
+    /// Chosen at each signature: the next key takes over at its time, not when the ring is rotated next.
+    fn signer<'a>(&self, known: &'a Keyset) -> Result<&'a Signer, Error> {
         let current = Schedule::new(&known.used_from, self.rotation).current(self.clock.now());
-        let signer = current.and_then(|i| known.signers.get(i)).ok_or_else(|| Error::internal("no key signs now"))?;
-        signer.sign(claims).map_err(Error::internal)
+        current.and_then(|i| known.signers.get(i)).ok_or(Error::NoSigningKey)
     }
 
     /// The public keys: those that sign, soon will, or did so a short while ago.

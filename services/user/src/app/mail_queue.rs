@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use opentelemetry::metrics::Counter;
-use resilience::Backoff;
+use resilience::{Backoff, Failed, LastFailure};
 use semconv::{attributes, metrics};
 use telemetry::Carrier;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -50,13 +50,15 @@ pub type Jobs = Receiver<(Job, Carrier)>;
 pub struct MailQueue {
     jobs: Sender<(Job, Carrier)>,
     mails: Counter<u64>,
+    /// Of the server of mail, whoever the mail was for.
+    server: LastFailure,
 }
 
 impl MailQueue {
     /// An empty queue, and its other end, for [`run`].
     pub fn new() -> (Self, Jobs) {
         let (sender, jobs) = mpsc::channel(CAPACITY);
-        (Self { jobs: sender, mails: metrics::USER_MAIL.instrument() }, jobs)
+        (Self { jobs: sender, mails: metrics::USER_MAIL.instrument(), server: LastFailure::default() }, jobs)
     }
 
     /// Adds a job.
@@ -67,8 +69,20 @@ impl MailQueue {
         self.jobs.try_send((job, Carrier::current())).map_err(|_| Error::MailQueueFull)
     }
 
+    /// Whether the server took the last mail, or refused only that one.
+    ///
+    /// # Errors
+    /// It takes none.
+    pub fn check(&self) -> Result<(), Failed> {
+        self.server.check()
+    }
+
     /// Counts a mail by what became of it.
     pub(super) fn count(&self, purpose: &'static str, sent: &Result<(), MailError>) {
+        match sent {
+            Err(error @ MailError::Unavailable(_)) => self.server.failed(error),
+            _ => self.server.succeeded(),
+        }
         let outcome = match sent {
             Ok(()) => "sent",
             Err(MailError::Unavailable(_)) => "unavailable",

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use messaging::{Effects, Event};
+use resilience::Outage;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,15 +25,26 @@ const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Goes on with closings that are due, again and again until the token is cancelled.
 pub async fn run(app: Arc<App>, token: CancellationToken) {
+    let outage = Outage::default();
     while !token.is_cancelled() {
         // Cancelled in the middle, a claimed closing becomes due again when its visibility timeout is over.
         let pause = match token.run_until_cancelled(app.sweep()).await {
             None => return,
-            Some(Ok(0)) => app.closing.poll_interval,
-            // There may be more than one batch.
-            Some(Ok(_)) => continue,
+            Some(Ok(settled)) => {
+                if let Some(failures) = outage.ended() {
+                    tracing::info!(failures, "closings are swept again");
+                }
+                if settled > 0 {
+                    // There may be more than one batch.
+                    continue;
+                }
+                app.closing.poll_interval
+            }
             Some(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "sweep of closings failed; will be retried");
+                if let Some(failures) = outage.failed() {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, failures, "sweep of closings failed; will be retried");
+                }
                 app.closing.backoff_max
             }
         };

@@ -6,7 +6,7 @@ use crate::manifest::{Dependency, Manifest};
 
 /// Every crate and the crates it may use. A new edge needs an ADR and a line here.
 const EDGES: [(&str, &[&str]); 27] = [
-    ("auth", &["clock", "error", "semconv"]),
+    ("auth", &["clock", "error", "resilience", "semconv"]),
     (
         "backends",
         &[
@@ -24,8 +24,8 @@ const EDGES: [(&str, &[&str]); 27] = [
             "sqlite",
         ],
     ),
-    ("cache", &["clock", "semconv"]),
-    ("chassis", &["config", "error", "semconv", "telemetry"]),
+    ("cache", &["clock", "resilience", "semconv"]),
+    ("chassis", &["config", "error", "resilience", "semconv", "telemetry"]),
     ("client", &["auth", "config", "error", "resilience", "semconv", "telemetry"]),
     ("clock", &[]),
     ("config", &[]),

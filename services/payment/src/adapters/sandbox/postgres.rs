@@ -10,7 +10,7 @@ use super::{
     Answer, ChargeRow, ProviderEffect, RETENTION, Storage, answer_columns, new_reference, read_answer, read_charge,
 };
 use crate::{
-    app::ports::{IdempotencyKey, ProviderError},
+    app::ports::{Cause, IdempotencyKey, ProviderError},
     domain::{Charge, ChargeReference, ChargeState, OrderId, Outcome},
 };
 
@@ -126,6 +126,10 @@ impl Storage for Postgres {
             deleted += query.execute(&self.pool).await?.rows_affected();
         }
         Ok(deleted)
+    }
+
+    async fn ping(&self) -> Result<(), Cause> {
+        Ok(::postgres::ping(&self.pool).await?)
     }
 
     async fn close(&self) {

@@ -9,7 +9,7 @@ use super::{
     Answer, ChargeRow, ProviderEffect, RETENTION, Storage, answer_columns, new_reference, read_answer, read_charge,
 };
 use crate::{
-    app::ports::{IdempotencyKey, ProviderError},
+    app::ports::{Cause, IdempotencyKey, ProviderError},
     domain::{Charge, ChargeReference, ChargeState, OrderId, Outcome},
 };
 
@@ -122,6 +122,10 @@ impl Storage for Sqlite {
             deleted += done.rows_affected();
         }
         Ok(deleted)
+    }
+
+    async fn ping(&self) -> Result<(), Cause> {
+        Ok(self.database.ping().await?)
     }
 
     async fn close(&self) {
