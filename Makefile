@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools observe drill delivery contract clients conformance kafka-tls bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
+	deploy-tools lint-tools observe drill faults delivery contract clients conformance kafka-tls bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -141,6 +141,10 @@ observe: ## Install what `trireme up --observe` starts: the collector, Prometheu
 drill: ## Break one thing after the other, and see which alert fires after how long (INCIDENT=payment; 40 minutes)
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release -p trireme-e2e --example drill -- $(INCIDENT)
+
+faults: ## Bring about one fault after the other under load, and write what it cost to docs/faults.md (FAULT=password SECONDS=10; 50 minutes)
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) run --locked --release -p trireme-e2e --example faults -- $(SECONDS) $(FAULT)
 
 delivery: ## Check the workflows, what makes a release, and what watches the system
 	deploy/checks/workflows.py

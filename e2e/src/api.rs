@@ -79,10 +79,15 @@ impl Api {
 
     /// Logs in a person that [`Api::sign_up`] made.
     pub async fn log_in(&self, id: &str, email: &str) -> Result<Account> {
-        let login = json!({"email": email, "password": "correct horse battery"});
-        let answer = self.send(Method::POST, "user:/v1/sessions", &[], Some(&login)).await?;
+        let answer = self.session(email).await?;
         ensure!(answer.status == StatusCode::OK, "log-in: {}", answer.status);
         Ok(Account { id: id.to_owned(), email: email.to_owned(), token: answer.text("access_token").to_owned() })
+    }
+
+    /// Asks for a session of a person that [`Api::sign_up`] made.
+    pub async fn session(&self, email: &str) -> Result<Answer> {
+        let login = json!({"email": email, "password": "correct horse battery"});
+        self.send(Method::POST, "user:/v1/sessions", &[], Some(&login)).await
     }
 
     /// Signs up an operator: `trireme grant` gives the role, a new log-in brings it into the token.

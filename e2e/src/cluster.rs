@@ -13,6 +13,8 @@ use nix::{
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::Wrapped;
+
 /// What `trireme status --json` says of one service.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Process {
@@ -50,6 +52,8 @@ struct Status {
 #[derive(Debug)]
 pub struct Cluster {
     data: TempDir,
+    /// What runs instead of the programs that were built, where that is decided.
+    wrapped: Option<Wrapped>,
 }
 
 impl Cluster {
@@ -70,9 +74,22 @@ impl Cluster {
 
     /// Starts it by `trireme up` with more arguments, and with variables in the services' environment.
     pub fn up(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
-        let cluster = Self { data: tempfile::tempdir()? };
-        printed(arguments, &cluster.run(arguments, variables)?)?;
-        Ok(cluster)
+        Self { data: tempfile::tempdir()?, wrapped: None }.started(arguments, variables)
+    }
+
+    /// The same in a folder that is given, with services whose environment can be changed.
+    pub fn up_wrapped(data: TempDir, wrapped: Wrapped, arguments: &[&str]) -> Result<Self> {
+        Self { data, wrapped: Some(wrapped) }.started(arguments, &[])
+    }
+
+    fn started(self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
+        printed(arguments, &self.run(arguments, variables)?)?;
+        Ok(self)
+    }
+
+    /// What decides the services' environment, if [`Cluster::up_wrapped`] started them.
+    pub fn wrapped(&self) -> Option<&Wrapped> {
+        self.wrapped.as_ref()
     }
 
     /// Ends it and starts it again on the same data, by `trireme up` with other arguments and variables.
@@ -92,7 +109,7 @@ impl Cluster {
     }
 
     fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
-        let tool = binary("trireme")?;
+        let tool = self.wrapped.as_ref().map_or_else(|| binary("trireme"), |wrapped| Ok(wrapped.tool()))?;
         Command::new(&tool)
             .args(arguments)
             .envs(variables.iter().copied())
@@ -161,17 +178,18 @@ impl Cluster {
         Ok(Pid::from_raw(self.status()?.pid.context("no supervisor")?))
     }
 
+    /// The environment of a service that runs.
+    pub fn environment(&self, service: &str) -> Result<Vec<(String, String)>> {
+        let pid = self.pid(service)?.with_context(|| format!("{service} does not run"))?;
+        let text = String::from_utf8(std::fs::read(format!("/proc/{pid}/environ"))?)?;
+        let variables = text.split('\0').filter_map(|variable| variable.split_once('='));
+        Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
     /// How another process of a service is started: in the environment of the one that runs.
     pub fn another(&self, service: &str) -> Result<Command> {
-        let pid = self.pid(service)?.with_context(|| format!("{service} does not run"))?;
-        let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
         let mut command = Command::new(binary(service)?);
-        command.arg("serve").env_clear();
-        for variable in environment.split(|byte| *byte == 0) {
-            if let Some((name, value)) = std::str::from_utf8(variable)?.split_once('=') {
-                command.env(name, value);
-            }
-        }
+        command.arg("serve").env_clear().envs(self.environment(service)?);
         Ok(command)
     }
 

@@ -75,3 +75,9 @@ pub(crate) fn redis() -> Option<PathBuf> {
 fn is_program(path: &Path) -> bool {
     fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"\xcf\xfa\xed\xfe"))
 }
+
+/// libfaketime for programs of many threads, where Debian's package `libfaketime` puts it.
+pub fn faketime() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|path| path.is_file())
+}

@@ -8,7 +8,7 @@ mod postgres;
 mod rabbitmq;
 mod version;
 
-pub use find::program;
+pub use find::{faketime, program};
 pub use rabbitmq::control;
 
 use std::{

@@ -364,6 +364,15 @@ pub fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// libfaketime, by which a process sees a time of its own; where it is not installed, says so as for a server.
+pub fn faketime() -> Option<PathBuf> {
+    let found = servers::faketime();
+    if found.is_none() {
+        missing("libfaketime", None);
+    }
+    found
+}
+
 /// Says loudly that a server or program is missing.
 fn missing(server: impl Display, variable: Option<&str>) {
     let variable = variable.map(|name| format!(" and {name} is not set")).unwrap_or_default();

@@ -3,7 +3,6 @@
 //!
 //! `make drill`, or with the name of one incident; each writes its part of docs/runbook.md.
 
-mod customers;
 mod explain;
 mod faults;
 mod incidents;
@@ -11,10 +10,14 @@ mod report;
 mod watch;
 mod way;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use e2e::{Api, observe::Stack};
+use e2e::{
+    Api,
+    customers::{Customer, PACE, Told, products},
+    observe::Stack,
+};
 use futures::future::join_all;
 use monitoring::Sources;
 use tokio::{
@@ -23,13 +26,14 @@ use tokio::{
 };
 
 use crate::{
-    customers::{CUSTOMERS, Customer, PACE},
     incidents::{ALL, Incident},
     report::Report,
     watch::Watch,
     way::Canary,
 };
 
+/// As many as orders a second, as long as these are answered in time; two processors do no more in debug builds.
+const CUSTOMERS: u32 = if cfg!(debug_assertions) { 4 } else { 24 };
 /// How long all is well before, so that rates have something to be compared with.
 const BEFORE: Duration = Duration::from_secs(45);
 /// How long a fault lasts: longer than any alert waits (`for`) that it can concern.
@@ -45,11 +49,12 @@ async fn drill(incident: &Incident, sources: &Sources) -> Result<()> {
     let stack = Stack::start(&["--servers"]).await?;
     let canary = if incident.needs_canary() { Some(Canary::start(&stack).await?) } else { None };
     let api = Api::new(&stack.cluster)?;
-    let product = customers::product(&api, &stack.cluster).await?;
+    let product = products(&api, &stack.cluster, 1).await?;
+    let told: Told = Arc::new(|_, _| ());
     let mut customers = Vec::new();
     for n in 0..CUSTOMERS {
         let shop = canary.as_ref().filter(|_| n % 2 == 0).map(|canary| canary.http.clone());
-        customers.push(Customer::sign_up(&api, shop, &product).await?);
+        customers.push(Customer::sign_up(&api, shop, &product, Arc::clone(&told)).await?);
     }
     let load = customers.iter_mut().zip(0..).map(|(customer, n)| customer.shop(PACE * n / CUSTOMERS));
     let report = tokio::select! {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use e2e::{Account, Answer, Api, Cluster};
+use e2e::{Account, Answer, Api, Cluster, SERVICES, Wrapped};
 use futures::future::{join_all, try_join_all};
 use http::StatusCode;
 use nix::sys::signal::Signal;
@@ -28,6 +28,8 @@ use crate::{books::Books, dead_letters};
 const CLIENTS: usize = 16;
 const ORDERS_EACH: usize = 20;
 const KILLS: usize = 24;
+/// How far the services' clocks are ahead of those of the servers, in seconds, where each has its own.
+const CLOCKS: [i64; 3] = [-120, 0, 120];
 /// Each of the servers is killed as often as this.
 const SERVER_KILLS: usize = 6;
 /// A command is repeated this long before the test gives up on it: much longer than any restart takes.
@@ -227,6 +229,24 @@ async fn nothing_is_lost_or_charged_twice_while_kafka_is_killed() -> Result<()> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_charged_twice_while_rabbitmq_is_killed() -> Result<()> {
     survives_kills_of_servers(Server::RabbitMq).await
+}
+
+/// Each service under a clock of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_charged_twice_while_clocks_differ() -> Result<()> {
+    let bus = Server::Nats;
+    let Some(library) = testkit::servers::faketime().filter(|_| testkit::servers::stack_is_installed(bus)) else {
+        return Ok(());
+    };
+    let _alone = MACHINE.lock().await;
+    let wrapped = Wrapped::new()?;
+    for (service, seconds) in SERVICES.into_iter().zip(CLOCKS) {
+        wrapped.shiftable(service, &library)?;
+        wrapped.shift(service, seconds)?;
+    }
+    let arguments = ["up", "--detach", "--servers", "--bus", bus.slug()];
+    let cluster = Cluster::up_wrapped(tempfile::tempdir()?, wrapped, &arguments)?;
+    survives_kills(&cluster).await.with_context(|| last_errors(&cluster))
 }
 
 async fn survives_kills_of_servers(bus: Server) -> Result<()> {
