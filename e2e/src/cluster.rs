@@ -1,7 +1,7 @@
 //! One running system: `trireme up --detach` in a temporary folder, ended on drop.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -13,7 +13,7 @@ use nix::{
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::Wrapped;
+use crate::{Wrapped, binary};
 
 /// What `trireme status --json` says of one service.
 #[derive(Clone, Debug, Deserialize)]
@@ -218,15 +218,4 @@ fn printed(arguments: &[&str], output: &Output) -> Result<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(out)
-}
-
-/// A binary that was built beside the running test.
-///
-/// # Errors
-///
-/// Says which command builds it where it is missing.
-pub fn binary(name: &str) -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let found = here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.with_context(|| format!("{name} is not built: run `cargo build --workspace --bins`"))
 }

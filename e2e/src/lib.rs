@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod api;
+mod binary;
 mod cluster;
 pub mod customers;
 pub mod observe;
@@ -13,7 +14,8 @@ mod paused;
 mod wrapped;
 
 pub use api::{Account, Api};
-pub use cluster::{Cluster, Process, ServerProcess, binary};
+pub use binary::binary;
+pub use cluster::{Cluster, Process, ServerProcess};
 pub use paused::{Paused, family};
 pub use trireme::http::Answer;
 pub use wrapped::{SERVICES, Wrapped};

@@ -40,7 +40,8 @@ impl Wrapped {
     /// Gives the next process of a service these variables, and no more those that were given before. A value has no `'`.
     pub fn set(&self, service: &str, variables: &[(&str, &str)]) -> Result<()> {
         let file = self.0.path().join(format!("{service}.env"));
-        let lines: String = variables.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+        let lines: Vec<String> = variables.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+        let lines = lines.concat();
         // A process that starts must not see half of it.
         let draft = file.with_extension("new");
         fs::write(&draft, lines)?;

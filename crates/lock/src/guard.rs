@@ -34,9 +34,11 @@ impl Context {
     pub(crate) fn release_in_background(&self, runtime: &Handle, name: &str, owner: Owner) {
         let (context, name) = (self.clone(), name.to_owned());
         let _detached = self.tracker.spawn_on(
+            // Part of what held the lock.
             async move {
                 let _ = context.release(&name, owner).await;
-            },
+            }
+            .in_current_span(),
             runtime,
         );
     }

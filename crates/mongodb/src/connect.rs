@@ -54,11 +54,12 @@ pub async fn connect(url: &str, name: &str) -> Result<Database, Error> {
 ///
 /// It does not.
 pub async fn ping(database: &Database) -> Result<(), Error> {
-    takes_writes(&within("hello", database.run_command(doc! { "hello": 1 })).await?)
+    // Not `hello`, which some servers that speak the protocol do not know.
+    takes_writes(&within("isMaster", database.run_command(doc! { "isMaster": 1 })).await?)
 }
 
 fn takes_writes(answer: &Document) -> Result<(), Error> {
-    if answer.get_bool("isWritablePrimary").unwrap_or_default() { Ok(()) } else { Err(Error::NotPrimary) }
+    if answer.get_bool("ismaster").unwrap_or_default() { Ok(()) } else { Err(Error::NotPrimary) }
 }
 
 /// Does a call of the driver, for 8 s at most, and measures it; `summary` is the command and its collection, without any value.
@@ -92,8 +93,8 @@ mod tests {
 
     #[test]
     fn only_a_primary_takes_writes() {
-        assert!(takes_writes(&doc! { "isWritablePrimary": true, "ok": 1.0 }).is_ok());
-        let secondary = takes_writes(&doc! { "isWritablePrimary": false, "secondary": true, "ok": 1.0 });
+        assert!(takes_writes(&doc! { "ismaster": true, "ok": 1.0 }).is_ok());
+        let secondary = takes_writes(&doc! { "ismaster": false, "secondary": true, "ok": 1.0 });
         assert!(matches!(secondary, Err(Error::NotPrimary)));
     }
 }

@@ -5,13 +5,13 @@ use mongodb_driver::error::{ErrorKind, WriteFailure};
 /// MongoDB's code for a broken unique index.
 const DUPLICATE_KEY: i32 = 11_000;
 
-/// Codes that pass by themselves, or once somebody has put the server right. Of its error_codes.yml: 6 HostUnreachable,
-/// 7 HostNotFound, 18 AuthenticationFailed, 24 LockTimeout, 46 LockBusy, 50 MaxTimeMSExpired, 64 WriteConcernFailed,
-/// 89 NetworkTimeout, 91 ShutdownInProgress, 112 WriteConflict, 133 FailedToSatisfyReadPreference,
-/// 134 ReadConcernMajorityNotAvailableYet, 146 ExceededMemoryLimit, 189 PrimarySteppedDown,
-/// 202 NetworkInterfaceExceededTimeLimit, 262 ExceededTimeLimit, 365 TemporarilyUnavailable,
-/// 462 IngressRequestRateLimitExceeded, 9001 SocketException, 10107 NotWritablePrimary, 11600 and 11602 interrupted,
-/// 13435 and 13436 no primary, 14031 OutOfDiskSpace.
+/// Codes that pass by themselves, or once somebody has put the server right. Of its `error_codes.yml`: 6 `HostUnreachable`,
+/// 7 `HostNotFound`, 18 `AuthenticationFailed`, 24 `LockTimeout`, 46 `LockBusy`, 50 `MaxTimeMSExpired`, 64 `WriteConcernFailed`,
+/// 89 `NetworkTimeout`, 91 `ShutdownInProgress`, 112 `WriteConflict`, 133 `FailedToSatisfyReadPreference`,
+/// 134 `ReadConcernMajorityNotAvailableYet`, 146 `ExceededMemoryLimit`, 189 `PrimarySteppedDown`,
+/// 202 `NetworkInterfaceExceededTimeLimit`, 262 `ExceededTimeLimit`, 365 `TemporarilyUnavailable`,
+/// 462 `IngressRequestRateLimitExceeded`, 9001 `SocketException`, 10107 `NotWritablePrimary`, 11600 and 11602 interrupted,
+/// 13435 and 13436 no primary, 14031 `OutOfDiskSpace`.
 const PASSING: [i32; 25] = [
     6, 7, 18, 24, 46, 50, 64, 89, 91, 112, 133, 134, 146, 189, 202, 262, 365, 462, 9001, 10_107, 11_600, 11_602,
     13_435, 13_436, 14_031,

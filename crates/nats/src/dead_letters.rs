@@ -73,7 +73,7 @@ async fn read(consumer: &Consumer<pull::Config>, limit: usize) -> Result<Vec<Dea
         match dead_letter(message.headers.as_ref(), message.payload) {
             Ok(dead_letter) => dead_letters.push(dead_letter),
             Err(error) => {
-                tracing::error!(subject = %message.subject, %error, "a dead letter cannot be read: it is left out")
+                tracing::error!(subject = %message.subject, %error, "a dead letter cannot be read: it is left out");
             }
         }
     }

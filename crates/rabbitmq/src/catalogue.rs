@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
-    client::{Client, Failure, Publisher, TIMEOUT, close, declare, limited, look},
+    client::{Client, Failure, Publisher, TIMEOUT, close, declare, limited, look, table},
     message,
     options::Limits,
     stream,
@@ -194,12 +194,4 @@ impl Limits {
         arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
         arguments
     }
-}
-
-pub(crate) fn table<const N: usize>(arguments: [(&'static str, AMQPValue); N]) -> FieldTable {
-    let mut table = FieldTable::default();
-    for (name, value) in arguments {
-        table.insert(name.into(), value);
-    }
-    table
 }

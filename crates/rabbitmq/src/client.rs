@@ -12,7 +12,7 @@ use lapin::{
     options::{BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
     tcp::OwnedTLSConfig,
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
 };
 use messaging::Error;
 use tokio::{sync::Mutex, time::timeout};
@@ -229,4 +229,13 @@ pub(crate) async fn declare(
         made(channel.queue_declare(name.as_str().into(), options, arguments)).await.map(drop)
     });
     try_join_all(declared).await.map(drop)
+}
+
+/// What a queue is declared or consumed with.
+pub(crate) fn table<const N: usize>(arguments: [(&'static str, AMQPValue); N]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in arguments {
+        table.insert(name.into(), value);
+    }
+    table
 }

@@ -10,8 +10,7 @@ use lapin::{
 use tokio::time::timeout;
 
 use crate::{
-    catalogue::table,
-    client::{Failure, Link, TIMEOUT, consume, limited},
+    client::{Failure, Link, TIMEOUT, consume, limited, table},
     message::Received,
 };
 

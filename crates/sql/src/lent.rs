@@ -194,7 +194,7 @@ impl<DB: Database> Lent<DB> {
 
 impl<DB: Database> Drop for Lent<DB> {
     fn drop(&mut self) {
-        if !self.clean {
+        if !self.condition.clean {
             self.lender.doubt.store(true, Ordering::Relaxed);
         }
         match self.trusted.take() {

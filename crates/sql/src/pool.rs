@@ -236,7 +236,7 @@ where
     {
         // All steps at once: what shall be read step by step is read on a connection.
         let steps =
-            on_a_connection!(self, query, |connection, query| { connection.fetch_many(query).try_collect::<Vec<_>>() });
+            on_a_connection!(self, query, |connection, query| connection.fetch_many(query).try_collect::<Vec<_>>());
         let steps = steps.into_stream().map_ok(|steps| stream::iter(steps.into_iter().map(Ok)));
         steps.try_flatten().boxed()
     }

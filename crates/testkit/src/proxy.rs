@@ -189,12 +189,15 @@ mod tests {
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let clients = TaskTracker::new();
         TaskTracker::new().spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let mut said = [0; 64];
-                while let Ok(length @ 1..) = client.read(&mut said).await {
-                    client.write_all(&said[..length].to_ascii_uppercase()).await.unwrap();
-                }
+                clients.spawn(async move {
+                    let mut said = [0; 64];
+                    while let Ok(length @ 1..) = client.read(&mut said).await {
+                        client.write_all(&said[..length].to_ascii_uppercase()).await.unwrap();
+                    }
+                });
             }
         });
         address

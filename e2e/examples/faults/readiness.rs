@@ -88,10 +88,9 @@ impl Readiness {
         for (said, (http, serving)) in all.iter_mut().zip(answers) {
             let ready = http.as_ref().is_some_and(|answer| answer.status.is_success());
             match phase {
-                Phase::Before => {}
                 Phase::During => said.during(ready, serving, http.as_ref()),
                 Phase::After if ready && serving => said.again = said.again.or(right.map(|right| right.elapsed())),
-                Phase::After => {}
+                Phase::Before | Phase::After => {}
             }
         }
     }

@@ -110,15 +110,10 @@ fn details(outcome: Result<&Outcome, &&'static str>) -> String {
         Ok(seen) => seen,
         Err(missing) => return format!("{missing}\n"),
     };
-    let mut text = "Readiness:\n\n".to_owned();
-    for line in &seen.readiness {
-        text += &format!("- {line}\n");
-    }
-    text += "\nThe logs' first lines:\n\n";
-    for line in &seen.logs {
-        text += &format!("- {line}\n");
-    }
-    text + &format!("\nRequests after it was put right: {}.\n", requests(&seen.requests, Phase::After))
+    let list = |lines: &[String]| lines.iter().map(|line| format!("- {line}\n")).collect::<Vec<_>>().concat();
+    let after = requests(&seen.requests, Phase::After);
+    let (readiness, logs) = (list(&seen.readiness), list(&seen.logs));
+    format!("Readiness:\n\n{readiness}\nThe logs' first lines:\n\n{logs}\nRequests after it was put right: {after}.\n")
 }
 
 /// On what it was measured.

@@ -56,7 +56,7 @@ impl<'a> Watch<'a> {
             done = self.course(fault) => done?,
             () = self.readiness.ask_again_and_again(self.tally) => pending().await,
         };
-        let (readiness, logs) = (self.readiness.said(), self.logs.said()?);
+        let (readiness, logs) = (self.readiness.said(), self.logs.said());
         Ok(Seen { good, restarts, readiness, logs, probes: self.probes.into_inner() })
     }
 

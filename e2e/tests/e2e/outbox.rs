@@ -13,8 +13,8 @@ use crate::export::Service;
 
 /// A row that the bus has refused for good, and one that cannot be read.
 const DEAD: &str = "INSERT INTO outbox (id, kind, source, key, time, data, canary, attempts, dead_at, reason) VALUES
-    (?1, 'user.updated.v1', 'user', 'refused', 1, '{}', 0, 5, 1, 'message size exceeds maximum allowed'),
-    (x'00', 'user.updated.v1', 'user', 'spoilt', 1, '{}', 0, 0, NULL, NULL)";
+    (?1, 'user.updated.v1', 'user', 'refused', 1, x'7b7d', 0, 5, 1, 'message size exceeds maximum allowed'),
+    (x'00', 'user.updated.v1', 'user', 'spoilt', 1, x'7b7d', 0, 0, NULL, NULL)";
 
 /// The command on a service that runs; what it printed.
 fn dlq(service: &Service, arguments: &[&str]) -> Result<String> {

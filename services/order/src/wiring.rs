@@ -1,6 +1,6 @@
 //! Puts the use cases on their adapters: the only place that names both.
 
-use std::{future::ready, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use auth::{Credential, Keys, Verifier};
@@ -289,11 +289,11 @@ fn may_be_away(
     search: Option<&elasticsearch::Client>,
 ) -> Health {
     let health = Health::new()
-        .may_be_away("payment", payment.clone(), |payment| ready(payment.check()))
-        .may_be_away("user", user.clone(), |user| ready(user.check()))
+        .may_be_away("payment", payment.clone(), async |payment| payment.check())
+        .may_be_away("user", user.clone(), async |user| user.check())
         .may_be_away("cache", Arc::clone(cache), |cache| async move { cache.check().await });
     match search.cloned() {
-        Some(search) => health.may_be_away("search", search, |search| ready(search.check())),
+        Some(search) => health.may_be_away("search", search, async |search| search.check()),
         None => health,
     }
 }

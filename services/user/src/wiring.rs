@@ -1,6 +1,6 @@
 //! Puts the use cases on their adapters: the only place that names both.
 
-use std::{future::ready, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use auth::{Callers, Credential, Verifier};
@@ -96,11 +96,11 @@ fn order(config: &Config) -> Http {
 /// Nobody logs in without a key that signs; what else there is may be away.
 fn health(app: &Arc<App>, order: Http, bus: &Arc<dyn Bus>) -> Health {
     Health::new()
-        .check("signing_key", Arc::clone(&app.keys), |keys| ready(keys.check()))
+        .check("signing_key", Arc::clone(&app.keys), async |keys| keys.check())
         .may_be_away("bus", Arc::clone(bus), |bus| async move { bus.ping().await })
         .may_be_away("cache", app.cache.clone(), |cache| async move { cache.check().await })
-        .may_be_away("order", order, |order| ready(order.check()))
-        .may_be_away("mail", Arc::clone(app), |app| ready(app.mail_queue.check()))
+        .may_be_away("order", order, async |order| order.check())
+        .may_be_away("mail", Arc::clone(app), async |app| app.mail_queue.check())
 }
 
 /// Brings the schema up to date.

@@ -15,10 +15,8 @@ const UNREADABLE: &str = "unreadable";
 
 /// The documents with the dead row of one event, or with any.
 pub(super) fn documents_with(event: Option<Uuid>) -> Document {
-    match event {
-        Some(event) => doc! { "dead.id": id(event) },
-        None => doc! { "dead.id": { "$exists": true } },
-    }
+    let wanted = event.map_or_else(|| doc! { "$exists": true }.into(), |event| Bson::from(id(event)));
+    doc! { "dead.id": wanted }
 }
 
 /// Moves what cannot be read from the outbox to the dead, by one update: whatever happens, it is in one of the two.

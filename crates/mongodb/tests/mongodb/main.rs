@@ -104,7 +104,7 @@ async fn what_lies_too_far_ahead_is_over() {
     let databases = Databases(server.database());
     let (store, database) =
         (databases.open(Duration::from_secs(2)).await, connect(&databases.0, "test").await.unwrap());
-    let event = messaging::Event::new("thing.happened.v1", "test", "key", clock::system().now(), 1).unwrap();
+    let event = Event::new("thing.happened.v1", "test", "key", clock::system().now(), 1).unwrap();
     store.begin(&Effects::of(vec![event])).await.1.commit().await;
     assert_eq!(store.outbox().claim("killed", 9).await.unwrap().len(), 1);
     let ahead = clock::micros(clock::system().now() + Duration::from_hours(1));

@@ -251,7 +251,7 @@ async fn who_waits_for_a_migration_says_for_whom_and_not_for_ever() {
     // Its minutes pass at once; what ends the test is a clock on the wall.
     let (late, is_late) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_mins(1));
+        std::thread::park_timeout(Duration::from_mins(1));
         late.send(())
     });
     tokio::time::pause();

@@ -100,10 +100,10 @@ async fn a_command_that_is_not_permitted_is_said() {
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Visit for Warnings {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "cause" {
-            self.0.lock().unwrap().push(format!("{value:?}"));
-        }
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+
+    fn record_error(&mut self, _: &Field, error: &(dyn std::error::Error + 'static)) {
+        self.0.lock().unwrap().push(chain(error));
     }
 }
 

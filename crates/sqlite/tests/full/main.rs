@@ -40,7 +40,8 @@ async fn who_cannot_commit_is_not_ready() {
     }
     assert_eq!(length(), before, "while all goes well nothing is written");
 
-    limit(&prlimit, &before.to_string());
+    // Less than a page: also what is written again from the beginning of the log is too much.
+    limit(&prlimit, "1024");
     for _ in 0..2 {
         assert!(sqlite::is_unavailable(&add(&database).await.unwrap_err()));
         for _ in 0..2 {

@@ -322,7 +322,7 @@ impl Order {
     /// Postpones an order whose step failed: by 1 s, 2 s, 4 s, then 8 s each time.
     pub fn postpone(&mut self, now: OffsetDateTime) -> Option<Schedule> {
         let attempts = self.schedule?.attempts.saturating_add(1);
-        let wait = pauses(attempts) - pauses(attempts - 1);
+        let wait = pauses(attempts).saturating_sub(pauses(attempts - 1));
         self.0.schedule = Some(Schedule { due_at: now + wait, attempts });
         self.0.schedule
     }

@@ -152,7 +152,7 @@ async fn the_sweeper_keeps_the_canary_mark_of_the_placing_and_not_its_trace() {
 }
 
 /// A sweep that has much to do does not hold up the gauge that says so.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn sagas_are_counted_beside_a_backlog() {
     let config = telemetry::Config { log: "off".to_owned(), format: telemetry::Format::Json, recent_spans: 0 };
     let guard = telemetry::init(&config, "test", "0").unwrap();

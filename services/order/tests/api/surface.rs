@@ -31,7 +31,7 @@ async fn the_description_is_true() {
             assert_eq!(stranger.status != StatusCode::UNAUTHORIZED, open, "{method} {path}");
         }
     }
-    assert_eq!(operations, 16);
+    assert_eq!(operations, 18);
     testkit::committed("docs/openapi/order.json", std::str::from_utf8(&response.bytes).unwrap());
     assert!(checked_references(&response.body, &response.body) > 0);
 }

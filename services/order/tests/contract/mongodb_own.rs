@@ -68,13 +68,13 @@ async fn more_orders_of_one_product_than_can_wait_are_refused_at_once() {
     let all = join_all(orders.iter().map(async |order| place(order).await));
     let (placed, beside) = futures::join!(all, place(&beside));
     assert!(matches!(beside, Ok(Placed::Stored)), "{beside:?}");
-    let stored = placed.iter().filter(|placed| matches!(placed, Ok(Placed::Stored))).count();
+    let accepted = placed.iter().filter(|placed| matches!(placed, Ok(Placed::Stored))).count();
     let refused = placed.iter().filter(|placed| matches!(placed, Err(StoreError::Unavailable(_)))).count();
-    assert_eq!(stored + refused, 300, "{placed:?}");
-    assert!(stored >= 100 && refused >= 100, "{stored} stored, {refused} refused");
+    assert_eq!(accepted + refused, 300, "{placed:?}");
+    assert!(accepted >= 100 && refused >= 100, "{accepted} stored, {refused} refused");
     let documents = database.collection::<Document>("orders").count_documents(doc! {}).await.unwrap();
-    assert_eq!(documents, stored as u64 + 1);
-    assert_eq!(stores.available(hot).await, 10_000 - i64::try_from(stored).unwrap());
+    assert_eq!(documents, accepted as u64 + 1);
+    assert_eq!(stores.available(hot).await, 10_000 - i64::try_from(accepted).unwrap());
     // They are let in when the others are through.
     stores.placed(orders.iter().zip(&placed).find(|(_, placed)| placed.is_err()).unwrap().0).await;
 }

@@ -22,9 +22,9 @@ use crate::domain::{ChargeReference, Discrepancy, OrderId, compare};
 const PAGE: u32 = 500;
 const CONCURRENCY: usize = 4;
 
-/// Pauses between two pages, and between two walks.
+/// Pauses between two pages, and between two walks: a charge is compared two or three times, by three statements each.
 const PAGE_PAUSE: Duration = Duration::from_millis(200);
-const WALK_PAUSE: Duration = Duration::from_secs(10);
+const WALK_PAUSE: Duration = Duration::from_mins(5);
 
 /// How long the end of the list is walked again: a charge that another process of the provider made may appear behind
 /// one that was made later, and what becomes of a charge in that time is seen too.

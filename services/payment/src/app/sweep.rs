@@ -40,7 +40,7 @@ const CHECKED: u32 = 1_000;
 ///
 /// Beside it payments are compared with the provider's list.
 pub async fn run(app: Arc<App>, token: CancellationToken) {
-    token.run_until_cancelled(async { tokio::join!(sweep_forever(&app), compare_forever(&app)) }).await;
+    token.run_until_cancelled(futures::future::join(sweep_forever(&app), compare_forever(&app))).await;
 }
 
 async fn sweep_forever(app: &App) {
@@ -73,7 +73,9 @@ impl App {
                 if let Some(failures) = outage.ended() {
                     tracing::info!(failures, "the ledger is checked again");
                 }
-                imbalances.iter().for_each(|imbalance| self.metrics.imbalance(imbalance));
+                for imbalance in &imbalances {
+                    self.metrics.imbalance(imbalance);
+                }
             }
             Err(error) => {
                 if let Some(failures) = outage.failed() {

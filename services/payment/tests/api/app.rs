@@ -60,11 +60,21 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
+    /// With a provider that carries out again what it is told again: the service has to know better.
     pub(crate) async fn start() -> Self {
+        Self::with(Sandbox::repeating("sqlite::memory:").await.unwrap()).await
+    }
+
+    /// With the provider that ships.
+    pub(crate) async fn with_patient_provider() -> Self {
+        Self::with(Sandbox::on_sqlite("sqlite::memory:").await.unwrap()).await
+    }
+
+    async fn with(sandbox: Sandbox) -> Self {
         let clock = ManualClock::at_now();
         let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
         let outbox = sqlite::Outbox::open(database.clone(), clock.shared()).await.unwrap();
-        let provider = Arc::new(FaultyProvider::new(Sandbox::repeating("sqlite::memory:").await.unwrap()));
+        let provider = Arc::new(FaultyProvider::new(sandbox));
         let use_cases = use_cases(&database, &outbox, &provider, clock.shared());
         let router = http::router(use_cases.clone(), WEBHOOK_SECRET, clock.shared());
         let (channel, stop) = serve(use_cases.clone()).await;

@@ -70,9 +70,10 @@ async fn authorize_against_void_holds_nothing_in_the_end() {
     assert!(app.audit().await.held.is_empty());
 }
 
+/// Without locks both may call the provider, which knows the key.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_that_share_no_locks_charge_once() {
-    let app = TestApp::start().await;
+    let app = TestApp::with_patient_provider().await;
     let other = app.another_process();
     for _ in 0..20 {
         let order = Uuid::now_v7();

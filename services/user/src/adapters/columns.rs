@@ -27,7 +27,7 @@ pub(super) fn readable<R, T>(
 ) -> Vec<T> {
     let read = |row: &R| {
         let key = || key(row).map(|key| key.to_string()).unwrap_or_default();
-        read(row).inspect_err(|error| unreadable::note(what, key(), error)).ok()
+        read(row).inspect_err(|error| unreadable::note(what, &key(), error)).ok()
     };
     rows.iter().filter_map(read).collect()
 }

@@ -150,7 +150,7 @@ impl Keys for KeyRing {
 fn readable(stored: &[StoredKey]) -> Vec<(&StoredKey, Signer)> {
     let read = |key: &StoredKey| {
         let signer = Signer::from_pkcs8(key.kid.clone(), &key.pkcs8);
-        signer.inspect_err(|error| unreadable::note("signing key", key.kid.clone(), error)).ok()
+        signer.inspect_err(|error| unreadable::note("signing key", &key.kid, error)).ok()
     };
     stored.iter().filter_map(|key| Some((key, read(key)?))).collect()
 }

@@ -233,7 +233,7 @@ async fn of_several_changes_at_once_one_wins() {
 async fn several_changes_of_any_version_are_all_made() {
     several_changes_of_any_version(TestApp::start().await).await;
     let Some(server) = testkit::servers::Postgres::shared().await else { return };
-    several_changes_of_any_version(TestApp::with(&[("DATABASE__URL", &server.database().await)]).await).await;
+    several_changes_of_any_version(TestApp::with(&[("DATABASE__URL", server.database().await.as_str())]).await).await;
 }
 
 async fn several_changes_of_any_version(app: TestApp) {

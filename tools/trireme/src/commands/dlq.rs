@@ -77,12 +77,13 @@ impl Place {
         data.bus(&data.state()?)
     }
 
-    fn outboxes(&self, path: &Path) -> Result<Outboxes> {
+    /// The outboxes to look at, where they are asked for by name or with all else.
+    fn outboxes(&self, path: &Path, by_name: bool) -> Result<Outboxes> {
         match (&self.credential_file, self.admin.is_empty()) {
             (Some(file), false) => Outboxes::at(self.admin.clone(), file),
             (None, false) => bail!("--admin needs --credential-file"),
-            // Another bus is another system's.
-            (_, true) if self.bus.is_some() => Ok(Outboxes::default()),
+            // Another bus may be another system's.
+            (_, true) if self.bus.is_some() && !by_name => Ok(Outboxes::default()),
             (_, true) => Outboxes::of(&Data::open(path)?),
         }
     }
@@ -107,7 +108,8 @@ pub(crate) async fn run(path: &Path, place: Place, action: Action) -> Result<Exi
         let config = messaging::Config::new(place.url(path)?);
         Some(backends::bus(&config, clock::system()).await.context("cannot open the bus")?)
     };
-    let outboxes = if of_outboxes || group.is_none() { place.outboxes(path)? } else { Outboxes::default() };
+    let outboxes =
+        if of_outboxes || group.is_none() { place.outboxes(path, of_outboxes)? } else { Outboxes::default() };
     let given_up = GivenUp { bus: bus.clone(), outboxes, output: Output::new() };
     let done = match &action {
         Action::List { json, .. } => given_up.list(group, *json).await,

@@ -20,11 +20,12 @@ use super::contention;
 use crate::app::ports::StoreError;
 
 /// Changes of one product at once.
-const TURNS: usize = 2;
-/// Orders of one product that are being placed at once, those that wait included: what is served within a second.
-pub(super) const PLACES: usize = 128;
-/// How long a change waits for its turn. Where it is longer, the server hardly answers.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TURNS: usize = 4;
+/// Orders of one product that are being placed at once, those that wait included: what a slow server serves while the
+/// requests have time.
+const PLACES: usize = 128;
+/// How long a change waits for its turn: as long as a call of the driver may take.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Products that are remembered before those that nobody changes now are forgotten.
 const REMEMBERED: usize = 1024;
 
@@ -122,7 +123,7 @@ mod tests {
         let mut next = pin!(gates.turn(hot));
         assert!(futures::poll!(next.as_mut()).is_pending());
         turns.push(gates.turn(bson::Uuid::new()).await.unwrap());
-        turns.remove(0);
+        drop(turns.remove(0));
         turns.push(next.await.unwrap());
     }
 }

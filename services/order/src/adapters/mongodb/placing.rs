@@ -27,10 +27,10 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 impl MongoStore {
     pub(super) async fn place_order(&self, order: &Order, events: &[Event]) -> Result<Placed, StoreError> {
-        let mut document = OrderDocument::reserving(order, bson::Uuid::new(), self.server_time().await?);
-        let products: Vec<bson::Uuid> = document.items.iter().map(|item| item.product).collect();
-        // Until it is placed: what is too much is refused here, before anything is stored.
+        let products: Vec<bson::Uuid> = order.items.iter().map(|item| id(item.product.0)).collect();
+        // Until it is placed: what is too much is refused here, before anything is asked or stored.
         let _places = self.gates.enter(&products)?;
+        let mut document = OrderDocument::reserving(order, bson::Uuid::new(), self.server_time().await?);
         for round in 0..MAX_ROUNDS {
             tokio::time::sleep(PAUSE * round).await;
             // Before the order is stored: that it was stored afterwards proves that it was in its stage when the

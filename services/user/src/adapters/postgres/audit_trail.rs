@@ -43,7 +43,7 @@ pub(super) async fn insert_entry(tx: &mut postgres::Connection, entry: &AuditEnt
 fn readable_entry(row: &PgRow) -> Result<Result<AuditEntry, Uuid>, sqlx::Error> {
     let id: Uuid = row.try_get(0)?;
     Ok(entry(row).map_err(|error| {
-        unreadable::note("audit entry", id.to_string(), &error);
+        unreadable::note("audit entry", &id.to_string(), &error);
         id
     }))
 }

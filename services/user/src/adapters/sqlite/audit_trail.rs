@@ -48,7 +48,7 @@ pub(super) async fn insert_entry(tx: &mut sqlite::Connection, entry: &AuditEntry
 fn readable_entry(row: &SqliteRow) -> Result<Result<AuditEntry, Uuid>, sqlx::Error> {
     let id: Uuid = uuid(row, 0)?;
     Ok(entry(row).map_err(|error| {
-        unreadable::note("audit entry", id.to_string(), &error);
+        unreadable::note("audit entry", &id.to_string(), &error);
         id
     }))
 }
