@@ -1,6 +1,6 @@
 //! Puts the use cases on their adapters: the only place that names both.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context as _, Result};
 use auth::{Callers, Credential, Verifier};
@@ -100,7 +100,10 @@ fn health(app: &Arc<App>, order: Http, bus: &Arc<dyn Bus>) -> Health {
         .may_be_away("bus", Arc::clone(bus), |bus| async move { bus.ping().await })
         .may_be_away("cache", app.cache.clone(), |cache| async move { cache.check().await })
         .may_be_away("order", order, async |order| order.check())
-        .may_be_away("mail", Arc::clone(app), async |app| app.mail_queue.check())
+        // Readiness is asked until the end, which would wait for the connection of the outbox that the use cases have.
+        .may_be_away("mail", Arc::downgrade(app), async |app: Weak<App>| {
+            app.upgrade().map_or(Ok(()), |app| app.mail_queue.check())
+        })
 }
 
 /// Brings the schema up to date.
