@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
+use resilience::Outage;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -25,6 +26,8 @@ const CONCURRENCY: usize = 4;
 /// Pauses between two pages, and between two walks: a charge is compared two or three times, by three statements each.
 const PAGE_PAUSE: Duration = Duration::from_millis(200);
 const WALK_PAUSE: Duration = Duration::from_mins(5);
+/// Pause after a provider that has not answered; the walk goes on where it was.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long the end of the list is walked again: a charge that another process of the provider made may appear behind
 /// one that was made later, and what becomes of a charge in that time is seen too.
@@ -85,14 +88,21 @@ impl Walk {
 }
 
 pub(super) async fn compare_forever(app: &App) {
-    let mut walk = Walk::default();
+    let (mut walk, outage) = (Walk::default(), Outage::default());
     loop {
         let pause = match app.compare_page(&mut walk, PAGE).await {
-            Ok(true) => PAGE_PAUSE,
-            Ok(false) => WALK_PAUSE,
+            Ok(more) => {
+                if let Some(failures) = outage.ended() {
+                    tracing::info!(failures, "charges are compared with the provider's list again");
+                }
+                if more { PAGE_PAUSE } else { WALK_PAUSE }
+            }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn StdError, "charges cannot be compared with the provider's list");
-                WALK_PAUSE
+                if let Some(failures) = outage.failed() {
+                    let error: &dyn StdError = &error;
+                    tracing::warn!(error, failures, "charges cannot be compared with the provider's list");
+                }
+                RETRY_PAUSE
             }
         };
         tokio::time::sleep(pause).await;
