@@ -95,7 +95,7 @@ fn the_schema_knows_every_value_and_no_other() {
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Another value for each, and what has to be set for it to count beside everything that is on.
-const CHANGES: [(&str, &str, &str); 52] = [
+const CHANGES: [(&str, &str, &str); 53] = [
     ("service", "", "service=user"),
     ("image.repository", "", "image.repository=registry.example.org/shop"),
     ("image.tag", "", "image.tag=0.9.0"),
@@ -114,6 +114,7 @@ const CHANGES: [(&str, &str, &str); 52] = [
     ("secretFiles", "", "secretFiles.webhook\\.secret_file.secret=order,secretFiles.webhook\\.secret_file.key=webhook"),
     ("secretMounts", "", "secretMounts={kafka-order}"),
     ("otel.OTEL_EXPORTER_OTLP_ENDPOINT", "", "otel.OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317"),
+    ("otel.OTEL_METRICS_EXPORTER", "", "otel.OTEL_METRICS_EXPORTER=otlp"),
     ("migration.enabled", "", "migration.enabled=false"),
     ("data.enabled", "EMBEDDED,data.enabled=false", "data.enabled=true"),
     ("data.size", "EMBEDDED", "data.size=2Gi"),

@@ -1,5 +1,6 @@
-//! Measures what telemetry costs: requests per CPU-second of two processes, one that sends spans, metrics and log records
-//! and writes lines, and one that does nothing of it; and the durations of requests while the collector is away.
+//! Measures what telemetry costs: requests per CPU-second of two processes, one as it ships, which sends spans and log
+//! records, writes lines and is asked for its metrics, and one that does nothing of it; and the durations of requests while
+//! the collector is away.
 //!
 //! `make bench-telemetry`. Linux only: it reads `/proc`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
@@ -9,11 +10,18 @@ mod process;
 #[path = "common/shop.rs"]
 mod shop;
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
-use axum::Router;
-use http::Method;
-use tokio::net::TcpListener;
+use axum::{Router, body::Body, response::Response};
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, HeaderValue, Method};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::{net::TcpListener, time::interval};
 use tokio_util::task::TaskTracker;
 
 use process::Issuer;
@@ -22,17 +30,29 @@ use shop::{Ratios, Shop};
 /// Requests whose durations are compared.
 const REQUESTS: u32 = 8_000;
 
-/// Takes whatever is sent by OTLP over HTTP, and its address.
+/// Takes whatever is sent by OTLP over gRPC, and its address.
 async fn collector() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let taken = Router::new().fallback(async || "");
+    let taken = Router::new().fallback(async |body: Bytes| {
+        drop(body);
+        taken()
+    });
     TaskTracker::new().spawn(async move { axum::serve(listener, taken).await });
     format!("http://{address}")
 }
 
+/// An empty message: nothing was refused.
+fn taken() -> Response {
+    let status = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]);
+    let frames = [Frame::data(Bytes::from_static(&[0; 5])), Frame::trailers(status)];
+    let body = Body::new(StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>))));
+    Response::builder().header("content-type", "application/grpc").body(body).unwrap()
+}
+
+/// What the chart sets (helm/trireme/values.yaml).
 fn sent_to(address: &str) -> [(&str, &str); 2] {
-    [("OTEL_EXPORTER_OTLP_ENDPOINT", address), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]
+    [("OTEL_EXPORTER_OTLP_ENDPOINT", address), ("OTEL_METRICS_EXPORTER", "none")]
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -40,6 +60,7 @@ async fn main() {
     let (folder, issuer, collector) = (testkit::temp_dir(), Issuer::start().await, collector().await);
     let off = Shop::start(&folder, "off", &issuer, &[("TRIREME_TELEMETRY__LOG", "off,chassis::app=info")]).await;
     let on = Shop::start(&folder, "on", &issuer, &sent_to(&collector)).await;
+    TaskTracker::new().spawn(scrape(on.admin()));
     for (what, path) in [("an order", first(&off).await), ("a page of 20 orders", "/v1/orders?limit=20".to_owned())] {
         let (path_off, path_on) = match what {
             "an order" => (path, first(&on).await),
@@ -51,6 +72,15 @@ async fn main() {
     }
     drop(off);
     without_collector(&folder, &issuer, &on).await;
+}
+
+/// As Prometheus does, and more often.
+async fn scrape(admin: client::Http) {
+    let mut second = interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        admin.get("/metrics").await.unwrap();
+    }
 }
 
 async fn read(shop: &Shop, path: &str) {

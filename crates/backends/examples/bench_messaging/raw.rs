@@ -1,5 +1,6 @@
 //! What a broker's own client library does by itself: the same headers and data, the same number of confirmations under
-//! way, and a consumer that acknowledges each event and does nothing else.
+//! way, and a consumer that acknowledges each event and does nothing else. Where the broker confirms acknowledgements (NATS),
+//! they are confirmed, as many at a time.
 
 mod kafka;
 mod nats;

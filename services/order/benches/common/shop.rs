@@ -5,6 +5,7 @@
 use std::{
     fmt::{self, Display, Formatter},
     fs,
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -28,7 +29,7 @@ impl Shop {
     /// Starts it with these variables.
     pub(crate) async fn start(folder: &TempDir, name: &str, issuer: &Issuer, variables: &[(&str, &str)]) -> Self {
         let process = Process::start_with(folder, name, issuer, 100, variables);
-        let http = Http::new(&format!("http://{}", process.address), client::Config::default(), None, "order");
+        let http = client(process.address);
         let shop = Self { http, process, token: issuer.token(Uuid::new_v4(), Role::Operator) };
         shop.fill().await;
         shop
@@ -57,6 +58,11 @@ impl Shop {
         f64::from(REQUESTS) / self.worked().saturating_sub(begin).as_secs_f64()
     }
 
+    /// A client of its admin port.
+    pub(crate) fn admin(&self) -> Http {
+        client(self.process.admin)
+    }
+
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> u64 {
         self.process.resident()
@@ -71,6 +77,10 @@ impl Shop {
             assert_eq!(self.send(Method::POST, "/v1/orders", Some(&order)).await.status, 202);
         }
     }
+}
+
+fn client(address: SocketAddr) -> Http {
+    Http::new(&format!("http://{address}"), client::Config::default(), None, "order")
 }
 
 /// Requests of a round, and rounds: the first warms up.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 use messaging::Event;
 
-use super::{Raw, since};
+use super::{Raw, WINDOW, since};
 
 pub(crate) struct Nats {
     context: jetstream::Context,
@@ -40,11 +40,14 @@ impl Raw for Nats {
         let consumer = stream.create_consumer(pull::Config::default()).await.unwrap();
         let messages = consumer.messages().await.unwrap();
         messages
-            .then(|message| async {
+            .map(|message| async {
                 let message = message.unwrap();
-                message.ack().await.unwrap();
-                since(message.headers.as_ref().unwrap().get("ce-time").unwrap().as_str())
+                let delay = since(message.headers.as_ref().unwrap().get("ce-time").unwrap().as_str());
+                // As ours: an acknowledgement that is lost is an event that comes again.
+                message.double_ack().await.unwrap();
+                delay
             })
+            .buffer_unordered(WINDOW)
             .boxed()
     }
 }

@@ -60,6 +60,7 @@ impl Issuer {
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl Process {
@@ -93,10 +94,12 @@ impl Process {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut logged = lines.map_while(Result::ok).filter_map(|line| serde_json::from_str::<Value>(&line).ok());
         let mut ready = logged.by_ref().filter(|line| line["ready_ms"].is_number());
-        let ready = ready.find_map(|line| line["http"].as_str()?.parse().ok());
+        let ready =
+            ready.find_map(|line| Some((line["http"].as_str()?.parse().ok()?, line["admin"].as_str()?.parse().ok()?)));
         // Somebody reads on, as where it is in use.
         std::thread::spawn(move || logged.for_each(drop));
-        Self { child, address: ready.expect("a process that is ready") }
+        let (address, admin) = ready.expect("a process that is ready");
+        Self { child, address, admin }
     }
 
     pub(crate) fn id(&self) -> u32 {
