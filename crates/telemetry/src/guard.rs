@@ -6,21 +6,21 @@ use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::{
     Resource,
-    logs::SdkLoggerProvider,
+    logs::{SdkLogger, SdkLoggerProvider},
     metrics::SdkMeterProvider,
     trace::{SdkTracerProvider, TracerProviderBuilder},
 };
-use tracing::Metadata;
+use tracing::{Event, Metadata};
 use tracing_subscriber::{
     Layer, Registry,
     filter::{FilterExt as _, LevelFilter, filter_fn},
-    layer::SubscriberExt as _,
+    layer::{Context, SubscriberExt as _},
     util::SubscriberInitExt as _,
 };
 
 use crate::{
     Config, Error, Format,
-    format::Line,
+    format::Lines,
     lines::{self, Repeats},
     metrics, otlp,
     output::{self, Flush, Output},
@@ -110,12 +110,7 @@ fn subscribe(
 ) -> Result<(), Error> {
     let terminal = std::io::stdout().is_terminal();
     let json = config.format == Format::Json || (config.format == Format::Auto && !terminal);
-    let [of_lines, of_records] = lines::filters(&config.log)?;
-    let lines = tracing_subscriber::fmt::layer()
-        .event_format(Line { service, json, repeats: repeats.clone() })
-        .with_ansi(terminal && env::var_os("NO_COLOR").is_none())
-        .with_writer(out)
-        .with_filter(filter_fn(is_event).and(of_lines).and(repeats));
+    let colours = terminal && env::var_os("NO_COLOR").is_none();
     let spans = tracing_opentelemetry::layer()
         .with_tracer(guard.traces.tracer("trireme"))
         .with_location(false)
@@ -124,12 +119,29 @@ fn subscribe(
         .with_filter(
             filter_fn(|metadata| metadata.is_span() && is_own(metadata)).with_max_level_hint(LevelFilter::INFO),
         );
-    let records = guard.logs.as_ref().map(OpenTelemetryTracingBridge::new);
-    let of_records = filter_fn(|metadata| is_event(metadata) && is_own(metadata)).and(of_records);
-    let records = records.with_filter(of_records.and(Repeats::default()));
-    let layers: [Box<dyn Layer<Registry> + Send + Sync>; 3] = [spans.boxed(), records.boxed(), lines.boxed()];
+    let events = Events {
+        lines: Lines { service, json, colours, repeats: repeats.clone(), out },
+        records: guard.logs.as_ref().map(OpenTelemetryTracingBridge::new),
+    };
+    let events = events.with_filter(filter_fn(is_event).and(lines::changing(&config.log)?).and(repeats));
+    let layers: [Box<dyn Layer<Registry> + Send + Sync>; 2] = [spans.boxed(), events.boxed()];
     tracing_subscriber::registry().with(Vec::from(layers)).try_init()?;
     Ok(())
+}
+
+/// An event is a line and, where these are sent, a log record. One layer for both: what is written is decided once.
+struct Events {
+    lines: Lines,
+    records: Option<OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>>,
+}
+
+impl Layer<Registry> for Events {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, Registry>) {
+        self.lines.write(event);
+        if let Some(records) = self.records.as_ref().filter(|_| is_own(event.metadata())) {
+            records.on_event(event, context);
+        }
+    }
 }
 
 /// Whether it is a line: neither lines nor records look at spans.

@@ -23,11 +23,11 @@ use crate::{Error, output::Output};
 pub(crate) type Changing = reload::Layer<EnvFilter, Registry>;
 type Handle = reload::Handle<EnvFilter, Registry>;
 
-/// What is written, and how that is changed. Lines and log records have a filter each, of the same words.
+/// What is written, and how that is changed.
 struct Levels {
     configured: String,
     current: Mutex<String>,
-    handles: [Handle; 2],
+    handle: Handle,
 }
 
 static LEVELS: OnceLock<Levels> = OnceLock::new();
@@ -38,15 +38,13 @@ fn filter(words: &str) -> Result<EnvFilter, Error> {
     Ok(EnvFilter::try_new(format!("opentelemetry=off,lapin=off,{words}"))?)
 }
 
-/// The filters of lines and of log records.
-pub(crate) fn filters(words: &str) -> Result<[Changing; 2], Error> {
-    let (lines, of_lines) = reload::Layer::new(filter(words)?);
-    let (records, of_records) = reload::Layer::new(filter(words)?);
-    let levels =
-        Levels { configured: words.to_owned(), current: Mutex::new(words.to_owned()), handles: [of_lines, of_records] };
+/// The filter of lines and log records.
+pub(crate) fn changing(words: &str) -> Result<Changing, Error> {
+    let (events, handle) = reload::Layer::new(filter(words)?);
+    let levels = Levels { configured: words.to_owned(), current: Mutex::new(words.to_owned()), handle };
     // Whoever starts telemetry a second time is refused by the subscriber.
     let _ = LEVELS.set(levels);
-    Ok([lines, records])
+    Ok(events)
 }
 
 /// The filter of the lines that are written now; `None` before [`crate::init`].
@@ -63,10 +61,7 @@ pub fn set_log_filter(words: Option<&str>) -> Result<(), Error> {
     let levels = LEVELS.get().ok_or(Error::NotStarted)?;
     let words = words.unwrap_or(&levels.configured);
     let mut current = levels.current.lock().unwrap_or_else(PoisonError::into_inner);
-    let filters = [filter(words)?, filter(words)?];
-    for (handle, filter) in levels.handles.iter().zip(filters) {
-        handle.reload(filter).map_err(|_| Error::NotStarted)?;
-    }
+    levels.handle.reload(filter(words)?).map_err(|_| Error::NotStarted)?;
     words.clone_into(&mut current);
     Ok(())
 }

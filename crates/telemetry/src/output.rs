@@ -14,8 +14,6 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::fmt::MakeWriter;
-
 /// Bytes that wait at most: whoever does not read them holds up nobody, and loses lines.
 const MAX_WAITING: usize = 4 << 20;
 /// How long lines gather before they are written.
@@ -124,32 +122,18 @@ impl Output {
     pub(crate) fn refused(&self) -> u64 {
         self.0.refused.load(Ordering::Relaxed)
     }
-}
 
-impl Write for Output {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    /// Takes a line, whole or not at all.
+    pub(crate) fn line(&self, line: &[u8]) {
         let mut state = self.0.state();
         if state.waiting.len() + line.len() > MAX_WAITING {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
-            return Ok(line.len());
+            return;
         }
         state.waiting.extend_from_slice(line);
         if mem::take(&mut state.idle) {
             self.0.wake.notify_one();
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Output {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
@@ -193,9 +177,9 @@ mod tests {
         let (to, written) = channel();
         let (output, flush) = start(Reader { to, leave: None }).expect("a thread");
         let threads = [0, 1].map(|thread| {
-            let mut output = output.clone();
-            let mut write = move |n| output.write_all(format!("{thread} {n}\n").as_bytes()).expect("taken");
-            thread::spawn(move || (0..500).for_each(&mut write))
+            let output = output.clone();
+            let write = move |n| output.line(format!("{thread} {n}\n").as_bytes());
+            thread::spawn(move || (0..500).for_each(write))
         });
         for thread in threads {
             thread.join().expect("no panic");
@@ -228,9 +212,9 @@ mod tests {
     #[test]
     fn what_is_refused_is_counted_by_the_line() {
         // Two lines and a half of the next.
-        let (mut output, flush) = start(Full(5)).expect("a thread");
+        let (output, flush) = start(Full(5)).expect("a thread");
         for _ in 0..10 {
-            output.write_all(b"1\n").expect("taken");
+            output.line(b"1\n");
         }
         drop(flush);
         assert_eq!((output.refused(), output.dropped()), (8, 0));
@@ -239,12 +223,12 @@ mod tests {
     #[test]
     fn who_does_not_read_loses_lines_and_is_not_waited_for() {
         let ((to, written), (go, leave)) = (channel(), channel());
-        let (mut output, flush) = start(Reader { to, leave: Some(leave) }).expect("a thread");
+        let (output, flush) = start(Reader { to, leave: Some(leave) }).expect("a thread");
         let line = vec![b'x'; 1 << 16];
         // One batch is on its way, and so much waits behind it.
         let fits = 2 * MAX_WAITING / line.len();
         for _ in 0..fits + 10 {
-            output.write_all(&line).expect("taken");
+            output.line(&line);
         }
         assert!(output.dropped() >= 10, "{}", output.dropped());
         drop(go);
