@@ -14,7 +14,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools observe drill faults delivery contract clients conformance kafka-tls bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
+	deploy-tools lint-tools observe drill faults delivery contract clients conformance stress kafka-tls bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -65,6 +65,10 @@ bench: ## Measure the release binaries: size, memory, time to ready, orders per 
 
 conformance: ## Run the contract of the bus on every broker and write docs/conformance.md (make servers; 20 minutes)
 	TEST_ALL=1 $(CARGO) run --locked -p trireme-backends --example conformance -- $(BROKER) $(CASE)
+
+stress: ## Run the contract of the bus ten times, two at a time (BROKER=nats, kafka or rabbitmq; make servers)
+	$(CARGO) test --locked -p trireme-$(or $(BROKER),nats) --no-run
+	seq 10 | TEST_ALL=1 xargs -P 2 -I @ $(CARGO) test --locked -p trireme-$(or $(BROKER),nats) --test $(or $(BROKER),nats) contract
 
 kafka-tls: ## Build OpenSSL for Kafka, and try TLS, SCRAM and tokens on a real broker (make servers; perl, make)
 	$(CARGO) clippy --locked -p trireme-kafka --all-targets --features tls -- -D warnings

@@ -96,6 +96,7 @@ mod tests {
     fn secrets_are_masked() {
         for (key, value, expected) in [
             ("database.url", "\"postgres://u:p@w@h/d\"", "\"postgres://u:***@h/d\""),
+            ("database.url", "\"postgres://u:p@a:1,b:2/d\"", "\"postgres://u:***@a:1,b:2/d\""),
             ("database.url", "\"postgres://h/d?user=u&password=p\"", "\"postgres://h/d?user=u&password=***\""),
             ("database.url", "\"sqlite://.trireme/user.db\"", "\"sqlite://.trireme/user.db\""),
             ("cache.url", "\"redis://:p@h\"", "\"redis://:***@h\""),

@@ -2,14 +2,11 @@
 
 use std::{future::pending, io, time::Duration};
 
-use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection,
-    migrate::MigrateError,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::MigrateError, postgres::PgPoolOptions};
 use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
-use crate::Pool;
+use crate::{Pool, hosts::Hosts};
 
 /// Connections of one process. A statement holds one for about a millisecond, so ten serve some thousand a second, and
 /// ten replicas of three services still fit twice into a small server's limit of 100 with a pooler in between.
@@ -45,8 +42,13 @@ const DUPLICATE_DATABASE: &str = "42P04";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL is none of ours.
-    #[error("no PostgreSQL address: write postgres://USER@HOST/DATABASE?sslmode=verify-full")]
+    #[error(
+        "no PostgreSQL address: write postgres://USER@HOST/DATABASE?sslmode=verify-full, or postgres://USER@A,B/DATABASE"
+    )]
     Url(#[source] sqlx::Error),
+    /// The URL wants a server that takes no writes.
+    #[error("target_session_attrs wants a server that takes no writes: leave it out, or write read-write")]
+    Wanted,
     /// The server does not let us in, or is not there.
     #[error("cannot connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),
@@ -74,13 +76,14 @@ pub enum Error {
     Outdated,
 }
 
-/// Connects.
+/// Connects. Of several servers (`postgres://a,b/…`) the one that takes writes is used, and another one from the moment
+/// that it does.
 ///
 /// # Errors
 ///
 /// When the URL or the server cannot be used, or the database has another encoding than UTF-8.
 pub async fn connect(url: &str, name: &str) -> Result<Pool, Error> {
-    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
+    let hosts = Hosts::parse(url)?.with(|server| server.application_name(name).options(LIMITS));
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -88,17 +91,21 @@ pub async fn connect(url: &str, name: &str) -> Result<Pool, Error> {
         // may be another's by now, so the connection goes, and the next one asks for the address again.
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(is_writable(connection)))
-        .connect_with(options.application_name(name).options(LIMITS))
+        .connect_with(hosts.any().await.map_err(Error::Connect)?)
         .await
         .map_err(Error::Connect)?;
     let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&pool).await.map_err(Error::Connect)?;
     if encoding != ENCODING {
         return Err(Error::Encoding(encoding));
     }
+    if hosts.are_several() {
+        // It ends when the pool is closed.
+        TaskTracker::new().spawn(hosts.follow(pool.clone()));
+    }
     Ok(Pool::new(pool, name.to_owned()).with_limit(ANSWER))
 }
 
-async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let answer = tokio::time::timeout(CHECK, sqlx::query_scalar(WRITABLE).fetch_one(connection)).await;
     answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
@@ -109,9 +116,10 @@ async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error>
 ///
 /// When the URL or the server cannot be used, or its user may not make databases.
 pub async fn create(url: &str) -> Result<(), Error> {
-    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
-    let name = options.get_database().unwrap_or("postgres").replace('"', "\"\"");
-    let mut admin = PgConnection::connect_with(&options.database("postgres")).await.map_err(Error::Connect)?;
+    let hosts = Hosts::parse(url)?;
+    let name = hosts.database().unwrap_or("postgres").replace('"', "\"\"");
+    let server = hosts.with(|server| server.database("postgres")).any().await.map_err(Error::Connect)?;
+    let mut admin = PgConnection::connect_with(&server).await.map_err(Error::Connect)?;
     // PostgreSQL takes no parameter here: the name is quoted.
     // The template that the others come from may have another encoding.
     let create = format!("CREATE DATABASE \"{name}\" ENCODING '{ENCODING}' TEMPLATE template0");

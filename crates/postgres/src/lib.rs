@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod connect;
+mod hosts;
 mod lock;
 mod migrate;
 mod outbox;

@@ -114,6 +114,7 @@ fn subscribe(
     let spans = tracing_opentelemetry::layer()
         .with_tracer(guard.traces.tracer("trireme"))
         .with_location(false)
+        .with_target(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_filter(

@@ -59,19 +59,31 @@ fn sent_to(address: &str) -> [(&str, &str); 2] {
 async fn main() {
     let (folder, issuer, collector) = (testkit::temp_dir(), Issuer::start().await, collector().await);
     let off = Shop::start(&folder, "off", &issuer, &[("TRIREME_TELEMETRY__LOG", "off,chassis::app=info")]).await;
-    let on = Shop::start(&folder, "on", &issuer, &sent_to(&collector)).await;
-    TaskTracker::new().spawn(scrape(on.admin()));
-    for (what, path) in [("an order", first(&off).await), ("a page of 20 orders", "/v1/orders?limit=20".to_owned())] {
-        let (path_off, path_on) = match what {
-            "an order" => (path, first(&on).await),
-            _ => (path.clone(), path),
-        };
-        let ratios =
-            Ratios::of(&off, async || read(&off, &path_off).await, &on, async || read(&on, &path_on).await).await;
-        println!("{what:<22} off {:.0} /CPU-s   on {:.0} /CPU-s   {ratios}", ratios.first, ratios.second);
+    let (no_logs, no_traces) = (("OTEL_LOGS_EXPORTER", "none"), ("OTEL_TRACES_EXPORTER", "none"));
+    for (what, without) in [
+        ("as it ships", &[][..]),
+        ("without log records", &[no_logs]),
+        ("without spans", &[no_traces]),
+        ("lines and metrics", &[no_logs, no_traces]),
+    ] {
+        let on =
+            Shop::start(&folder, &what.replace(' ', "-"), &issuer, &[&sent_to(&collector)[..], without].concat()).await;
+        let scraping = TaskTracker::new().spawn(scrape(on.admin()));
+        compare(&format!("an order, {what}"), &off, &first(&off).await, &on, &first(&on).await).await;
+        if without.is_empty() {
+            let page = "/v1/orders?limit=20";
+            compare("a page of 20 orders", &off, page, &on, page).await;
+            assert_eq!(exported(&on).await, [true, true], "the collector does not take what is sent");
+            without_collector(&folder, &issuer, &on).await;
+        }
+        assert!(!scraping.is_finished(), "the metrics cannot be read");
+        scraping.abort();
     }
-    drop(off);
-    without_collector(&folder, &issuer, &on).await;
+}
+
+async fn compare(what: &str, off: &Shop, path_off: &str, on: &Shop, path_on: &str) {
+    let ratios = Ratios::of(off, async || read(off, path_off).await, on, async || read(on, path_on).await).await;
+    println!("{what:<30} off {:.0} /CPU-s   on {:.0} /CPU-s   {ratios}", ratios.first, ratios.second);
 }
 
 /// As Prometheus does, and more often.
@@ -79,8 +91,18 @@ async fn scrape(admin: client::Http) {
     let mut second = interval(Duration::from_secs(1));
     loop {
         second.tick().await;
-        admin.get("/metrics").await.unwrap();
+        assert_eq!(admin.get("/metrics").await.unwrap().status, 200);
     }
+}
+
+/// Whether somebody took spans, and log records.
+async fn exported(on: &Shop) -> [bool; 2] {
+    let text = String::from_utf8(on.admin().get("/metrics").await.unwrap().body.to_vec()).unwrap();
+    ["span", "log"].map(|what| {
+        let name = format!("otel_sdk_exporter_{what}_exported_total");
+        let taken = text.lines().filter(|line| line.starts_with(&name) && !line.contains("error_type"));
+        taken.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).any(|count| count > 0.0)
+    })
 }
 
 async fn read(shop: &Shop, path: &str) {

@@ -124,8 +124,11 @@ impl NatsSubscription {
         while let Ok(Some(message)) = timeout(SETTLING, driver.messages.next()).await {
             self.take(Some(message), driver).await;
         }
-        driver.messages.unsubscribe().await.map_err(Error::bus)?;
-        while let Some(message) = driver.messages.next().await {
+        // What the server sends until it hears of that would be dropped by `unsubscribe`, and nobody else would have it for a
+        // lease. The client waits for it until its own next turn, which under load may come before the server's answer.
+        driver.messages.drain().await.map_err(Error::bus)?;
+        // Without a connection that does not end.
+        while let Ok(Some(message)) = timeout(self.lease() / 8, driver.messages.next()).await {
             self.take(Some(message), driver).await;
         }
         // Asked about its consumers, the server drops requests that nobody waits for any more. Otherwise it would give

@@ -4,6 +4,7 @@
 mod astray;
 mod contract;
 mod database;
+mod hosts;
 mod killed;
 mod lock;
 mod schema;

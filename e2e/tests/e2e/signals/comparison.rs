@@ -97,9 +97,7 @@ fn faults_of_span(told: &Span) -> Vec<String> {
     let kind = kind(told);
     let mut known = spans::all().filter(|span| span.kind == kind && span.is_named(&told.name, |key| value(told, key)));
     let Some(span) = known.next() else { return vec![format!("span {} ({kind})", told.name)] };
-    // What the bridge from `tracing` adds to each.
-    let own = told.attributes.iter().filter(|attribute| attribute.key != "target");
-    faults(span.name, span.attributes, own)
+    faults(span.name, span.attributes, told.attributes.iter())
 }
 
 fn faults_of_metric(told: &Metric) -> Vec<String> {
