@@ -1,12 +1,15 @@
 //! Opens connections, and makes a database that is missing.
 
-use std::{future::pending, io, time::Duration};
+use std::{future::pending, time::Duration};
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::MigrateError, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgPoolOptions};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use crate::{Pool, hosts::Hosts};
+use crate::{
+    Error, Pool,
+    hosts::{Hosts, WRITABLE, is_writable},
+};
 
 /// Connections of one process. A statement holds one for about a millisecond, so ten serve some thousand a second, and
 /// ten replicas of three services still fit twice into a small server's limit of 100 with a pooler in between.
@@ -23,58 +26,15 @@ const LIMITS: [(&str, &str); 3] =
 
 /// How long a server may take to answer a statement: longer than it may work on one, or its answer was lost on the way.
 const ANSWER: Duration = Duration::from_secs(8);
-/// How long a connection that was idle may take to answer; the network may have forgotten it.
-const CHECK: Duration = Duration::from_secs(1);
 
 /// The one encoding that stores every text.
 const ENCODING: &str = "UTF8";
-
-/// Also false on a server that follows another.
-const WRITABLE: &str = "SELECT current_setting('transaction_read_only') = 'off'";
 
 /// After how long a check that has no answer asks why, which whoever reads it does not wait for as long as the pool does.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// PostgreSQL's code for a database that is there already.
 const DUPLICATE_DATABASE: &str = "42P04";
-
-/// A database that cannot be opened. Nothing of its address is shown, for that may hold a password.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The URL is none of ours.
-    #[error(
-        "no PostgreSQL address: write postgres://USER@HOST/DATABASE?sslmode=verify-full, or postgres://USER@A,B/DATABASE"
-    )]
-    Url(#[source] sqlx::Error),
-    /// The URL wants a server that takes no writes.
-    #[error("target_session_attrs wants a server that takes no writes: leave it out, or write read-write")]
-    Wanted,
-    /// The server does not let us in, or is not there.
-    #[error("cannot connect to PostgreSQL")]
-    Connect(#[source] sqlx::Error),
-    /// The database cannot store every text.
-    #[error(
-        "the database is encoded in {0} and cannot store every name: make one with ENCODING 'UTF8' TEMPLATE template0 and move \
-         its content there"
-    )]
-    Encoding(String),
-    /// The server lets us in and takes no writes.
-    #[error("PostgreSQL is read-only, or follows another server")]
-    ReadOnly,
-    /// The schema cannot be brought up to date.
-    #[error("cannot bring the schema up to date")]
-    Migrate(#[source] MigrateError),
-    /// Somebody else has been bringing it up to date for too long.
-    #[error(
-        "the schema is being brought up to date by session {0}: wait for it, or end it with SELECT pg_terminate_backend(PID)"
-    )]
-    Migrating(String),
-    /// Nobody has, and this process may not.
-    #[error(
-        "the schema is older than this program: run its subcommand `migrate` first, or set database.migrate = true"
-    )]
-    Outdated,
-}
 
 /// Connects. Of several servers (`postgres://a,b/…`) the one that takes writes is used, and another one from the moment
 /// that it does.
@@ -103,11 +63,6 @@ pub async fn connect(url: &str, name: &str) -> Result<Pool, Error> {
         TaskTracker::new().spawn(hosts.follow(pool.clone()));
     }
     Ok(Pool::new(pool, name.to_owned()).with_limit(ANSWER))
-}
-
-pub(crate) async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let answer = tokio::time::timeout(CHECK, sqlx::query_scalar(WRITABLE).fetch_one(connection)).await;
-    answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 /// Makes the database that the URL names, where there is none.

@@ -6,10 +6,14 @@ use std::{io, time::Duration};
 use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::{Error, connect::is_writable};
+use crate::Error;
 
 /// The parameter that says which server is wanted: here it is always the one that takes writes.
 const WANTED: &str = "target_session_attrs";
+/// How long a connection that was idle may take to answer; the network may have forgotten it.
+const CHECK: Duration = Duration::from_secs(1);
+/// Also false on a server that follows another.
+pub(crate) const WRITABLE: &str = "SELECT current_setting('transaction_read_only') = 'off'";
 /// How long one server may take to let us in.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How often it is asked whether the server still takes writes.
@@ -116,6 +120,12 @@ impl Found {
         let takes_writes = is_writable(&mut connection).await?;
         Ok(Self { host, connection, takes_writes })
     }
+}
+
+/// Whether the server of a connection takes writes.
+pub(crate) async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let answer = timeout(CHECK, sqlx::query_scalar(WRITABLE).fetch_one(connection)).await;
+    answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 fn one(url: &str) -> Result<PgConnectOptions, Error> {

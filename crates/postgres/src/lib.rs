@@ -2,12 +2,14 @@
 #![warn(missing_docs)]
 
 mod connect;
+mod error;
 mod hosts;
 mod lock;
 mod migrate;
 mod outbox;
 
-pub use connect::{Error, connect, create, ping};
+pub use connect::{connect, create, ping};
+pub use error::Error;
 pub use lock::{lock, try_lock};
 pub use migrate::{HISTORY, check, migrate};
 pub use outbox::{Outbox, bind_events, bind_receipt, is_duplicate, open, published, received, record};
