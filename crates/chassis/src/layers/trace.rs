@@ -164,7 +164,12 @@ fn grpc_done(span: &Span, route: &str, response: &Response, took: Duration) {
     span.record("rpc.response.status_code", name);
     let cause = response.extensions().get().and_then(cause);
     if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) {
-        tracing::error!(rpc.response.status_code = name, cause, "call failed");
+        if let Some(cause) = cause {
+            tracing::error!(rpc.response.status_code = name, cause, "call failed");
+        } else {
+            // Not one of ours: the caller went away while its message was read, or what it sent is none.
+            tracing::info!(rpc.response.status_code = name, said = message(response), "call broken off");
+        }
     } else if matches!(code, Code::Unavailable | Code::DeadlineExceeded) {
         tracing::warn!(rpc.response.status_code = name, cause, "call not answered");
     }
@@ -193,6 +198,11 @@ fn is_error(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
+}
+
+/// What a status says, as it is sent.
+fn message(response: &Response) -> Option<&str> {
+    response.headers().get("grpc-message")?.to_str().ok()
 }
 
 /// Why a call failed, which the caller is not told.
@@ -250,5 +260,13 @@ mod tests {
         let shown = response.extensions().get().and_then(cause).unwrap_or_default();
         assert!(shown.ends_with(": disk full"), "{shown}");
         assert!(!format!("{:?}", response.headers()).contains("disk"));
+    }
+
+    /// As tonic says it where the caller is gone in the middle of its message.
+    #[test]
+    fn a_call_that_was_broken_off_has_no_cause_of_ours() {
+        let response: Response = tonic::Status::unknown("broken pipe").into_http();
+        assert_eq!(response.extensions().get().and_then(cause), None);
+        assert_eq!(message(&response), Some("broken%20pipe"));
     }
 }
