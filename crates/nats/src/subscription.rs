@@ -18,6 +18,7 @@ use messaging::{
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
+use self::reading::Refusal;
 use super::{
     dead_letters,
     group::{Group, Tried},
@@ -66,6 +67,8 @@ struct Driver {
     members_changed: bool,
     left: bool,
     id: String,
+    /// What has come and is to be given back.
+    refused: Vec<Refusal>,
     /// How often something was tried alone, and where last.
     tried: (u64, Option<u16>),
 }
@@ -109,6 +112,7 @@ impl NatsSubscription {
             members_changed: false,
             left: false,
             id,
+            refused: Vec::new(),
             tried: (0, None),
         };
         let state = State {

@@ -117,6 +117,7 @@ impl NatsSubscription {
                 tracing::warn!(partition, error, "an event that was tried may be taken for what this member died of");
             }
         }
+        self.refuse(driver).await;
         let all = self.state().partitions.keys().copied().collect();
         self.revoke(all).await;
         self.heartbeat(driver, true).await?;

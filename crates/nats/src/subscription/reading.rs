@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Why a message is not taken.
-enum Refusal {
+pub(super) enum Refusal {
     Unreadable(Subject),
     /// With the partition, where the server has to be told that we are not its reader.
     NotOurs(Subject, Option<u16>),
@@ -266,22 +266,32 @@ impl NatsSubscription {
 
     /// Takes a message and all that have come behind it.
     pub(super) async fn take(&self, first: Option<Message>, driver: &mut Driver) {
-        let mut refused: Vec<Refusal> = first.and_then(|message| self.receive(&message, driver)).into_iter().collect();
-        while let Some(Some(message)) = driver.messages.next().now_or_never() {
-            refused.extend(self.receive(&message, driver));
+        if let Some(message) = first {
+            let refusal = self.receive(&message, driver);
+            driver.refused.extend(refusal);
         }
-        let partitions = refused.iter().filter_map(|refusal| match refusal {
+        while let Some(Some(message)) = driver.messages.next().now_or_never() {
+            let refusal = self.receive(&message, driver);
+            driver.refused.extend(refusal);
+        }
+        self.refuse(driver).await;
+    }
+
+    /// Gives back what is not taken. It stays with the driver until then: whoever drives may be dropped in between.
+    pub(super) async fn refuse(&self, driver: &mut Driver) {
+        let partitions = driver.refused.iter().filter_map(|refusal| match refusal {
             Refusal::NotOurs(_, partition) => *partition,
             Refusal::Unreadable(_) => None,
         });
         // Before they are given back: they must not come to us again.
         join_all(partitions.map(|partition| self.unpin(partition))).await;
-        for refusal in refused {
+        while let Some(refusal) = driver.refused.last() {
             let (settlement, reply) = match refusal {
                 Refusal::Unreadable(reply) => (Settlement::Term, reply),
                 Refusal::NotOurs(reply, _) => (Settlement::Nak(Duration::ZERO), reply),
             };
-            settlement.sent(&self.group.connection, reply).await;
+            settlement.sent(&self.group.connection, reply.clone()).await;
+            driver.refused.pop();
         }
     }
 }
