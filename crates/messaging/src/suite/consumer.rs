@@ -13,7 +13,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Broker, DEADLINE, Difference, KIND, LONG, event, finish, join, number, numbers, publish, silence};
+use super::{
+    Broker, DEADLINE, Difference, KIND, LONG, applying::settled, event, finish, join, number, numbers, publish, silence,
+};
 use crate::{Bus, Cause, Consumer, DeadLetter, Event, Handler, HandlerError, Policy, Receipt};
 
 pub(super) const KINDS: &[&str] = &[KIND];
@@ -114,18 +116,6 @@ impl Running {
         self.tracker.close();
         self.tracker.wait().await;
     }
-}
-
-/// Waits until the group has nothing to do, and still nothing a moment later: a broker may count what was just published
-/// a moment later.
-pub(super) async fn settled(bus: &Arc<dyn Bus>) {
-    let idle = async || bus.depth("group").await.unwrap() == 0;
-    testkit::eventually!(within DEADLINE, {
-        idle().await && {
-            sleep(Duration::from_millis(50)).await;
-            idle().await
-        }
-    });
 }
 
 pub(super) async fn dead_letters(bus: &Arc<dyn Bus>) -> Vec<DeadLetter> {

@@ -9,8 +9,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::consumer::{KINDS, dead_letters, policy, settled};
 use super::{Broker, DEADLINE, Difference, event, number, publish};
+use super::{
+    applying::settled,
+    consumer::{KINDS, dead_letters, policy},
+};
 use crate::{Cause, Consumer, Event, Handler, HandlerError, Policy, Receipt};
 
 /// A lease that a case waits for after each death, and that a busy machine does not lose while a consumer lives.

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::consumer::{Act, Script, dead_letters, policy, settled, start};
 use super::{Broker, Difference, KIND, LONG, SHORT, event, number, one, publish};
+use super::{
+    applying::settled,
+    consumer::{Act, Script, dead_letters, policy, start},
+};
 use crate::{Cause, Event, Policy};
 
 /// A kind that a newer release adds.

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 
-use super::consumer::{Act, Script, dead_letters, policy, settled, start};
 use super::{Broker, DEADLINE, LONG, event, number, publish};
+use super::{
+    applying::settled,
+    consumer::{Act, Script, dead_letters, policy, start},
+};
 use crate::Policy;
 
 /// While what handlers need is away one at a time asks for it and nothing is counted, however often members come and go;

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{
     Broker,
-    consumer::{Act, Script, policy, settled, start},
+    applying::settled,
+    consumer::{Act, Script, policy, start},
     event, publish,
 };
 use crate::{Bus, DeadLetter, Delivery, Error, Event, Reason, Subscription, Tail};

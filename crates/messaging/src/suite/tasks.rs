@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{
     Broker, DEADLINE, KIND, LONG,
-    consumer::{Act, Script, dead_letters, policy, settled, start},
+    applying::settled,
+    consumer::{Act, Script, dead_letters, policy, start},
     number, publish,
 };
 use crate::{Cause, Event, Policy};

@@ -6,7 +6,7 @@ use messaging::{Bus, Event};
 use testkit::servers::NatsCluster;
 use tokio::time::sleep;
 
-use super::support::{Inbox, Member, event, insist, settled};
+use super::support::{Inbox, Member, event, insist};
 
 const KEYS: u64 = 40;
 
@@ -42,7 +42,7 @@ async fn nothing_is_lost_when_a_follower_is_behind_while_members_join() {
         }
     };
     tokio::join!(publish(&bus, rounds, Duration::from_millis(20)), lagging);
-    settled(&bus).await;
+    inbox.settled(&bus, KEYS * rounds).await;
     steady.stop().await;
     inbox.assert_whole(KEYS, rounds);
 }
@@ -67,7 +67,7 @@ async fn a_rolling_restart_of_the_servers_loses_nothing() {
         }
     };
     tokio::join!(publish(&bus, rounds, Duration::from_millis(80)), restarting);
-    settled(&bus).await;
+    inbox.settled(&bus, KEYS * rounds).await;
     for member in members {
         member.stop().await;
     }

@@ -6,7 +6,7 @@ use messaging::Event;
 use testkit::servers::Nats;
 use tokio::time::sleep;
 
-use super::support::{Inbox, Member, event, events, insist, open, operator, settled, stream_name};
+use super::support::{Inbox, Member, event, events, insist, open, operator, stream_name};
 
 /// Events of several keys, numbered from `first` on.
 fn round(first: u64, count: u64) -> Vec<Event> {
@@ -35,7 +35,7 @@ async fn a_stream_that_was_made_again_while_nobody_looked_is_read_from_its_start
     let (bus, inbox) = (open(&url).await, Arc::new(Inbox::default()));
     let member = Member::start(open(&url).await, &inbox);
     insist(&bus, &round(0, 50)).await;
-    settled(&bus).await;
+    inbox.settled(&bus, 50).await;
     member.stop().await;
     let operator = operator(&url).await;
     let config = events(&url).await.get_info().await.unwrap().config;
@@ -57,15 +57,14 @@ async fn a_log_that_is_shorter_than_what_was_read_is_read_from_its_start() {
     let (bus, inbox) = (open(&url).await, Arc::new(Inbox::default()));
     let member = Member::start(open(&url).await, &inbox);
     insist(&bus, &round(0, 30)).await;
-    settled(&bus).await;
+    inbox.settled(&bus, 30).await;
     let messages = server.data().join("jetstream/$G/streams").join(stream_name(&url, "events")).join("msgs");
     let copy = testkit::temp_dir();
     server.kill();
     copy_folder(&messages, copy.path());
     server.restart().await;
     insist(&bus, &round(30, 60)).await;
-    testkit::eventually!(within Duration::from_secs(30), inbox.count() == 90);
-    settled(&bus).await;
+    inbox.settled(&bus, 90).await;
     server.kill();
     std::fs::remove_dir_all(&messages).unwrap();
     copy_folder(copy.path(), &messages);

@@ -7,7 +7,7 @@ use messaging::partitioned::partition_of;
 use serde_json::json;
 use testkit::servers::Nats;
 
-use super::support::{Inbox, KIND, Member, event, insist, open, operator, settled, stream_name};
+use super::support::{Inbox, KIND, Member, event, insist, open, operator, stream_name};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_goes_on_where_the_last_release_left_it() {
@@ -28,8 +28,7 @@ async fn a_group_goes_on_where_the_last_release_left_it() {
     assert!(partition_of("key", 16) < 16);
     let inbox = Arc::new(Inbox::default());
     let member = Member::start(open(&url).await, &inbox);
-    testkit::eventually!(within Duration::from_secs(30), inbox.count() >= 12);
-    settled(&bus).await;
+    inbox.settled(&bus, 12).await;
     member.stop().await;
     // From the first that was open; what was settled behind it comes again, and an inbox knows it.
     assert_eq!(inbox.applied()["key"], (9..=20).collect::<Vec<_>>());

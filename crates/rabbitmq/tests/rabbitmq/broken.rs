@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use messaging::{
     Event,
-    suite::applying::{Inbox, Member, insist, settled},
+    suite::applying::{Inbox, Member, insist},
 };
 use testkit::servers::RabbitMq;
 use tokio::time::sleep;
@@ -27,7 +27,7 @@ async fn nothing_is_lost(events: u64, broken: impl AsyncFn(&RabbitMq, &str)) {
         }
     };
     tokio::join!(publishing, broken(&server, &url));
-    settled(&bus).await;
+    inbox.settled(&bus, KEYS * events).await;
     for member in members {
         member.stop().await;
     }
@@ -99,7 +99,7 @@ async fn a_stream_that_is_gone_is_declared_again_and_read_from_its_start() {
     for number in 0..5 {
         insist(&bus, &[event("key", number)]).await;
     }
-    settled(&bus).await;
+    inbox.settled(&bus, 5).await;
     let prefix = url.split("prefix=").nth(1).unwrap();
     for partition in 0..3 {
         server.control(&["delete_queue", &format!("{prefix}.events.{partition}")]);
