@@ -14,7 +14,8 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
-	deploy-tools lint-tools observe drill faults delivery contract clients conformance stress kafka-tls bench bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
+	deploy-tools lint-tools observe drill faults delivery contract clients conformance stress kafka-tls bench bench-compare \
+	bench-growth profile bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -59,9 +60,23 @@ test: build ## Run every test; says which real servers it did not find
 test-all: ## The same and insist on all that `make servers deploy-tools` installs
 	TEST_ALL=1 $(MAKE) test
 
-bench: ## Measure the release binaries: size, memory, time to ready, orders per second
+bench: ## Measure the release binaries, on embedded defaults and on servers, and write docs/performance.md (make servers; 10 minutes)
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release -p trireme-e2e --example bench
+
+bench-compare: ## Set two runs of `make bench` side by side (A=BEFORE.json B=AFTER.json)
+	@$(CARGO) run --quiet --locked --release -p trireme-e2e --example bench -- compare $(A) $(B)
+
+bench-growth: ## Measure the release binaries with ten times as much stored (make servers; 10 minutes)
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) run --locked --release -p trireme-e2e --example bench -- growth
+
+profile: export RUSTFLAGS = -C force-frame-pointers=yes
+profile: export CARGO_PROFILE_RELEASE_STRIP = none
+profile: export CARGO_PROFILE_RELEASE_DEBUG = line-tables-only
+profile: ## Draw a flame graph of each service under SCENARIO (make servers; perf, cargo install inferno)
+	$(CARGO) build --locked --release --workspace --bins --target-dir $(or $(CARGO_TARGET_DIR),target)/profile
+	$(CARGO) run --locked --release -p trireme-e2e --example bench --target-dir $(or $(CARGO_TARGET_DIR),target)/profile -- profile $(or $(SCENARIO),place)
 
 conformance: ## Run the contract of the bus on every broker and write docs/conformance.md (make servers; 20 minutes)
 	TEST_ALL=1 $(CARGO) run --locked -p trireme-backends --example conformance -- $(BROKER) $(CASE)

@@ -1,10 +1,13 @@
 //! What was seen, as docs/faults.md has it: a row of its table, and the lines under a fault's heading.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, process::Command, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, fs, time::Duration};
 
 use anyhow::{Context as _, Result};
-use e2e::{customers::Asked, observe::deploy};
-use servers::{Installed, Server};
+use e2e::{
+    customers::Asked,
+    machine::{commit, machine},
+    observe::deploy,
+};
 
 use crate::{
     books::Books,
@@ -114,22 +117,4 @@ fn details(outcome: Result<&Outcome, &&'static str>) -> String {
     let after = requests(&seen.requests, Phase::After);
     let (readiness, logs) = (list(&seen.readiness), list(&seen.logs));
     format!("Readiness:\n\n{readiness}\nThe logs' first lines:\n\n{logs}\nRequests after it was put right: {after}.\n")
-}
-
-/// On what it was measured.
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let versions = [Server::Postgres, Server::MongoDb, Server::Redis, Server::Nats].into_iter().filter_map(|server| {
-        let installed = Installed::find(server)?;
-        Some(format!("{} {}", installed.description(), installed.version().unwrap_or_default()))
-    });
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    format!("{cores} cores, {build} builds, {}.", versions.collect::<Vec<_>>().join(", "))
-}
-
-/// The commit, and whether there is more than it has.
-fn commit() -> String {
-    let described = Command::new("git").args(["describe", "--always", "--dirty", "--exclude=*"]).output();
-    let text = described.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    if text.is_empty() { "an unknown commit".to_owned() } else { text }
 }
