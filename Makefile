@@ -104,8 +104,10 @@ bench-live: ## Measure live events: memory of each of 5,000 WebSockets, and how 
 bench-graphql: ## Measure GraphQL: the same read over REST and GraphQL, and what hostile documents cost
 	$(CARGO) bench --locked -p trireme-order --bench graphql
 
-bench-telemetry: ## Measure what telemetry costs: requests with everything on, beside the same with nothing
+bench-telemetry: ## Measure what telemetry costs: requests with everything on, beside the same with nothing (make observe)
 	$(CARGO) bench --locked -p trireme-order --bench telemetry
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) run --locked --release -p trireme-e2e --example bench -- telemetry
 
 bench-search: ## Measure searches among 100,000 products, in SQLite and on OpenSearch
 	$(CARGO) bench --locked -p trireme-order --bench search

@@ -20,7 +20,7 @@ use crate::{
     dead_letters,
     group::Group,
     message,
-    names::is_name,
+    names::{SYSTEM, is_name},
     options::Options,
     subscription::{KafkaSubscription, NEWS},
     tail::Tail,
@@ -100,7 +100,7 @@ impl Bus {
 #[async_trait]
 impl messaging::Bus for Bus {
     fn system(&self) -> &'static str {
-        "kafka"
+        SYSTEM
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {

@@ -2,6 +2,9 @@
 
 use messaging::Error;
 
+/// This bus, as OpenTelemetry names it.
+pub(crate) const SYSTEM: &str = "kafka";
+
 /// The `client.id` of a member of version 2, by which the others know that one is there.
 pub(crate) const CANARY: &str = "trireme-canary";
 

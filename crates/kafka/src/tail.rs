@@ -12,6 +12,7 @@ use crate::{
     context::{Asking, Reading, serve},
     group::{extent, partitions},
     message::Received,
+    names::SYSTEM,
     partition::Seen,
 };
 
@@ -88,7 +89,9 @@ impl Tail {
                 Some(event).filter(|event| is_new && self.kinds.contains(&event.kind))
             }
             Err(error) => {
-                tracing::error!(position = position.offset, %error, "a record on the bus is no event: it is skipped");
+                // The position is the next record's.
+                let offset = position.offset.saturating_sub(1);
+                messaging::unreadable(SYSTEM, Position { offset, ..position }, &error);
                 None
             }
         }

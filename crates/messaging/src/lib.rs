@@ -16,6 +16,7 @@ mod relay;
 pub mod suite;
 mod tail;
 mod track;
+mod unreadable;
 
 pub use bus::{Bus, Cause, DeadLetter, Delivery, Reason, Subscription, Suspicion, Tag};
 pub use config::Config;
@@ -28,3 +29,4 @@ pub use relay::{Relay, Wake};
 pub use tail::{Cursor, NoCursor, Position, Tail, Tailed};
 pub use telemetry::Carrier;
 pub use track::Track;
+pub use unreadable::unreadable;

@@ -7,7 +7,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram};
 use semconv::{attributes, metrics};
 use time::OffsetDateTime;
 
-use crate::{Delivery, Depth, Error, Event};
+use crate::{Delivery, Depth, Error, Event, unreadable};
 
 /// Calls of a broker, on behalf of a consumer group or of nobody.
 pub(crate) struct Calls {
@@ -103,6 +103,7 @@ impl ConsumerMetrics {
         let dead_letters = metrics::MESSAGING_CONSUMER_DEAD_LETTERS.instrument();
         // Known from the beginning: the first one is a rise, which an alert sees.
         dead_letters.add(0, &whose);
+        unreadable::none_yet(system);
         Self {
             calls: Calls::new(&whose),
             system,

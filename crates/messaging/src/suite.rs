@@ -171,6 +171,7 @@ pub trait Open: Send {
 
 /// The kind of most events here.
 const KIND: &str = "thing.happened.v1";
+const KINDS: &[&str] = &[KIND];
 
 fn event(key: impl ToString, number: u64) -> Event {
     Event::new(KIND, "suite", key, clock::system().now(), number).unwrap()

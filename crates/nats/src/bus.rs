@@ -15,7 +15,7 @@ use super::{
     dead_letters,
     group::{self, Group},
     message,
-    names::{is_subject, partition},
+    names::{SYSTEM, is_subject, partition},
     streams::Streams,
     subscription::NatsSubscription,
     tail::Tail,
@@ -116,7 +116,7 @@ impl Bus {
 #[async_trait]
 impl messaging::Bus for Bus {
     fn system(&self) -> &'static str {
-        "nats"
+        SYSTEM
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {

@@ -2,6 +2,9 @@
 
 use messaging::{Error, Event, partitioned::partition_of};
 
+/// This bus, as OpenTelemetry names it.
+pub(crate) const SYSTEM: &str = "nats";
+
 /// Partitions of the keys, each read by one member of a group at a time: so at most as many members of a group work at
 /// the same time. Fixed for the life of a stream; the work inside a partition is not serial, only that of a key is.
 pub(crate) const KEYS: u16 = 16;

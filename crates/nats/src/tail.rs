@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use messaging::{Cursor, Error, Event, Position, Tailed};
 
-use super::{connection::Connection, group, message};
+use super::{connection::Connection, group, message, names::SYSTEM};
 
 /// The server forgets a consumer that nobody has asked for so long.
 const FORGOTTEN: Duration = Duration::from_secs(30);
@@ -149,9 +149,7 @@ impl messaging::Tail for Tail {
                     self.cursor.advance(position);
                     match event {
                         Ok(event) => return Ok(Tailed::Event(position, Box::new(event))),
-                        Err(error) => {
-                            tracing::error!(position = position.offset, %error, "a message on the bus is no event: it is skipped");
-                        }
+                        Err(error) => messaging::unreadable(SYSTEM, position, &error),
                     }
                 }
                 None => self.messages = None,

@@ -1,14 +1,13 @@
 //! Opens connections, and makes a database that is missing.
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgPoolOptions};
-use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     Error, Pool,
-    hosts::{Hosts, WRITABLE, is_writable},
+    hosts::{Hosts, is_writable},
 };
 
 /// Connections of one process. A statement holds one for about a millisecond, so ten serve some thousand a second, and
@@ -29,9 +28,6 @@ const ANSWER: Duration = Duration::from_secs(8);
 
 /// The one encoding that stores every text.
 const ENCODING: &str = "UTF8";
-
-/// After how long a check that has no answer asks why, which whoever reads it does not wait for as long as the pool does.
-const PATIENCE: Duration = Duration::from_millis(400);
 
 /// PostgreSQL's code for a database that is there already.
 const DUPLICATE_DATABASE: &str = "42P04";
@@ -82,24 +78,4 @@ pub async fn create(url: &str) -> Result<(), Error> {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DUPLICATE_DATABASE) => Ok(()),
         created => created.map(drop).map_err(Error::Connect),
     }
-}
-
-/// Asks the server whether it answers and takes writes, for the health check.
-///
-/// # Errors
-///
-/// It does not.
-pub async fn ping(pool: &Pool) -> Result<(), Error> {
-    let refusal = async {
-        sleep(PATIENCE).await;
-        match pool.refusal().await {
-            Some(refusal) => refusal,
-            None => pending().await,
-        }
-    };
-    let writable: Result<bool, _> = tokio::select! {
-        answer = sqlx::query_scalar(WRITABLE).fetch_one(pool) => answer,
-        refusal = refusal => Err(refusal),
-    };
-    if writable.map_err(Error::Connect)? { Ok(()) } else { Err(Error::ReadOnly) }
 }

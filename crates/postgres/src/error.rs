@@ -25,6 +25,9 @@ pub enum Error {
     /// The server lets us in and takes no writes.
     #[error("PostgreSQL is read-only, or follows another server")]
     ReadOnly,
+    /// The server takes writes, and has no room for them.
+    #[error("PostgreSQL cannot store anything: make room on its disk")]
+    NoRoom(#[source] sqlx::Error),
     /// The schema cannot be brought up to date.
     #[error("cannot bring the schema up to date")]
     Migrate(#[source] MigrateError),

@@ -3,16 +3,20 @@
 
 mod connect;
 mod error;
+mod health;
 mod hosts;
 mod lock;
 mod migrate;
 mod outbox;
+mod times;
 
-pub use connect::{connect, create, ping};
+pub use connect::{connect, create};
 pub use error::Error;
+pub use health::ping;
 pub use lock::{lock, try_lock};
 pub use migrate::{HISTORY, check, migrate};
 pub use outbox::{Outbox, bind_events, bind_receipt, is_duplicate, open, published, received, record};
+pub use times::time;
 
 use sqlx::{Postgres, postgres::PgDatabaseError};
 

@@ -16,7 +16,7 @@ use crate::{
     group::Group,
     member::Member,
     message,
-    names::{is_name, partition},
+    names::{SYSTEM, is_name, partition},
     options::Options,
     tail::Tail,
 };
@@ -147,7 +147,7 @@ impl Bus {
 #[async_trait]
 impl messaging::Bus for Bus {
     fn system(&self) -> &'static str {
-        "rabbitmq"
+        SYSTEM
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Error> {

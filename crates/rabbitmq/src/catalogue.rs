@@ -147,18 +147,28 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// Takes what is in the queue: two messages where somebody died while replacing one.
+/// Takes what is in the queue: two messages where somebody died while replacing one. What somebody else has put there is left
+/// there, for it may be a newer version's; where there is nothing else, nobody knows how many partitions there are.
 async fn take(channel: &Channel, queue: &str) -> Result<Option<(Catalogue, u64)>, Error> {
-    let mut found: Option<(Catalogue, u64)> = None;
+    let (mut found, mut unreadable): (Option<(Catalogue, u64)>, _) = (None, None);
     while let Some(message) = limited(channel.basic_get(queue.into(), BasicGetOptions::default())).await? {
-        let mut read: Catalogue = serde_json::from_slice(&message.data)
-            .map_err(|error| Error::Malformed(format!("the catalogue in {queue}: {error}")))?;
+        let mut read: Catalogue = match serde_json::from_slice(&message.data) {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(queue, %error, "a message in the catalogue is none of ours: it is left out");
+                unreadable = Some(error);
+                continue;
+            }
+        };
         if let Some((other, _)) = found {
             read.groups.extend(other.groups);
         }
         found = Some((read, message.delivery_tag));
     }
-    Ok(found)
+    match unreadable.filter(|_| found.is_none()) {
+        Some(error) => Err(Error::Malformed(format!("the catalogue in {queue}: {error}"))),
+        None => Ok(found),
+    }
 }
 
 impl Limits {

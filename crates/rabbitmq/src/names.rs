@@ -2,6 +2,9 @@
 
 use messaging::{Error, Event, partitioned::partition_of};
 
+/// This bus, as OpenTelemetry names it.
+pub(crate) const SYSTEM: &str = "rabbitmq";
+
 /// Longer names do not fit into what the server takes, with what is put before and behind them.
 const LONGEST: usize = 64;
 

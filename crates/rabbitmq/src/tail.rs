@@ -16,6 +16,7 @@ use crate::{
     client::{Failure, Link},
     memory::Memory,
     message::Received,
+    names::SYSTEM,
     stream,
 };
 
@@ -112,7 +113,7 @@ impl Tail {
             }
             Ok(_) => None,
             Err(error) => {
-                tracing::error!(partition, offset = received.offset, %error, "a message on the bus is no event: it is skipped");
+                messaging::unreadable(SYSTEM, Position { partition, offset: received.offset }, &error);
                 None
             }
         }

@@ -121,6 +121,10 @@ impl<DB: Database> Lender<DB> {
         self.doubt.swap(false, Ordering::Relaxed)
     }
 
+    pub(crate) fn doubt(&self) {
+        self.doubt.store(true, Ordering::Relaxed);
+    }
+
     /// Waits for a connection of the pool that this lends, whose answers may take so long.
     pub(crate) async fn lend(self: &Arc<Self>, pool: &Pool<DB>, limit: Option<Duration>) -> Result<Lent<DB>, Error> {
         let lent = async {
@@ -195,7 +199,7 @@ impl<DB: Database> Lent<DB> {
 impl<DB: Database> Drop for Lent<DB> {
     fn drop(&mut self) {
         if !self.condition.clean {
-            self.lender.doubt.store(true, Ordering::Relaxed);
+            self.lender.doubt();
         }
         match self.trusted.take() {
             Some(trusted) if self.condition.broken => drop(trusted.connection.detach()),

@@ -169,6 +169,11 @@ impl<DB: Database> Pool<DB> {
         self.lender.take_doubt()
     }
 
+    /// Has [`Self::take_doubt`] say so once more.
+    pub fn doubt(&self) {
+        self.lender.doubt();
+    }
+
     /// Closes all connections once they are idle.
     pub async fn close(&self) {
         self.lender.close();

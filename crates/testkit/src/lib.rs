@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod allocations;
 mod certificates;
 mod committed;
 pub mod http;
@@ -12,6 +13,7 @@ mod suite;
 mod temporary;
 mod wait;
 
+pub use allocations::{allocations, assert_near};
 pub use certificates::certificates;
 pub use committed::committed;
 pub use manual_clock::ManualClock;

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use axum::{
     Router,
@@ -33,6 +33,9 @@ use uuid::Uuid;
 
 /// The argument with which this program is the floor.
 pub(crate) const ARGUMENT: &str = "floor";
+/// Where it is told the addresses of the servers.
+const SERVERS: [(&str, Server); 3] =
+    [("FLOOR_POSTGRES", Server::Postgres), ("FLOOR_MONGODB", Server::MongoDb), ("FLOOR_NATS", Server::Nats)];
 /// Bytes of what is stored and read: an order of one piece.
 const BODY: usize = 600;
 const CONNECTIONS: u32 = 8;
@@ -50,13 +53,16 @@ impl Floor {
     pub(crate) fn start(cluster: &Cluster) -> Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.arg(ARGUMENT).arg(cluster.data());
-        for server in [Server::Postgres, Server::MongoDb, Server::Nats] {
-            command.args(cluster.server_url(server)?);
+        for (name, server) in SERVERS {
+            // In the environment, for there are passwords in them.
+            command.envs(cluster.server_url(server)?.map(|url| (name, url)));
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut url)?;
-        Ok(Self { child, url: url.trim_end().to_owned() })
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut floor = Self { child, url: String::new() };
+        BufReader::new(floor.child.stdout.take().context("no output")?).read_line(&mut floor.url)?;
+        floor.url.truncate(floor.url.trim_end().len());
+        ensure!(floor.url.starts_with("http://"), "the floor does not start");
+        Ok(floor)
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -79,15 +85,14 @@ impl Drop for Floor {
 
 enum Stores {
     Files { orders: SqlitePool, payments: SqlitePool, events: SqlitePool },
-    Servers { orders: mongodb::Collection<Document>, payments: PgPool, events: jetstream::Context },
+    Servers { orders: mongodb::Collection<Document>, payments: PgPool, events: Box<jetstream::Context> },
 }
 
 /// Runs the bare server until it is killed.
-pub(crate) async fn serve(arguments: &[String]) -> Result<()> {
-    let stores = match arguments {
-        [_, postgres, mongo, nats] => Stores::on_servers(postgres, mongo, nats).await?,
-        [folder] => Stores::on_files(folder).await?,
-        _ => anyhow::bail!("floor FOLDER [POSTGRES MONGODB NATS]"),
+pub(crate) async fn serve(folder: &str) -> Result<()> {
+    let stores = match SERVERS.map(|(name, _)| env::var(name)) {
+        [Ok(postgres), Ok(mongo), Ok(nats)] => Stores::on_servers(&postgres, &mongo, &nats).await?,
+        _ => Stores::on_files(folder).await?,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(io::stdout(), "http://{}", listener.local_addr()?)?;
@@ -115,7 +120,7 @@ impl Stores {
         let payments = PgPoolOptions::new().max_connections(CONNECTIONS).connect(postgres).await?;
         sqlx::query(CREATE).execute(&payments).await?;
         let orders = mongodb::connect(&format!("{mongo}/floor"), "floor").await?.collection("orders");
-        let events = jetstream::new(async_nats::connect(nats).await?);
+        let events = Box::new(jetstream::new(async_nats::connect(nats).await?));
         let stream = jetstream::stream::Config {
             name: "floor".to_owned(),
             subjects: vec!["floor".to_owned()],

@@ -5,6 +5,12 @@
 //! `make bench-growth` has ten times as much stored; `make profile SCENARIO=…` says where the time goes. Linux only: it reads
 //! `/proc`.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "what is counted here is far below what a number can hold"
+)]
+
 mod floor;
 mod growth;
 mod load;
@@ -13,6 +19,7 @@ mod profile;
 mod report;
 mod scenarios;
 mod start;
+mod telemetry;
 
 use std::{process::Command, time::Duration};
 
@@ -45,16 +52,20 @@ const REST: Duration = Duration::from_mins(1);
 /// What the services run on.
 const SETTINGS: [&str; 2] = ["embedded defaults", "servers"];
 
+/// Whoever is logged in stays so until all is measured.
+const TOKENS: (&str, &str) = ("TRIREME_TOKENS__ACCESS", "1h");
+
 /// Starts them on one of [`SETTINGS`].
 fn start(setting: &str) -> Result<Cluster> {
-    if setting == SETTINGS[0] { Cluster::start() } else { Cluster::start_on_servers(Server::Nats) }
+    let servers: &[&str] = if setting == SETTINGS[0] { &[] } else { &["--servers", "--bus", Server::Nats.slug()] };
+    Cluster::up(&[&["up", "--detach"], servers].concat(), &[TOKENS])
 }
 
 /// One load, after one that opens connections.
 async fn measured(load: Load, cluster: &Cluster, shop: &Shop, scenario: Scenario) -> Result<Figures> {
     let (processes, ask) = (cluster.processes()?, async |n| shop.ask(scenario, n).await);
-    load.put(WARM_UP, &processes, &ask).await?;
-    load.put(TIME, &processes, &ask).await
+    load.put(WARM_UP, &processes, ask).await?;
+    load.put(TIME, &processes, ask).await
 }
 
 /// The same load on the least that such an answer costs; nothing for a mix.
@@ -69,7 +80,7 @@ async fn least(load: Load, floor: &Floor, shop: &Shop, scenario: Scenario) -> Re
     let ask = async |_| http.send(method.clone(), &url, &[], None).await?.expect(&[200, 201], "the floor").map(drop);
     let processes = [floor.process()?];
     load.put(WARM_UP, &processes, ask).await?;
-    load.put(TIME / 2, &processes, ask).await.map(Some)
+    load.put(TIME, &processes, ask).await.map(Some)
 }
 
 /// All scenarios on one setting.
@@ -111,9 +122,9 @@ async fn all() -> Result<()> {
     };
     for setting in SETTINGS {
         scenarios(setting, &mut report).await?;
+        let file = report.write()?;
+        println!("\n{}\ndocs/performance.md, {}", report.tables()?, file.display());
     }
-    let file = report.write()?;
-    println!("\n{}\ndocs/performance.md, {}", report.tables()?, file.display());
     Ok(())
 }
 
@@ -128,12 +139,13 @@ async fn main() -> Result<()> {
             Ok(())
         }
         ["growth"] => growth::show().await,
+        ["telemetry"] => telemetry::show().await,
         ["profile", name] => {
             let known = Scenario::ALL.into_iter().find(|scenario| scenario.name() == name);
             profile::draw(known.with_context(|| format!("known are {}", Scenario::ALL.map(Scenario::name).join(", ")))?)
                 .await
         }
-        [floor::ARGUMENT, ..] => floor::serve(&arguments[1..]).await,
-        _ => bail!("bench [compare BEFORE AFTER | growth | profile SCENARIO]"),
+        [floor::ARGUMENT, folder] => floor::serve(folder).await,
+        _ => bail!("bench [compare BEFORE AFTER | growth | telemetry | profile SCENARIO]"),
     }
 }

@@ -48,11 +48,11 @@ pub(crate) async fn draw(scenario: Scenario) -> Result<()> {
     for process in &processes {
         let pid = process.pid.context("not running")?.to_string();
         let (mut script, samples_of) = piped(Command::new("perf").args(["script", "--pid", &pid, "-i"]).arg(&samples))?;
-        let (mut stacks, folded) = piped(Command::new("inferno-collapse-perf").stdin(samples_of))?;
+        let (mut stacks, lines) = piped(Command::new("inferno-collapse-perf").stdin(samples_of))?;
         let file = folder.join(format!("{}-{}.svg", scenario.name(), process.name));
         let mut drawing = Command::new("inferno-flamegraph");
         drawing.args(["--title", &format!("{}: {}", scenario.name(), process.name)]);
-        let drawn = drawing.stdin(folded).stdout(File::create(&file)?).status()?;
+        let drawn = drawing.stdin(lines).stdout(File::create(&file)?).status()?;
         ensure!(
             script.wait()?.success() && stacks.wait()?.success() && drawn.success(),
             "no picture of {}",
@@ -66,8 +66,8 @@ pub(crate) async fn draw(scenario: Scenario) -> Result<()> {
 /// Starts a program whose output the next one reads.
 fn piped(command: &mut Command) -> Result<(Child, Stdio)> {
     let started = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let mut child =
-        started.with_context(|| format!("{:?} is not installed: cargo install inferno", command.get_program()))?;
+    let mut child = started
+        .with_context(|| format!("{} is not installed: cargo install inferno", command.get_program().display()))?;
     let output = child.stdout.take().context("no output")?;
     Ok((child, output.into()))
 }

@@ -1,5 +1,7 @@
 //! What is asked for, and of whom.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::{Result, ensure};
 use e2e::{Account, Answer, Api, Cluster};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -49,7 +51,7 @@ impl Scenario {
 pub(crate) struct Stored {
     pub(crate) users: usize,
     pub(crate) products: usize,
-    pub(crate) orders: usize,
+    pub(crate) orders: u64,
 }
 
 /// The services with people, products and orders.
@@ -59,6 +61,8 @@ pub(crate) struct Shop {
     buyers: Vec<(Account, String)>,
     products: Vec<Value>,
     operator: Account,
+    /// Orders that were placed.
+    orders: AtomicU64,
 }
 
 impl Shop {
@@ -66,7 +70,7 @@ impl Shop {
     pub(crate) async fn open(cluster: &Cluster, stored: Stored) -> Result<Self> {
         let api = Api::new(cluster)?;
         let operator = api.operator(cluster).await?;
-        let mut shop = Self { api, buyers: Vec::new(), products: Vec::new(), operator };
+        let mut shop = Self { api, buyers: Vec::new(), products: Vec::new(), operator, orders: AtomicU64::new(0) };
         shop.grow(stored).await?;
         Ok(shop)
     }
@@ -80,9 +84,9 @@ impl Shop {
         let signed_up = stream::iter(0..new).map(|_| self.buyer()).buffer_unordered(AT_ONCE);
         let buyers: Vec<_> = signed_up.try_collect().await?;
         self.buyers.extend(buyers);
-        let more = stored.orders.saturating_sub(self.buyers.len()) as u64;
+        let more = stored.orders.saturating_sub(self.orders.load(Ordering::Relaxed));
         let placing = stream::iter(0..more).map(|n| self.place(n)).buffer_unordered(ORDERING);
-        placing.try_for_each(async |_| Ok(())).await
+        placing.try_for_each(async |()| Ok(())).await
     }
 
     async fn product(&self, n: usize) -> Result<Value> {
@@ -115,8 +119,9 @@ impl Shop {
             Scenario::ListProducts => self.api.send(Method::GET, PAGE, &[], None).await?,
             Scenario::Place => return self.place(n).await,
             Scenario::Mix => {
-                // One of each ten, in an order in which no two of a kind come together.
-                let ask = match n % 10 {
+                // One of each ten, in an order in which no two of a kind come together; the next ten are others'.
+                let (turn, n) = (n % 10, n / 10);
+                let ask = match turn {
                     0 | 3 | 7 => Scenario::ListProducts,
                     1 | 4 | 8 => return self.read_product(n).await,
                     2 | 6 => Scenario::ReadUser,
@@ -146,7 +151,9 @@ impl Shop {
         let product = &self.products[n as usize % self.products.len()];
         let order = json!({"items": [{"product_id": product, "quantity": 1}], "payment_token": "tok_ok"});
         let key = Uuid::new_v4().to_string();
-        self.api.post("order:/v1/orders", account, Some(&key), Some(&order)).await?.expect(&[201], "an order")
+        let answer = self.api.post("order:/v1/orders", account, Some(&key), Some(&order)).await?;
+        self.orders.fetch_add(1, Ordering::Relaxed);
+        answer.expect(&[201], "an order")
     }
 
     /// Bytes of the answer to a read, for what is to answer as many.

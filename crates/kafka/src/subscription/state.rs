@@ -6,13 +6,14 @@ use std::{
 };
 
 use messaging::{
-    Delivery, Error, Tag,
+    Delivery, Error, Position, Tag,
     partitioned::{Lanes, Progress, Record},
 };
 use tokio::time::Instant;
 
 use crate::{
     message::Received,
+    names::SYSTEM,
     partition::{Kinds, Partition, Place, Room},
 };
 
@@ -251,7 +252,7 @@ fn wanted(partition: &mut Partition, received: Received, place: u16, kinds: &Kin
             Some(event).filter(|_| is_ours && is_new)
         }
         Err(error) => {
-            tracing::error!(group, place, offset, %error, "a record on the bus is no event: it is skipped");
+            messaging::unreadable(SYSTEM, Position { partition: place.into(), offset }, &error);
             None
         }
     };

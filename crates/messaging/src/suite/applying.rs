@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use super::{DEADLINE, consumer::KINDS, number};
+use super::{DEADLINE, KINDS, number};
 use crate::{Bus, Consumer, Event, Handler, HandlerError, Policy, Receipt};
 
 /// Applies each event once, as an inbox does.
@@ -105,11 +105,15 @@ pub async fn insist(bus: &Arc<dyn Bus>, events: &[Event]) {
 /// Waits until a group that somebody has joined has nothing to do, and still nothing a moment later: a broker may count
 /// what was just published a moment later.
 pub async fn settled(bus: &Arc<dyn Bus>) {
-    let idle = async || matches!(bus.depth("group").await, Ok(0));
-    testkit::eventually!(within 4 * DEADLINE, {
-        idle().await && {
+    let idle = async || match bus.depth("group").await {
+        Ok(0) => Ok(()),
+        busy => Err(format!("a depth of {busy:?}")),
+    };
+    testkit::eventually!(within 4 * DEADLINE, match idle().await {
+        Ok(()) => {
             sleep(Duration::from_millis(50)).await;
             idle().await
         }
+        busy => busy,
     });
 }

@@ -14,11 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Broker, DEADLINE, Difference, KIND, LONG, applying::settled, event, finish, join, number, numbers, publish, silence,
+    Broker, DEADLINE, Difference, KINDS, LONG, applying::settled, event, finish, join, number, numbers, publish,
+    silence,
 };
 use crate::{Bus, Cause, Consumer, DeadLetter, Event, Handler, HandlerError, Policy, Receipt};
-
-pub(super) const KINDS: &[&str] = &[KIND];
 
 /// A handler that keeps what it has applied and does as the script says.
 pub(super) struct Script<F> {

@@ -9,10 +9,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Broker, DEADLINE, Difference, event, number, publish};
 use super::{
+    Broker, DEADLINE, Difference, KINDS,
     applying::settled,
-    consumer::{KINDS, dead_letters, policy},
+    consumer::{dead_letters, policy},
+    event, number, publish,
 };
 use crate::{Cause, Consumer, Event, Handler, HandlerError, Policy, Receipt};
 

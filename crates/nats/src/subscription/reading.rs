@@ -4,13 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::{Message, Subject, jetstream::consumer};
 use futures::{FutureExt as _, StreamExt as _, future::join_all};
-use messaging::{Error, partitioned::Record};
+use messaging::{Error, Position, partitioned::Record};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{AHEAD, Driver, NatsSubscription, SETTLING, State};
 use crate::{
     group::{MAX_ACK_PENDING, Tried},
-    message, names,
+    message,
+    names::{self, SYSTEM},
     pull::{Load, Reading, Status, pin},
     settle::Settlement,
 };
@@ -247,7 +248,8 @@ impl NatsSubscription {
                 Some((partition, Record { partition, position, deliveries, replays, event, handle }))
             }
             Err(error) => {
-                tracing::error!(position, subject = %message.subject, %error, "a message on the bus is no event: it is skipped");
+                let position = Position { partition: partition.into(), offset: position };
+                messaging::unreadable(SYSTEM, position, &error);
                 None
             }
         }

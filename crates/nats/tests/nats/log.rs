@@ -76,6 +76,22 @@ async fn a_log_that_is_shorter_than_what_was_read_is_read_from_its_start() {
     member.stop().await;
 }
 
+/// Somebody has published to a subject of ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_event_holds_up_nothing() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let (bus, inbox) = (open(&url).await, Arc::new(Inbox::default()));
+    insist(&bus, &[event("key", 0)]).await;
+    let subject = events(&url).await.get_raw_message(1).await.unwrap().subject;
+    operator(&url).await.publish(subject, "not ours".into()).await.unwrap().await.unwrap();
+    insist(&bus, &[event("key", 1)]).await;
+    let member = Member::start(open(&url).await, &inbox);
+    inbox.settled(&bus, 2).await;
+    member.stop().await;
+    assert_eq!(inbox.applied()["key"], [0, 1]);
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -1,5 +1,7 @@
 //! How an event becomes columns and back.
 
+use super::lease::PARTITIONS;
+use crate::time;
 use bytes::Bytes;
 use messaging::{Carrier, DeadRow, Error, Event, OutboxRow, partitioned::partition_of};
 use sqlx::{
@@ -7,12 +9,6 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use time::OffsetDateTime;
-
-use super::lease::PARTITIONS;
-
-/// From 1970-01-01 to 2000-01-01, in microseconds.
-const SINCE_1970: i128 = 946_684_800_000_000;
 
 /// Binds the eleven columns of an event, in the order `id, kind, source, subject, key, time, data, traceparent,
 /// tracestate, canary, part`.
@@ -110,13 +106,4 @@ pub(super) fn dead(row: &PgRow) -> Result<DeadRow, Error> {
         reason: reason.unwrap_or_default(),
         dead_at: time(row, "dead_at").map_err(Error::outbox)?,
     })
-}
-
-/// Reads a time as the server sends it, in microseconds since 2000: of one beyond the years that `time` knows, such as
-/// `infinity`, sqlx makes a panic.
-fn time(row: &PgRow, column: &str) -> Result<OffsetDateTime, sqlx::Error> {
-    let micros: i64 = row.try_get_unchecked(column)?;
-    let since_1970 = i128::from(micros) + SINCE_1970;
-    OffsetDateTime::from_unix_timestamp_nanos(since_1970 * 1_000)
-        .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
 }

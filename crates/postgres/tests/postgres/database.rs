@@ -324,3 +324,30 @@ async fn who_cannot_write_is_not_ready() {
     eventually!(ping(&pool).await);
     add(&pool, 1).await.unwrap();
 }
+
+/// As on a disk without room: what a role may write to temporary files is limited to nothing.
+#[tokio::test]
+async fn who_has_no_room_is_not_ready() {
+    let Some(server) = Postgres::shared().await else { return };
+    let url = server.database().await;
+    let (admin, name) = url.rsplit_once('/').unwrap();
+    let admin = connect(&format!("{admin}/postgres"), "admin").await.unwrap();
+    let pool = connect(&url, "test").await.unwrap();
+    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
+    let limit = async |limit: &str| {
+        let alter = format!("ALTER DATABASE {name} SET temp_file_limit = {limit}");
+        sqlx::query(AssertSqlSafe(alter)).execute(&admin).await.unwrap();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(end).bind(name).execute(&admin).await.unwrap();
+        eventually!(sqlx::query("SELECT 1").execute(&pool).await);
+    };
+    limit("0").await;
+    while pool.take_doubt() {}
+    // Nobody asks while all goes well.
+    ping(&pool).await.unwrap();
+    sqlx::query("SELECT 1 / 0").execute(&pool).await.unwrap_err();
+    assert!(matches!(ping(&pool).await, Err(Error::NoRoom(error)) if is_unavailable(&error)));
+    assert!(matches!(ping(&pool).await, Err(Error::NoRoom(_))), "and as long as it is so");
+    limit("-1").await;
+    eventually!(ping(&pool).await);
+}

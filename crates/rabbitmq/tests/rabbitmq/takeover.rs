@@ -58,6 +58,34 @@ async fn a_reader_passes_nothing_before_it_knows_the_kinds_of_its_group() {
     }
 }
 
+/// Somebody has published to the queue that says what there is, and to the streams.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_ours_holds_up_nothing() {
+    let Some(server) = RabbitMq::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url);
+    bus.publish(&[event("key", 1)]).await.unwrap();
+    let (address, prefix) = (url.split('?').next().unwrap(), url.split("prefix=").nth(1).unwrap());
+    let connection = Connection::connect(address, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let streams = (0..=3).map(|partition| format!("{prefix}.events.{partition}"));
+    for queue in streams.chain([format!("{prefix}.catalogue")]) {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let published = channel.basic_publish("".into(), queue.as_str().into(), options, b"not ours", properties);
+        published.await.unwrap().await.unwrap();
+    }
+    bus.publish(&[event("key", 2)]).await.unwrap();
+    // Whoever comes now reads what there is, and adds a group.
+    let member = open(&url).subscribe("group", &["thing.happened.v1"]).await.unwrap();
+    for expected in [1, 2] {
+        let delivered = tokio::time::timeout(Duration::from_secs(30), member.fetch(1)).await;
+        let delivery = delivered.unwrap().unwrap().remove(0);
+        assert_eq!(delivery.event.decode::<u64>().unwrap(), expected);
+        member.ack(&delivery).await.unwrap();
+    }
+}
+
 /// Events of a partition that are settled above one that is not.
 const SETTLED: u64 = 2_000;
 

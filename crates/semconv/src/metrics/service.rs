@@ -43,6 +43,8 @@ metrics! { SERVICE;
             "From when an event happened until it was applied.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
         MESSAGING_CONSUMER_DEAD_LETTERS: Counter<u64> = "messaging.consumer.dead_letters", Own, "{message}", NONE,
             "Events that the group gave up.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
+        MESSAGING_CONSUMER_UNREADABLE: Counter<u64> = "messaging.consumer.unreadable", Own, "{message}", NONE,
+            "Messages on the bus that are no events and were skipped.", [MESSAGING_SYSTEM];
         MESSAGING_CONSUMER_WAITING: Gauge<u64> = "messaging.consumer.waiting", Own, "{message}", NONE,
             "Events that wait for the group or are in its hands.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
         MESSAGING_OUTBOX_WAITING: Gauge<u64> = "messaging.outbox.waiting", Own, "{message}", NONE, "Events in the outbox.", [MESSAGING_SYSTEM];

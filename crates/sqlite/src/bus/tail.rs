@@ -109,10 +109,7 @@ impl messaging::Tail for Tail {
                 self.cursor.advance(position);
                 match event {
                     Ok(event) => return Ok(Tailed::Event(position, Box::new(event))),
-                    Err(error) => {
-                        let position = position.offset;
-                        tracing::error!(position, %error, "a row of the log is no event: it is skipped");
-                    }
+                    Err(error) => messaging::unreadable("sqlite", position, &error),
                 }
             }
             // Marked before the log is read: what is signalled after that ends the wait.

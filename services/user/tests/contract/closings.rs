@@ -54,6 +54,22 @@ pub(crate) async fn closings_are_claimed_longest_due_first_and_no_more_than_aske
     }
 }
 
+/// A newer version has written it, or it has been damaged.
+pub(crate) async fn a_closing_that_cannot_be_read_holds_up_no_other(stores: Stores) {
+    let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);
+    for account in [&ada, &eve] {
+        stores.begin_closing(account, NOW).await;
+    }
+    let newer = stores
+        .only_on("ALTER TABLE closings DROP CONSTRAINT closings_wakes_check", "PRAGMA ignore_check_constraints = ON");
+    stores.execute(newer).await.unwrap();
+    let damage =
+        "UPDATE closings SET wakes = -1 WHERE user_id = (SELECT id FROM users WHERE email = 'eve@example.com')";
+    stores.execute(damage).await.unwrap();
+    let due = stores.closings.claim_due(NOW, NOW + LATER, 9).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.user).collect::<Vec<_>>(), [ada.id]);
+}
+
 pub(crate) async fn a_wake_up_is_not_lost_to_a_postponement(stores: Stores) {
     let ada = stores.add("ada@example.com").await;
     stores.begin_closing(&ada, NOW).await;

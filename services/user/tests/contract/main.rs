@@ -65,6 +65,7 @@ macro_rules! stores {
                 a_claimed_closing_is_hidden_for_a_while,
                 a_closing_of_a_clock_that_was_ahead_is_due,
                 closings_are_claimed_longest_due_first_and_no_more_than_asked_for,
+                a_closing_that_cannot_be_read_holds_up_no_other,
                 a_wake_up_is_not_lost_to_a_postponement,
                 only_an_account_that_closes_is_woken,
                 a_closing_keeps_its_trace,
@@ -87,6 +88,7 @@ macro_rules! stores {
             }
             signing_keys {
                 keys_come_oldest_first_and_go,
+                a_key_that_cannot_be_read_keeps_its_place,
                 a_key_has_one_successor,
                 a_key_signs_earlier_and_never_later,
             }

@@ -28,6 +28,22 @@ pub(crate) async fn keys_come_oldest_first_and_go(stores: Stores) {
     assert_eq!(stores.keys.all().await.unwrap(), [new]);
 }
 
+/// Whoever makes the next one has to know that it is there.
+pub(crate) async fn a_key_that_cannot_be_read_keeps_its_place(stores: Stores) {
+    let (old, bad) = (key("old", "", 0), key("bad", "old", 30));
+    stores.keys.add(&old, None).await.unwrap();
+    stores.keys.add(&bad, None).await.unwrap();
+    let damage = stores.only_on(
+        "UPDATE signing_keys SET used_from = 'infinity' WHERE kid = 'bad'",
+        "UPDATE signing_keys SET used_from = 9223372036854775807 WHERE kid = 'bad'",
+    );
+    stores.execute(damage).await.unwrap();
+    let mut found = stores.keys.all().await.unwrap();
+    found.sort_by(|a, b| a.predecessor.cmp(&b.predecessor));
+    assert_eq!((&found[0], &*found[1].kid, &*found[1].predecessor), (&old, "bad", "old"));
+    assert_ne!(found[1], bad);
+}
+
 pub(crate) async fn a_key_has_one_successor(stores: Stores) {
     let mut chain: Vec<StoredKey> = Vec::new();
     for days in [0, 30] {

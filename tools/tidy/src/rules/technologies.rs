@@ -86,7 +86,7 @@ const OWN: [(&str, &[&str]); 19] = [
             "tracing-subscriber",
         ],
     ),
-    ("testkit", &["http", "http-body", "http-body-util", "rcgen", "sqlx", "tempfile", "tower"]),
+    ("testkit", &["http", "http-body", "http-body-util", "rcgen", "sqlx", "stats_alloc", "tempfile", "tower"]),
 ];
 
 /// A crate uses what is common and what is on its list, but for its tests.

@@ -2,13 +2,13 @@
 
 use lapin::message::Delivery;
 use messaging::{
-    Error,
+    Error, Position,
     partitioned::{Progress, Record},
 };
 use tokio::time::Instant;
 
 use super::{Reader, UPKEEP};
-use crate::{memory::Memory, message::Received, stream};
+use crate::{memory::Memory, message::Received, names::SYSTEM, stream};
 
 impl Reader<'_> {
     /// Says that the group has read another log than this.
@@ -72,7 +72,8 @@ impl Reader<'_> {
         let event = match received.event? {
             Ok(event) => event,
             Err(error) => {
-                tracing::error!(offset = received.offset, partition = self.partition, %error, "a message on the bus is no event: it is skipped");
+                let position = Position { partition: self.partition.into(), offset: received.offset };
+                messaging::unreadable(SYSTEM, position, &error);
                 return None;
             }
         };

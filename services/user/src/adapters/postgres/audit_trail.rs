@@ -17,9 +17,11 @@ use crate::{
 #[async_trait]
 impl AuditTrail for PostgresStore {
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<Result<AuditEntry, Uuid>>, StoreError> {
-        let sql = "SELECT id, at, actor, action, subject, detail FROM audit_log \
-                   WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2";
-        let rows = sqlx::query(sql).bind(after).bind(i64::from(limit)).fetch_all(&self.pool).await;
+        // A bound in any case: with a choice of bounds the server reads from the youngest on.
+        let sql =
+            "SELECT id, at, actor, action, subject, detail FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2";
+        let before = after.unwrap_or(Uuid::max());
+        let rows = sqlx::query(sql).bind(before).bind(i64::from(limit)).fetch_all(&self.pool).await;
         rows.and_then(|rows| rows.iter().map(readable_entry).collect()).map_err(store_error)
     }
 }
@@ -51,7 +53,7 @@ fn readable_entry(row: &PgRow) -> Result<Result<AuditEntry, Uuid>, sqlx::Error> 
 fn entry(row: &PgRow) -> Result<AuditEntry, sqlx::Error> {
     Ok(AuditEntry {
         id: row.try_get(0)?,
-        at: row.try_get(1)?,
+        at: postgres::time(row, 1)?,
         actor: row.try_get::<Option<Uuid>, _>(2)?.map(UserId),
         action: row.try_get::<&str, _>(3)?.parse().map_err(decode_error)?,
         subject: row.try_get::<Option<Uuid>, _>(4)?.map(UserId),

@@ -10,7 +10,7 @@ use super::{
     PostgresStore, accounts::update_if_unchanged, notifications::owe, rows::count, sessions::end_sessions, store_error,
 };
 use crate::{
-    adapters::columns::as_i64,
+    adapters::columns::{as_i64, readable},
     app::ports::{Closings, DueClosing, Saved, StoreError, Surviving},
     domain::{Account, UserId},
 };
@@ -87,7 +87,7 @@ impl PostgresStore {
                    RETURNING user_id, attempts, wakes, traceparent, tracestate, canary";
         let query = sqlx::query(sql).bind(now).bind(until).bind(i64::from(limit)).bind(now + clock::HORIZON);
         let rows = query.fetch_all(&self.pool).await?;
-        rows.iter().map(due).collect()
+        Ok(readable("closing", &rows, due, |row| row.try_get(0)))
     }
 
     async fn update_due(

@@ -18,8 +18,8 @@ pub(super) fn account(row: &PgRow) -> Result<Account, sqlx::Error> {
         orders_placed: count(row, 4)?,
         version: count(row, 5)?,
         revision: count(row, 6)?,
-        created_at: row.try_get(7)?,
-        updated_at: row.try_get(8)?,
+        created_at: postgres::time(row, 7)?,
+        updated_at: postgres::time(row, 8)?,
         disabled_at: row.try_get(9)?,
     })
 }

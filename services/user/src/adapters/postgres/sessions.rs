@@ -39,9 +39,10 @@ impl Sessions for PostgresStore {
     ) -> Result<Vec<OpenSession>, StoreError> {
         // Ids are UUIDs of version 7: their order is that of time.
         let sql = "SELECT id, created_at, coalesce(last_used_at, created_at), expires_at FROM sessions \
-                   WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND ($3::uuid IS NULL OR id < $3) \
+                   WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND id < $3 \
                    ORDER BY id DESC LIMIT $4";
-        let query = sqlx::query(sql).bind(user.0).bind(now).bind(after.map(|id| id.0)).bind(i64::from(limit));
+        let query =
+            sqlx::query(sql).bind(user.0).bind(now).bind(after.map_or(Uuid::max(), |id| id.0)).bind(i64::from(limit));
         let rows = query.fetch_all(&self.pool).await;
         rows.and_then(|rows| rows.iter().map(open_session).collect()).map_err(store_error)
     }

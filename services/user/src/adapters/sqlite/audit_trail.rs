@@ -18,13 +18,15 @@ use crate::{
     domain::UserId,
 };
 
+/// A bound in any case: with a choice of bounds the log would be read from the youngest on.
+const LIST: &str =
+    "SELECT id, at, actor, action, subject, detail FROM audit_log WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+
 #[async_trait]
 impl AuditTrail for SqliteStore {
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<Result<AuditEntry, Uuid>>, StoreError> {
-        let sql = "SELECT id, at, actor, action, subject, detail FROM audit_log \
-                   WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
-        let rows =
-            sqlx::query(sql).bind(after.map(|id| id.as_bytes().to_vec())).bind(limit).fetch_all(&self.db.read).await;
+        let before = after.unwrap_or(Uuid::max());
+        let rows = sqlx::query(LIST).bind(before.as_bytes().as_slice()).bind(limit).fetch_all(&self.db.read).await;
         rows.and_then(|rows| rows.iter().map(readable_entry).collect()).map_err(store_error)
     }
 }
@@ -63,4 +65,18 @@ fn entry(row: &SqliteRow) -> Result<AuditEntry, sqlx::Error> {
         subject: user(4)?,
         detail: row.try_get(5)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::sqlite::MIGRATIONS;
+
+    #[tokio::test]
+    async fn entries_that_are_younger_are_not_looked_through() {
+        let database = sqlite::open("sqlite::memory:", &MIGRATIONS).await.unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LIST}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&database.read).await.unwrap();
+        assert!(plan.iter().any(|(.., step)| step.contains("(id<?)")), "{plan:?}");
+    }
 }

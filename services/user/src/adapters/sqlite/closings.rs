@@ -15,7 +15,7 @@ use super::{
     store_error,
 };
 use crate::{
-    adapters::columns::as_i64,
+    adapters::columns::{as_i64, readable},
     app::ports::{Closings, DueClosing, Saved, StoreError, Surviving},
     domain::{Account, UserId},
 };
@@ -97,7 +97,7 @@ impl SqliteStore {
                    RETURNING user_id, attempts, wakes, traceparent, tracestate, canary";
         let query = sqlx::query(sql).bind(clock::micros(now)).bind(clock::micros(until)).bind(limit).bind(horizon);
         let rows = query.fetch_all(&self.db.write).await?;
-        rows.iter().map(due).collect()
+        Ok(readable("closing", &rows, due, |row| uuid(row, 0)))
     }
 
     async fn update_due(

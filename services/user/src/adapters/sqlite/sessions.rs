@@ -44,11 +44,11 @@ impl Sessions for SqliteStore {
     ) -> Result<Vec<OpenSession>, StoreError> {
         // Ids are UUIDs of version 7: their order is that of time.
         let sql = "SELECT id, created_at, coalesce(last_used_at, created_at), expires_at FROM sessions \
-                   WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2 AND (?3 IS NULL OR id < ?3) \
+                   WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2 AND id < ?3 \
                    ORDER BY id DESC LIMIT ?4";
-        let after = after.map(|id| id.0.as_bytes().to_vec());
+        let before = after.map_or(Uuid::max(), |id| id.0);
         let query = sqlx::query(sql).bind(user.0.as_bytes().as_slice()).bind(clock::micros(now));
-        let rows = query.bind(after).bind(limit).fetch_all(&self.db.read).await;
+        let rows = query.bind(before.as_bytes().as_slice()).bind(limit).fetch_all(&self.db.read).await;
         rows.and_then(|rows| rows.iter().map(open_session).collect()).map_err(store_error)
     }
 

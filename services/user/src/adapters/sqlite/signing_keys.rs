@@ -9,7 +9,10 @@ use sqlx::{
 use time::OffsetDateTime;
 
 use super::{SqliteStore, audit_trail::insert_entry, rows::time, store_error};
-use crate::app::ports::{AuditEntry, SigningKeys, StoreError, StoredKey};
+use crate::app::{
+    ports::{AuditEntry, SigningKeys, StoreError, StoredKey},
+    unreadable,
+};
 
 #[async_trait]
 impl SigningKeys for SqliteStore {
@@ -58,11 +61,13 @@ impl SqliteStore {
     }
 }
 
+/// One that cannot be read signs nothing, and keeps its place: whoever makes the next key has to know the last one.
 fn key(row: &SqliteRow) -> Result<StoredKey, sqlx::Error> {
-    Ok(StoredKey {
-        kid: row.try_get(0)?,
-        predecessor: row.try_get(1)?,
-        pkcs8: row.try_get(2)?,
-        used_from: time(row, 3)?,
-    })
+    let (kid, predecessor): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    let secret = row.try_get(2).and_then(|pkcs8| Ok((pkcs8, time(row, 3)?)));
+    let (pkcs8, used_from) = secret.unwrap_or_else(|error| {
+        unreadable::note("signing key", &kid, &error);
+        (Vec::new(), OffsetDateTime::UNIX_EPOCH)
+    });
+    Ok(StoredKey { kid, predecessor, pkcs8, used_from })
 }
