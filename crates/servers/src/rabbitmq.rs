@@ -45,8 +45,8 @@ pub fn control(folder: &Path, port: u16) -> Command {
 
 fn environment(command: &mut Command, folder: &Path, port: u16) {
     let under = |name: &str| folder.join(name);
-    // By default 20,000 above, which may be no port any more.
-    let distribution = port.checked_sub(20_000).filter(|below| *below > 1_024).unwrap_or(port.saturating_add(20_000));
+    // By default 20,000 above, where the system takes ports for outgoing connections, or where there are none any more.
+    let distribution = 2_000 + port % 8_000;
     command
         .current_dir(folder)
         .env("HOME", folder) // the cookie

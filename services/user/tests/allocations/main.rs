@@ -16,7 +16,7 @@ use testkit::{allocations, assert_near};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-const READ_USER: usize = 1;
+const READ_USER: usize = 130;
 
 #[tokio::test]
 async fn a_request_makes_as_many_allocations_as_before() {
