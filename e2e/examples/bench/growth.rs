@@ -25,6 +25,7 @@ pub(crate) async fn show() -> Result<()> {
     let mut shop = Shop::open(&cluster, BEFORE).await?;
     let mut before = Vec::new();
     for scenario in Scenario::ALL {
+        shop.log_in_again().await?;
         before.push(measured(LOAD, &cluster, &shop, scenario).await?);
     }
     memory::note(&cluster, setting, "with little stored", &mut notes)?;
@@ -32,6 +33,7 @@ pub(crate) async fn show() -> Result<()> {
     memory::note(&cluster, setting, "after 20,000 orders, the most", &mut notes)?;
     // Those that place orders come last: what they store is more than ten times as much.
     for (scenario, before) in Scenario::ALL.into_iter().zip(before) {
+        shop.log_in_again().await?;
         let after = measured(LOAD, &cluster, &shop, scenario).await?;
         println!("{:<14} {}", scenario.name(), beside(&before, &after));
     }

@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// How long each load lasts, and how long one before it that is not counted.
-const TIME: Duration = Duration::from_secs(6);
+const TIME: Duration = Duration::from_secs(4);
 const WARM_UP: Duration = Duration::from_secs(1);
 const CLIENTS: [u64; 3] = [1, 16, 64];
 /// The open load is this share of what sixteen clients have.
@@ -52,13 +52,9 @@ const REST: Duration = Duration::from_mins(1);
 /// What the services run on.
 const SETTINGS: [&str; 2] = ["embedded defaults", "servers"];
 
-/// Whoever is logged in stays so until all is measured.
-const TOKENS: (&str, &str) = ("TRIREME_TOKENS__ACCESS", "1h");
-
 /// Starts them on one of [`SETTINGS`].
 fn start(setting: &str) -> Result<Cluster> {
-    let servers: &[&str] = if setting == SETTINGS[0] { &[] } else { &["--servers", "--bus", Server::Nats.slug()] };
-    Cluster::up(&[&["up", "--detach"], servers].concat(), &[TOKENS])
+    if setting == SETTINGS[0] { Cluster::start() } else { Cluster::start_on_servers(Server::Nats) }
 }
 
 /// One load, after one that opens connections.
@@ -89,9 +85,10 @@ async fn scenarios(setting: &str, report: &mut Report) -> Result<()> {
     let cluster = start(setting)?;
     let mut note = |when: &str| memory::note(&cluster, setting, when, &mut report.memory);
     note("at rest")?;
-    let shop = Shop::open(&cluster, STORED).await?;
+    let mut shop = Shop::open(&cluster, STORED).await?;
     let floor = Floor::start(&cluster)?;
     for scenario in Scenario::ALL {
+        shop.log_in_again().await?;
         let mut rate = 0.0;
         for clients in CLIENTS {
             let load = Load::Closed(clients);
