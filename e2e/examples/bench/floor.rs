@@ -120,7 +120,10 @@ impl Stores {
         let payments = PgPoolOptions::new().max_connections(CONNECTIONS).connect(postgres).await?;
         sqlx::query(CREATE).execute(&payments).await?;
         let orders = mongodb::connect(&format!("{mongo}/floor"), "floor").await?.collection("orders");
-        let events = Box::new(jetstream::new(async_nats::connect(nats).await?));
+        let (login, address) = nats.trim_start_matches("nats://").split_once('@').context("no password of NATS")?;
+        let (user, password) = login.split_once(':').context("no password of NATS")?;
+        let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
+        let events = Box::new(jetstream::new(options.connect(address).await?));
         let stream = jetstream::stream::Config {
             name: "floor".to_owned(),
             subjects: vec!["floor".to_owned()],

@@ -168,6 +168,7 @@ impl Row {
 impl Load {
     pub(crate) fn name(self) -> String {
         match self {
+            Self::Closed(1) => "1 client".to_owned(),
             Self::Closed(clients) => format!("{clients} clients"),
             Self::Open(rate) => format!("{rate:.0}/s"),
         }
