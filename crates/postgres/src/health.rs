@@ -41,13 +41,14 @@ pub async fn ping(pool: &Pool) -> Result<(), Error> {
     }
     has_room(pool).await.map_err(|error| {
         pool.doubt();
-        if is_short_of_resources(&error) { Error::NoRoom(error) } else { Error::Connect(error) }
+        if is_out_of_room(&error) { Error::NoRoom(error) } else { Error::Connect(error) }
     })
 }
 
-/// Class 53 of PostgreSQL's appendix A, a full disk and a limit of temporary files among them.
-fn is_short_of_resources(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code.starts_with("53"))
+/// Of PostgreSQL's appendix A a full disk, and the limit of temporary files; other resources, such as connections, are no room.
+fn is_out_of_room(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "53100" | "53400"))
 }
 
 async fn has_room(pool: &Pool) -> Result<(), sqlx::Error> {

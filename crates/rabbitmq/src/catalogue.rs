@@ -148,7 +148,7 @@ impl<'a> Locked<'a> {
 }
 
 /// Takes what is in the queue: two messages where somebody died while replacing one. What somebody else has put there is left
-/// there, for it may be a newer version's; where there is nothing else, nobody knows how many partitions there are.
+/// out; where there is nothing else, nobody knows how many partitions there are.
 async fn take(channel: &Channel, queue: &str) -> Result<Option<(Catalogue, u64)>, Error> {
     let (mut found, mut unreadable): (Option<(Catalogue, u64)>, _) = (None, None);
     while let Some(message) = limited(channel.basic_get(queue.into(), BasicGetOptions::default())).await? {

@@ -301,53 +301,46 @@ async fn a_connection_that_cannot_write_is_not_kept() {
     }
 }
 
+/// Changes a setting of the database, and ends the sessions that have the old one.
+async fn configure(url: &str, setting: &str) {
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let admin = connect(&format!("{server}/postgres"), "admin").await.unwrap();
+    let alter = format!("ALTER DATABASE {name} SET {setting}");
+    sqlx::query(AssertSqlSafe(alter)).execute(&admin).await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    sqlx::query(end).bind(name).execute(&admin).await.unwrap();
+}
+
 /// A database whose sessions may only read, as those of a server that follows another.
 #[tokio::test]
 async fn who_cannot_write_is_not_ready() {
     let Some(server) = Postgres::shared().await else { return };
     let url = server.database().await;
-    let (admin, name) = url.rsplit_once('/').unwrap();
-    let admin = connect(&format!("{admin}/postgres"), "admin").await.unwrap();
     let pool = connect(&url, "test").await.unwrap();
     migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
     ping(&pool).await.unwrap();
-    let set = async |only: &str| {
-        let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = {only}");
-        sqlx::query(AssertSqlSafe(alter)).execute(&admin).await.unwrap();
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-        sqlx::query(end).bind(name).execute(&admin).await.unwrap();
-    };
-    set("on").await;
+    configure(&url, "default_transaction_read_only = on").await;
     eventually!(matches!(ping(&pool).await, Err(Error::ReadOnly)));
     assert!(is_unavailable(&add(&pool, 1).await.unwrap_err()));
-    set("off").await;
+    configure(&url, "default_transaction_read_only = off").await;
     eventually!(ping(&pool).await);
     add(&pool, 1).await.unwrap();
 }
 
-/// As on a disk without room: what a role may write to temporary files is limited to nothing.
+/// As on a disk without room: what a session may write to temporary files is limited to nothing.
 #[tokio::test]
 async fn who_has_no_room_is_not_ready() {
     let Some(server) = Postgres::shared().await else { return };
     let url = server.database().await;
-    let (admin, name) = url.rsplit_once('/').unwrap();
-    let admin = connect(&format!("{admin}/postgres"), "admin").await.unwrap();
     let pool = connect(&url, "test").await.unwrap();
-    migrate(&pool, &program(&[FIRST]), HISTORY).await.unwrap();
-    let limit = async |limit: &str| {
-        let alter = format!("ALTER DATABASE {name} SET temp_file_limit = {limit}");
-        sqlx::query(AssertSqlSafe(alter)).execute(&admin).await.unwrap();
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-        sqlx::query(end).bind(name).execute(&admin).await.unwrap();
-        eventually!(sqlx::query("SELECT 1").execute(&pool).await);
-    };
-    limit("0").await;
+    configure(&url, "temp_file_limit = 0").await;
+    eventually!(sqlx::query("SELECT 1").execute(&pool).await);
     while pool.take_doubt() {}
     // Nobody asks while all goes well.
     ping(&pool).await.unwrap();
     sqlx::query("SELECT 1 / 0").execute(&pool).await.unwrap_err();
     assert!(matches!(ping(&pool).await, Err(Error::NoRoom(error)) if is_unavailable(&error)));
     assert!(matches!(ping(&pool).await, Err(Error::NoRoom(_))), "and as long as it is so");
-    limit("-1").await;
+    configure(&url, "temp_file_limit = -1").await;
     eventually!(ping(&pool).await);
 }
