@@ -15,7 +15,7 @@ COMPOSE  := docker compose $(WITH:%=--profile %) $(addprefix --env-file ,$(wildc
 .DEFAULT_GOAL := help
 .PHONY: help demo run run-servers up down smoke images images-check test test-all test-deploy test-platform servers \
 	deploy-tools lint-tools observe drill faults delivery contract clients conformance stress kafka-tls bench bench-compare \
-	bench-growth profile bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
+	bench-growth growth profile bench-messaging bench-cache bench-lock bench-live bench-graphql bench-telemetry bench-search lint \
 	fmt deny proto advisories doc ci clean
 
 help: ## List the commands
@@ -70,6 +70,10 @@ bench-compare: ## Set two runs of `make bench` side by side (A=BEFORE.json B=AFT
 bench-growth: ## Measure the release binaries with ten times as much stored (make servers; 10 minutes)
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release -p trireme-e2e --example bench -- growth
+
+growth: ## Plant a week of orders and write docs/growth.md: what requests take, what goes, what stays (make servers; 20 minutes)
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) run --locked --release -p trireme-e2e --example growth
 
 profile: export RUSTFLAGS = -C force-frame-pointers=yes
 profile: export CARGO_PROFILE_RELEASE_STRIP = none

@@ -2,13 +2,15 @@
 //!
 //! [`Cluster`] starts and ends them in a folder of its own; [`Wrapped`] decides their environment, and what time they see;
 //! [`Api`] is a small HTTP client that keeps connections; [`customers`] are a load; [`Paused`] are processes that stand still;
-//! [`observe`] is what receives their telemetry; [`machine`] what something was measured on.
+//! [`observe`] is what receives their telemetry; [`machine`] what something was measured on, and [`document`] where it is
+//! written.
 #![warn(missing_docs)]
 
 mod api;
 mod binary;
 mod cluster;
 pub mod customers;
+pub mod document;
 pub mod machine;
 pub mod observe;
 mod paused;

@@ -41,6 +41,7 @@ pub struct Bus {
     connection: Arc<Connection>,
     /// Groups that were asked for.
     groups: Arc<Mutex<HashMap<String, Arc<Group>>>>,
+    dead_letters: Arc<tokio::sync::Mutex<dead_letters::Counted>>,
     lease: Duration,
     track: Track,
 }
@@ -71,7 +72,13 @@ impl Bus {
     /// [`Error::Address`].
     pub fn open(url: &str, declare: bool, clock: SharedClock) -> Result<Self, Error> {
         let connection = Arc::new(Connection::new(Options::parse(url)?, declare, clock)?);
-        Ok(Self { connection, groups: Arc::default(), lease: LEASE, track: Track::Stable })
+        Ok(Self {
+            connection,
+            groups: Arc::default(),
+            dead_letters: Arc::default(),
+            lease: LEASE,
+            track: Track::Stable,
+        })
     }
 
     /// Sets how long members keep what they do not renew; 5 s where this is not called.
@@ -156,6 +163,11 @@ impl messaging::Bus for Bus {
     async fn depth(&self, group: &str) -> Result<u64, Error> {
         self.connection.ensure().await?;
         self.group(group)?.depth().await
+    }
+
+    async fn count_dead_letters(&self, group: &str) -> Result<u64, Error> {
+        self.connection.ensure().await?;
+        dead_letters::count(&self.connection, &mut *self.dead_letters.lock().await, group).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -16,6 +16,7 @@ use rdkafka::{
     consumer::Consumer as _,
     error::KafkaError,
     message::{BorrowedMessage, Message as _, OwnedHeaders},
+    producer::Producer as _,
 };
 use uuid::Uuid;
 
@@ -86,6 +87,35 @@ pub(crate) async fn list(
     group: Option<&str>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, Error> {
+    let asked = all(connection).await?.into_iter().filter(|dead| group.is_none_or(|group| dead.group == group));
+    Ok(asked.take(limit).collect())
+}
+
+/// How many dead letters each group has.
+#[derive(Default)]
+pub(crate) struct Counted {
+    /// Where the log ended before they were read.
+    end: i64,
+    groups: HashMap<String, u64>,
+}
+
+/// How many dead letters a group has. They are read again only where the log has grown, with each that comes or goes.
+pub(crate) async fn count(connection: &Arc<Connection>, counted: &mut Counted, group: &str) -> Result<u64, Error> {
+    let (producer, topic) = (connection.producer.clone(), connection.names().dead_letters());
+    let ends = move || producer.client().fetch_watermarks(&topic, 0, TIMEOUT);
+    let (_, end) = blocking(&connection.context, ends).await?;
+    if counted.end != end {
+        let mut groups = HashMap::new();
+        for dead in all(connection).await? {
+            *groups.entry(dead.group).or_default() += 1;
+        }
+        *counted = Counted { end, groups };
+    }
+    Ok(counted.groups.get(group).copied().unwrap_or_default())
+}
+
+/// All that are there, oldest first.
+async fn all(connection: &Arc<Connection>) -> Result<Vec<DeadLetter>, Error> {
     let mut last: HashMap<(String, Uuid), Letter> = HashMap::new();
     for letter in read(connection).await?.into_values() {
         let of = (letter.dead.group.clone(), letter.dead.event.id);
@@ -95,9 +125,7 @@ pub(crate) async fn list(
     }
     let mut letters: Vec<Letter> = last.into_values().collect();
     letters.sort_by_key(|letter| letter.offset);
-    let asked =
-        letters.into_iter().map(|letter| letter.dead).filter(|dead| group.is_none_or(|group| dead.group == group));
-    Ok(asked.take(limit).collect())
+    Ok(letters.into_iter().map(|letter| letter.dead).collect())
 }
 
 /// Publishes a dead letter's event for its group alone, then takes the dead letter back. Whose claim came first does so.

@@ -50,6 +50,9 @@ pub trait Bus: Send + Sync {
     /// last moments may not count yet.
     async fn depth(&self, group: &str) -> Result<u64, Error>;
 
+    /// How many dead letters the group has. Asked again and again, and so without reading them where that can be.
+    async fn count_dead_letters(&self, group: &str) -> Result<u64, Error>;
+
     /// Asks the broker whether it answers, for the health check.
     async fn ping(&self) -> Result<(), Error>;
 

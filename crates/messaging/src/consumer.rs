@@ -168,17 +168,17 @@ impl Consumer {
         worker.subscription.close().await;
     }
 
-    /// Measures how many events wait for the group, again and again.
+    /// Measures how many events wait for the group, and how many it has given up, again and again.
     async fn measure_depth(&self, metrics: &ConsumerMetrics) {
+        let unmeasured = |error: Error| {
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(error, group = self.group, "cannot measure what waits for the group");
+        };
         loop {
+            let (waiting, dead) = tokio::join!(self.bus.depth(self.group), self.bus.count_dead_letters(self.group));
+            waiting.map_or_else(unmeasured, |waiting| metrics.depth(waiting));
+            dead.map_or_else(unmeasured, |dead| metrics.dead(dead));
             sleep(UPKEEP).await;
-            match self.bus.depth(self.group).await {
-                Ok(waiting) => metrics.depth(waiting),
-                Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::debug!(error, group = self.group, "cannot measure what waits for the group");
-                }
-            }
         }
     }
 

@@ -94,6 +94,7 @@ pub(crate) struct ConsumerMetrics {
     delay: Histogram<f64>,
     dead_letters: Counter<u64>,
     waiting: Gauge<u64>,
+    dead: Gauge<u64>,
 }
 
 impl ConsumerMetrics {
@@ -114,6 +115,7 @@ impl ConsumerMetrics {
             delay: metrics::MESSAGING_PROCESS_DELAY.instrument(),
             dead_letters,
             waiting: metrics::MESSAGING_CONSUMER_WAITING.instrument(),
+            dead: metrics::MESSAGING_CONSUMER_DEAD.instrument(),
         }
     }
 
@@ -163,5 +165,9 @@ impl ConsumerMetrics {
 
     pub(crate) fn depth(&self, waiting: u64) {
         self.waiting.record(waiting, &self.whose);
+    }
+
+    pub(crate) fn dead(&self, dead: u64) {
+        self.dead.record(dead, &self.whose);
     }
 }

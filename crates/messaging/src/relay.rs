@@ -241,7 +241,6 @@ impl Relay {
     /// Measures depth and forgets old inbox rows, again and again.
     async fn upkeep(&self) {
         loop {
-            sleep(UPKEEP).await;
             match self.outbox.depth().await {
                 Ok(depth) => self.metrics.depth(&depth),
                 Err(error) => tracing::debug!(%error, "cannot measure the depth of the outbox"),
@@ -249,6 +248,7 @@ impl Relay {
             if let Err(error) = self.prune().await {
                 tracing::debug!(%error, "cannot prune the inbox");
             }
+            sleep(UPKEEP).await;
         }
     }
 
@@ -349,6 +349,10 @@ mod tests {
             unimplemented!()
         }
 
+        async fn count_dead_letters(&self, _: &str) -> Result<u64, Error> {
+            unimplemented!()
+        }
+
         async fn ping(&self) -> Result<(), Error> {
             unimplemented!()
         }
@@ -361,6 +365,6 @@ mod tests {
         let busy = Arc::new(Busy::default());
         let relay = Relay::new(Arc::clone(&busy) as Arc<dyn Outbox>, Arc::clone(&busy) as Arc<dyn Bus>);
         let _ = timeout(3 * UPKEEP + Duration::from_secs(1), relay.run(CancellationToken::new())).await;
-        assert_eq!(busy.0.load(Ordering::Relaxed), 3);
+        assert_eq!(busy.0.load(Ordering::Relaxed), 4, "at once, and then three times");
     }
 }

@@ -153,6 +153,10 @@ impl messaging::Bus for Bus {
         self.connection.explained(depth.await)
     }
 
+    async fn count_dead_letters(&self, group: &str) -> Result<u64, Error> {
+        self.connection.explained(dead_letters::count(&self.connection, group).await)
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         // Without a connection a call waits for one, longer than whoever checks.
         if let Some(told) = self.connection.trouble.told().filter(|_| !self.connection.is_open()) {

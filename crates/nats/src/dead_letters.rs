@@ -48,20 +48,40 @@ pub(crate) async fn store(
 
 /// The dead letters of a group or of all, oldest first.
 pub(crate) async fn list(connection: &Connection, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+    let consumer = consumer(connection, group).await?;
+    let dead_letters = read(&consumer, limit).await;
+    forget(connection, &consumer).await?;
+    dead_letters
+}
+
+/// How many dead letters a group has: without any of anybody's, one request.
+pub(crate) async fn count(connection: &Connection, group: &str) -> Result<u64, Error> {
     let streams = connection.streams.get().await?;
+    if streams.dead_letters.get_info().await.map_err(Error::bus)?.state.messages == 0 {
+        return Ok(0);
+    }
+    let consumer = consumer(connection, Some(group)).await?;
+    forget(connection, &consumer).await?;
+    Ok(consumer.cached_info().num_pending)
+}
+
+async fn consumer(connection: &Connection, group: Option<&str>) -> Result<Consumer<pull::Config>, Error> {
     let config = pull::Config {
         filter_subject: connection.names().group_dead_letters(group),
         ack_policy: AckPolicy::None,
         inactive_threshold: FORGOTTEN,
         ..pull::Config::default()
     };
-    let consumer = streams.dead_letters.create_consumer(config).await.map_err(Error::bus)?;
-    let dead_letters = read(&consumer, limit).await;
-    // A server takes no more than a thousand consumers of a stream where nothing else is said (2.15).
-    if let Err(error) = streams.dead_letters.delete_consumer(&consumer.cached_info().name).await {
+    connection.streams.get().await?.dead_letters.create_consumer(config).await.map_err(Error::bus)
+}
+
+/// A server takes no more than a thousand consumers of a stream where nothing else is said (2.15).
+async fn forget(connection: &Connection, consumer: &Consumer<pull::Config>) -> Result<(), Error> {
+    let deleted = connection.streams.get().await?.dead_letters.delete_consumer(&consumer.cached_info().name).await;
+    if let Err(error) = deleted {
         tracing::debug!(error = &error as &dyn std::error::Error, "the server forgets the consumer by itself");
     }
-    dead_letters
+    Ok(())
 }
 
 /// What is there now.

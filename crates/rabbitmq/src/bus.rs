@@ -199,6 +199,10 @@ impl messaging::Bus for Bus {
         self.group(group, Arc::clone(&self.link)).await?.depth().await
     }
 
+    async fn count_dead_letters(&self, group: &str) -> Result<u64, Error> {
+        dead_letters::count(&self.link, group).await
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.partitions().await?;
         Ok(self.look(&self.link.client.options.names.catalogue()).await?)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     catalogue::{Catalogue, Locked},
-    client::{Client, limited},
+    client::{Client, Link, limited, look},
     group::Group,
     message::{self, Headers},
     names,
@@ -85,6 +85,15 @@ fn read(group: &str, properties: &BasicProperties, data: &[u8]) -> Result<DeadLe
         reason: Reason { cause: Cause::parse(text(CAUSE)?), detail: text(DETAIL)?.to_owned() },
         dead_at: clock::parse_rfc3339(text(AT)?).ok_or_else(|| bad(AT))?,
     })
+}
+
+/// How many dead letters a group has, but for those that somebody reads right now.
+pub(crate) async fn count(link: &Link, group: &str) -> Result<u64, Error> {
+    match look(&link.channel().await?, &link.client.options.names.dead_letters(group)).await {
+        Ok(queue) => Ok(queue.message_count().into()),
+        Err(failure) if failure.is_missing() => Ok(0),
+        Err(failure) => Err(failure.into()),
+    }
 }
 
 /// The dead letters of a group or of all, oldest first.

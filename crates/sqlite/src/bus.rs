@@ -204,6 +204,10 @@ impl messaging::Bus for Bus {
         Ok(columns::count(depth))
     }
 
+    async fn count_dead_letters(&self, group: &str) -> Result<u64, Error> {
+        dead_letters::count(&self.shared.database, group).await.map_err(Error::bus)
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.shared.database.ping().await.map_err(Error::bus)
     }

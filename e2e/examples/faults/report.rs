@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use e2e::{
     customers::Asked,
+    document::between,
     machine::{commit, machine},
     observe::deploy,
 };
@@ -59,13 +60,6 @@ pub(crate) fn write(fault: &Fault, outcome: Result<&Outcome, &&'static str>) -> 
     let (before, _, after) = between(&text, &format!("<!-- fault {} -->\n", fault.name))?;
     let measured = format!("\n{}\nMeasured at {}.\n\n", details(outcome), commit());
     Ok(fs::write(file, format!("{before}{measured}{after}"))?)
-}
-
-/// What stands before a mark and with it, between it and the next end, and from there on.
-fn between<'a>(text: &'a str, mark: &str) -> Result<(&'a str, &'a str, &'a str)> {
-    let begin = text.find(mark).with_context(|| format!("docs/faults.md has no {mark}"))? + mark.len();
-    let end = begin + text[begin..].find("<!-- end -->").with_context(|| format!("no end after {mark}"))?;
-    Ok((&text[..begin], &text[begin..end], &text[end..]))
 }
 
 fn link(fault: &Fault) -> String {

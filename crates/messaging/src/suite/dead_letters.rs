@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, LONG, event, finish, join, number, numbers, one, publish, silence};
+use super::{Broker, DEADLINE, LONG, event, finish, join, number, numbers, one, publish, silence};
 use crate::{Bus, Cause, Error, Event, Reason, Subscription};
 
 fn reason(detail: &str) -> Reason {
@@ -33,6 +33,8 @@ pub async fn a_dead_letter_has_its_reason_and_frees_its_key(broker: &dyn Broker)
     assert_eq!((dead_letters[0].group.as_str(), dead_letters[0].attempts, dead_letters[0].replays), ("group", 1, 0));
     assert!(bus.dead_letters(Some("other"), 10).await.unwrap().is_empty());
     assert_eq!(bus.dead_letters(None, 10).await.unwrap().len(), 1);
+    testkit::eventually!(within DEADLINE, bus.count_dead_letters("group").await.unwrap() == 1);
+    assert_eq!(bus.count_dead_letters("other").await.unwrap(), 0);
 }
 
 /// A replay is delivered once, to the group that gave the event up, with fresh attempts.
@@ -51,6 +53,7 @@ pub async fn a_replay_comes_once_and_to_its_group(broker: &dyn Broker) {
     silence(&subscription).await;
     silence(&other).await;
     assert!(bus.dead_letters(None, 10).await.unwrap().is_empty());
+    assert_eq!(bus.count_dead_letters("group").await.unwrap(), 0);
 }
 
 /// A replay does not overtake its key, and does not break into what is in hand.
@@ -89,5 +92,6 @@ pub async fn a_replayed_event_may_be_dead_lettered_again(broker: &dyn Broker) {
         subscription.dead_letter(&again, reason("still")).await.unwrap();
         let dead_letters = bus.dead_letters(Some("group"), 10).await.unwrap();
         assert_eq!((dead_letters.len(), dead_letters[0].replays), (1, replays));
+        testkit::eventually!(within DEADLINE, bus.count_dead_letters("group").await.unwrap() == 1);
     }
 }

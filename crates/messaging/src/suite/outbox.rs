@@ -243,6 +243,10 @@ impl Bus for Fake {
         Ok(0)
     }
 
+    async fn count_dead_letters(&self, _: &str) -> Result<u64, Error> {
+        Ok(0)
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         Ok(())
     }

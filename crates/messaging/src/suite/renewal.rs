@@ -50,6 +50,10 @@ impl Bus for InTurn<Arc<dyn Bus>> {
         self.0.depth(group).await
     }
 
+    async fn count_dead_letters(&self, group: &str) -> Result<u64, Error> {
+        self.0.count_dead_letters(group).await
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.0.ping().await
     }

@@ -47,6 +47,8 @@ metrics! { SERVICE;
             "Messages on the bus that are no events and were skipped.", [MESSAGING_SYSTEM];
         MESSAGING_CONSUMER_WAITING: Gauge<u64> = "messaging.consumer.waiting", Own, "{message}", NONE,
             "Events that wait for the group or are in its hands.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
+        MESSAGING_CONSUMER_DEAD: Gauge<u64> = "messaging.consumer.dead", Own, "{message}", NONE,
+            "Dead letters of the group that nobody has replayed.", [MESSAGING_SYSTEM, MESSAGING_CONSUMER_GROUP_NAME];
         MESSAGING_OUTBOX_WAITING: Gauge<u64> = "messaging.outbox.waiting", Own, "{message}", NONE, "Events in the outbox.", [MESSAGING_SYSTEM];
         MESSAGING_OUTBOX_OLDEST_AGE: Gauge<f64> = "messaging.outbox.oldest.age", Own, "s", NONE, "Age of the oldest event in the outbox.", [MESSAGING_SYSTEM];
         MESSAGING_OUTBOX_DEAD: Gauge<u64> = "messaging.outbox.dead", Own, "{message}", NONE, "Events in the outbox that the bus refused for good.", [MESSAGING_SYSTEM];

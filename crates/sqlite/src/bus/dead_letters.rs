@@ -14,6 +14,8 @@ const LIST: &str = "SELECT l.*, g.name AS grp, d.attempts, d.replays, d.cause, d
     FROM dead AS d JOIN groups AS g ON g.id = d.grp JOIN log AS l ON l.place = d.place
     WHERE ?1 IS NULL OR g.name = ?1 ORDER BY d.id LIMIT ?2";
 
+const COUNT: &str = "SELECT count(*) FROM dead WHERE grp = (SELECT id FROM groups WHERE name = ?1)";
+
 const REMOVE: &str = "DELETE FROM dead
     WHERE grp = (SELECT id FROM groups WHERE name = ?1) AND place = (SELECT place FROM log WHERE id = ?2)
     RETURNING grp, place, key, replays";
@@ -74,6 +76,11 @@ pub(super) async fn list(database: &Database, group: Option<&str>, limit: usize)
         }
     }
     Ok(dead_letters)
+}
+
+/// How many dead letters a group has.
+pub(super) async fn count(database: &Database, group: &str) -> Result<u64, sqlx::Error> {
+    sqlx::query_scalar(COUNT).bind(group).fetch_one(&database.read).await.map(columns::count)
 }
 
 fn read(row: &SqliteRow) -> Result<DeadLetter, Error> {

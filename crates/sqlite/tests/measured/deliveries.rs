@@ -104,6 +104,7 @@ async fn a_cause_is_counted_when_an_event_is_given_up() {
     let outcome = |outcome| of_group("messaging_client_consumed_messages_total", &[("outcome", outcome)]);
     testkit::eventually!(within Duration::from_secs(30), of_group("messaging_consumer_waiting", &[]) == Some(0.0));
     assert_eq!(of_group("messaging_consumer_dead_letters_total", &[]), Some(30.0));
+    testkit::eventually!(of_group("messaging_consumer_dead", &[]) == Some(30.0));
     assert_eq!(["exhausted", "retried"].map(outcome), [30.0, 60.0].map(Some));
     token.cancel();
     run.await.unwrap().unwrap();

@@ -7,7 +7,7 @@ use proto::payment::v1::{self as wire, payment_service_client::PaymentServiceCli
 use uuid::Uuid;
 
 use crate::{
-    app::ports::{Authorization, Capture, PaymentError, Payments},
+    app::ports::{Authorization, Capture, PaymentError, Payments, Void},
     domain::{
         ids::OrderId,
         order::{Order, Payment},
@@ -93,17 +93,21 @@ impl Payments for PaymentClient {
         }
     }
 
-    async fn void(&self, order: OrderId) -> Result<Option<Payment>, PaymentError> {
+    async fn void(&self, order: OrderId) -> Result<Void, PaymentError> {
         let request = wire::VoidRequest { order_id: order.to_string() };
         let call = |channel| {
             let request = request.clone();
             async move { stub(channel).void(request).await }
         };
-        let answer = self.0.call(true, call).await.map_err(unanswered)?;
+        let answer = match self.0.call(true, call).await {
+            Ok(answer) => answer,
+            Err(error) if refusal(&error) == Some(Kind::Conflict) => return Ok(Void::Captured),
+            Err(error) => return Err(unanswered(error)),
+        };
         match parsed(answer.payment)? {
-            None => Ok(None),
+            None => Ok(Void::Released(None)),
             Some((payment, _)) if matches!(payment.status, PaymentStatus::Voided | PaymentStatus::Declined) => {
-                Ok(Some(payment))
+                Ok(Void::Released(Some(payment)))
             }
             other => unexpected(format!("a void with {other:?}")),
         }

@@ -13,7 +13,7 @@ use tracing::instrument;
 
 use super::{
     App, Error,
-    ports::{Authorization, Capture, PaymentError, Saved},
+    ports::{Authorization, Capture, PaymentError, Saved, Void},
     published::effects,
 };
 use crate::domain::{
@@ -54,17 +54,14 @@ impl From<InvalidTransition> for Blocked {
 }
 
 impl App {
-    /// Runs the saga of an order. The receipt of the event that calls for it is stored with the first transition, or alone
-    /// where there is none. `None` when there is no such order.
+    /// Runs the saga of an order. The receipt of the event that calls for it is stored with the first transition; where there
+    /// is none it is not stored, since nothing was done that could be done twice. `None` when there is no such order.
     ///
     /// # Errors
     /// The store failed, or others kept changing the order.
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn advance(&self, id: OrderId, receipt: Option<Receipt>) -> Result<Option<Advanced>, Error> {
-        let Some(mut order) = self.orders.get(id).await? else {
-            self.record_receipt(receipt).await?;
-            return Ok(None);
-        };
+        let Some(mut order) = self.orders.get(id).await? else { return Ok(None) };
         // Payment's event is often faster than its answer is stored, and then all would be done twice.
         if receipt.is_some() && order.status == Status::Pending && self.clock.now() - order.updated_at < ANSWERED * 10 {
             tokio::time::sleep(ANSWERED).await;
@@ -102,7 +99,6 @@ impl App {
     ) -> Result<Advanced, Error> {
         for _ in 0..MAX_ROUNDS {
             let Some(step) = order.next_step(self.timeouts.pending, self.clock.now()) else {
-                self.record_receipt(receipt).await?;
                 return Ok(Advanced { order, blocked: None });
             };
             // The step changes a copy: `order` stays as it is stored, should payment not answer.
@@ -110,10 +106,7 @@ impl App {
             let transition = match self.perform(step, &mut next, until).await {
                 Ok(transition) => transition,
                 // The event that called for this run has done its part: from here on the sweeper repeats the step.
-                Err(blocked) => {
-                    self.record_receipt(receipt).await?;
-                    return Ok(blocked.at(order));
-                }
+                Err(blocked) => return Ok(blocked.at(order)),
             };
             // Payment was asked without holding anything: another run, a cancel or a fulfilment may have stored a
             // newer version meanwhile, and then what was decided here is void. Payment's answer is not lost by that,
@@ -162,13 +155,6 @@ impl App {
         order.ok_or(Error::NotFound("order"))
     }
 
-    async fn record_receipt(&self, receipt: Option<Receipt>) -> Result<(), Error> {
-        if let Some(receipt) = receipt {
-            self.orders.record_receipt(receipt).await?;
-        }
-        Ok(())
-    }
-
     /// Does a step, and changes `order` by what payment answered.
     async fn perform(&self, step: Step, order: &mut Order, until: Instant) -> Result<Transition, Blocked> {
         let id = order.id;
@@ -183,17 +169,24 @@ impl App {
                 Ok(self.apply_authorization(order, answer)?)
             }
             Step::Void => {
-                let payment = answer_by(until, self.payments.void(id)).await?;
-                Ok(order.voided(payment, self.clock.now())?)
+                match answer_by(until, self.payments.void(id)).await? {
+                    Void::Released(payment) => Ok(order.voided(payment, self.clock.now())?),
+                    // By somebody at the provider itself: asking for it again takes nothing, and says what was taken.
+                    Void::Captured => self.capture(order, until).await,
+                }
             }
-            Step::Capture => match answer_by(until, self.payments.capture(id)).await? {
-                Capture::Captured(payment) => Ok(order.captured(payment, self.clock.now())?),
-                Capture::Impossible => Ok(order.uncapturable(self.clock.now())?),
-            },
+            Step::Capture => self.capture(order, until).await,
             Step::Refund => {
                 let payment = answer_by(until, self.payments.refund(id)).await?;
                 Ok(order.refunded(payment, self.clock.now())?)
             }
+        }
+    }
+
+    async fn capture(&self, order: &mut Order, until: Instant) -> Result<Transition, Blocked> {
+        match answer_by(until, self.payments.capture(order.id)).await? {
+            Capture::Captured(payment) => Ok(order.captured(payment, self.clock.now())?),
+            Capture::Impossible => Ok(order.uncapturable(self.clock.now())?),
         }
     }
 

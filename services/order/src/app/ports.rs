@@ -247,6 +247,15 @@ pub enum Capture {
     Impossible,
 }
 
+/// Payment's answer to a void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Void {
+    /// No money is held, and none will be. No payment where none was tried.
+    Released(Option<Payment>),
+    /// The money was taken already, by whoever: only a refund gives it back.
+    Captured,
+}
+
 /// Payment gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
@@ -274,7 +283,7 @@ pub trait Payments: Send + Sync {
     async fn capture(&self, order: OrderId) -> Result<Capture, PaymentError>;
 
     /// Holds no money any longer; an order without payment never gets one.
-    async fn void(&self, order: OrderId) -> Result<Option<Payment>, PaymentError>;
+    async fn void(&self, order: OrderId) -> Result<Void, PaymentError>;
 
     /// Gives the money back.
     async fn refund(&self, order: OrderId) -> Result<Payment, PaymentError>;

@@ -66,8 +66,8 @@ pub struct State {
     pub status: Status,
     /// Why it was rejected or cancelled.
     pub reason: Option<Reason>,
-    /// Of an order whose cancel was accepted: whether it was confirmed before. `None` of others, and where a version that did
-    /// not store it accepted the cancel.
+    /// Of an order that is or was on its way to cancelled or refunded: whether it was confirmed before. `None` of others,
+    /// and where a version that did not store it accepted the cancel.
     pub was_confirmed: Option<bool>,
     /// At least one, all in the currency of `total`.
     pub items: Vec<Item>,
@@ -287,11 +287,14 @@ impl Order {
 
     /// Payment has taken the money.
     pub fn captured(&mut self, payment: Payment, now: OffsetDateTime) -> Result<Transition, InvalidTransition> {
-        self.require_status(&[Status::Fulfilling, Status::Refunding], "captured")?;
+        use Status::{Abandoning, Cancelling, Fulfilling, Refunding};
+        self.require_status(&[Fulfilling, Refunding, Abandoning, Cancelling], "captured")?;
         self.0.payment = Some(payment);
-        if self.status == Status::Refunding {
-            // The cancel came after the fulfilment: the next step gives the money back.
-            self.enter(Status::Refunding, now);
+        if self.status != Fulfilling {
+            // The cancel came after the fulfilment, or somebody had captured at the provider itself: the next step
+            // gives the money back.
+            self.0.reason = self.reason.or(Some(Reason::PaymentUnavailable));
+            self.enter(Refunding, now);
             return Ok(Transition::default());
         }
         self.enter(Status::Fulfilled, now);
@@ -351,9 +354,9 @@ impl Order {
         if to != Status::Pending {
             state.token = None;
         }
-        if to == Status::Cancelling {
+        if matches!(to, Status::Cancelling | Status::Refunding) {
             // The last moment at which the status tells.
-            state.was_confirmed = state.status.was_confirmed();
+            state.was_confirmed = state.was_confirmed.or(state.status.was_confirmed());
         }
         state.status = to;
         state.version += 1;

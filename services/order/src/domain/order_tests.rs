@@ -84,13 +84,14 @@ fn apply(order: &mut Order, verb: Verb) -> Result<CommandOutcome, InvalidTransit
 }
 
 /// Every transition; what is not here is refused or changes nothing.
-const TABLE: [(Status, Verb, Status); 19] = [
+const TABLE: [(Status, Verb, Status); 21] = [
     (Status::Pending, Verb::Authorized, Status::Confirmed),
     (Status::Pending, Verb::Declined, Status::Rejected),
     (Status::Pending, Verb::Abandon, Status::Abandoning),
     (Status::Pending, Verb::Cancel, Status::Cancelling),
     (Status::Abandoning, Verb::Voided, Status::Rejected),
     (Status::Abandoning, Verb::Cancel, Status::Cancelling),
+    (Status::Abandoning, Verb::Captured, Status::Refunding),
     (Status::Confirmed, Verb::Cancel, Status::Cancelling),
     (Status::Confirmed, Verb::Fulfil, Status::Fulfilling),
     (Status::Fulfilling, Verb::Captured, Status::Fulfilled),
@@ -98,6 +99,7 @@ const TABLE: [(Status, Verb, Status); 19] = [
     (Status::Fulfilling, Verb::Uncapturable, Status::Cancelling),
     (Status::Fulfilled, Verb::Cancel, Status::Refunding),
     (Status::Cancelling, Verb::Voided, Status::Cancelled),
+    (Status::Cancelling, Verb::Captured, Status::Refunding),
     (Status::Refunding, Verb::Captured, Status::Refunding),
     (Status::Refunding, Verb::Uncapturable, Status::Cancelling),
     (Status::Refunding, Verb::Refunded, Status::Refunded),
@@ -182,6 +184,17 @@ fn a_pending_order_times_out() {
         let _ = order.postpone(NOW);
     }
     assert_eq!(order.schedule.unwrap().attempts, 115, "whose pauses are 15 minutes");
+}
+
+#[test]
+fn an_order_that_is_given_back_says_whether_it_was_confirmed() {
+    let mut order = in_status(Status::Abandoning);
+    let _ = order.captured(payment(PaymentStatus::Captured), NOW).unwrap();
+    assert_eq!((order.was_confirmed, order.reason), (Some(false), Some(Reason::PaymentUnavailable)));
+    let mut order = in_status(Status::Confirmed);
+    let _ = order.cancel(Reason::CancelledByCustomer, NOW).unwrap();
+    let _ = order.captured(payment(PaymentStatus::Captured), NOW).unwrap();
+    assert_eq!((order.was_confirmed, order.reason), (Some(true), Some(Reason::CancelledByCustomer)));
 }
 
 #[test]

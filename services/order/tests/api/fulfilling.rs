@@ -117,8 +117,21 @@ async fn goods_stay_when_the_money_is_gone() {
     let app = TestApp::start().await;
     let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
     let order = app.confirmed(&customer, &mug).await;
-    app.payments.void_elsewhere(&order);
+    app.payments.done_elsewhere(&order, Paid::Voided);
     fulfil(&app, &order).await.problem(409);
     eventually!(app.status(&order).await == "cancelled");
     assert_eq!(app.available(&mug).await, 5);
+}
+
+#[tokio::test]
+async fn what_was_captured_elsewhere_is_given_back_when_the_order_is_cancelled() {
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
+    let order = app.confirmed(&customer, &mug).await;
+    app.payments.done_elsewhere(&order, Paid::Captured);
+    app.post(&format!("/v1/orders/{order}/cancel")).by(&customer).send().await;
+    eventually!(app.status(&order).await == "refunded");
+    assert_eq!(app.payments.status(&order), Some(Paid::Refunded));
+    assert_eq!(app.payments.captures_and_refunds(), (0, 1));
+    assert_eq!(app.available(&mug).await, 4, "what is refunded does not come back by itself");
 }

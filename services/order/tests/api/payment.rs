@@ -87,9 +87,9 @@ impl FakePayments {
         self.state(|state| (state.captures, state.refunds))
     }
 
-    /// Voids a payment as if somebody else had.
-    pub fn void_elsewhere(&self, order: &str) {
-        self.state(|state| state.payments.get_mut(order).unwrap().set_status(wire::Status::Voided));
+    /// Voids or captures a payment as if somebody else had.
+    pub fn done_elsewhere(&self, order: &str, status: wire::Status) {
+        self.state(|state| state.payments.get_mut(order).unwrap().set_status(status));
     }
 
     async fn called<T>(&self, operation: &'static str, request: Request<T>) -> Result<T, Status> {

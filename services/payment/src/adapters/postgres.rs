@@ -188,6 +188,10 @@ impl Payments for PostgresPayments {
         audit::page(&self.pool, after, limit).await
     }
 
+    async fn booked(&self, orders: &[OrderId]) -> Result<Vec<Booked>, StoreError> {
+        audit::booked(&self.pool, orders).await
+    }
+
     async fn ledger(&self, order: OrderId) -> Result<Vec<Transaction>, StoreError> {
         audit::ledger(&self.pool, order).await
     }

@@ -206,6 +206,10 @@ impl Payments for SqlitePayments {
         audit::page(&self.database.read, after, limit).await
     }
 
+    async fn booked(&self, orders: &[OrderId]) -> Result<Vec<Booked>, StoreError> {
+        audit::booked(&self.database.read, orders).await
+    }
+
     async fn ledger(&self, order: OrderId) -> Result<Vec<Transaction>, StoreError> {
         audit::ledger(&self.database.read, order).await
     }

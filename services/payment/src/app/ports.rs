@@ -184,6 +184,9 @@ pub trait Payments: Send + Sync {
     /// At most `limit` orders with their payments and ledgers, as they are at one moment, by ascending id after `after`.
     async fn page(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Booked>, StoreError>;
 
+    /// These orders with their payments and ledgers, as they are at one moment; those that have nothing are left out.
+    async fn booked(&self, orders: &[OrderId]) -> Result<Vec<Booked>, StoreError>;
+
     /// The ledger transactions of an order.
     async fn ledger(&self, order: OrderId) -> Result<Vec<Transaction>, StoreError>;
 

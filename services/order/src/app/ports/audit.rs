@@ -102,7 +102,7 @@ impl AuditedCustomer {
 
 /// Whether an order was ever confirmed: its status tells, or what was noted when its cancel was accepted.
 pub fn confirmed(status: &str, was_confirmed: Option<bool>) -> Option<bool> {
-    Status::named(status).and_then(Status::was_confirmed).or(was_confirmed)
+    was_confirmed.or(Status::named(status).and_then(Status::was_confirmed))
 }
 
 /// Proof that stock and money add up.

@@ -1,7 +1,7 @@
 //! The queries that add up payments and prove the ledger.
 
 use money::Money;
-use sqlx::Row as _;
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::rows;
@@ -40,6 +40,12 @@ const PAGE: &str = "SELECT id, order_id, user_id, amount, currency, status, decl
 const ENTRIES: &str = "SELECT order_id, operation, account, currency, amount FROM ledger_entries \
      WHERE order_id BETWEEN $1 AND $2 ORDER BY order_id";
 
+const OF_ORDERS: &str = "SELECT id, order_id, user_id, amount, currency, status, decline_reason, intent, token, reference, \
+     version, created_at, updated_at FROM payments WHERE order_id = ANY($1)";
+
+const ENTRIES_OF_ORDERS: &str = "SELECT order_id, operation, account, currency, amount FROM ledger_entries \
+     WHERE order_id = ANY($1) ORDER BY order_id";
+
 pub(super) async fn page(pool: &postgres::Pool, after: Option<OrderId>, limit: u32) -> Result<Vec<Booked>, StoreError> {
     // At one moment, or a payment that is stored between the two queries would not be what is booked.
     let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
@@ -48,12 +54,26 @@ pub(super) async fn page(pool: &postgres::Pool, after: Option<OrderId>, limit: u
     let orders = rows.iter().map(|row| row.try_get("order_id")).collect::<Result<Vec<Uuid>, _>>()?;
     let (Some(first), Some(last)) = (orders.first(), orders.last()) else { return Ok(Vec::new()) };
     let entries: Vec<EntryRow> = sqlx::query_as(ENTRIES).bind(first).bind(last).fetch_all(&mut *tx).await?;
-    let booked = |(row, order): (_, &Uuid)| {
-        let ledger = columns::parse_ledger(columns::entries_of(*order, &entries));
+    together(&rows, &entries)
+}
+
+pub(super) async fn booked(pool: &postgres::Pool, orders: &[OrderId]) -> Result<Vec<Booked>, StoreError> {
+    let orders = orders.iter().map(|order| order.uuid()).collect::<Vec<_>>();
+    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let rows = sqlx::query(OF_ORDERS).bind(&orders).fetch_all(&mut *tx).await?;
+    let entries: Vec<EntryRow> = sqlx::query_as(ENTRIES_OF_ORDERS).bind(&orders).fetch_all(&mut *tx).await?;
+    together(&rows, &entries)
+}
+
+/// Payments, each with its ledger entries, which are sorted by their orders.
+fn together(rows: &[PgRow], entries: &[EntryRow]) -> Result<Vec<Booked>, StoreError> {
+    let booked = |row: &PgRow| {
+        let order: Uuid = row.try_get("order_id")?;
+        let ledger = columns::parse_ledger(columns::entries_of(order, entries));
         let stored = rows::record(row).and_then(|record| Ok((record, ledger?)));
-        Booked { order_id: (*order).into(), stored }
+        Ok(Booked { order_id: order.into(), stored })
     };
-    Ok(rows.iter().zip(&orders).map(booked).collect())
+    rows.iter().map(booked).collect()
 }
 
 pub(super) async fn ledger(pool: &postgres::Pool, order: OrderId) -> Result<Vec<Transaction>, StoreError> {
