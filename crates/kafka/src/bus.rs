@@ -41,7 +41,7 @@ pub struct Bus {
     connection: Arc<Connection>,
     /// Groups that were asked for.
     groups: Arc<Mutex<HashMap<String, Arc<Group>>>>,
-    dead_letters: Arc<tokio::sync::Mutex<dead_letters::Counted>>,
+    dead_letters: Arc<Mutex<dead_letters::Counted>>,
     lease: Duration,
     track: Track,
 }
@@ -167,7 +167,7 @@ impl messaging::Bus for Bus {
 
     async fn count_dead_letters(&self, group: &str) -> Result<u64, Error> {
         self.connection.ensure().await?;
-        dead_letters::count(&self.connection, &mut *self.dead_letters.lock().await, group).await
+        dead_letters::count(&self.connection, &self.dead_letters, group).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

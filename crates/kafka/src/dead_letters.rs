@@ -5,8 +5,8 @@
 //! two, the log says whose came first.
 
 use std::{
-    collections::HashMap,
-    sync::Arc,
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -43,6 +43,7 @@ const LONGEST: usize = 4_000;
 const READING: Duration = Duration::from_secs(30);
 
 /// A dead letter as the log has it.
+#[derive(Clone)]
 struct Letter {
     dead: DeadLetter,
     offset: i64,
@@ -91,33 +92,55 @@ pub(crate) async fn list(
     Ok(asked.take(limit).collect())
 }
 
-/// How many dead letters each group has.
-#[derive(Default)]
+/// The keys of the dead letters, up to where the log has been read.
+#[derive(Clone, Default)]
 pub(crate) struct Counted {
-    /// Where the log ended before they were read.
     end: i64,
-    groups: HashMap<String, u64>,
+    keys: HashSet<String>,
 }
 
-/// How many dead letters a group has. They are read again only where the log has grown, with each that comes or goes.
-pub(crate) async fn count(connection: &Arc<Connection>, counted: &mut Counted, group: &str) -> Result<u64, Error> {
+impl Counted {
+    /// An event that was given up again, while its last dead letter is still being taken back, is one.
+    fn of(&self, group: &str) -> u64 {
+        let events = self.keys.iter().filter_map(|key| key.strip_prefix(group)?.strip_prefix('/')?.split('/').next());
+        u64::try_from(events.collect::<HashSet<_>>().len()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes note of a record.
+    fn note(&mut self, message: &BorrowedMessage<'_>) {
+        self.end = message.offset() + 1;
+        let Some(key) = message.key().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+        if message.payload().is_none() {
+            self.keys.remove(key);
+        } else if text(&headers(message), CLAIM).is_none() {
+            self.keys.insert(key.to_owned());
+        }
+    }
+}
+
+/// How many dead letters a group has. Of the log is read what it has grown by since it was asked last.
+pub(crate) async fn count(connection: &Arc<Connection>, counted: &Mutex<Counted>, group: &str) -> Result<u64, Error> {
     let (producer, topic) = (connection.producer.clone(), connection.names().dead_letters());
     let ends = move || producer.client().fetch_watermarks(&topic, 0, TIMEOUT);
     let (_, end) = blocking(&connection.context, ends).await?;
-    if counted.end != end {
-        let mut groups = HashMap::new();
-        for dead in all(connection).await? {
-            *groups.entry(dead.group).or_default() += 1;
-        }
-        *counted = Counted { end, groups };
+    let mut known = counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // A topic that was made anew begins anew.
+    if known.end > end {
+        known = Counted::default();
     }
-    Ok(counted.groups.get(group).copied().unwrap_or_default())
+    if known.end < end {
+        let from = if known.end > 0 { Offset::Offset(known.end) } else { Offset::Beginning };
+        known = read(connection, from, known, Counted::note).await?;
+        known.end = known.end.max(end);
+        counted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&known);
+    }
+    Ok(known.of(group))
 }
 
 /// All that are there, oldest first.
 async fn all(connection: &Arc<Connection>) -> Result<Vec<DeadLetter>, Error> {
     let mut last: HashMap<(String, Uuid), Letter> = HashMap::new();
-    for letter in read(connection).await?.into_values() {
+    for letter in letters(connection).await?.into_values() {
         let of = (letter.dead.group.clone(), letter.dead.event.id);
         if last.get(&of).is_none_or(|other| other.dead.replays < letter.dead.replays) {
             last.insert(of, letter);
@@ -132,12 +155,12 @@ async fn all(connection: &Arc<Connection>) -> Result<Vec<DeadLetter>, Error> {
 pub(crate) async fn replay(connection: &Arc<Connection>, group: &str, id: Uuid) -> Result<(), Error> {
     let none = || Error::NoDeadLetter { group: group.to_owned(), event: id };
     let topic = connection.names().dead_letters();
-    let letters = read(connection).await?.into_iter();
+    let letters = letters(connection).await?.into_iter();
     let asked = letters.filter(|(_, letter)| letter.dead.group == group && letter.dead.event.id == id);
     let (key, Letter { dead, .. }) = asked.max_by_key(|(_, letter)| letter.dead.replays).ok_or_else(none)?;
     let claim = Uuid::now_v7().to_string();
     connection.store(&topic, &key, Some(&dead.event), with(described(&dead)?, CLAIM, &claim)).await?;
-    match read(connection).await?.remove(&key) {
+    match self::letters(connection).await?.remove(&key) {
         Some(Letter { claim: Some((first, _)), .. }) if first == claim => {}
         Some(_) => return Err(none()),
         None => {
@@ -151,21 +174,31 @@ pub(crate) async fn replay(connection: &Arc<Connection>, group: &str, id: Uuid) 
     connection.store(&topic, &key, None, OwnedHeaders::new()).await
 }
 
-/// What is there now.
-async fn read(connection: &Arc<Connection>) -> Result<HashMap<String, Letter>, Error> {
+/// What is there now, by key.
+async fn letters(connection: &Arc<Connection>) -> Result<HashMap<String, Letter>, Error> {
+    read(connection, Offset::Beginning, HashMap::new(), note).await
+}
+
+/// Shows each record from there on to `note`, which keeps what it makes of them beside what is known.
+async fn read<T: Clone + Send + 'static>(
+    connection: &Arc<Connection>,
+    from: Offset,
+    known: T,
+    note: impl Fn(&mut T, &BorrowedMessage<'_>) + Send + 'static,
+) -> Result<T, Error> {
     let mut config = connection.options.consumer();
     let topic = connection.names().dead_letters();
     config.set("group.id", &topic).set("enable.partition.eof", "true");
     let consumer: Asking = connection.create(&config)?;
     blocking(&connection.context, move || {
         let mut all = TopicPartitionList::new();
-        all.add_partition_offset(&topic, 0, Offset::Beginning)?;
+        all.add_partition_offset(&topic, 0, from)?;
         consumer.assign(&all)?;
-        let (mut letters, until) = (HashMap::new(), Instant::now() + READING);
+        let (mut kept, until) = (known.clone(), Instant::now() + READING);
         loop {
             match consumer.poll(TIMEOUT) {
-                Some(Ok(message)) => note(&mut letters, &message),
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(letters),
+                Some(Ok(message)) => note(&mut kept, &message),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(kept),
                 Some(Err(error)) if Instant::now() > until => return Err(error),
                 None if Instant::now() > until => {
                     return Err(KafkaError::MessageConsumption(rdkafka::error::RDKafkaErrorCode::OperationTimedOut));

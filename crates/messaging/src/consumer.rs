@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use resilience::Backoff;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -175,9 +176,11 @@ impl Consumer {
             tracing::debug!(error, group = self.group, "cannot measure what waits for the group");
         };
         loop {
-            let (waiting, dead) = tokio::join!(self.bus.depth(self.group), self.bus.count_dead_letters(self.group));
-            waiting.map_or_else(unmeasured, |waiting| metrics.depth(waiting));
-            dead.map_or_else(unmeasured, |dead| metrics.dead(dead));
+            // Neither waits for the other: a bus that is slow to count its dead letters still has a depth.
+            let depth = self.bus.depth(self.group).map(|waiting| waiting.map_or_else(unmeasured, |n| metrics.depth(n)));
+            let dead =
+                self.bus.count_dead_letters(self.group).map(|dead| dead.map_or_else(unmeasured, |n| metrics.dead(n)));
+            tokio::join!(depth, dead);
             sleep(UPKEEP).await;
         }
     }

@@ -24,6 +24,8 @@ use crate::{
 
 /// Of the 30 million that a week has at fifty a second.
 const ORDERS: i64 = 1_000_000;
+/// Of what is too old one for so many orders is planted: how fast it goes is seen by less.
+const OLD: i64 = 5;
 /// What is older than it may be has to be gone by then: the services look for it every five minutes.
 const PATIENCE: Duration = Duration::from_mins(20);
 const LOOK: Duration = Duration::from_secs(2);
@@ -56,47 +58,58 @@ async fn plant(tables: &[(Store, Table)], stay: Stay, orders: i64) -> Result<()>
     Ok(())
 }
 
-/// Waits until each table has lost what is too old.
-async fn pruned(setting: &str, tables: &[(Store, Table)], orders: i64, report: &mut Report) -> Result<()> {
-    let mut left: Vec<_> =
-        tables.iter().filter(|(_, table)| table.stay == Stay::TooOld).map(|one| (one, None)).collect();
+/// Waits until each table has lost what is too old, while an order is placed now and then.
+async fn pruned(setting: &str, shop: &Shop, tables: &[(Store, Table)], report: &mut Report) -> Result<()> {
+    let mut left = Vec::new();
+    for (store, table) in tables.iter().filter(|(_, table)| table.stay == Stay::TooOld) {
+        left.push((store, table, store.count(table.name).await?, Instant::now()));
+    }
     let began = Instant::now();
-    while !left.is_empty() {
+    for n in 0.. {
         sleep(LOOK).await;
+        shop.place(&format!("meanwhile-{n}")).await?;
         let mut still = Vec::new();
-        for (one, first) in left {
-            let (store, table) = one;
+        for (store, table, most, since) in left {
             let rows = store.count(table.name).await?;
-            // From when the first of them goes: before that it is not its turn.
-            let first: Option<Instant> = first.or_else(|| (rows < orders).then(Instant::now));
-            match first {
-                Some(first) if rows <= table.kept => {
-                    let took = (first.elapsed() + LOOK).as_secs_f64();
-                    let name = format!("{}.{}", store.name(), table.name);
-                    eprintln!("  {name}: gone after {:.0} s", began.elapsed().as_secs_f64());
-                    report.pruned.push(Pruned { setting: setting.to_owned(), name, rows: orders, seconds: took });
-                }
-                first => still.push((one, first)),
+            let name = format!("{}.{}", store.name(), table.name);
+            if rows <= table.kept {
+                eprintln!("  {name}: gone after {:.0} s", began.elapsed().as_secs_f64());
+                let (setting, seconds) = (setting.to_owned(), since.elapsed().as_secs_f64());
+                report.pruned.push(Pruned { setting, name, rows: most - rows, seconds, of_order: table.of_order });
+            } else {
+                // From when the first of them goes: before that it is not its turn.
+                still.push(if rows >= most {
+                    (store, table, rows, Instant::now())
+                } else {
+                    (store, table, most, since)
+                });
             }
         }
         left = still;
-        let names = || left.iter().map(|((store, table), _)| format!("{}.{}", store.name(), table.name));
+        if left.is_empty() {
+            return Ok(());
+        }
+        let names = || left.iter().map(|(store, table, ..)| format!("{}.{}", store.name(), table.name));
         ensure!(began.elapsed() < PATIENCE, "not pruned: {}", names().collect::<Vec<_>>().join(", "));
     }
     Ok(())
 }
 
 async fn show(setting: &str, cluster: &Cluster, orders: i64, report: &mut Report) -> Result<()> {
-    let shop = Shop::open(cluster).await?;
     let tables = tables::all(cluster).await?;
+    let old = orders / OLD;
+    for (store, table) in &tables {
+        store.make_room(table, old).await?;
+    }
+    let shop = Shop::open(cluster).await?;
     shop.measure("before", setting, report).await?;
     sizes(setting, "before", &tables, report).await?;
     eprintln!("on {setting}: {orders} orders");
     plant(&tables, Stay::ForGood, orders).await?;
     shop.measure("after", setting, report).await?;
-    plant(&tables, Stay::TooOld, orders).await?;
+    plant(&tables, Stay::TooOld, old).await?;
     sizes(setting, "with the week", &tables, report).await?;
-    pruned(setting, &tables, orders, report).await?;
+    pruned(setting, &shop, &tables, report).await?;
     sizes(setting, "pruned", &tables, report).await?;
     shop.measure("pruned", setting, report).await
 }

@@ -37,6 +37,8 @@ pub(crate) struct Pruned {
     pub(crate) name: String,
     pub(crate) rows: i64,
     pub(crate) seconds: f64,
+    /// How many rows an order leaves.
+    pub(crate) of_order: f64,
 }
 
 /// All of it.
@@ -81,10 +83,14 @@ impl Report {
         }
         text += "\n### What is too old\n\n";
         text += "| | rows | gone within | rows/s | of what fifty orders a second leave |\n|---|---|---|---|---|\n";
-        for Pruned { setting, name, rows, seconds } in &self.pruned {
+        for Pruned { setting, name, rows, seconds, of_order } in &self.pruned {
             #[allow(clippy::cast_precision_loss, reason = "rows are far below what a number can hold")]
             let rate = *rows as f64 / seconds;
-            writeln!(text, "| {setting}: {name} | {rows} | {seconds:.0} s | {rate:.0} | × {:.0} |", rate / RATE)?;
+            writeln!(
+                text,
+                "| {setting}: {name} | {rows} | {seconds:.1} s | {rate:.0} | × {:.0} |",
+                rate / RATE / of_order
+            )?;
         }
         text += "\n### Sizes\n\nRows, and MiB with indices.\n\n";
         text += "| | before | with the week | pruned |\n|---|---|---|---|\n";

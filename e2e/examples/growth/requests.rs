@@ -36,7 +36,8 @@ impl Shop {
         Ok(shop)
     }
 
-    async fn place(&self, key: &str) -> Result<String> {
+    /// Places an order of one piece.
+    pub(crate) async fn place(&self, key: &str) -> Result<String> {
         let order = json!({"items": [{"product_id": self.product, "quantity": 1}], "payment_token": "tok_ok"});
         let answer = self.api.post("order:/v1/orders", &self.account, Some(key), Some(&order)).await?;
         Ok(answer.expect(&[201], "an order")?.text("id").to_owned())

@@ -1,12 +1,13 @@
 //! The databases of the services.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr as _};
 
 use anyhow::{Context as _, Result};
 use e2e::Cluster;
 use servers::Server;
 use sqlx::{
     AssertSqlSafe, PgPool, SqlitePool,
+    postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
@@ -33,7 +34,10 @@ impl Store {
     /// A database of the server.
     pub(crate) async fn postgres(cluster: &Cluster, name: &'static str) -> Result<Self> {
         let url = cluster.server_url(Server::Postgres)?.context("no PostgreSQL")?;
-        Ok(Self::Postgres(name, PgPool::connect(&format!("{url}/{name}")).await?))
+        // Neither triggers nor foreign keys: rows come table by table.
+        let options =
+            PgConnectOptions::from_str(&format!("{url}/{name}"))?.options([("session_replication_role", "replica")]);
+        Ok(Self::Postgres(name, PgPool::connect_with(options).await?))
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -59,7 +63,7 @@ impl Store {
         let query = match self {
             Self::Sqlite(..) => format!(
                 "SELECT coalesce(sum(pgsize), 0) FROM dbstat
-                 WHERE aggregate AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = '{table}')"
+                 WHERE aggregate = TRUE AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = '{table}')"
             ),
             Self::Postgres(..) => format!("SELECT pg_total_relation_size('{table}')"),
         };
@@ -89,15 +93,26 @@ impl Store {
         })
     }
 
-    /// Copies one of a table's rows so often, but for the columns that differ from row to row.
+    /// Has the rows that come from now on be numbered from above those that will be planted.
+    pub(crate) async fn make_room(&self, table: &Table, rows: i64) -> Result<()> {
+        let (Self::Sqlite(.., pool), Some(_)) = (self, table.numbered) else { return Ok(()) };
+        let room = match table.name {
+            // With AUTOINCREMENT the highest number is noted here; without, it is the highest there is.
+            "log" => format!("INSERT INTO sqlite_sequence (name, seq) VALUES ('log', {})", rows * 2),
+            _ => format!(
+                "INSERT INTO inbox (seq, consumer, event, at)
+                 VALUES ({}, 'room', randomblob(16), strftime('%s', 'now') * 1000000)",
+                rows * 2
+            ),
+        };
+        sqlx::query(AssertSqlSafe(room)).execute(pool).await?;
+        Ok(())
+    }
+
+    /// Copies what a table has of one order so often, but for the columns that differ from row to row.
     pub(crate) async fn plant(&self, table: &Table, rows: i64) -> Result<()> {
         let own = |name: &String| table.columns.iter().find(|(column, _)| column == name);
-        let names: Vec<String> = self
-            .columns(table.name)
-            .await?
-            .into_iter()
-            .filter(|name| !table.numbered.contains(&name.as_str()))
-            .collect();
+        let names = self.columns(table.name).await?;
         let values: Vec<String> = names
             .iter()
             .map(|name| own(name).map_or_else(|| format!("s.{name}"), |(_, value)| value.clone()))
@@ -114,7 +129,8 @@ impl Store {
                 Self::Postgres(..) => format!("(SELECT i FROM generate_series({first}::bigint, {last}) AS i)"),
             };
             let insert = format!(
-                "INSERT INTO {name} ({names}) SELECT {values} FROM {numbers} AS n LEFT JOIN (SELECT * FROM {name} LIMIT 1) AS s ON true"
+                "INSERT INTO {name} ({names}) SELECT {values} FROM {numbers} AS n LEFT JOIN (SELECT * FROM {name} {}) AS s ON true",
+                table.template
             );
             let insert = AssertSqlSafe(insert);
             match self {

@@ -17,12 +17,16 @@ pub(crate) enum Stay {
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) stay: Stay,
-    /// Columns that the database numbers.
-    pub(crate) numbered: &'static [&'static str],
+    /// Which rows are copied.
+    pub(crate) template: &'static str,
+    /// The column that numbers the rows in the order that they come in, and by which they are pruned.
+    pub(crate) numbered: Option<&'static str>,
     /// Columns that differ from row to row, with what they have, `n.i` being the row's number; others are copied.
     pub(crate) columns: Vec<(&'static str, String)>,
     /// How many rows are never pruned, or come from what runs meanwhile.
     pub(crate) kept: i64,
+    /// How many of them an order leaves, or who logs in to place one.
+    pub(crate) of_order: f64,
 }
 
 /// How values are written.
@@ -54,15 +58,19 @@ const IN_THE_WEEK: &str = "n.i * 7919 % 604800";
 const LONG_AGO: &str = "864000 + n.i % 1000";
 /// What comes by itself while it is looked at.
 const NEWS: i64 = 5_000;
+/// Of an order that is placed and paid, and its mail.
+const EVENTS: f64 = 4.0;
 /// The newest receipts stay in SQLite, however old they are.
 const NEWEST: i64 = 10_000;
 
 fn table(name: &'static str, stay: Stay, kept: i64, columns: Vec<(&'static str, String)>) -> Table {
-    Table { name, stay, numbered: &[], columns, kept }
+    Table { name, stay, template: "LIMIT 1", numbered: None, columns, kept, of_order: 1.0 }
 }
 
-fn numbered(columns: &'static [&'static str], table: Table) -> Table {
-    Table { numbered: columns, ..table }
+/// One whose rows are numbered, the planted ones before those that came when the services had started.
+fn numbered(column: &'static str, table: Table) -> Table {
+    let columns = [table.columns, vec![(column, "n.i".to_owned())]].concat();
+    Table { numbered: Some(column), columns, ..table }
 }
 
 /// What payment and its ledger have of each order.
@@ -82,21 +90,31 @@ fn money(d: &Dialect) -> [Table; 3] {
                 ("updated_at", week.clone()),
             ],
         ),
-        table("ledger_entries", Stay::ForGood, 0, vec![("order_id", order.clone())]),
+        Table {
+            template: "WHERE (order_id, operation) = (SELECT order_id, operation FROM ledger_entries LIMIT 1)",
+            ..table("ledger_entries", Stay::ForGood, 0, vec![("order_id", order.clone())])
+        },
         table("ledger_transactions", Stay::ForGood, 0, vec![("order_id", order), ("booked_at", week)]),
     ]
 }
 
 /// What is pruned of each store.
-fn old(d: &Dialect, kept: i64) -> [Table; 4] {
+fn old(d: &Dialect, on_servers: bool) -> [Table; 4] {
     let past = (d.ago)(LONG_AGO);
     let webhook = vec![("id", "'week-' || n.i".to_owned()), ("received_at", past.clone())];
     let receipt = vec![("event", (d.id)(4)), ("at", past.clone())];
-    let session = vec![("id", (d.id)(5)), ("created_at", past.clone()), ("expires_at", past.clone())];
+    // In PostgreSQL receipts have no number.
+    let inbox = if on_servers {
+        table("inbox", Stay::TooOld, NEWS, receipt)
+    } else {
+        numbered("seq", table("inbox", Stay::TooOld, NEWEST + NEWS, receipt))
+    };
+    let session =
+        vec![("id", (d.id)(5)), ("user_id", (d.id)(3)), ("created_at", past.clone()), ("expires_at", past.clone())];
     let token = vec![("hash", d.hash.to_owned()), ("session_id", (d.id)(5)), ("expires_at", past)];
     [
         table("webhooks", Stay::TooOld, NEWS, webhook),
-        numbered(&["seq"], table("inbox", Stay::TooOld, kept + NEWS, receipt)),
+        inbox,
         table("sessions", Stay::TooOld, NEWS, session),
         table("refresh_tokens", Stay::TooOld, NEWS, token),
     ]
@@ -110,9 +128,7 @@ pub(crate) async fn all(cluster: &Cluster) -> Result<Vec<(Store, Table)>> {
     } else {
         (Store::sqlite(cluster, "user").await?, Store::sqlite(cluster, "payment").await?, SQLITE)
     };
-    let provider = Store::sqlite(cluster, "provider").await?;
     let mut tables = Vec::new();
-    let charge = vec![("reference", "'week-' || n.i".to_owned()), ("order_id", (SQLITE.id)(1))];
     if !on_servers {
         let (order, week) = (Store::sqlite(cluster, "order").await?, (SQLITE.ago)(IN_THE_WEEK));
         // One of a thousand is of whoever asks for their own.
@@ -123,12 +139,14 @@ pub(crate) async fn all(cluster: &Cluster) -> Result<Vec<(Store, Table)>> {
         let bus = Store::sqlite(cluster, "bus").await?;
         let event =
             vec![("id", (SQLITE.id)(6)), ("kind", "'week.past.v1'".to_owned()), ("logged_at", (SQLITE.ago)(LONG_AGO))];
-        tables.push((bus, numbered(&["place"], table("log", Stay::TooOld, NEWS, event))));
+        let log = Table { of_order: EVENTS, ..numbered("place", table("log", Stay::TooOld, NEWS, event)) };
+        tables.push((bus, log));
+        let charge = vec![("reference", "'week-' || n.i".to_owned()), ("order_id", (SQLITE.id)(1))];
+        let provider = Store::sqlite(cluster, "provider").await?;
         tables.push((provider, table("charges", Stay::ForGood, 0, charge)));
     }
     tables.extend(money(&dialect).map(|table| (payment.clone(), table)));
-    let kept = if on_servers { 0 } else { NEWEST };
-    for table in old(&dialect, kept) {
+    for table in old(&dialect, on_servers) {
         let store = if table.name == "webhooks" { &payment } else { &user };
         tables.push((store.clone(), table));
     }

@@ -101,7 +101,7 @@ impl Payments for PaymentClient {
         };
         let answer = match self.0.call(true, call).await {
             Ok(answer) => answer,
-            Err(error) if refusal(&error) == Some(Kind::Conflict) => return Ok(Void::Captured),
+            Err(error) if refusal(&error) == Some(Kind::Conflict) => return Ok(Void::Refused),
             Err(error) => return Err(unanswered(error)),
         };
         match parsed(answer.payment)? {

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::domain::{
     ids::OrderId,
-    order::{InvalidTransition, Order, Step, Transition},
-    status::{Reason, Status},
+    order::{InvalidTransition, Order, Payment, Step, Transition},
+    status::{PaymentStatus, Reason, Status},
 };
 
 /// How often a run starts over because others changed the order, before it is left to the sweeper.
@@ -171,22 +171,22 @@ impl App {
             Step::Void => {
                 match answer_by(until, self.payments.void(id)).await? {
                     Void::Released(payment) => Ok(order.voided(payment, self.clock.now())?),
-                    // By somebody at the provider itself: asking for it again takes nothing, and says what was taken.
-                    Void::Captured => self.capture(order, until).await,
+                    Void::Refused => {
+                        // Only what was taken is refunded: a void that was refused for another reason ends here.
+                        let payment = answer_by(until, self.payments.refund(id)).await?;
+                        tracing::warn!(order.id = %id, "captured elsewhere and given back: its goods have not left, restock them");
+                        Ok(order.captured(Payment { status: PaymentStatus::Captured, ..payment }, self.clock.now())?)
+                    }
                 }
             }
-            Step::Capture => self.capture(order, until).await,
+            Step::Capture => match answer_by(until, self.payments.capture(id)).await? {
+                Capture::Captured(payment) => Ok(order.captured(payment, self.clock.now())?),
+                Capture::Impossible => Ok(order.uncapturable(self.clock.now())?),
+            },
             Step::Refund => {
                 let payment = answer_by(until, self.payments.refund(id)).await?;
                 Ok(order.refunded(payment, self.clock.now())?)
             }
-        }
-    }
-
-    async fn capture(&self, order: &mut Order, until: Instant) -> Result<Transition, Blocked> {
-        match answer_by(until, self.payments.capture(order.id)).await? {
-            Capture::Captured(payment) => Ok(order.captured(payment, self.clock.now())?),
-            Capture::Impossible => Ok(order.uncapturable(self.clock.now())?),
         }
     }
 

@@ -135,7 +135,7 @@ pub trait Orders: Send + Sync {
     /// How many orders of a user have one of these statuses.
     async fn count_of_user_in(&self, user: UserId, statuses: &[Status]) -> Result<u64, StoreError>;
 
-    /// Records that an event was handled where that changes no order.
+    /// Records that an event was handled that is of no order.
     async fn record_receipt(&self, receipt: Receipt) -> Result<(), StoreError>;
 }
 
@@ -252,8 +252,8 @@ pub enum Capture {
 pub enum Void {
     /// No money is held, and none will be. No payment where none was tried.
     Released(Option<Payment>),
-    /// The money was taken already, by whoever: only a refund gives it back.
-    Captured,
+    /// Payment cannot void it. Nearly always because the money was taken already, by whoever: then a refund gives it back.
+    Refused,
 }
 
 /// Payment gave no answer that can be used.

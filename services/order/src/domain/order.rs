@@ -10,6 +10,8 @@
 //!   ▼  │      cancelled        refunded
 //! rejected
 //! ```
+//!
+//! What payment cannot void, because it was captured elsewhere, goes from `cancelling` or `abandoning` to `refunding`.
 
 use std::{ops::Deref, time::Duration};
 

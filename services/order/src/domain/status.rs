@@ -21,7 +21,7 @@ pub enum Status {
     Cancelling,
     /// Cancelled; no money is held and the stock is released.
     Cancelled,
-    /// A cancel was accepted after the goods left; the payment is being refunded.
+    /// A cancel was accepted after the goods left, or what was to be voided had been captured; the payment is being refunded.
     Refunding,
     /// The payment was refunded.
     Refunded,

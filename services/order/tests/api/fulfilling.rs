@@ -135,3 +135,15 @@ async fn what_was_captured_elsewhere_is_given_back_when_the_order_is_cancelled()
     assert_eq!(app.payments.captures_and_refunds(), (0, 1));
     assert_eq!(app.available(&mug).await, 4, "what is refunded does not come back by itself");
 }
+
+#[tokio::test]
+async fn a_void_that_is_refused_takes_no_money() {
+    let app = TestApp::start().await;
+    let (customer, mug) = (app.customer(), app.product("mug", 1450, 5).await);
+    let order = app.confirmed(&customer, &mug).await;
+    app.payments.refuse("void");
+    app.post(&format!("/v1/orders/{order}/cancel")).by(&customer).send().await;
+    eventually!(app.payments.calls("refund") > 0);
+    assert_eq!(app.status(&order).await, "cancelling");
+    assert_eq!((app.payments.calls("capture"), app.payments.captures_and_refunds()), (0, (0, 0)));
+}

@@ -28,6 +28,8 @@ struct State {
     gates: HashMap<&'static str, Arc<Semaphore>>,
     /// Operations that answer UNAVAILABLE so many times more.
     failing: HashMap<&'static str, usize>,
+    /// Operations that the provider refuses.
+    refused: Vec<&'static str>,
     /// Orders whose payments were voided without having been made.
     closed: Vec<String>,
     captures: usize,
@@ -87,6 +89,11 @@ impl FakePayments {
         self.state(|state| (state.captures, state.refunds))
     }
 
+    /// Has the provider refuse an operation.
+    pub fn refuse(&self, operation: &'static str) {
+        self.state(|state| state.refused.push(operation));
+    }
+
     /// Voids or captures a payment as if somebody else had.
     pub fn done_elsewhere(&self, order: &str, status: wire::Status) {
         self.state(|state| state.payments.get_mut(order).unwrap().set_status(status));
@@ -94,13 +101,16 @@ impl FakePayments {
 
     async fn called<T>(&self, operation: &'static str, request: Request<T>) -> Result<T, Status> {
         let (metadata, _, body) = request.into_parts();
-        let (gate, fails) = self.state(|state| {
+        let (gate, fails, refused) = self.state(|state| {
             state.calls.push((operation, metadata));
             let left = state.failing.entry(operation).or_default();
             let fails = *left > 0;
             *left = left.saturating_sub(1);
-            (state.gates.get(operation).cloned(), fails)
+            (state.gates.get(operation).cloned(), fails, state.refused.contains(&operation))
         });
+        if refused {
+            return Err(Status::failed_precondition("the provider refuses"));
+        }
         if fails {
             return Err(Status::unavailable("not now"));
         }

@@ -113,7 +113,7 @@ impl App {
     /// Compares the next `limit` charges of a walk; `false` at the end of the list, where the next walk begins.
     ///
     /// # Errors
-    /// The provider does not answer.
+    /// The provider or the store does not answer: the page is compared again.
     pub async fn compare_page(&self, walk: &mut Walk, limit: u32) -> Result<bool, Error> {
         let charges = self.list_charges(walk.at.as_ref(), limit).await?;
         let more = charges.len() >= limit as usize;

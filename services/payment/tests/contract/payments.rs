@@ -355,9 +355,9 @@ pub(crate) async fn orders_are_listed_by_id_with_their_ledger(fixture: Fixture) 
         }
     }
     assert_eq!(listed, expected);
-    let asked: Vec<_> = expected.iter().map(|(order, ..)| *order).chain([new_id()]).collect();
+    let asked: Vec<_> = expected.iter().skip(1).map(|(order, ..)| *order).chain([new_id()]).collect();
     let mut found = fixture.payments.booked(&asked).await.unwrap();
     found.sort_unstable_by_key(|booked| booked.order_id);
-    let pages = fixture.payments.page(None, 100).await.unwrap();
-    assert_eq!(format!("{found:?}"), format!("{pages:?}"), "the same, and nothing for an order that has nothing");
+    let listed = fixture.payments.page(Some(expected[0].0), 100).await.unwrap();
+    assert_eq!(format!("{found:?}"), format!("{listed:?}"), "the same, and nothing for an order that has nothing");
 }
