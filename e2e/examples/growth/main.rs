@@ -25,7 +25,7 @@ use crate::{
 /// Of the 30 million that a week has at fifty a second.
 const ORDERS: i64 = 1_000_000;
 /// Of what is too old one for so many orders is planted: how fast it goes is seen by less.
-const OLD: i64 = 5;
+const OLD: i64 = 10;
 /// What is older than it may be has to be gone by then: the services look for it every five minutes.
 const PATIENCE: Duration = Duration::from_mins(20);
 const LOOK: Duration = Duration::from_secs(2);

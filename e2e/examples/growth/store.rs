@@ -11,7 +11,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
-use crate::tables::Table;
+use crate::tables::{self, Table};
 
 /// Rows of one transaction: others write in between.
 const CHUNK: i64 = 20_000;
@@ -96,16 +96,21 @@ impl Store {
     /// Has the rows that come from now on be numbered from above those that will be planted.
     pub(crate) async fn make_room(&self, table: &Table, rows: i64) -> Result<()> {
         let (Self::Sqlite(.., pool), Some(_)) = (self, table.numbered) else { return Ok(()) };
-        let room = match table.name {
+        let above = rows + 2 * tables::FIRST;
+        let statements = match table.name {
             // With AUTOINCREMENT the highest number is noted here; without, it is the highest there is.
-            "log" => format!("INSERT INTO sqlite_sequence (name, seq) VALUES ('log', {})", rows * 2),
-            _ => format!(
+            "log" => vec![
+                "DELETE FROM sqlite_sequence WHERE name = 'log'".to_owned(),
+                format!("INSERT INTO sqlite_sequence (name, seq) VALUES ('log', {above})"),
+            ],
+            _ => vec![format!(
                 "INSERT INTO inbox (seq, consumer, event, at)
-                 VALUES ({}, 'room', randomblob(16), strftime('%s', 'now') * 1000000)",
-                rows * 2
-            ),
+                 VALUES ({above}, 'room', randomblob(16), strftime('%s', 'now') * 1000000)"
+            )],
         };
-        sqlx::query(AssertSqlSafe(room)).execute(pool).await?;
+        for statement in statements {
+            sqlx::query(AssertSqlSafe(statement)).execute(pool).await?;
+        }
         Ok(())
     }
 

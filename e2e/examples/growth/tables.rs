@@ -52,6 +52,8 @@ const POSTGRES: Dialect = Dialect {
     ago: |seconds| format!("now() - ({seconds}) * interval '1 second'"),
 };
 
+/// The number of the first row that is planted, for there may be some already.
+pub(crate) const FIRST: i64 = 1_000;
 /// Anywhere in the week.
 const IN_THE_WEEK: &str = "n.i * 7919 % 604800";
 /// Older than anything is kept that is pruned.
@@ -69,7 +71,7 @@ fn table(name: &'static str, stay: Stay, kept: i64, columns: Vec<(&'static str, 
 
 /// One whose rows are numbered, the planted ones before those that came when the services had started.
 fn numbered(column: &'static str, table: Table) -> Table {
-    let columns = [table.columns, vec![(column, "n.i".to_owned())]].concat();
+    let columns = [table.columns, vec![(column, format!("n.i + {FIRST}"))]].concat();
     Table { numbered: Some(column), columns, ..table }
 }
 
