@@ -14,6 +14,9 @@ use super::names::Names;
 
 /// How long dead letters and events are kept where the URL does not say: shorter than inboxes remember.
 pub(crate) const MAX_AGE: Duration = Duration::from_hours(7 * 24);
+/// How many dead letters there may be. Where there are so many, what fails is tried on, and waits until somebody replays some:
+/// an outage that looks like bad events neither fills the disk nor loses them.
+const DEAD_LETTERS: i64 = 100_000;
 /// How long the server recognises a repetition: a relay repeats a batch within its time limit and pauses, 15 s.
 const DUPLICATES: Duration = Duration::from_mins(5);
 
@@ -72,6 +75,7 @@ impl Streams {
         let dead = Config {
             subjects: vec![self.names.all_dead_letters()],
             max_age: Duration::ZERO,
+            max_messages: DEAD_LETTERS,
             duplicate_window: Duration::from_mins(2),
             ..self.config(self.names.dead_letters())
         };

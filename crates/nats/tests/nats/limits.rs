@@ -29,6 +29,34 @@ async fn streams_that_are_there_stay_as_the_operator_has_them() {
     assert_eq!(config().await.max_age, Duration::from_hours(3));
 }
 
+/// Dead letters are bounded: where there is no room for another, what fails is neither given up nor lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_there_is_no_room_for_is_tried_on() {
+    let Some(server) = Nats::shared().await else { return };
+    let url = server.fresh();
+    let bus = open(&url).await;
+    let member = bus.subscribe("group", &[KIND]).await.unwrap();
+    let (context, name) = (operator(&url).await, stream_name(&url, "dead"));
+    let config = context.get_stream(&name).await.unwrap().get_info().await.unwrap().config;
+    assert_eq!(config.max_messages, 100_000);
+    context.update_stream(Config { max_messages: 1, ..config }).await.unwrap();
+    let reason = || Reason { cause: Cause::Permanent, detail: "bad".to_owned() };
+    let next = async || member.fetch(1).await.unwrap().remove(0);
+    let (first, second) = (event("a", 1), event("a", 2));
+    bus.publish(&[first.clone(), second.clone()]).await.unwrap();
+    member.dead_letter(&next().await, reason()).await.unwrap();
+    member.dead_letter(&next().await, reason()).await.unwrap_err();
+    assert_eq!(next().await.event.id, second.id, "again");
+    assert_eq!(bus.count_dead_letters("group").await.unwrap(), 1);
+    bus.replay("group", first.id).await.unwrap();
+    let again = next().await;
+    assert_eq!(again.event.id, second.id);
+    member.dead_letter(&again, reason()).await.unwrap();
+    let replayed = next().await;
+    assert_eq!(replayed.event.id, first.id);
+    member.ack(&replayed).await.unwrap();
+}
+
 /// An account that may not create streams works with those that are there, and says what is missing otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_may_not_create_streams_is_enough() {
