@@ -67,7 +67,7 @@ async fn pruned(setting: &str, shop: &Shop, tables: &[(Store, Table)], report: &
     let began = Instant::now();
     for n in 0.. {
         sleep(LOOK).await;
-        shop.place(&format!("meanwhile-{n}")).await?;
+        shop.logged_in_again().await?.place(&format!("meanwhile-{n}")).await?;
         let mut still = Vec::new();
         for (store, table, most, since) in left {
             let rows = store.count(table.name).await?;

@@ -83,6 +83,26 @@ async fn old_events_are_forgotten_behind_a_thousand_dead_letters() {
     });
 }
 
+/// One that was logged under a clock that was ahead stays, and does not slow down what goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_events_are_forgotten_around_one_that_seems_young() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let clock = ManualClock::at_now();
+    let bus = sqlite::Bus::open(&url, clock.shared()).await.unwrap();
+    bus.publish(&(0..3_000).map(|n| event(n, n)).collect::<Vec<_>>()).await.unwrap();
+    let database = sqlite::open(&url, &NOTHING).await.unwrap();
+    let ahead = "UPDATE log SET logged_at = logged_at + 31536000000000 WHERE place = 500";
+    sqlx::query(ahead).execute(&database.write).await.unwrap();
+    clock.advance(Duration::from_hours(9 * 24));
+    let bus = sqlite::Bus::open(&url, clock.shared()).await.unwrap();
+    let young = event(0, 3_000);
+    testkit::eventually!(within Duration::from_secs(10), {
+        bus.publish(std::slice::from_ref(&young)).await.unwrap();
+        logged(&url).await == 2
+    });
+}
+
 /// A row of the log that cannot be read is a dead letter of its groups; who shares its fetch is delivered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_row_of_the_log_that_cannot_be_read_holds_up_no_other() {
