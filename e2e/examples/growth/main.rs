@@ -29,6 +29,8 @@ const OLD: i64 = 10;
 /// What is older than it may be has to be gone by then: the services look for it every five minutes.
 const PATIENCE: Duration = Duration::from_mins(20);
 const LOOK: Duration = Duration::from_secs(2);
+/// After so many looks tokens are renewed, which live for ten minutes.
+const RENEWED: u32 = 120;
 
 /// Sizes of the tables and of what holds them.
 async fn sizes(setting: &str, when: &str, tables: &[(Store, Table)], report: &mut Report) -> Result<()> {
@@ -64,10 +66,13 @@ async fn pruned(setting: &str, shop: &Shop, tables: &[(Store, Table)], report: &
     for (store, table) in tables.iter().filter(|(_, table)| table.stay == Stay::TooOld) {
         left.push((store, table, store.count(table.name).await?, Instant::now()));
     }
-    let began = Instant::now();
+    let (began, mut shop) = (Instant::now(), shop.clone());
     for n in 0.. {
         sleep(LOOK).await;
-        shop.logged_in_again().await?.place(&format!("meanwhile-{n}")).await?;
+        if n % RENEWED == 0 {
+            shop = shop.logged_in_again().await?;
+        }
+        shop.place(&format!("meanwhile-{n}")).await?;
         let mut still = Vec::new();
         for (store, table, most, since) in left {
             let rows = store.count(table.name).await?;
