@@ -12,12 +12,11 @@ use semconv::{Attribute, Definition, Kind, SpanKind, Values, metrics, spans};
 use crate::export::collector::Seen;
 
 /// What a run has no occasion to tell, and why.
-const NOWHERE: [(&str, &str); 6] = [
+const NOWHERE: [(&str, &str); 5] = [
     ("cache.unreadable", "a value of another version would have to be in the store"),
     ("cache.fill.refused", "a load would have to be overtaken by a write"),
     ("lock.renew.failures", "a lock would have to be held for longer than its lease while Redis is away"),
     ("lock.fence.rejected", "a lock would have to be lost while it is held"),
-    ("order.unreadable", "an order would have to be written by a stranger"),
     ("order.stream.too_slow", "hundreds of events would have to wait for one client"),
 ];
 
