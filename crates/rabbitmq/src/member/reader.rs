@@ -182,13 +182,8 @@ impl<'a> Reader<'a> {
                 state.lanes.let_through(self.partition, Some(tried), now);
                 self.tried = None;
             }
-            if self.storing.is_none()
-                && self.alone.is_none()
-                && let Some((_, position)) = state.lanes.next_alone(now).filter(|(of, _)| *of == self.partition)
-                && let Some(partition) = state.held.get_mut(&self.partition)
-            {
-                partition.progress.try_alone(position);
-                self.alone = Some(position);
+            if self.storing.is_none() && self.alone.is_none() {
+                self.alone = state.choose_alone(self.partition, now);
             }
         }
         drop(state);
@@ -254,7 +249,7 @@ impl<'a> Reader<'a> {
             let mut state = self.shared.state();
             state.stored(self.partition);
             if let Some(position) = storing.alone {
-                state.lanes.try_alone(self.partition, position);
+                state.try_alone(self.partition, position);
                 self.alone = None;
             }
         }

@@ -24,6 +24,9 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// Members of version 2 that are there; nothing before the server was asked.
     pub(super) canaries: Option<u32>,
+    /// The partition of which it is being written down what is tried alone next: the readers of two write at the same time,
+    /// and what is tried beside something else may be blamed for what that does.
+    choosing: Option<u16>,
     /// Partitions whose life has not ended.
     pub(super) alive: usize,
     pub(super) failure: Option<Error>,
@@ -82,6 +85,7 @@ impl State {
             called: Instant::now(),
             closed: false,
             canaries: None,
+            choosing: None,
             alive: partitions,
             failure: None,
         }
@@ -167,6 +171,24 @@ impl State {
         }
     }
 
+    /// The position that is to be tried alone next, where it is of this partition. It is let through by [`Self::try_alone`],
+    /// once that is written down; until then nothing else is chosen.
+    pub(super) fn choose_alone(&mut self, number: u16, now: Instant) -> Option<u64> {
+        if self.choosing.is_some() {
+            return None;
+        }
+        let (_, position) = self.lanes.next_alone(now).filter(|(of, _)| *of == number)?;
+        self.held.get_mut(&number)?.progress.try_alone(position);
+        self.choosing = Some(number);
+        Some(position)
+    }
+
+    /// Lets through what was chosen of a partition.
+    pub(super) fn try_alone(&mut self, number: u16, position: u64) {
+        self.lanes.try_alone(number, position);
+        self.choosing = None;
+    }
+
     /// Lets what is due be tried again; returns when the next is.
     pub(super) fn retry_due(&mut self, now: Instant) -> Option<Instant> {
         while let Some(entry) = self.again.first_entry().filter(|entry| entry.key().0 <= now) {
@@ -192,6 +214,7 @@ impl State {
         }
         self.lanes.revoke(number, Instant::now());
         self.again.retain(|_, record| record.partition != number);
+        self.choosing = self.choosing.filter(|choosing| *choosing != number);
     }
 
     /// Renews what waits, and gives up partitions of which somebody has kept something too long.
@@ -209,5 +232,39 @@ impl State {
             }
         }
         overdue.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::Event;
+
+    use super::*;
+
+    #[test]
+    fn two_readers_do_not_choose_at_the_same_time_what_is_tried_alone() {
+        let now = Instant::now();
+        let mut state = State::new(Duration::from_secs(9), 2);
+        for partition in 0..2 {
+            state.held.insert(partition, Partition::new(1, Progress::from(0)));
+            let event = Event::new("thing.happened.v1", "test", partition, clock::system().now(), ()).unwrap();
+            // The one that is chosen second has the smaller position, and would come first if it were asked for.
+            let position = u64::from(2 - partition);
+            state.lanes.push(Record { partition, position, deliveries: 9, replays: 0, event, handle: 1 }, now);
+        }
+        let mut suspects = state.take(9);
+        assert_eq!(suspects.len(), 2);
+        suspects.sort_by_key(|delivery| delivery.tag.position);
+        let (second, first) = (&suspects[0], &suspects[1]);
+        state.take_back(first.tag, |state, tag| state.lanes.isolate(tag)).unwrap();
+        assert_eq!(state.choose_alone(0, now), Some(2));
+        state.take_back(second.tag, |state, tag| state.lanes.isolate(tag)).unwrap();
+        assert_eq!(state.choose_alone(1, now), None, "the other one is being written down");
+        state.try_alone(0, 2);
+        assert_eq!(state.choose_alone(1, now), None, "the other one is being tried");
+        state.lose(0);
+        assert_eq!(state.choose_alone(1, now), Some(1));
+        state.lose(1);
+        assert_eq!(state.choosing, None, "whoever loses a partition chooses nothing of it");
     }
 }
