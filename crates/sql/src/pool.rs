@@ -33,12 +33,17 @@ static TIMEOUTS: LazyLock<Counter<u64>> = LazyLock::new(|| metrics::DB_CLIENT_CO
 /// How long the database may take to say why there is no connection.
 const REFUSAL: Duration = Duration::from_millis(500);
 
+/// Says why a pool cannot be used.
+type Check = Arc<dyn Fn() -> Result<(), Error> + Send + Sync>;
+
 /// A pool whose statements are measured. Cheap to clone.
 pub struct Pool<DB: Database> {
     inner: sqlx::Pool<DB>,
     lender: Arc<Lender<DB>>,
     /// How long an answer may take.
     limit: Option<Duration>,
+    /// What is asked before each use.
+    check: Option<Check>,
     /// Held by the one that asks why there is no connection.
     asking: Arc<Mutex<()>>,
     name: KeyValue,
@@ -46,8 +51,8 @@ pub struct Pool<DB: Database> {
 
 impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
-        let (lender, asking) = (Arc::clone(&self.lender), Arc::clone(&self.asking));
-        Self { inner: self.inner.clone(), lender, limit: self.limit, asking, name: self.name.clone() }
+        let (lender, asking, check) = (Arc::clone(&self.lender), Arc::clone(&self.asking), self.check.clone());
+        Self { inner: self.inner.clone(), lender, limit: self.limit, check, asking, name: self.name.clone() }
     }
 }
 
@@ -77,8 +82,8 @@ impl<DB: Database> Pool<DB> {
     /// Measures this pool under that name, for as long as the process lives.
     pub fn new(pool: sqlx::Pool<DB>, name: String) -> Self {
         let lender = Arc::new(Lender::new(&pool));
-        let (limit, asking) = (None, Arc::default());
-        let pool = Self { inner: pool, lender, limit, asking, name: attributes::DB_POOL_NAME.of(name) };
+        let (limit, check, asking) = (None, None, Arc::default());
+        let pool = Self { inner: pool, lender, limit, check, asking, name: attributes::DB_POOL_NAME.of(name) };
         pool.observe();
         pool
     }
@@ -87,6 +92,12 @@ impl<DB: Database> Pool<DB> {
     /// of the network, and its connection is closed. For ever where this is not called.
     pub const fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// Has this asked before each use: with what it fails, every statement fails.
+    pub fn with_check(mut self, check: impl Fn() -> Result<(), Error> + Send + Sync + 'static) -> Self {
+        self.check = Some(Arc::new(check));
         self
     }
 
@@ -116,6 +127,7 @@ impl<DB: Database> Pool<DB> {
     }
 
     async fn connection(&self) -> Result<Lent<DB>, Error> {
+        self.check.as_ref().map_or(Ok(()), |check| check())?;
         let _pending = Pending::new(&self.name);
         let acquired = self.lender.lend(&self.inner, self.limit).await;
         if matches!(acquired, Err(Error::PoolTimedOut)) {

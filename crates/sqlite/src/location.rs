@@ -47,6 +47,54 @@ impl Location {
     }
 }
 
+/// Which file a path leads to.
+///
+/// Whoever has a database open goes on with that file when its path leads to another one, or to none: everything works, and
+/// is gone with the process. Opening the other one is no way out: the log of the first would be taken for its own
+/// (<https://www.sqlite.org/howtocorrupt.html>, section 2.4 and 4.2).
+#[derive(Debug, Clone)]
+pub(crate) struct InUse {
+    path: PathBuf,
+    file: Option<Id>,
+}
+
+/// The device and the number of a file there.
+type Id = (u64, u64);
+
+impl InUse {
+    /// The file to which the path leads now.
+    pub(crate) fn of(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: id(&path.metadata()?) })
+    }
+
+    /// Fails where the path leads somewhere else.
+    pub(crate) fn check(&self) -> std::io::Result<()> {
+        let what = match self.path.metadata() {
+            Ok(metadata) if id(&metadata) == self.file => return Ok(()),
+            Ok(_) => "replaced by another file",
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "moved or removed",
+            Err(error) => return Err(error),
+        };
+        Err(std::io::Error::other(format!(
+            "{} was {what} while it was in use: put it back, or stop the service, put a whole copy there without -wal and \
+             -shm files of another, and start it again",
+            self.path.display()
+        )))
+    }
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
+fn id(metadata: &std::fs::Metadata) -> Option<Id> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn id(_: &std::fs::Metadata) -> Option<Id> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

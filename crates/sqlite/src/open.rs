@@ -7,7 +7,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlitePool};
 
-use crate::location::Location;
+use crate::location::{InUse, Location};
 use crate::{Database, Pool};
 
 /// How long a statement waits for another process' write lock, and a caller for a connection.
@@ -96,7 +96,12 @@ async fn file(path: &Path, full: bool) -> Result<Database, sqlx::Error> {
     let write = first(&options).await?;
     let read = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(Database { read: Pool::new(read, format!("{name}.read")), write: Pool::new(write, format!("{name}.write")) })
+    let in_use = InUse::of(path)?;
+    let measured = |pool, what| {
+        let in_use = in_use.clone();
+        Pool::new(pool, format!("{name}.{what}")).with_check(move || Ok(in_use.check()?))
+    };
+    Ok(Database { read: measured(read, "read"), write: measured(write, "write") })
 }
 
 fn common(options: SqliteConnectOptions) -> SqliteConnectOptions {

@@ -176,6 +176,31 @@ async fn a_full_disk_is_over_when_there_is_space_again() {
     assert_eq!(value(&database, "a").await, Some(2));
 }
 
+/// The file that is open goes on taking what is written, though nobody will find it again.
+#[tokio::test]
+async fn what_is_moved_away_or_replaced_while_it_is_in_use_takes_nothing() {
+    let folder = temp_dir();
+    let database = sqlite::open(&sqlite_url(&folder, "a.db"), &MIGRATIONS).await.unwrap();
+    add(&database, "a").await.unwrap();
+    let [file, aside] = ["a.db", "aside.db"].map(|name| folder.path().join(name));
+    for what in ["moved or removed", "replaced by another file"] {
+        std::fs::rename(&file, &aside).unwrap();
+        if what.starts_with("replaced") {
+            std::fs::copy(&aside, &file).unwrap();
+        }
+        let read = sqlx::query("SELECT value FROM counters").fetch_all(&database.read).await.map(drop);
+        let written = sqlx::query("DELETE FROM counters").execute(&database.write).await.map(drop);
+        for answer in [add(&database, "a").await, database.ping().await, read, written] {
+            let error = answer.unwrap_err();
+            assert!(error.to_string().contains(what), "{error}");
+            assert!(sqlite::is_unavailable(&error));
+        }
+        std::fs::rename(&aside, &file).unwrap();
+        add(&database, "a").await.unwrap();
+    }
+    assert_eq!(value(&database, "a").await, Some(3));
+}
+
 #[tokio::test]
 async fn who_may_only_read_is_not_ready() {
     let folder = temp_dir();
