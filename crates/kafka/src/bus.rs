@@ -41,7 +41,6 @@ pub struct Bus {
     connection: Arc<Connection>,
     /// Groups that were asked for.
     groups: Arc<Mutex<HashMap<String, Arc<Group>>>>,
-    dead_letters: Arc<Mutex<dead_letters::Counted>>,
     lease: Duration,
     track: Track,
 }
@@ -72,13 +71,7 @@ impl Bus {
     /// [`Error::Address`].
     pub fn open(url: &str, declare: bool, clock: SharedClock) -> Result<Self, Error> {
         let connection = Arc::new(Connection::new(Options::parse(url)?, declare, clock)?);
-        Ok(Self {
-            connection,
-            groups: Arc::default(),
-            dead_letters: Arc::default(),
-            lease: LEASE,
-            track: Track::Stable,
-        })
+        Ok(Self { connection, groups: Arc::default(), lease: LEASE, track: Track::Stable })
     }
 
     /// Sets how long members keep what they do not renew; 5 s where this is not called.
@@ -167,7 +160,7 @@ impl messaging::Bus for Bus {
 
     async fn count_dead_letters(&self, group: &str) -> Result<u64, Error> {
         self.connection.ensure().await?;
-        dead_letters::count(&self.connection, &self.dead_letters, group).await
+        dead_letters::count(&self.connection, group).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

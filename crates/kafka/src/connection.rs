@@ -1,6 +1,6 @@
 //! What the bus, its groups and its tails use: the settings, a producer, and the topics behind them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clock::SharedClock;
 use messaging::{Error, Event};
@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use crate::{
     blocking::{TIMEOUT, blocking},
     context::{Asking, Context, Producer},
+    dead_letters::Counted,
     names::Names,
     options::Options,
     token::TokenFile,
@@ -29,6 +30,7 @@ pub(crate) struct Connection {
     pub(crate) clock: SharedClock,
     pub(crate) context: Context,
     pub(crate) producer: Producer,
+    pub(crate) dead_letters: Mutex<Counted>,
     declare: bool,
     declared: OnceCell<()>,
 }
@@ -45,7 +47,8 @@ impl Connection {
         }
         let context = Context::new(token.map(|path| TokenFile::new(path, Arc::clone(&clock))));
         let producer = create(&options.producer(), &context)?;
-        Ok(Self { options, clock, context, producer, declare, declared: OnceCell::new() })
+        let (dead_letters, declared) = (Mutex::default(), OnceCell::new());
+        Ok(Self { options, clock, context, producer, dead_letters, declare, declared })
     }
 
     pub(crate) fn names(&self) -> &Names {

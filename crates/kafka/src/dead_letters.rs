@@ -6,11 +6,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use messaging::{Cause, DeadLetter, Error, Event, Reason};
+use messaging::{Cause, DEAD_LETTERS, DeadLetter, Error, Event, Reason};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::Consumer as _,
@@ -39,6 +39,8 @@ const CLAIM: &str = "claim";
 const CLAIMED: Duration = Duration::from_secs(30);
 /// An error that says more than this says too much.
 const LONGEST: usize = 4_000;
+/// For so long whoever stores a dead letter does not look for those of others.
+const COUNTED: Duration = Duration::from_secs(10);
 /// How long reading may take in all.
 const READING: Duration = Duration::from_secs(30);
 
@@ -68,9 +70,9 @@ fn described(dead: &DeadLetter) -> Result<OwnedHeaders, Error> {
     Ok(described.iter().fold(message::of_event(&dead.event), |all, (name, value)| with(all, name, value)))
 }
 
-/// Stores a dead letter; twice is once.
+/// Stores a dead letter where there is room for it; twice is once.
 pub(crate) async fn store(
-    connection: &Connection,
+    connection: &Arc<Connection>,
     group: &str,
     event: &Event,
     (attempts, replays): (u32, u32),
@@ -78,8 +80,27 @@ pub(crate) async fn store(
 ) -> Result<(), Error> {
     let (event, reason, dead_at) = (event.clone(), reason.clone(), connection.clock.now());
     let dead = DeadLetter { group: group.to_owned(), event, attempts, replays, reason, dead_at };
-    let topic = connection.names().dead_letters();
-    connection.store(&topic, &key(&dead), Some(&dead.event), described(&dead)?).await
+    let (topic, key) = (connection.names().dead_letters(), key(&dead));
+    if !has_room(connection, group, &key).await? {
+        return Err(Error::no_room());
+    }
+    connection.store(&topic, &key, Some(&dead.event), described(&dead)?).await?;
+    known(connection).keys.insert(key);
+    Ok(())
+}
+
+/// Whether a group may have this one as well. What others have stored within the last seconds is not looked at.
+async fn has_room(connection: &Arc<Connection>, group: &str, key: &str) -> Result<bool, Error> {
+    let is_old = known(connection).at.is_none_or(|at| at.elapsed() > COUNTED);
+    if is_old {
+        count(connection, group).await?;
+    }
+    let known = known(connection);
+    Ok(known.keys.contains(key) || known.of(group) < DEAD_LETTERS.into())
+}
+
+fn known(connection: &Connection) -> MutexGuard<'_, Counted> {
+    connection.dead_letters.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The dead letters of a group or of all, oldest first.
@@ -96,6 +117,7 @@ pub(crate) async fn list(
 #[derive(Clone, Default)]
 pub(crate) struct Counted {
     end: i64,
+    at: Option<Instant>,
     keys: HashSet<String>,
 }
 
@@ -119,22 +141,23 @@ impl Counted {
 }
 
 /// How many dead letters a group has. Of the log is read what it has grown by since it was asked last.
-pub(crate) async fn count(connection: &Arc<Connection>, counted: &Mutex<Counted>, group: &str) -> Result<u64, Error> {
+pub(crate) async fn count(connection: &Arc<Connection>, group: &str) -> Result<u64, Error> {
     let (producer, topic) = (connection.producer.clone(), connection.names().dead_letters());
     let ends = move || producer.client().fetch_watermarks(&topic, 0, TIMEOUT);
     let (_, end) = blocking(&connection.context, ends).await?;
-    let mut known = counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut counted = known(connection).clone();
     // A topic that was made anew begins anew.
-    if known.end > end {
-        known = Counted::default();
+    if counted.end > end {
+        counted = Counted::default();
     }
-    if known.end < end {
-        let from = if known.end > 0 { Offset::Offset(known.end) } else { Offset::Beginning };
-        known = read(connection, from, known, Counted::note).await?;
-        known.end = known.end.max(end);
-        counted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&known);
+    if counted.end < end {
+        let from = if counted.end > 0 { Offset::Offset(counted.end) } else { Offset::Beginning };
+        counted = read(connection, from, counted, Counted::note).await?;
+        counted.end = counted.end.max(end);
     }
-    Ok(known.of(group))
+    counted.at = Some(Instant::now());
+    known(connection).clone_from(&counted);
+    Ok(counted.of(group))
 }
 
 /// All that are there, oldest first.

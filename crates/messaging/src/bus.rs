@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use crate::{Error, Event, Tail};
 
+/// Dead letters that a group may have, where the broker does not bound those of all: with so many its events are tried on.
+pub const DEAD_LETTERS: u16 = 10_000;
+
 /// A durable log of events with consumer groups.
 #[async_trait]
 pub trait Bus: Send + Sync {
@@ -92,7 +95,7 @@ pub trait Subscription: Send + Sync {
     /// Renews its lease.
     async fn extend(&self, delivery: &Delivery) -> Result<(), Error>;
 
-    /// Puts it aside with a reason; the next event of its key may come.
+    /// Puts it aside with a reason; the next event of its key may come. Fails where there is no room for another dead letter.
     async fn dead_letter(&self, delivery: &Delivery, reason: Reason) -> Result<(), Error>;
 
     /// How long a delivery stays this member's without [`Self::extend`].

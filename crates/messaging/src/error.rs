@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::DEAD_LETTERS;
+
 /// A failure of the bus, the outbox or the envelope.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -51,6 +53,14 @@ impl Error {
     /// Says that the bus did not do what it was asked to, for now.
     pub fn bus(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable { what: "bus", source: source.into() }
+    }
+
+    /// Says that a group has as many dead letters as it may have.
+    pub fn no_room() -> Self {
+        Self::bus(format!(
+            "its group has {DEAD_LETTERS} dead letters, and there is no room for another until some are replayed \
+             (trireme dlq --help)"
+        ))
     }
 
     /// Says that the outbox did not do what it was asked to, for now.

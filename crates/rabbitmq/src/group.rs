@@ -12,7 +12,7 @@ use lapin::{
     options::{BasicConsumeOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
-use messaging::Error;
+use messaging::{DEAD_LETTERS, Error};
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -27,8 +27,6 @@ use crate::{
 
 /// Messages that may wait for the reader of a partition; what comes then is refused.
 const MAILS: i64 = 1_000;
-/// Dead letters of a group; with so many its events are retried on.
-const DEAD_LETTERS: i64 = 10_000;
 /// Where the server sends what is said to whoever asked.
 const REPLIES: &str = "amq.rabbitmq.reply-to";
 /// How long a reader may take to answer, and how long a token that nobody reads takes to come.
@@ -83,7 +81,7 @@ impl Group {
         let (names, limits) = (self.names(), &self.link.client.options.limits);
         let publisher = locked.confirming().await?;
         let queues = [
-            (names.dead_letters(&self.name), limits.bounded(DEAD_LETTERS)),
+            (names.dead_letters(&self.name), limits.bounded(DEAD_LETTERS.into())),
             (names.canaries(&self.name), limits.queue()),
         ];
         for (name, arguments) in queues {

@@ -1,6 +1,6 @@
 //! Dead letters: inserting, listing, replaying.
 
-use messaging::{Cause, DeadLetter, Error, Reason, Tag};
+use messaging::{Cause, DEAD_LETTERS, DeadLetter, Error, Reason, Tag};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -16,6 +16,9 @@ const LIST: &str = "SELECT l.*, g.name AS grp, d.attempts, d.replays, d.cause, d
 
 const COUNT: &str = "SELECT count(*) FROM dead WHERE grp = (SELECT id FROM groups WHERE name = ?1)";
 
+/// Those of the group of a delivery.
+const ROOM: &str = "SELECT count(*) < ?2 FROM dead WHERE grp = (SELECT grp FROM pending WHERE seq = ?1)";
+
 const REMOVE: &str = "DELETE FROM dead
     WHERE grp = (SELECT id FROM groups WHERE name = ?1) AND place = (SELECT place FROM log WHERE id = ?2)
     RETURNING grp, place, key, replays";
@@ -26,15 +29,19 @@ const REQUEUE: &str = "INSERT INTO pending (grp, place, key, head, visible_at, r
                  ELSE 1 + coalesce((SELECT canary FROM log WHERE place = ?2), 0) END,
             ?4, ?5 + 1)";
 
-/// Moves a delivery to the dead letters; false when it is not the caller's any more.
-pub(super) async fn insert(database: &Database, tag: Tag, reason: &Reason, now: i64) -> Result<bool, sqlx::Error> {
-    let mut tx = database.begin().await?;
-    let inserted = insert_in(&mut tx, tag, reason, now).await?;
-    tx.commit().await?;
+/// Moves a delivery to the dead letters of its group; false when it is not the caller's any more.
+pub(super) async fn insert(database: &Database, tag: Tag, reason: &Reason, now: i64) -> Result<bool, Error> {
+    let mut tx = database.begin().await.map_err(Error::bus)?;
+    let room = sqlx::query_scalar(ROOM).bind(tag.position).bind(DEAD_LETTERS);
+    if !room.fetch_one(&mut *tx).await.map_err(Error::bus)? {
+        return Err(Error::no_room());
+    }
+    let inserted = insert_in(&mut tx, tag, reason, now).await.map_err(Error::bus)?;
+    tx.commit().await.map_err(Error::bus)?;
     Ok(inserted)
 }
 
-/// The same in a transaction.
+/// The same in a transaction, wherever there is room; false when it is not the caller's any more.
 pub(super) async fn insert_in(
     tx: &mut crate::Connection,
     tag: Tag,

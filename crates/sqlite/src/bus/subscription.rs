@@ -123,7 +123,7 @@ impl messaging::Subscription for Subscription {
 
     async fn dead_letter(&self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
         let done = dead_letters::insert(&self.shared.database, delivery.tag, &reason, self.shared.now());
-        let ours = done.await.map_err(Error::bus)?;
+        let ours = done.await?;
         self.shared.signals.wake(self.group);
         or_lost(ours)
     }

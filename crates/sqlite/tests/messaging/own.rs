@@ -53,6 +53,31 @@ async fn old_events_are_forgotten_when_nobody_needs_them() {
     assert_eq!(logged(&url).await, 4, "two old ones are pending, two are young");
 }
 
+/// Dead letters are bounded: where there is no room for another, what fails is neither given up nor lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_there_is_no_room_for_is_tried_on() {
+    const FILL: &str = "WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+        INSERT INTO dead (grp, place, key, attempts, replays, cause, detail, dead_at)
+        SELECT grp, place - n, key, attempts, replays, cause, detail, dead_at FROM dead, n";
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let bus = sqlite::Bus::open(&url, clock::system()).await.unwrap();
+    let member = bus.subscribe("group", &[KIND]).await.unwrap();
+    let other = bus.subscribe("another group", &[KIND]).await.unwrap();
+    bus.publish(&[event(1, 1), event(2, 2)]).await.unwrap();
+    let reason = || Reason { cause: Cause::Permanent, detail: "bad".to_owned() };
+    let [first, second] = &member.fetch(2).await.unwrap()[..] else { panic!("two were published") };
+    member.dead_letter(first, reason()).await.unwrap();
+    let database = sqlite::open(&url, &NOTHING).await.unwrap();
+    sqlx::query(FILL).bind(messaging::DEAD_LETTERS).execute(&database.write).await.unwrap();
+    assert_eq!(bus.count_dead_letters("group").await.unwrap(), u64::from(messaging::DEAD_LETTERS));
+    let refused = member.dead_letter(second, reason()).await.unwrap_err();
+    assert!(refused.may_retry());
+    other.dead_letter(&other.fetch(1).await.unwrap()[0], reason()).await.unwrap();
+    sqlx::query("DELETE FROM dead WHERE id % 2 = 0").execute(&database.write).await.unwrap();
+    member.dead_letter(second, reason()).await.unwrap();
+}
+
 /// Dead letters are kept, and what comes after them is forgotten all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_events_are_forgotten_behind_a_thousand_dead_letters() {
