@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use clock::SharedClock;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use messaging::{Config, DeadLetter, Difference, Error, Event, Subscription, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Resolution, Subscription, Track};
 use rdkafka::producer::Producer as _;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -148,9 +148,9 @@ impl messaging::Bus for Bus {
         dead_letters::list(&self.connection, group, limit).await
     }
 
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
+    async fn resolve(&self, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error> {
         self.connection.ensure().await?;
-        dead_letters::replay(&self.connection, group, event).await
+        dead_letters::resolve(&self.connection, group, events, resolution).await
     }
 
     async fn depth(&self, group: &str) -> Result<u64, Error> {

@@ -1,7 +1,7 @@
 //! Dead letters: a compacted topic with one partition, and what brings them back.
 //!
 //! A key is `GROUP/EVENT/REPLAYS`: an event that is given up again, while its last dead letter is still being taken back, is
-//! another one. A record without a value takes a dead letter back. Who replays one first writes it again with a *claim*: of
+//! another one. A record without a value takes a dead letter back. Who resolves one first writes it again with a *claim*: of
 //! two, the log says whose came first.
 
 use std::{
@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use messaging::{Cause, DEAD_LETTERS, DeadLetter, Error, Event, Reason};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use messaging::{Cause, DEAD_LETTERS, DeadLetter, Error, Event, Reason, Resolution};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::Consumer as _,
@@ -35,12 +36,14 @@ const CAUSE: &str = "dead-cause";
 const DETAIL: &str = "dead-detail";
 const AT: &str = "dead-at";
 const CLAIM: &str = "claim";
-/// Whoever claimed a dead letter and has not replayed it in this time, as the broker sees it, does not do so any more.
+/// Whoever claimed a dead letter and has not resolved it in this time, as the broker sees it, does not do so any more.
 const CLAIMED: Duration = Duration::from_secs(30);
 /// An error that says more than this says too much.
 const LONGEST: usize = 4_000;
 /// For so long whoever stores a dead letter does not look for those of others.
 const COUNTED: Duration = Duration::from_secs(10);
+/// Records on their way to the broker at a time.
+const WINDOW: usize = 256;
 /// How long reading may take in all.
 const READING: Duration = Duration::from_secs(30);
 
@@ -49,7 +52,7 @@ const READING: Duration = Duration::from_secs(30);
 struct Letter {
     dead: DeadLetter,
     offset: i64,
-    /// Who replays it, and since when.
+    /// Who resolves it, and since when.
     claim: Option<(String, i64)>,
 }
 
@@ -109,8 +112,11 @@ pub(crate) async fn list(
     group: Option<&str>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, Error> {
-    let asked = all(connection).await?.into_iter().filter(|dead| group.is_none_or(|group| dead.group == group));
-    Ok(asked.take(limit).collect())
+    let letters = last(connection).await?.into_values();
+    let mut asked: Vec<Letter> =
+        letters.filter(|letter| group.is_none_or(|group| letter.dead.group == group)).collect();
+    asked.sort_by_key(|letter| letter.offset);
+    Ok(asked.into_iter().take(limit).map(|letter| letter.dead).collect())
 }
 
 /// The keys of the dead letters, up to where the log has been read.
@@ -160,8 +166,8 @@ pub(crate) async fn count(connection: &Arc<Connection>, group: &str) -> Result<u
     Ok(counted.of(group))
 }
 
-/// All that are there, oldest first.
-async fn all(connection: &Arc<Connection>) -> Result<Vec<DeadLetter>, Error> {
+/// Of each event that a group has given up the last, in any order.
+async fn last(connection: &Arc<Connection>) -> Result<HashMap<(String, Uuid), Letter>, Error> {
     let mut last: HashMap<(String, Uuid), Letter> = HashMap::new();
     for letter in letters(connection).await?.into_values() {
         let of = (letter.dead.group.clone(), letter.dead.event.id);
@@ -169,32 +175,60 @@ async fn all(connection: &Arc<Connection>) -> Result<Vec<DeadLetter>, Error> {
             last.insert(of, letter);
         }
     }
-    let mut letters: Vec<Letter> = last.into_values().collect();
-    letters.sort_by_key(|letter| letter.offset);
-    Ok(letters.into_iter().map(|letter| letter.dead).collect())
+    Ok(last)
 }
 
-/// Publishes a dead letter's event for its group alone, then takes the dead letter back. Whose claim came first does so.
-pub(crate) async fn replay(connection: &Arc<Connection>, group: &str, id: Uuid) -> Result<(), Error> {
-    let none = || Error::NoDeadLetter { group: group.to_owned(), event: id };
-    let topic = connection.names().dead_letters();
-    let letters = letters(connection).await?.into_iter();
-    let asked = letters.filter(|(_, letter)| letter.dead.group == group && letter.dead.event.id == id);
-    let (key, Letter { dead, .. }) = asked.max_by_key(|(_, letter)| letter.dead.replays).ok_or_else(none)?;
-    let claim = Uuid::now_v7().to_string();
-    connection.store(&topic, &key, Some(&dead.event), with(described(&dead)?, CLAIM, &claim)).await?;
-    match self::letters(connection).await?.remove(&key) {
-        Some(Letter { claim: Some((first, _)), .. }) if first == claim => {}
-        Some(_) => return Err(none()),
-        None => {
-            // It was replayed before our claim, which nothing has to remember.
-            connection.store(&topic, &key, None, OwnedHeaders::new()).await?;
-            return Err(none());
+/// Resolves the dead letters of these events. Whose claim on one came first does so; the log is read twice for all of them.
+pub(crate) async fn resolve(
+    connection: &Arc<Connection>,
+    group: &str,
+    events: &[Uuid],
+    resolution: Resolution,
+) -> Result<u64, Error> {
+    let mut last = last(connection).await?;
+    let asked = events.iter().filter_map(|id| last.remove(&(group.to_owned(), *id)));
+    let asked: Vec<DeadLetter> = asked.map(|letter| letter.dead).collect();
+    let claim = &Uuid::now_v7().to_string();
+    let of_us = |dead: &DeadLetter| Ok((key(dead), Some(dead.event.clone()), with(described(dead)?, CLAIM, claim)));
+    write(connection, asked.iter().map(of_us).collect::<Result<_, Error>>()?).await?;
+    let claimed = letters(connection).await?;
+    let (mut resolved, mut gone, mut failed) = (0, Vec::new(), Ok(()));
+    for dead in &asked {
+        match claimed.get(&key(dead)) {
+            Some(Letter { claim: Some((first, _)), .. }) if first == claim => {
+                if resolution == Resolution::Replay {
+                    failed = replay(connection, dead).await;
+                }
+                if failed.is_err() {
+                    break;
+                }
+                resolved += 1;
+            }
+            // Somebody else's.
+            Some(_) => continue,
+            // It was resolved before our claim, which nothing has to remember.
+            None => {}
         }
+        gone.push((key(dead), None, OwnedHeaders::new()));
     }
-    let headers = message::of_replay(&dead.event, group, dead.replays + 1);
-    connection.store(&connection.topic_of(&dead.event), &dead.event.key, Some(&dead.event), headers).await?;
-    connection.store(&topic, &key, None, OwnedHeaders::new()).await
+    // Also where one has failed: those before it are replayed.
+    write(connection, gone).await?;
+    failed.map(|()| resolved)
+}
+
+/// Publishes a dead letter's event for its group alone.
+async fn replay(connection: &Connection, dead: &DeadLetter) -> Result<(), Error> {
+    let headers = message::of_replay(&dead.event, &dead.group, dead.replays + 1);
+    connection.store(&connection.topic_of(&dead.event), &dead.event.key, Some(&dead.event), headers).await
+}
+
+/// Stores records of dead letters, each with its key, in any order.
+async fn write(connection: &Arc<Connection>, records: Vec<(String, Option<Event>, OwnedHeaders)>) -> Result<(), Error> {
+    let store = |(key, event, headers): (String, Option<Event>, OwnedHeaders)| {
+        let connection = Arc::clone(connection);
+        async move { connection.store(&connection.names().dead_letters(), &key, event.as_ref(), headers).await }
+    };
+    stream::iter(records.into_iter().map(store)).buffer_unordered(WINDOW).try_collect().await
 }
 
 /// What is there now, by key.

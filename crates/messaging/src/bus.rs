@@ -43,11 +43,11 @@ pub trait Bus: Send + Sync {
     /// The dead letters of one group or of all, oldest first.
     async fn dead_letters(&self, group: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, Error>;
 
-    /// Gives a dead letter to its group (and no other) again, after what waits for the same key.
+    /// Takes the dead letters that a group has of these events, and has of them become what is said. Returns of how many
+    /// events there was one: of two who resolve it at once, one has it.
     ///
-    /// # Errors
-    /// [`Error::NoDeadLetter`] when there is none, also because it was replayed before.
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error>;
+    /// On an error some may have been resolved.
+    async fn resolve(&self, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error>;
 
     /// How many events wait for the group or are in its hands; dead letters do not count. What was published within the
     /// last moments may not count yet.
@@ -159,6 +159,15 @@ pub struct DeadLetter {
     pub reason: Reason,
     /// When it was given up.
     pub dead_at: OffsetDateTime,
+}
+
+/// What becomes of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// Its group (and no other) is given the event again, after what waits for the same key.
+    Replay,
+    /// Its group is never given the event again.
+    Discard,
 }
 
 /// Why an event was given up.

@@ -30,14 +30,6 @@ pub enum Error {
     /// Another relay holds the outbox: what this one did since is not recorded.
     #[error("the outbox is held by another relay")]
     Stale,
-    /// The group has no such dead letter (any more).
-    #[error("group {group} has no dead letter {event}")]
-    NoDeadLetter {
-        /// The consumer group.
-        group: String,
-        /// The event's id.
-        event: Uuid,
-    },
     /// The bus' address, or a name on it, is none that it can have.
     #[error("the bus cannot be used: {0}")]
     Address(String),
@@ -75,7 +67,7 @@ impl Error {
             Self::Rejected { .. } => "rejected",
             Self::Lost => "lost",
             Self::Stale => "stale",
-            Self::NoDeadLetter { .. } | Self::Address(_) | Self::Encode(_) | Self::Malformed(_) => "_OTHER",
+            Self::Address(_) | Self::Encode(_) | Self::Malformed(_) => "_OTHER",
         }
     }
 

@@ -18,7 +18,7 @@ mod tail;
 mod track;
 mod unreadable;
 
-pub use bus::{Bus, Cause, DEAD_LETTERS, DeadLetter, Delivery, Reason, Subscription, Suspicion, Tag};
+pub use bus::{Bus, Cause, DEAD_LETTERS, DeadLetter, Delivery, Reason, Resolution, Subscription, Suspicion, Tag};
 pub use config::Config;
 pub use consumer::{Consumer, Handler, HandlerError, Policy};
 pub use difference::Difference;

@@ -275,7 +275,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::{DeadLetter, DeadRow, Depth, Subscription, Tail};
+    use crate::{DeadLetter, DeadRow, Depth, Resolution, Subscription, Tail};
 
     /// An outbox that always has another event, and a bus that takes a second for each.
     #[derive(Default)]
@@ -341,7 +341,7 @@ mod tests {
             unimplemented!()
         }
 
-        async fn replay(&self, _: &str, _: Uuid) -> Result<(), Error> {
+        async fn resolve(&self, _: &str, _: &[Uuid], _: Resolution) -> Result<u64, Error> {
             unimplemented!()
         }
 

@@ -42,7 +42,7 @@ use futures::future::BoxFuture;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{Bus, Delivery, Difference, Effects, Event, Outbox, Recorded, Subscription, Track};
+use crate::{Bus, Delivery, Difference, Effects, Event, Outbox, Recorded, Resolution, Subscription, Track};
 
 /// A lease that no case waits for.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -236,6 +236,10 @@ async fn silence_for(time: Duration, subscription: &Arc<dyn Subscription>) {
     }
 }
 
+async fn replay(bus: &Arc<dyn Bus>, event: Uuid) {
+    assert_eq!(bus.resolve("group", &[event], Resolution::Replay).await.unwrap(), 1);
+}
+
 async fn publish(bus: &Arc<dyn Bus>, events: &[Event]) {
     bus.publish(events).await.unwrap();
 }
@@ -266,7 +270,8 @@ macro_rules! bus_suite {
             dead_letters {
                 a_dead_letter_has_its_reason_and_frees_its_key, a_replay_comes_once_and_to_its_group,
                 a_replay_comes_after_what_waits, two_replays_at_once_are_one,
-                a_replayed_event_may_be_dead_lettered_again,
+                a_replayed_event_may_be_dead_lettered_again, many_replays_at_once_keep_the_order_of_their_keys,
+                a_discarded_dead_letter_is_gone,
             }
             canary {
                 marked_events_are_the_canarys, without_a_canary_the_stable_version_has_all,

@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use async_trait::async_trait;
 use clock::SharedClock;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use messaging::{Config, DeadLetter, Difference, Error, Event, Subscription, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Resolution, Subscription, Track};
 use uuid::Uuid;
 
 use super::{
@@ -144,8 +144,8 @@ impl messaging::Bus for Bus {
         self.connection.explained(dead_letters::list(&self.connection, group, limit).await)
     }
 
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
-        self.connection.explained(dead_letters::replay(&self.connection, group, event).await)
+    async fn resolve(&self, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error> {
+        self.connection.explained(dead_letters::resolve(&self.connection, group, events, resolution).await)
     }
 
     async fn depth(&self, group: &str) -> Result<u64, Error> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::{
     consumer::{AckPolicy, Consumer, pull},
+    message::StreamMessage,
     stream::LastRawMessageErrorKind,
 };
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use futures::StreamExt as _;
 
 use uuid::Uuid;
 
-use messaging::{Cause, DeadLetter, Error, Event, Reason};
+use messaging::{Cause, DeadLetter, Error, Event, Reason, Resolution};
 
 use super::{connection::Connection, message, names};
 
@@ -117,30 +118,47 @@ fn dead_letter(headers: Option<&HeaderMap>, data: Bytes) -> Result<DeadLetter, E
     })
 }
 
-/// Publishes a dead letter's event for its group alone, then removes the dead letter. Who removes it has replayed it.
-pub(crate) async fn replay(connection: &Connection, group: &str, id: Uuid) -> Result<(), Error> {
-    let none = || Error::NoDeadLetter { group: group.to_owned(), event: id };
-    let streams = connection.streams.get().await?;
-    let subject = connection.names().dead_letter(group, id);
-    let found =
-        streams.dead_letters.get_last_raw_message_by_subject(&subject).await.map_err(|error| match error.kind() {
-            LastRawMessageErrorKind::NoMessageFound => none(),
-            _ => Error::bus(error),
-        })?;
-    let dead = dead_letter(Some(&found.headers), found.payload)?;
+/// Resolves the dead letters of these events, one after the other.
+pub(crate) async fn resolve(
+    connection: &Connection,
+    group: &str,
+    events: &[Uuid],
+    resolution: Resolution,
+) -> Result<u64, Error> {
+    let mut resolved = 0;
+    for id in events {
+        let subject = connection.names().dead_letter(group, *id);
+        let Some(found) = find(connection, &subject).await? else { continue };
+        let sequence = found.sequence;
+        if resolution == Resolution::Replay {
+            replay(connection, group, dead_letter(Some(&found.headers), found.payload)?).await?;
+        }
+        // Who removes it has resolved it.
+        let removed = match connection.streams.get().await?.dead_letters.delete_message(sequence).await {
+            Ok(removed) => removed,
+            Err(_) if find(connection, &subject).await?.is_none() => false,
+            Err(error) => return Err(Error::bus(error)),
+        };
+        resolved += u64::from(removed);
+    }
+    Ok(resolved)
+}
+
+/// The last dead letter of an event.
+async fn find(connection: &Connection, subject: &str) -> Result<Option<StreamMessage>, Error> {
+    match connection.streams.get().await?.dead_letters.get_last_raw_message_by_subject(subject).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(Error::bus(error)),
+    }
+}
+
+/// Publishes a dead letter's event for its group alone.
+async fn replay(connection: &Connection, group: &str, dead: DeadLetter) -> Result<(), Error> {
     let replays = dead.replays + 1;
     // Known to the server under this name for a while, so that two who replay at once publish once.
-    let mut headers = message::headers(&dead.event, &format!("{id}.{group}.{replays}"))?;
+    let mut headers = message::headers(&dead.event, &format!("{}.{group}.{replays}", dead.event.id))?;
     message::set_replays(&mut headers, replays);
     let again = connection.names().replay(names::partition(&dead.event), group);
-    connection.store(again, &dead.event, headers).await?;
-    match streams.dead_letters.delete_message(found.sequence).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(none()),
-        Err(error) => {
-            let gone = streams.dead_letters.get_last_raw_message_by_subject(&subject).await;
-            let gone = gone.is_err_and(|error| error.kind() == LastRawMessageErrorKind::NoMessageFound);
-            Err(if gone { none() } else { Error::bus(error) })
-        }
-    }
+    connection.store(again, &dead.event, headers).await
 }

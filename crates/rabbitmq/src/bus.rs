@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use clock::SharedClock;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use messaging::{Config, DeadLetter, Difference, Error, Event, Subscription, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Resolution, Subscription, Track};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -191,8 +191,8 @@ impl messaging::Bus for Bus {
         dead_letters::list(&self.link.client, group, limit).await
     }
 
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
-        dead_letters::replay(&self.link.client, group, event).await
+    async fn resolve(&self, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error> {
+        dead_letters::resolve(&self.link.client, group, events, resolution).await
     }
 
     async fn depth(&self, group: &str) -> Result<u64, Error> {

@@ -1,11 +1,13 @@
 //! Dead letters: a queue for each group. Whoever reads it holds the lock, takes everything, and lets it go back with the
 //! channel.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use lapin::{
     BasicProperties, Channel,
     options::{BasicAckOptions, BasicGetOptions},
 };
-use messaging::{Cause, DeadLetter, Error, Event, Reason};
+use messaging::{Cause, DeadLetter, Error, Event, Reason, Resolution};
 
 use uuid::Uuid;
 
@@ -47,30 +49,33 @@ pub(crate) async fn store(
     Ok(limited(publisher.channel.close(200, "stored".into())).await?)
 }
 
-/// A dead letter in its queue.
+/// An event's dead letter in the queue.
 struct Found {
     dead_letter: DeadLetter,
-    id: String,
-    tag: u64,
+    /// There are more where somebody did not hear that it was stored, or did not take it out after a replay.
+    tags: Vec<u64>,
 }
 
-/// Takes all dead letters of a group, oldest first; they go back with the channel.
-async fn take(channel: &Channel, queue: &str, group: &str) -> Result<Vec<Found>, Error> {
-    let mut found = Vec::new();
+/// Takes all dead letters of a group; they go back with the channel.
+async fn take(channel: &Channel, queue: &str, group: &str) -> Result<HashMap<Uuid, Found>, Error> {
+    let mut all: HashMap<Uuid, Found> = HashMap::new();
     while let Some(message) = limited(channel.basic_get(queue.into(), BasicGetOptions::default())).await? {
         let tag = message.delivery_tag;
         match read(group, &message.properties, &message.data) {
-            Ok(dead_letter) => {
-                let id = message.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default();
-                found.push(Found { dead_letter, id, tag });
-            }
+            Ok(dead_letter) => match all.entry(dead_letter.event.id) {
+                Entry::Vacant(entry) => drop(entry.insert(Found { dead_letter, tags: vec![tag] })),
+                Entry::Occupied(entry) => {
+                    let found = entry.into_mut();
+                    found.tags.push(tag);
+                    if found.dead_letter.replays < dead_letter.replays {
+                        found.dead_letter = dead_letter;
+                    }
+                }
+            },
             Err(error) => tracing::error!(queue, %error, "a message is no dead letter: it stays where it is"),
         }
     }
-    found.sort_by_key(|found| found.dead_letter.dead_at);
-    // Stored twice by somebody who did not hear that it was stored.
-    found.dedup_by(|one, other| one.id == other.id);
-    Ok(found)
+    Ok(all)
 }
 
 fn read(group: &str, properties: &BasicProperties, data: &[u8]) -> Result<DeadLetter, Error> {
@@ -102,7 +107,7 @@ pub(crate) async fn list(client: &Client, group: Option<&str>, limit: usize) -> 
     let listed = listed(&locked, group).await;
     locked.release().await;
     let mut dead_letters = listed?;
-    dead_letters.sort_by_key(|dead_letter| dead_letter.dead_at);
+    dead_letters.sort_by_key(|dead_letter| (dead_letter.dead_at, dead_letter.event.id));
     dead_letters.truncate(limit);
     Ok(dead_letters)
 }
@@ -114,37 +119,47 @@ async fn listed(locked: &Locked<'_>, group: Option<&str>) -> Result<Vec<DeadLett
             let publisher = locked.confirming().await?;
             let queue = locked.client.options.names.dead_letters(&name);
             let found = take(&publisher.channel, &queue, &name).await?;
-            dead_letters.extend(found.into_iter().map(|found| found.dead_letter));
+            dead_letters.extend(found.into_values().map(|found| found.dead_letter));
             limited(publisher.channel.close(200, "read".into())).await?;
         }
     }
     Ok(dead_letters)
 }
 
-/// Publishes a dead letter's event for its group alone, then removes the dead letter.
-pub(crate) async fn replay(client: &Client, group: &str, id: Uuid) -> Result<(), Error> {
+/// Resolves the dead letters of these events, one after the other.
+pub(crate) async fn resolve(
+    client: &Client,
+    group: &str,
+    events: &[Uuid],
+    resolution: Resolution,
+) -> Result<u64, Error> {
     let locked = Locked::new(client).await?;
-    let replayed = replayed(&locked, group, id).await;
+    let resolved = resolved(&locked, group, events, resolution).await;
     locked.release().await;
-    replayed
+    resolved
 }
 
-async fn replayed(locked: &Locked<'_>, group: &str, id: Uuid) -> Result<(), Error> {
-    let none = || Error::NoDeadLetter { group: group.to_owned(), event: id };
+async fn resolved(locked: &Locked<'_>, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error> {
     let Catalogue { groups, partitions, .. } = locked.catalogue().await?;
     let names = &locked.client.options.names;
     if !groups.contains(group) {
-        return Err(none());
+        return Ok(0);
     }
     let publisher = locked.confirming().await?;
-    let found = take(&publisher.channel, &names.dead_letters(group), group).await?;
-    // Given up again after a replay that was not taken out of the queue: the last counts.
-    let Some(found) = found.into_iter().rfind(|found| found.dead_letter.event.id == id) else { return Err(none()) };
-    let event = &found.dead_letter.event;
-    let stream = names.events(names::partition(event, partitions));
-    let properties = message::of_replay(event, group, found.dead_letter.replays + 1);
-    publisher.store(&stream, &event.data, properties).await?;
-    limited(publisher.channel.basic_ack(found.tag, BasicAckOptions::default())).await?;
-    limited(publisher.channel.close(200, "replayed".into())).await?;
-    Ok(())
+    let mut all = take(&publisher.channel, &names.dead_letters(group), group).await?;
+    let mut resolved = 0;
+    for Found { dead_letter, tags } in events.iter().filter_map(|id| all.remove(id)) {
+        let event = &dead_letter.event;
+        if resolution == Resolution::Replay {
+            let stream = names.events(names::partition(event, partitions));
+            let properties = message::of_replay(event, group, dead_letter.replays + 1);
+            publisher.store(&stream, &event.data, properties).await?;
+        }
+        for tag in tags {
+            limited(publisher.channel.basic_ack(tag, BasicAckOptions::default())).await?;
+        }
+        resolved += 1;
+    }
+    limited(publisher.channel.close(200, "resolved".into())).await?;
+    Ok(resolved)
 }

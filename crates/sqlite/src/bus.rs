@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::SharedClock;
-use messaging::{Config, DeadLetter, Difference, Error, Event, Track};
+use messaging::{Config, DeadLetter, Difference, Error, Event, Resolution, Track};
 use sqlx::migrate::Migrator;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -188,14 +188,11 @@ impl messaging::Bus for Bus {
         dead_letters::list(&self.shared.database, group, limit).await
     }
 
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
-        let done =
-            dead_letters::replay(&self.shared.database, group, event, self.shared.now()).await.map_err(Error::bus)?;
-        if !done {
-            return Err(Error::NoDeadLetter { group: group.to_owned(), event });
-        }
+    async fn resolve(&self, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error> {
+        let (database, now) = (&self.shared.database, self.shared.now());
+        let resolved = dead_letters::resolve(database, group, events, resolution, now).await.map_err(Error::bus)?;
         self.shared.signals.wake_all();
-        Ok(())
+        Ok(resolved)
     }
 
     async fn depth(&self, group: &str) -> Result<u64, Error> {

@@ -140,11 +140,14 @@ enum Command {
         /// What it may do.
         role: Role,
     },
-    /// Show the dead letters: events that a consumer has given up, or a service could not publish; and replay them.
+    /// Show the dead letters: events that a consumer has given up, or a service could not publish; replay or discard them.
     ///
     /// An event goes to the dead letters when its handler has failed as often as its policy allows, or says that
     /// trying again is useless. The later events of its key were handled without it. Repair the cause, then replay it: it is handled again,
     /// after what waits for the same key, by the group that gave it up and by no other.
+    ///
+    /// A group has room for so many (10,000; NATS: 100,000 of all groups), and what fails then is tried until there is room: discard
+    /// those that nobody has to handle any more.
     ///
     /// The group `outbox` is what the bus refused for good, or what a service cannot read in its own outbox: replayed, it is
     /// offered to the bus again. The services tell of it by their admin ports.

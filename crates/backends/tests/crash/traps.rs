@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messaging::{
-    Bus, DeadLetter, DeadRow, Delivery, Depth, Error, Event, Outbox, OutboxRow, Reason, Subscription, Tail,
+    Bus, DeadLetter, DeadRow, Delivery, Depth, Error, Event, Outbox, OutboxRow, Reason, Resolution, Subscription, Tail,
 };
 use uuid::Uuid;
 
@@ -56,8 +56,8 @@ impl Bus for Trapped<Arc<dyn Bus>> {
         self.0.dead_letters(group, limit).await
     }
 
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
-        self.0.replay(group, event).await
+    async fn resolve(&self, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error> {
+        self.0.resolve(group, events, resolution).await
     }
 
     async fn depth(&self, group: &str) -> Result<u64, Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messaging::{Bus as _, Cause, Event, Reason};
+use messaging::{Bus as _, Cause, Event, Reason, Resolution};
 use testkit::{eventually, servers::Kafka};
 
 const REPLAYS: u32 = 12;
@@ -31,7 +31,7 @@ async fn what_is_given_up_again_at_once_is_a_dead_letter_again() {
                 dead.iter().any(|dead| dead.replays == replays)
             };
             eventually!(within DEADLINE, given_up().await);
-            bus.replay("group", event.id).await.unwrap();
+            assert_eq!(bus.resolve("group", &[event.id], Resolution::Replay).await.unwrap(), 1);
         }
     };
     tokio::select! {

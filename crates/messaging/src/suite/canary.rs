@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Broker, DEADLINE, Difference, LONG, QUIET, event, finish, join, number, numbers, one, publish, silence, silence_for,
+    Broker, DEADLINE, Difference, LONG, QUIET, event, finish, join, number, numbers, one, publish, replay, silence,
+    silence_for,
 };
 use crate::{Bus, Cause, Delivery, Event, Reason, Subscription, Track};
 
@@ -224,7 +225,7 @@ pub async fn a_marked_dead_letter_is_replayed_to_the_canary(broker: &dyn Broker)
     let bad = one(&pair.canary).await;
     let reason = Reason { cause: Cause::Permanent, detail: "a fault of version 2".to_owned() };
     pair.canary.dead_letter(&bad, reason).await.unwrap();
-    pair.bus.replay("group", bad.event.id).await.unwrap();
+    replay(&pair.bus, bad.event.id).await;
     assert_eq!(pair.collect(1).await, [(Track::Canary, 7)]);
 }
 

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     Broker, DEADLINE, Difference, KINDS, LONG, applying::settled, event, finish, join, number, numbers, publish,
-    silence,
+    replay, silence,
 };
 use crate::{Bus, Cause, Consumer, DeadLetter, Event, Handler, HandlerError, Policy, Receipt};
 
@@ -170,7 +170,7 @@ pub async fn poison_is_given_up_and_can_be_replayed_once(broker: &dyn Broker) {
     assert_eq!((dead_letter.reason.cause, dead_letter.attempts), (Cause::Exhausted, 3));
     assert_eq!(dead_letter.reason.detail, "applying: not now");
     repaired.store(1, Ordering::SeqCst);
-    bus.replay("group", poison.id).await.unwrap();
+    replay(&bus, poison.id).await;
     settled(&bus).await;
     running.stop().await;
     assert_eq!(script.numbers(), [2, 1]);

@@ -12,7 +12,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{DEADLINE, LONG, QUIET, SHORT, Store, Stores, event, number};
-use crate::{Bus, DeadLetter, Effects, Error, Event, Outbox, OutboxRow, Recorded, Relay, Subscription, Tail, Wake};
+use crate::{
+    Bus, DeadLetter, Effects, Error, Event, Outbox, OutboxRow, Recorded, Relay, Resolution, Subscription, Tail, Wake,
+};
 
 async fn record(store: &Arc<dyn Store>, events: Vec<Event>) {
     let (recorded, open) = store.begin(&Effects::of(events)).await;
@@ -235,8 +237,8 @@ impl Bus for Fake {
         Ok(Vec::new())
     }
 
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
-        Err(Error::NoDeadLetter { group: group.to_owned(), event })
+    async fn resolve(&self, _: &str, _: &[Uuid], _: Resolution) -> Result<u64, Error> {
+        Ok(0)
     }
 
     async fn depth(&self, _: &str) -> Result<u64, Error> {

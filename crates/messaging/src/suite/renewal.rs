@@ -12,7 +12,7 @@ use super::{
     consumer::{Act, Script, policy, start},
     event, publish,
 };
-use crate::{Bus, DeadLetter, Delivery, Error, Event, Reason, Subscription, Tail};
+use crate::{Bus, DeadLetter, Delivery, Error, Event, Reason, Resolution, Subscription, Tail};
 
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -42,8 +42,8 @@ impl Bus for InTurn<Arc<dyn Bus>> {
         self.0.dead_letters(group, limit).await
     }
 
-    async fn replay(&self, group: &str, event: Uuid) -> Result<(), Error> {
-        self.0.replay(group, event).await
+    async fn resolve(&self, group: &str, events: &[Uuid], resolution: Resolution) -> Result<u64, Error> {
+        self.0.resolve(group, events, resolution).await
     }
 
     async fn depth(&self, group: &str) -> Result<u64, Error> {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use telemetry::Carrier;
 use tokio::time::timeout;
 
-use super::{Broker, DEADLINE, Difference, KIND, LONG, QUIET, event, finish, join, number, one, publish, silence};
+use super::{
+    Broker, DEADLINE, Difference, KIND, LONG, QUIET, event, finish, join, number, one, publish, replay, silence,
+};
 use crate::{Bus, Cause, Cursor, Event, Position, Reason, Tail, Tailed};
 
 async fn tail(bus: &Arc<dyn Bus>, back: u64) -> Box<dyn Tail> {
@@ -110,7 +112,7 @@ pub async fn a_replay_is_for_its_group(broker: &dyn Broker) {
     let delivery = one(&group).await;
     let reason = Reason { cause: Cause::Permanent, detail: "no such thing".to_owned() };
     group.dead_letter(&delivery, reason).await.unwrap();
-    bus.replay("group", delivery.event.id).await.unwrap();
+    replay(&bus, delivery.event.id).await;
     assert_eq!(finish(&group, 1).await.len(), 1);
     assert_eq!(read_numbers(&mut tail, 1).await, [1]);
     quiet(&mut tail).await;

@@ -10,7 +10,7 @@ use super::{
     Broker, DEADLINE, KIND, LONG,
     applying::settled,
     consumer::{Act, Script, dead_letters, policy, start},
-    number, publish,
+    number, publish, replay,
 };
 use crate::{Cause, Event, Policy};
 
@@ -77,7 +77,7 @@ pub async fn a_task_that_was_given_up_is_done_after_its_replay(broker: &dyn Brok
     let given_up = dead_letters(&bus).await;
     assert_eq!((given_up.len(), given_up[0].reason.cause), (1, Cause::Permanent));
     assert_eq!(given_up[0].reason.detail, "never");
-    bus.replay("group", task.id).await.unwrap();
+    replay(&bus, task.id).await;
     settled(&bus).await;
     // The log knows it: recorded again, it is the same task.
     publish(&bus, &[task]).await;

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     stream::Config,
 };
 use futures::TryStreamExt as _;
-use messaging::{Bus as _, Cause, Error, Event, Reason};
+use messaging::{Bus as _, Cause, Error, Event, Reason, Resolution};
 use testkit::servers::Nats;
 
 use super::support::{Inbox, KIND, Member, event, events, insist, open, operator, settled, stream_name};
@@ -48,7 +48,7 @@ async fn what_there_is_no_room_for_is_tried_on() {
     member.dead_letter(&next().await, reason()).await.unwrap_err();
     assert_eq!(next().await.event.id, second.id, "again");
     assert_eq!(bus.count_dead_letters("group").await.unwrap(), 1);
-    bus.replay("group", first.id).await.unwrap();
+    assert_eq!(bus.resolve("group", &[first.id], Resolution::Replay).await.unwrap(), 1);
     let again = next().await;
     assert_eq!(again.event.id, second.id);
     member.dead_letter(&again, reason()).await.unwrap();
@@ -213,7 +213,7 @@ async fn one_dead_letter_that_cannot_be_read_holds_up_no_other() {
     let listed = bus.dead_letters(Some("group"), 9).await.unwrap();
     let causes: Vec<Cause> = listed.iter().map(|dead| dead.reason.cause).collect();
     assert!(causes.contains(&Cause::Unknown), "{causes:?}");
-    bus.replay("group", delivery.event.id).await.unwrap();
+    assert_eq!(bus.resolve("group", &[delivery.event.id], Resolution::Replay).await.unwrap(), 1);
 }
 
 /// A server refuses the next one where a thousand consumers of a stream are left behind.

@@ -1,6 +1,6 @@
-//! Dead letters: inserting, listing, replaying.
+//! Dead letters: inserting, listing, resolving.
 
-use messaging::{Cause, DEAD_LETTERS, DeadLetter, Error, Reason, Tag};
+use messaging::{Cause, DEAD_LETTERS, DeadLetter, Error, Reason, Resolution, Tag};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -104,19 +104,30 @@ fn read(row: &SqliteRow) -> Result<DeadLetter, Error> {
     })
 }
 
-/// Puts a dead letter back behind what waits for its key; false when there is none.
-pub(super) async fn replay(database: &Database, group: &str, event: Uuid, now: i64) -> Result<bool, sqlx::Error> {
-    let mut tx = database.begin().await?;
-    let removed = sqlx::query(REMOVE).bind(group).bind(event.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
-    let Some(row) = removed else { return Ok(false) };
-    sqlx::query(REQUEUE)
-        .bind(row.try_get::<i64, _>("grp")?)
-        .bind(row.try_get::<i64, _>("place")?)
-        .bind(row.try_get::<String, _>("key")?)
-        .bind(now)
-        .bind(row.try_get::<i64, _>("replays")?)
-        .execute(&mut *tx)
-        .await?;
+/// Takes dead letters away, or puts them back behind what waits for their keys. All of them or, on an error, none.
+pub(super) async fn resolve(
+    database: &Database,
+    group: &str,
+    events: &[Uuid],
+    resolution: Resolution,
+    now: i64,
+) -> Result<u64, sqlx::Error> {
+    let (mut tx, mut resolved) = (database.begin().await?, 0);
+    for event in events {
+        let remove = sqlx::query(REMOVE).bind(group).bind(event.as_bytes().as_slice());
+        let Some(row) = remove.fetch_optional(&mut *tx).await? else { continue };
+        resolved += 1;
+        if resolution == Resolution::Replay {
+            sqlx::query(REQUEUE)
+                .bind(row.try_get::<i64, _>("grp")?)
+                .bind(row.try_get::<i64, _>("place")?)
+                .bind(row.try_get::<String, _>("key")?)
+                .bind(now)
+                .bind(row.try_get::<i64, _>("replays")?)
+                .execute(&mut *tx)
+                .await?;
+        }
+    }
     tx.commit().await?;
-    Ok(true)
+    Ok(resolved)
 }

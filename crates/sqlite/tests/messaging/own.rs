@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use messaging::{Bus as _, Cause, Effects, Event, Outbox as _, Reason, Track};
+use messaging::{Bus as _, Cause, Effects, Event, Outbox as _, Reason, Resolution, Track};
 use sqlx::migrate::Migrator;
 use testkit::ManualClock;
 use tokio::time::timeout;
@@ -181,7 +181,7 @@ async fn one_dead_letter_that_cannot_be_read_holds_up_no_other() {
     let listed = bus.dead_letters(None, 9).await.unwrap();
     let shown: Vec<_> = listed.iter().map(|dead| (dead.event.key.as_str(), dead.reason.cause)).collect();
     assert_eq!(shown, [("1", Cause::Unknown), ("2", Cause::Permanent)]);
-    bus.replay("group", listed[0].event.id).await.unwrap();
+    assert_eq!(bus.resolve("group", &[listed[0].event.id], Resolution::Replay).await.unwrap(), 1);
     assert_eq!(subscription.fetch(1).await.unwrap()[0].event.key, "1");
 }
 

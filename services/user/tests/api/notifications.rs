@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
-use messaging::{Bus as _, Cause, Event, Receipt};
+use messaging::{Bus as _, Cause, Event, Receipt, Resolution};
 use serde_json::{Value, json};
 use telemetry::Carrier;
 use testkit::{Proxy, Received, SmtpServer};
@@ -180,7 +180,7 @@ async fn an_address_that_is_refused_is_a_dead_letter_which_may_be_replayed() {
     let dead = app.bus.dead_letters(Some(MAIL_GROUP), 9).await.unwrap().remove(0);
     assert_eq!((dead.reason.cause, dead.attempts), (Cause::Permanent, 1));
     assert_eq!(dead.reason.detail, "the mail was refused: the server answered 550");
-    app.bus.replay(MAIL_GROUP, dead.event.id).await.unwrap();
+    assert_eq!(app.bus.resolve(MAIL_GROUP, &[dead.event.id], Resolution::Replay).await.unwrap(), 1);
     let mail = mails(&server, CONFIRMED, 1).await.remove(0);
     assert_eq!(mail.message_id(), format!("<{}@localhost>", dead.event.id));
 }

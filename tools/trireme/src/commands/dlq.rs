@@ -3,6 +3,7 @@
 mod outboxes;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use messaging::{Bus, DeadLetter};
+use messaging::{Bus, DeadLetter, Event, Resolution};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,6 +23,8 @@ use outboxes::{Outboxes, Row};
 
 /// More than a person reads, and as much as fits into memory with ease.
 const LIMIT: usize = 10_000;
+/// Dead letters that the bus is asked to resolve at once: some brokers read all of them each time.
+const AT_ONCE: usize = 500;
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
@@ -49,6 +52,18 @@ pub(crate) enum Action {
         #[arg(long, conflicts_with = "id")]
         all: bool,
         /// Of this consumer group only; `outbox`: of the outboxes of the services.
+        #[arg(long)]
+        group: Option<String>,
+    },
+    /// Forget one, or all of a group: it is never handled. Of an outbox nothing is forgotten.
+    Discard {
+        /// The event's id.
+        #[arg(required_unless_present = "all")]
+        id: Option<Uuid>,
+        /// Every dead letter of the group.
+        #[arg(long, conflicts_with = "id", requires = "group")]
+        all: bool,
+        /// Of this consumer group only.
         #[arg(long)]
         group: Option<String>,
     },
@@ -98,23 +113,27 @@ struct GivenUp {
 
 pub(crate) async fn run(path: &Path, place: Place, action: Action) -> Result<ExitCode> {
     let group = match &action {
-        Action::List { group, .. } | Action::Replay { group, .. } => group.as_deref(),
+        Action::List { group, .. } | Action::Replay { group, .. } | Action::Discard { group, .. } => group.as_deref(),
         Action::Show { .. } => None,
     };
-    let of_outboxes = group == Some(outboxes::GROUP);
+    let (of_outboxes, discards) = (group == Some(outboxes::GROUP), matches!(action, Action::Discard { .. }));
+    if of_outboxes && discards {
+        bail!("what a service has to publish is not discarded: `trireme dlq replay` offers it to the bus again");
+    }
     let bus = if of_outboxes {
         None
     } else {
         let config = messaging::Config::new(place.url(path)?);
         Some(backends::bus(&config, clock::system()).await.context("cannot open the bus")?)
     };
-    let outboxes =
-        if of_outboxes || group.is_none() { place.outboxes(path, of_outboxes)? } else { Outboxes::default() };
+    let with_outboxes = of_outboxes || group.is_none() && !discards;
+    let outboxes = if with_outboxes { place.outboxes(path, of_outboxes)? } else { Outboxes::default() };
     let given_up = GivenUp { bus: bus.clone(), outboxes, output: Output::new() };
     let done = match &action {
         Action::List { json, .. } => given_up.list(group, *json).await,
         Action::Show { id } => given_up.show(*id).await,
         Action::Replay { id, .. } => given_up.replay(*id, group).await,
+        Action::Discard { id, .. } => given_up.discard(*id, group).await,
     };
     if let Some(bus) = bus {
         bus.close().await;
@@ -152,7 +171,9 @@ impl GivenUp {
         } else {
             output.lines(&table(&objects));
             output.line("");
-            output.line(&dim("`trireme dlq show ID` tells why; `trireme dlq replay ID` brings one back"));
+            output.line(&dim(
+                "`trireme dlq show ID` tells why; `dlq replay ID` brings one back, `dlq discard ID` forgets it",
+            ));
         }
         Ok(())
     }
@@ -183,12 +204,7 @@ impl GivenUp {
     async fn replay(&self, id: Option<Uuid>, group: Option<&str>) -> Result<()> {
         let (dead_letters, rows) = self.find(group, id).await?;
         let nothing = dead_letters.is_empty() && rows.is_empty();
-        if let Some(bus) = &self.bus {
-            for DeadLetter { group, event, .. } in &dead_letters {
-                bus.replay(group, event.id).await?;
-                self.output.line(&format!("{} of {} goes to {} again", event.kind, event.key, bold(group)));
-            }
-        }
+        self.resolve(&dead_letters, Resolution::Replay).await?;
         // The rows of a service stand together, and all of them are one request.
         for of_service in rows.chunk_by(|one, next| one.admin == next.admin) {
             let Some(Row { admin, fields }) = of_service.first() else { continue };
@@ -198,6 +214,40 @@ impl GivenUp {
         }
         let hint = if nothing { "no dead letters" } else { "`trireme dlq list` shows what comes back" };
         self.output.line(&dim(hint));
+        Ok(())
+    }
+
+    async fn discard(&self, id: Option<Uuid>, group: Option<&str>) -> Result<()> {
+        let (dead_letters, _) = self.find(group, id).await?;
+        if dead_letters.is_empty() {
+            self.output.line(&dim("no dead letters"));
+        }
+        self.resolve(&dead_letters, Resolution::Discard).await
+    }
+
+    /// Group by group, each one's oldest first.
+    async fn resolve(&self, dead_letters: &[DeadLetter], resolution: Resolution) -> Result<()> {
+        let Some(bus) = &self.bus else { return Ok(()) };
+        let mut groups: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+        for DeadLetter { group, event, .. } in dead_letters {
+            groups.entry(group).or_default().push(event);
+        }
+        for (group, events) in groups {
+            for events in events.chunks(AT_ONCE) {
+                let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+                let resolved = bus.resolve(group, &ids, resolution).await?;
+                for Event { kind, key, .. } in events {
+                    self.output.line(&match resolution {
+                        Resolution::Replay => format!("{kind} of {key} goes to {} again", bold(group)),
+                        Resolution::Discard => format!("{kind} of {key} never goes to {}", bold(group)),
+                    });
+                }
+                if resolved < u64::try_from(ids.len())? {
+                    let others = u64::try_from(ids.len())? - resolved;
+                    self.output.line(&dim(&format!("{others} of them somebody else resolved first")));
+                }
+            }
+        }
         Ok(())
     }
 }

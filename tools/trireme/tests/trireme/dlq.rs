@@ -66,6 +66,17 @@ async fn is_brought_back(url: &str) {
     let (ok, none) = dlq(url, &["replay", "00000000-0000-0000-0000-000000000000"]);
     assert!(!ok && none.contains("dlq list"), "{none}");
 
+    let (ok, refused) = dlq(url, &["discard", "--all"]);
+    assert!(!ok && refused.contains("--group"), "{refused}");
+    let (ok, refused) = dlq(url, &["discard", "--all", "--group", "outbox"]);
+    assert!(!ok && refused.contains("replay"), "{refused}");
+    let unwanted = event("poison");
+    bus.publish(std::slice::from_ref(&unwanted)).await.unwrap();
+    testkit::eventually!(within Duration::from_secs(30), given_up().await == 3);
+    let (ok, said) = dlq(url, &["discard", &unwanted.id.to_string()]);
+    assert!(ok && said.contains("thing.sold.v1 of poison never goes to shop"), "{said}");
+    assert_eq!(given_up().await, 2);
+
     handler.repaired.store(true, Ordering::SeqCst);
     let (ok, said) = dlq(url, &["replay", &id]);
     assert!(ok && said.contains("thing.sold.v1 of poison goes to shop again"), "{said}");
