@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
-use crate::{Error, address::Address};
+use crate::{Error, address::Address, error::Denial};
 
 /// How long a write may take: a request for a search waits less.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -20,6 +20,8 @@ pub struct Client {
     writing: Http,
     headers: HeaderMap,
     prefix: String,
+    searches: Denial,
+    writes: Denial,
 }
 
 impl Client {
@@ -35,15 +37,18 @@ impl Client {
             writing: Http::new(&base, writes, None, "search-index"),
             headers: login.map(|login| (header::AUTHORIZATION, login)).into_iter().collect(),
             prefix,
+            searches: Denial::default(),
+            writes: Denial::default(),
         })
     }
 
-    /// Whether the server is asked at the moment: it has not failed too often of late. Asks nobody.
+    /// Whether the server is asked at the moment, and lets us: it has not failed too often of late. Asks nobody.
     ///
     /// # Errors
     /// What it has failed of.
     pub fn check(&self) -> Result<(), Error> {
-        Ok(self.searching.check().and(self.writing.check())?)
+        self.searching.check().and(self.writing.check())?;
+        self.searches.check().and(self.writes.check())
     }
 
     /// The name on the server of what is called `name` here.
@@ -54,21 +59,26 @@ impl Client {
     /// Searches.
     pub(crate) async fn search(&self, path: &str, query: &Value) -> Result<Value, Error> {
         let answer = self.searching.send(Method::POST, path, self.headers.clone(), Some(query), true).await?;
-        read(answer.status, &answer.body)
+        self.searches.note(read(answer.status, &answer.body))
     }
 
     /// Asks for something or changes it, which may be repeated.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let answer = self.writing.send(method, path, self.headers.clone(), body, true).await?;
-        read(answer.status, &answer.body)
+        self.writes.note(read(answer.status, &answer.body))
     }
 
-    /// Does what lines of JSON say.
-    pub(crate) async fn bulk(&self, path: &str, lines: Bytes) -> Result<Value, Error> {
+    /// Does what lines of JSON say; each has an answer of its own, which `written` reads.
+    pub(crate) async fn bulk(
+        &self,
+        path: &str,
+        lines: Bytes,
+        written: impl FnOnce(Value) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         let answer = self.writing.send_bytes(Method::POST, path, headers, Some(lines), true).await?;
-        read(answer.status, &answer.body)
+        self.writes.note(read(answer.status, &answer.body).and_then(written))
     }
 }
 
@@ -79,7 +89,11 @@ impl fmt::Debug for Client {
 }
 
 fn read(status: StatusCode, body: &[u8]) -> Result<Value, Error> {
+    if !status.is_success() {
+        // Of something between us and the server it is perhaps no JSON.
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        return Err(Error::of(status, &body["error"]));
+    }
     // The answer to HEAD has none.
-    let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(body)? };
-    if status.is_success() { Ok(body) } else { Err(Error::of(status, &body["error"])) }
+    if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(body)?) }
 }

@@ -1,5 +1,7 @@
 //! What the server says no to, and whether asking again may help.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use ::client::Error as CallError;
 use http::StatusCode;
 use serde_json::Value;
@@ -16,6 +18,15 @@ pub enum Error {
     /// It is too busy, or has not all of its data.
     #[error("the search server is not able to do this now: {0}")]
     Busy(String),
+    /// It does not let us: the password is another one now, a permission is missing, or an index takes no writes. That is no
+    /// fault of what was asked for, and is put right there.
+    #[error("the search server denies this with {status}: {reason}")]
+    Denied {
+        /// The status of its answer.
+        status: StatusCode,
+        /// What it said.
+        reason: String,
+    },
     /// There is no index of that name, or none is being built.
     #[error("there is no such index")]
     NoIndex,
@@ -35,7 +46,7 @@ pub enum Error {
 impl Error {
     /// Whether the same call may work later.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::NoIndex)
+        matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Denied { .. } | Self::NoIndex)
     }
 
     /// What an answer's status and the error in it mean.
@@ -45,7 +56,32 @@ impl Error {
         match status {
             StatusCode::NOT_FOUND => Self::NoIndex,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Self::Busy(reason()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Denied { status, reason: reason() },
             _ => Self::Refused { status, reason: reason() },
+        }
+    }
+}
+
+/// What was denied last, until something is allowed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Denial(Arc<Mutex<Option<(StatusCode, String)>>>);
+
+impl Denial {
+    /// Takes note of what became of a call.
+    pub(crate) fn note<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = match &answer {
+            Err(Error::Denied { status, reason }) => Some((*status, reason.clone())),
+            _ => None,
+        };
+        answer
+    }
+
+    /// # Errors
+    /// What was denied.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((status, reason)) => Err(Error::Denied { status: *status, reason: reason.clone() }),
+            None => Ok(()),
         }
     }
 }

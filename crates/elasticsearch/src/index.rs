@@ -200,7 +200,8 @@ impl Index {
                 let _ = writeln!(lines, "{action}\n{fields}"); // into a string: it does not fail
             }
         }
-        written(self.client.bulk(&format!("/_bulk?{WRITTEN}"), lines.into()).await?, must_exist)
+        let written = |answer| written(answer, must_exist);
+        self.client.bulk(&format!("/_bulk?{WRITTEN}"), lines.into(), written).await
     }
 }
 

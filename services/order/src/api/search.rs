@@ -22,6 +22,8 @@ use crate::{
 
 /// What a cursor of a search begins with, so that another list's is refused.
 const CURSOR_PREFIX: &str = "search";
+/// The highest score that a search server gives: a single.
+const MAX_SCORE: f64 = 3.402_823_466e38;
 /// The most bytes of a text that are shown around what was found.
 const FRAGMENT: usize = 240;
 
@@ -105,7 +107,11 @@ pub(super) fn begin(page: &Page, sort: &str) -> Option<Option<Begin>> {
     if parts.next()? != sort {
         return None;
     }
-    let key = parts.next()?.parse().ok().filter(|key: &f64| key.is_finite())?;
+    // Only what is sorted by relevance has other keys than whole numbers that a double can tell apart.
+    let fits = |key: &f64| {
+        if sort == "relevance" { key.abs() <= MAX_SCORE } else { key.fract() == 0.0 && key.abs() < 2_f64.powi(53) }
+    };
+    let key = parts.next()?.parse().ok().filter(fits)?;
     let id = Uuid::try_parse(parts.next()?).ok()?;
     parts.next().is_none().then_some(Some(Begin { by, rank: Rank { key, id } }))
 }
@@ -163,8 +169,8 @@ mod tests {
     fn a_cursor_belongs_to_its_search() {
         let rank = Rank { key: 8.626_595_5, id: Uuid::from_u128(7) };
         let page = |position: &str| Page { limit: 1, cursor: Some(position.to_owned()) };
-        let own = page(&position(Searcher::Server, "-price", rank));
-        let read = begin(&own, "-price").unwrap().unwrap();
+        let own = page(&position(Searcher::Server, "relevance", rank));
+        let read = begin(&own, "relevance").unwrap().unwrap();
         assert_eq!((read.by, read.rank), (Searcher::Server, rank));
         assert!(begin(&own, "price").is_none());
         for bad in ["sku:a", "search:server:price:1", "search:nobody:price:1:x", "search:server:price:inf:0"] {
@@ -185,5 +191,21 @@ mod tests {
     fn internal_statuses_have_no_name() {
         assert_eq!(statuses("pending,confirmed").unwrap(), [Status::Pending, Status::Confirmed]);
         assert!(statuses("abandoning").is_err() && statuses("").is_err());
+    }
+
+    #[test]
+    fn a_made_up_position_is_none() {
+        let begins = |sort: &str, key: &str| {
+            let cursor = Some(format!("{CURSOR_PREFIX}:server:{sort}:{key}:{}", Uuid::nil()));
+            begin(&Page { limit: 1, cursor }, sort).is_some()
+        };
+        for (sort, key) in [("price", "1450.0"), ("newest", "1.7e15"), ("relevance", "0.7"), ("total", "-1")] {
+            assert!(begins(sort, key), "{sort} {key}");
+        }
+        // No field that is sorted by has a number as large or with a fraction: the server would refuse it.
+        for (sort, key) in [("price", "1e19"), ("-price", "0.5"), ("newest", "-1e300"), ("relevance", "1e300")] {
+            assert!(!begins(sort, key), "{sort} {key}");
+        }
+        assert!(!begins("price", "NaN") && !begins("relevance", "inf") && !begins("price", ""));
     }
 }

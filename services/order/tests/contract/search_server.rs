@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use elasticsearch::Client;
+use http::{HeaderMap, Method};
 use order::{
     adapters::elasticsearch::Indices,
     app::ports::search::{
-        Batch, Found, Indexed, OrderSearch, OrderSort, ProductSearch, SearchError, SearchProducts as _, SearchServer,
+        Batch, Found, Indexed, OrderSearch, OrderSort, ProductSearch, ProductSort, Rank, SearchError,
+        SearchProducts as _, SearchServer,
     },
     domain::{
         ids::{OrderId, ProductId},
@@ -180,4 +182,55 @@ async fn a_server_that_was_killed_is_used_again() {
         indices.search_products(&words("mug")).await.ok().filter(|found| found.total == 1)
     });
     assert_eq!(found.ranks[0].id, one.id.0, "what was acknowledged is there");
+}
+
+/// A password that was changed, a permission that is missing, an index that was closed for writes: what is denied is put
+/// right at the server, and nothing that waits for it is given up.
+#[tokio::test]
+async fn while_it_denies_writes_it_counts_as_away() {
+    let Some(server) = OpenSearch::shared().await else { return };
+    let url = server.fresh();
+    let client = Client::open(&url, client::Config::default()).unwrap();
+    let indices = Indices::new(&client).unwrap();
+    let build = indices.build(Indexed::Products).await.unwrap();
+    let index = build.index.clone();
+    indices.finish(build).await.unwrap();
+    let one = named("a", "Blue mug", 1);
+    let put = async || SearchServer::put(&indices, Batch::Products(std::slice::from_ref(&one))).await;
+    let admin = client::Http::new(url.split('?').next().unwrap(), client::Config::default(), None, "admin");
+    let block = async |blocked: bool| {
+        let (path, setting) = (format!("/{index}/_settings"), serde_json::json!({ "index.blocks.write": blocked }));
+        let answer = admin.send(Method::PUT, &path, HeaderMap::new(), Some(&setting), true).await.unwrap();
+        assert!(answer.status.is_success(), "{:?}", answer.status);
+    };
+    put().await.unwrap();
+    client.check().unwrap();
+    block(true).await;
+    let denied = put().await;
+    assert!(matches!(denied, Err(SearchError::Unavailable(_))), "{denied:?}");
+    let degraded = client.check().unwrap_err().to_string();
+    assert!(degraded.contains("403") && degraded.contains("cluster_block_exception"), "{degraded}");
+    block(false).await;
+    put().await.unwrap();
+    client.check().unwrap();
+}
+
+/// What a cursor may say that somebody has made up.
+#[tokio::test]
+async fn it_answers_whatever_place_a_page_begins_at() {
+    let Some(indices) = indices().await else { return };
+    Catalogue::put(&indices, &named("a", "Blue mug", 1)).await;
+    let (whole, score) = (2_f64.powi(53) - 1.0, f64::from(f32::MAX));
+    for (sort, most) in [
+        (ProductSort::Relevance, score),
+        (ProductSort::PriceUp, whole),
+        (ProductSort::PriceDown, whole),
+        (ProductSort::Newest, whole),
+    ] {
+        for key in [most, -most, 0.0] {
+            let after = Some(Rank { key, id: Uuid::max() });
+            let found = indices.search_products(&ProductSearch { sort, after, ..words("mug") }).await;
+            assert!(found.is_ok(), "{sort:?} {key}: {found:?}");
+        }
+    }
 }
