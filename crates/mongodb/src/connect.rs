@@ -1,6 +1,10 @@
 //! Opens a database, and bounds every call.
 
-use std::{future::IntoFuture, time::Duration};
+use std::{
+    future::IntoFuture,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use mongodb_driver::{
     Client, Database,
@@ -20,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAJORITY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long any command may take, its repetition included: the driver has no limit of its own for an answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Whether a call of this process has failed since a write was made sure of.
+static DOUBT: AtomicBool = AtomicBool::new(true);
 
 /// Opens the database that the URL names; connections are made when they are needed.
 ///
@@ -48,14 +55,29 @@ pub async fn connect(url: &str, name: &str) -> Result<Database, Error> {
     Ok(Client::with_options(options)?.database(&database))
 }
 
-/// Asks the server whether it answers and takes writes, for the health check.
+/// Asks the server whether it answers and is the primary, for the health check; where a call has failed since it was asked
+/// last, also whether it stores something: on a full disk, without a majority, or with a role that was taken away it does not.
 ///
 /// # Errors
 ///
 /// It does not.
 pub async fn ping(database: &Database) -> Result<(), Error> {
     // Not `hello`, which some servers that speak the protocol do not know.
-    takes_writes(&within("isMaster", database.run_command(doc! { "isMaster": 1 })).await?)
+    takes_writes(&within("isMaster", database.run_command(doc! { "isMaster": 1 })).await?)?;
+    if !DOUBT.swap(false, Ordering::Relaxed) {
+        return Ok(());
+    }
+    Box::pin(store_something(database)).await
+}
+
+async fn store_something(database: &Database) -> Result<(), Error> {
+    let (ready, now) = (doc! { "_id": "readiness" }, doc! { "$currentDate": { "at": true } });
+    let relay = database.collection::<Document>("relay");
+    match within("update relay", relay.update_one(ready, now).upsert(true)).await {
+        // Another process has made it at the same moment.
+        Err(error) if !error.is_duplicate() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn takes_writes(answer: &Document) -> Result<(), Error> {
@@ -84,7 +106,15 @@ pub fn limited<'a, T: 'a>(
 ) -> impl Future<Output = Result<T, Error>> + Send + 'a {
     // On the heap: that of a cursor is large, and it is a part of the future of whoever waits for it.
     let call = Box::pin(call.into_future());
-    async { measured::within(CALL_TIMEOUT, call).await.map_err(|_| Error::TimedOut)?.map_err(Error::Driver) }
+    async {
+        let answer = measured::within(CALL_TIMEOUT, call).await.map_err(|_| Error::TimedOut);
+        let answer = answer.and_then(|answer| answer.map_err(Error::Driver));
+        // What breaks a key was stored by somebody.
+        if answer.as_ref().is_err_and(|error| !error.is_duplicate()) {
+            DOUBT.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use mongodb_driver::error::{ErrorKind, WriteFailure};
 const DUPLICATE_KEY: i32 = 11_000;
 
 /// Codes that pass by themselves, or once somebody has put the server right. Of its `error_codes.yml`: 6 `HostUnreachable`,
-/// 7 `HostNotFound`, 18 `AuthenticationFailed`, 24 `LockTimeout`, 46 `LockBusy`, 50 `MaxTimeMSExpired`, 64 `WriteConcernFailed`,
+/// 7 `HostNotFound`, 13 `Unauthorized`, 18 `AuthenticationFailed`, 24 `LockTimeout`, 46 `LockBusy`, 50 `MaxTimeMSExpired`, 64 `WriteConcernFailed`,
 /// 89 `NetworkTimeout`, 91 `ShutdownInProgress`, 112 `WriteConflict`, 133 `FailedToSatisfyReadPreference`,
 /// 134 `ReadConcernMajorityNotAvailableYet`, 146 `ExceededMemoryLimit`, 189 `PrimarySteppedDown`,
 /// 202 `NetworkInterfaceExceededTimeLimit`, 262 `ExceededTimeLimit`, 365 `TemporarilyUnavailable`,
 /// 462 `IngressRequestRateLimitExceeded`, 9001 `SocketException`, 10107 `NotWritablePrimary`, 11600 and 11602 interrupted,
 /// 13435 and 13436 no primary, 14031 `OutOfDiskSpace`.
-const PASSING: [i32; 25] = [
-    6, 7, 18, 24, 46, 50, 64, 89, 91, 112, 133, 134, 146, 189, 202, 262, 365, 462, 9001, 10_107, 11_600, 11_602,
+const PASSING: [i32; 26] = [
+    6, 7, 13, 18, 24, 46, 50, 64, 89, 91, 112, 133, 134, 146, 189, 202, 262, 365, 462, 9001, 10_107, 11_600, 11_602,
     13_435, 13_436, 14_031,
 ];
 
@@ -90,6 +90,7 @@ mod tests {
     #[test]
     fn what_passes_by_itself_is_unavailable_and_what_does_not_is_a_failure() {
         for (code, unavailable) in [
+            (13, true),     // a role that was taken away
             (18, true),     // a password that was rotated
             (24, true),     // locked for too long
             (50, true),     // too slow
@@ -100,7 +101,6 @@ mod tests {
             (10_107, true), // no primary any longer
             (14_031, true), // out of disk space
             (2, false),     // a bad value
-            (13, false),    // not allowed
             (121, false),   // a document that does not pass the validation
             (11_000, false),
         ] {

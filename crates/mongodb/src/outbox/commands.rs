@@ -42,7 +42,9 @@ pub(super) async fn count(
     filter: Document,
     field: &str,
 ) -> Result<(u64, Option<i64>), Error> {
-    let sizes = doc! { "$sum": { "$size": { "$ifNull": [field, []] } } };
+    // Something else in its place counts for nothing, and does not keep the others from being counted.
+    let size = doc! { "$cond": [{ "$isArray": field }, { "$size": field }, 0] };
+    let sizes = doc! { "$sum": size };
     let sums = doc! { "$group": { "_id": Bson::Null, "n": sizes, "oldest": { "$min": "$waiting" } } };
     let found = async { documents.aggregate([doc! { "$match": filter }, sums]).await?.try_next().await };
     let summary = format!("aggregate {}", documents.name());

@@ -114,3 +114,25 @@ async fn what_lies_too_far_ahead_is_over() {
     }
     assert_eq!(store.outbox().claim("next", 9).await.unwrap().len(), 1);
 }
+
+/// As on a full disk, without a majority or without a role: it answers, says that it is the primary, and stores nothing. Here
+/// its answer to the write is lost.
+#[tokio::test]
+async fn who_can_store_nothing_is_not_ready() {
+    let Some(server) = testkit::servers::MongoDb::shared().await else { return };
+    let url = server.database();
+    let (_, rest) = url.split_once("://").unwrap();
+    let (address, name) = rest.split_once('/').unwrap();
+    let proxy = testkit::Proxy::to(address).await;
+    let database = connect(&format!("mongodb://{}/{name}", proxy.address()), "test").await.unwrap();
+    mongodb::ping(&database).await.unwrap();
+    for _ in 0..2 {
+        let refused = mongodb::within("nothing", database.run_command(doc! { "nothing": 1 })).await;
+        assert!(refused.is_err(), "{refused:?}");
+        proxy.lose_answer_to(b"readiness", 1);
+        let asked = mongodb::ping(&database).await;
+        assert!(asked.is_err_and(|error| error.is_unavailable()));
+        mongodb::ping(&database).await.unwrap();
+    }
+    assert_eq!(proxy.lost(), 2);
+}

@@ -30,7 +30,12 @@ impl Customers for UserClient {
             async move { UserServiceClient::new(channel).batch_get_users(request).await }
         };
         let answer = self.0.call(true, call).await.map_err(unanswered)?;
-        answer.users.into_iter().map(customer).collect()
+        // Of one that a newer version has written in its own way the others are not left without.
+        let known = |user: wire::User| {
+            let (id, read) = (user.id.clone(), customer(user));
+            read.inspect_err(|error| tracing::warn!(user.id = %id, %error, "a customer cannot be read")).ok()
+        };
+        Ok(answer.users.into_iter().filter_map(known).collect())
     }
 }
 
@@ -39,15 +44,14 @@ impl Customers for UserClient {
 #[error("user answered {0}")]
 struct Unexpected(&'static str);
 
-fn customer(user: wire::User) -> Result<Customer, CustomersError> {
-    let unexpected = |what| CustomersError::Failed(Unexpected(what).into());
+fn customer(user: wire::User) -> Result<Customer, Unexpected> {
     let status = match user.status() {
         wire::Status::Active => AccountStatus::Active,
         wire::Status::Closing => AccountStatus::Closing,
         wire::Status::Closed => AccountStatus::Closed,
-        wire::Status::Unspecified => return Err(unexpected("an account without a status")),
+        wire::Status::Unspecified => return Err(Unexpected("an account without a status")),
     };
-    let id = Uuid::try_parse(&user.id).map_err(|_| unexpected("an account whose id is no uuid"))?;
+    let id = Uuid::try_parse(&user.id).map_err(|_| Unexpected("an account whose id is no uuid"))?;
     let wire::User { email, name, orders_placed, .. } = user;
     Ok(Customer { id: UserId(id), email, name, status, orders_placed })
 }

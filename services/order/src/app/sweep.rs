@@ -95,7 +95,7 @@ impl App {
     async fn count_sagas(&self) {
         match self.orders.sagas(MAX_COUNTED).await {
             Ok(sagas) => self.metrics.sagas(&sagas, &self.clock),
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "cannot count the sagas under way"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot count the sagas under way"),
         }
     }
 

@@ -23,6 +23,8 @@ struct State {
     /// The ids of each call.
     calls: Vec<Vec<String>>,
     down: bool,
+    /// Accounts with a status that order does not know.
+    newer: Vec<String>,
 }
 
 impl FakeCustomers {
@@ -40,6 +42,11 @@ impl FakeCustomers {
     /// Has every call fail from now on.
     pub fn go_down(&self) {
         self.0.lock().unwrap().down = true;
+    }
+
+    /// Has an account be as a newer version of user writes it.
+    pub fn write_anew(&self, id: uuid::Uuid) {
+        self.0.lock().unwrap().newer.push(id.to_string());
     }
 
     /// The ids of each call so far, which are forgotten.
@@ -76,7 +83,11 @@ impl UserService for FakeCustomers {
         if state.down {
             return Err(Status::unavailable("not now"));
         }
-        Ok(Response::new(wire::BatchGetUsersResponse { users: ids.into_iter().map(account).collect() }))
+        let mut users: Vec<wire::User> = ids.into_iter().map(account).collect();
+        for user in users.iter_mut().filter(|user| state.newer.contains(&user.id)) {
+            user.status = 99;
+        }
+        Ok(Response::new(wire::BatchGetUsersResponse { users }))
     }
 
     async fn create_user(&self, _: Request<wire::CreateUserRequest>) -> Answer<wire::CreateUserResponse> {

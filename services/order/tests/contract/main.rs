@@ -157,6 +157,24 @@ macro_rules! searches {
 }
 pub(crate) use searches;
 
+/// As a later version might have them.
+#[tokio::test]
+async fn lines_that_are_no_objects_hide_no_other_order() {
+    let database = open("sqlite::memory:").await.unwrap();
+    let outbox = ::sqlite::Outbox::open(database.clone(), clock::system()).await.unwrap();
+    let stores = Stores::of(SqliteStore::new(database.clone(), Wake::default()), outbox, Arc::new(|_| unreachable!()));
+    let a = stores.stocked("a", 9).await;
+    let orders = [fixture::of_user_1("1", &[(a, 1)]), fixture::of_user_1("2", &[(a, 2)])];
+    for order in &orders {
+        stores.placed(order).await;
+    }
+    let spoil = "UPDATE orders SET items = '[\"abc\", 5, null]' WHERE id = ?1";
+    sqlx::query(spoil).bind(orders[0].id.0.as_bytes().to_vec()).execute(&database.write).await.unwrap();
+    assert_eq!(stores.audit.orders(None, 9).await.unwrap().len(), 2);
+    let violations = stores.audit.totals().await.unwrap().violations;
+    assert_eq!(violations.iter().map(|violation| violation.product).collect::<Vec<_>>(), [a], "what it holds is lost");
+}
+
 mod searching_in_sqlite {
     testkit::suite! { crate::searches, &{
         let database = crate::open("sqlite::memory:").await.unwrap();

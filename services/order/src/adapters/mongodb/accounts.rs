@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 use clock::micros;
 use futures::TryStreamExt as _;
-use mongodb::{bson::doc, options::ReadConcern};
+use mongodb::{
+    bson::{RawDocumentBuf, doc},
+    options::ReadConcern,
+};
 use time::OffsetDateTime;
 
 use super::{
     MongoStore,
-    documents::{OrderDocument, StageName, number},
+    documents::{self, OrderDocument, StageName, number},
     id,
 };
 use crate::{
@@ -54,10 +57,18 @@ impl Accounts for MongoStore {
         let filter = doc! { "user": id(user.0), "stage.name": { "$in": hidden } };
         // Local, not majority: an order that a majority is about to have must not be missed. One that is rolled back
         // afterwards has been aborted for nothing, and no harm is done.
-        let found = self.orders.find(filter).read_concern(ReadConcern::local());
-        let found = async { found.await?.try_collect::<Vec<OrderDocument>>().await };
+        let orders = self.orders.clone_with_type::<RawDocumentBuf>();
+        let found = orders.find(filter).read_concern(ReadConcern::local());
+        let found = async { found.await?.try_collect::<Vec<_>>().await };
         for order in mongodb::within("find orders", found).await? {
-            self.abort(&order).await?;
+            match documents::read::<OrderDocument>(&order) {
+                Ok(order) => self.abort(&order).await?,
+                // It is shown to nobody, and no other is held up.
+                Err(error) => {
+                    let (id, error): (_, &dyn std::error::Error) = (order.get("_id"), &error);
+                    tracing::error!(order = ?id, error, "an order that is being placed cannot be read");
+                }
+            }
         }
         Ok(())
     }

@@ -203,7 +203,7 @@ pub(super) fn product_row(stored: &RawDocument) -> Row<Product> {
 }
 
 /// Straight from its bytes, without a tree of values in between.
-fn read<T: DeserializeOwned>(stored: &RawDocument) -> Result<T, StoreError> {
+pub(super) fn read<T: DeserializeOwned>(stored: &RawDocument) -> Result<T, StoreError> {
     bson::deserialize_from_slice(stored.as_bytes()).map_err(|error| StoreError::Failed(error.into()))
 }
 

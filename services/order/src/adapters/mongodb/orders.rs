@@ -5,7 +5,7 @@ use clock::{from_micros, micros};
 use futures::TryStreamExt as _;
 use messaging::{Effects, Receipt};
 use mongodb::{
-    bson::{self, Document, RawDocumentBuf, doc},
+    bson::{self, Bson, Document, RawDocumentBuf, doc},
     is_recorded, record_receipt, recording,
 };
 use serde::Deserialize;
@@ -126,11 +126,11 @@ impl Orders for MongoStore {
                 doc! { "$group": { "_id": "$status", "n": { "$sum": 1_i64 }, "oldest": { "$min": "$updated_at" } } },
             ])
             .await?;
-        let by_status = |group: &SagasOf| Some((Status::named(group.status.as_deref()?)?, count(group.n)));
+        let by_status = |group: &SagasOf| Some((Status::named(group.status.as_str()?)?, count(group.n)));
         Ok(Sagas {
             // What cannot be read is set aside by the sweeper.
             by_status: groups.iter().filter_map(by_status).collect(),
-            oldest: groups.iter().map(|group| from_micros(group.oldest)).min(),
+            oldest: groups.iter().filter_map(|group| group.oldest.as_i64()).map(from_micros).min(),
         })
     }
 
@@ -211,9 +211,9 @@ impl MongoStore {
 #[derive(Debug, Deserialize)]
 struct SagasOf {
     #[serde(rename = "_id")]
-    status: Option<String>,
+    status: Bson,
     n: i64,
-    oldest: i64,
+    oldest: Bson,
 }
 
 fn of_user(user: UserId, statuses: &[Status]) -> Document {

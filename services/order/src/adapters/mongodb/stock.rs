@@ -15,7 +15,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures::TryStreamExt as _;
 use mongodb::{
-    bson::{self, Bson, Document, doc},
+    bson::{self, Bson, Document, RawArrayBuf, doc},
     options::ReadConcern,
 };
 use resilience::Backoff;
@@ -39,8 +39,16 @@ pub(super) struct StockLevel {
     product: bson::Uuid,
     pub(super) available: i64,
     epoch: i64,
+    /// As they came: hundreds are read with each order, and hardly ever is one of them wanted.
     #[serde(default)]
-    ops: Vec<bson::Uuid>,
+    ops: RawArrayBuf,
+}
+
+impl StockLevel {
+    fn ops(&self) -> impl Iterator<Item = bson::Uuid> {
+        let ids = self.ops.into_iter().map(|op| op.ok()?.as_binary()?.bytes.try_into().ok());
+        ids.flatten().map(bson::Uuid::from_bytes)
+    }
 }
 
 /// The stock levels of some products.
@@ -99,7 +107,7 @@ impl MongoStore {
                     Err(outcome) => return Ok(outcome),
                 },
             };
-            if level.ops.contains(&operation.id) {
+            if level.ops().any(|op| op == operation.id) {
                 return Ok(StockChange::Applied);
             }
             if level.available + pieces < 0 {
@@ -113,7 +121,7 @@ impl MongoStore {
             }
             let change = doc! { "$inc": { "available": pieces }, "$push": { "ops": operation.id } };
             if mongodb::within("update products", self.products.update_one(filter, change)).await?.matched_count == 1 {
-                if level.ops.len() >= PRUNE_AT {
+                if level.ops().count() >= PRUNE_AT {
                     self.prune(&level).await;
                 }
                 return Ok(StockChange::Applied);
@@ -186,15 +194,16 @@ impl MongoStore {
             let orders = self.orders.clone_with_type::<Document>();
             // A majority had the order in its stage before the product had the operation: an operation that no order
             // names is over, and not one that has not begun.
-            let filter = doc! { "stage.op": { "$in": &level.ops } };
+            let ops: Vec<bson::Uuid> = level.ops().collect();
+            let filter = doc! { "stage.op": { "$in": &ops } };
             let found =
                 async { orders.find(filter).projection(doc! { "stage.op": 1 }).await?.try_collect::<Vec<_>>().await };
             let open: Vec<Document> = mongodb::within("find orders", found).await?;
             let open: Vec<&Bson> =
                 open.iter().filter_map(|order| order.get_document("stage").ok()?.get("op")).collect();
-            let over: Vec<Bson> = level.ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
+            let over: Vec<Bson> = ops.iter().map(|op| Bson::from(*op)).filter(|op| !open.contains(&op)).collect();
             // For the few it is not worth it.
-            if over.len() * 2 < level.ops.len() {
+            if over.len() * 2 < ops.len() {
                 return Ok(());
             }
             let unpruned = doc! { "_id": level.product, "epoch": level.epoch };

@@ -24,7 +24,7 @@ const REFUNDED: &str = "SELECT currency, sum(amount) FROM orders
 const VIOLATIONS: &str = "WITH held AS (
         SELECT line.value ->> 'p' AS product, sum(line.value ->> 'q') AS quantity
         FROM orders, json_each(CASE WHEN json_valid(orders.items) THEN orders.items ELSE '[]' END) AS line
-        WHERE orders.status NOT IN ('rejected', 'cancelled')
+        WHERE line.type = 'object' AND orders.status NOT IN ('rejected', 'cancelled')
         GROUP BY 1
     ), stock AS (
         SELECT id, available, stocked + restocked - coalesce(held.quantity, 0) AS expected
@@ -34,7 +34,7 @@ const VIOLATIONS: &str = "WITH held AS (
 
 const ORDERS: &str = "SELECT id, user_id, status, payment_id, payment_status, amount, currency, was_confirmed,
         CASE WHEN json_valid(items) THEN
-            (SELECT sum(line.value ->> 'q' * line.value ->> 'u') FROM json_each(items) AS line)
+            (SELECT sum(line.value ->> 'q' * line.value ->> 'u') FROM json_each(items) AS line WHERE line.type = 'object')
         END AS lines
     FROM orders WHERE id > ?1 ORDER BY id LIMIT ?2";
 

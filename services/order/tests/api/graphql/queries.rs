@@ -163,6 +163,20 @@ async fn without_the_user_service_there_are_orders_without_customers() {
     assert_eq!(me.0["data"]["products"]["edges"].as_array().unwrap().len(), 1);
 }
 
+/// User is deployed first, with a status that this version does not know.
+#[tokio::test]
+async fn a_customer_that_cannot_be_read_is_missing_alone() {
+    let app = TestApp::start().await;
+    let (ada, bob, mug) = (app.customer(), app.customer(), app.product("mug", 100, 99).await);
+    app.confirmed(&ada, &mug).await;
+    app.confirmed(&bob, &mug).await;
+    app.customers.write_anew(ada.id);
+    let answer = app.graphql(Some(&app.operator()), ORDERS, json!({ "userId": "all" })).await;
+    let orders = nodes(&answer.0["data"]);
+    let known: Vec<_> = orders.iter().map(|order| (&order["userId"], !order["customer"].is_null())).collect();
+    assert_eq!(known, [(&json!(bob.id), true), (&json!(ada.id), false)], "{}", answer.0);
+}
+
 #[tokio::test]
 async fn i_am_who_my_token_says() {
     let app = TestApp::start().await;
