@@ -13,6 +13,10 @@ use time::{OffsetDateTime, UtcOffset};
 /// over: a clock that was an hour ahead costs a minute, not an hour.
 pub const HORIZON: Duration = Duration::from_mins(1);
 
+/// How far apart the clocks of two processes may be: what one has dated is not yet wrong to the other. As Kerberos has it
+/// (RFC 4120, 3.2.3).
+pub const SKEW: Duration = Duration::from_mins(5);
+
 /// Says what time it is.
 pub trait Clock: Send + Sync + Debug {
     /// Returns the current time in UTC, to the microsecond.

@@ -16,7 +16,7 @@ pub use health::ping;
 pub use lock::{lock, try_lock};
 pub use migrate::{HISTORY, check, migrate};
 pub use outbox::{Outbox, bind_events, bind_receipt, is_duplicate, open, published, received, record};
-pub use times::time;
+pub use times::{optional_time, time};
 
 use sqlx::{Postgres, postgres::PgDatabaseError};
 
@@ -45,13 +45,13 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         // Classes and codes of PostgreSQL's appendix A: 08 connection, 28 authorization, 40 rollback, 53 resources,
         // 57 operator, 58 system; 55P03 lock not available, 25P02 failed transaction, 25P03 idle in transaction,
         // 25P04 transaction timeout, 25006 read only, 3D000 no such database, 0A000 a cached plan whose columns have changed,
-        // 26000 no such prepared statement, 42P05 one that is there already.
+        // 26000 no such prepared statement, 42P05 one that is there already, 42501 a privilege that was taken away.
         sqlx::Error::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
             let code = error.code();
             matches!(code.get(..2), Some("08" | "28" | "40" | "53" | "57" | "58"))
                 || matches!(
                     code,
-                    "55P03" | "25P02" | "25P03" | "25P04" | "25006" | "3D000" | "0A000" | "26000" | "42P05"
+                    "55P03" | "25P02" | "25P03" | "25P04" | "25006" | "3D000" | "0A000" | "26000" | "42P05" | "42501"
                 )
         }),
         _ => false,

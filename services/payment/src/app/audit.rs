@@ -1,5 +1,7 @@
 //! Proves the books: what payments, ledger, provider and outbox say, in sums and order by order.
 
+use std::collections::HashSet;
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use tracing::instrument;
 
@@ -88,22 +90,12 @@ impl App {
     pub async fn audit_charges(&self, after: Option<&ChargeReference>, limit: u32) -> Result<AuditedCharges, Error> {
         let charges = self.list_charges(after, limit).await?;
         let last = charges.last().map(|charge| charge.reference.clone());
+        let live: Vec<Charge> = charges.into_iter().filter(|charge| charge.state.is_live()).collect();
+        let orders: Vec<OrderId> = live.iter().map(|charge| charge.order_id).collect();
         // After the charges: an order's intent is stored before it has any.
-        let mut unknown = Vec::new();
-        for charge in charges.into_iter().filter(|charge| charge.state.is_live()) {
-            if !self.is_known(charge.order_id).await? {
-                unknown.push(charge);
-            }
-        }
+        let booked = if orders.is_empty() { Vec::new() } else { self.payments.booked(&orders).await? };
+        let known: HashSet<OrderId> = booked.iter().map(|booked| booked.order_id).collect();
+        let unknown = live.into_iter().filter(|charge| !known.contains(&charge.order_id)).collect();
         Ok(AuditedCharges { unknown, last })
-    }
-
-    /// Whether anything is stored for an order, if only what cannot be read.
-    async fn is_known(&self, order: OrderId) -> Result<bool, Error> {
-        match self.payments.by_order(order).await {
-            Ok(record) => Ok(record.is_some()),
-            Err(StoreError::Failed(_)) => Ok(true),
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -104,6 +104,8 @@ pub enum ChargeState {
     Voided,
     /// The money was given back.
     Refunded,
+    /// One that this version does not know: nothing is done to the charge, and it is named.
+    Unknown,
 }
 
 impl ChargeState {
@@ -114,12 +116,13 @@ impl ChargeState {
             Self::Captured => "captured",
             Self::Voided => "voided",
             Self::Refunded => "refunded",
+            Self::Unknown => "unknown",
         }
     }
 
-    /// Whether it holds money of the customer's, or has taken it.
+    /// Whether it holds money of the customer's, or has taken it, for all that is known.
     pub const fn is_live(self) -> bool {
-        matches!(self, Self::Authorized | Self::Captured)
+        matches!(self, Self::Authorized | Self::Captured | Self::Unknown)
     }
 }
 
@@ -130,8 +133,8 @@ pub struct Charge {
     pub reference: ChargeReference,
     /// The order that it was made for.
     pub order_id: OrderId,
-    /// How much.
-    pub amount: Money,
+    /// How much; `None` in a currency that this version does not know.
+    pub amount: Option<Money>,
     /// Its state.
     pub state: ChargeState,
 }

@@ -51,7 +51,7 @@ async fn execute_elsewhere(app: &TestApp, order: Uuid, operation: Operation) {
     let charge = app.provider.charges(order.into()).await.unwrap().remove(0);
     let key = IdempotencyKey { order_id: order.into(), operation };
     let target = Target::Charge(charge.reference);
-    let instruction = Instruction { key, amount: charge.amount, target };
+    let instruction = Instruction { key, amount: charge.amount.unwrap(), target };
     app.provider.execute(&instruction).await.unwrap();
 }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use messaging::Wake;
-use payment::adapters::postgres::{MIGRATIONS, PostgresPayments};
+use payment::{
+    adapters::postgres::{MIGRATIONS, PostgresPayments},
+    app::ports::StoreError,
+};
 use testkit::servers::Postgres;
 
 use crate::{euros, payments::Fixture};
@@ -71,4 +74,29 @@ async fn the_ledger_takes_only_what_balances() {
     run(&pool, &forged).await.unwrap();
     assert_eq!(fixture.payments.totals().await.unwrap().unbalanced, 1, "the audit finds what does not balance");
     assert_eq!(fixture.payments.imbalances(9).await.unwrap(), [euros(1)]);
+}
+
+/// sqlx makes a panic of it, which ends the process, and the next one at the same payment.
+#[tokio::test]
+async fn a_time_that_is_none_is_its_payments_alone() {
+    let Some((fixture, pool)) = fixture().await else { return };
+    run(&pool, &[PAYMENT, ENTRIES, SEAL, "UPDATE payments SET updated_at = 'infinity'"]).await.unwrap();
+    let order = uuid::Uuid::nil().into();
+    let page = fixture.payments.page(None, 9).await.unwrap();
+    let booked = fixture.payments.booked(&[order]).await.unwrap();
+    assert_eq!((page.len(), booked.len()), (0, 1), "a page begins behind the smallest id");
+    assert!(matches!(booked[0].stored, Err(StoreError::Failed(_))), "{booked:?}");
+    assert!(matches!(fixture.payments.by_order(order).await, Err(StoreError::Failed(_))));
+}
+
+/// What a newer version has written before it was rolled back.
+#[tokio::test]
+async fn a_currency_that_is_not_known_spoils_no_sum() {
+    let Some((fixture, pool)) = fixture().await else { return };
+    let other = PAYMENT.replace("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000001");
+    let other = [other, ENTRIES.replace("'EUR'", "'QQQ'"), SEAL.to_owned()].join(";").replace("00000'", "00001'");
+    run(&pool, &[PAYMENT, ENTRIES, SEAL]).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("BEGIN; {other}; COMMIT"))).execute(&pool).await.unwrap();
+    assert_eq!(fixture.payments.imbalances(9).await.unwrap(), [euros(0)]);
+    assert_eq!(fixture.payments.totals().await.unwrap().held, [euros(5)]);
 }

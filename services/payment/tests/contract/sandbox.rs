@@ -197,3 +197,39 @@ async fn where_it_repeats_a_key_saves_nobody() {
     sandbox.revoke(authorization(revoked, "tok_ok").key).await.unwrap();
     assert_eq!(sandbox.execute(&authorization(revoked, "tok_ok")).await.unwrap(), Outcome::Revoked);
 }
+
+/// What a newer version has written before it was rolled back: it is there, and holds up nobody else's.
+async fn lists_what_it_does_not_know(sandbox: &Sandbox, spoil: impl AsyncFnOnce()) {
+    let orders = [new_id(), new_id()];
+    for order in orders {
+        charge(sandbox, order).await;
+    }
+    spoil().await;
+    let listed = sandbox.list(None, 9).await.unwrap();
+    let shown: Vec<_> = listed.iter().map(|charge| (charge.order_id, charge.state, charge.amount.is_some())).collect();
+    assert_eq!(shown, [(orders[0], ChargeState::Unknown, false), (orders[1], ChargeState::Authorized, true)]);
+    assert_eq!(sandbox.charges(orders[0]).await.unwrap(), listed[..1]);
+}
+
+#[tokio::test]
+async fn it_lists_what_it_does_not_know() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "provider");
+    let sandbox = Sandbox::on_sqlite(&url).await.unwrap();
+    let path = url.strip_prefix("sqlite://").unwrap();
+    let pool = SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path)).await.unwrap();
+    let spoil = "PRAGMA ignore_check_constraints = ON; UPDATE charges SET state = 'disputed', currency = 'QQQ' \
+                 WHERE reference = (SELECT min(reference) FROM charges)";
+    lists_what_it_does_not_know(&sandbox, async || assert!(sqlx::raw_sql(spoil).execute(&pool).await.is_ok())).await;
+}
+
+#[tokio::test]
+async fn it_lists_what_it_does_not_know_on_a_server() {
+    let Some(url) = database().await else { return };
+    let sandbox = Sandbox::on_postgres(&url, true).await.unwrap();
+    let pool = PgPool::connect(&url).await.unwrap();
+    let spoil = "ALTER TABLE sandbox.charges DROP CONSTRAINT IF EXISTS charges_state_check; \
+                 UPDATE sandbox.charges SET state = 'disputed', currency = 'QQQ' \
+                 WHERE reference = (SELECT min(reference) FROM sandbox.charges)";
+    lists_what_it_does_not_know(&sandbox, async || assert!(sqlx::raw_sql(spoil).execute(&pool).await.is_ok())).await;
+}

@@ -28,8 +28,8 @@ pub(super) fn record(row: &PgRow) -> Result<Record, StoreError> {
             .transpose()?,
         reference: text(row, "reference")?.map(ChargeReference::new),
         version: u64::try_from(row.try_get::<i64, _>("version")?).map_err(|_| unreadable("version"))?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        created_at: postgres::time(row, "created_at")?,
+        updated_at: postgres::time(row, "updated_at")?,
     }))
 }
 

@@ -81,7 +81,7 @@ impl Storage for Postgres {
         .bind(order.uuid())
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(read_charge).collect()
+        Ok(rows.into_iter().map(read_charge).collect())
     }
 
     async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError> {
@@ -93,7 +93,7 @@ impl Storage for Postgres {
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(read_charge).collect()
+        Ok(rows.into_iter().map(read_charge).collect())
     }
 
     async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError> {

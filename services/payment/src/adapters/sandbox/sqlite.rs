@@ -77,7 +77,7 @@ impl Storage for Sqlite {
         .bind(order.uuid())
         .fetch_all(&self.database.read)
         .await?;
-        rows.into_iter().map(read_charge).collect()
+        Ok(rows.into_iter().map(read_charge).collect())
     }
 
     async fn list(&self, after: Option<&ChargeReference>, limit: u32) -> Result<Vec<Charge>, ProviderError> {
@@ -89,7 +89,7 @@ impl Storage for Sqlite {
         .bind(i64::from(limit))
         .fetch_all(&self.database.read)
         .await?;
-        rows.into_iter().map(read_charge).collect()
+        Ok(rows.into_iter().map(read_charge).collect())
     }
 
     async fn release(&self, order: OrderId, charge: &ChargeReference) -> Result<Outcome, ProviderError> {

@@ -85,7 +85,7 @@ pub(super) async fn ledger(pool: &sqlite::Pool, order: OrderId) -> Result<Vec<Tr
 
 pub(super) async fn imbalances(pool: &sqlite::Pool, limit: u32) -> Result<Vec<Money>, StoreError> {
     let rows = sqlx::query(IMBALANCES).bind(i64::from(limit)).fetch_all(pool).await?;
-    rows.iter().map(|row| rows::money(row, "amount")).collect()
+    rows.iter().filter_map(|row| columns::known(rows::money(row, "amount"))).collect()
 }
 
 pub(super) async fn totals(pool: &sqlite::Pool) -> Result<Totals, StoreError> {
@@ -98,7 +98,8 @@ pub(super) async fn totals(pool: &sqlite::Pool) -> Result<Totals, StoreError> {
         ..Totals::default()
     };
     for row in sqlx::query(SUMS).fetch_all(&mut *tx).await? {
-        let sum = rows::money(&row, "amount")?;
+        let Some(sum) = columns::known(rows::money(&row, "amount")) else { continue };
+        let sum = sum?;
         match row.try_get::<&str, _>("account")? {
             "sales" => totals.captured.push(sum),
             "refunds" => totals.refunded.push(sum),

@@ -118,7 +118,7 @@ pub(super) fn to_charge(charge: &domain::Charge) -> v1::Charge {
     v1::Charge {
         reference: charge.reference.as_str().to_owned(),
         order_id: charge.order_id.to_string(),
-        amount: Some(to_money(&charge.amount)),
+        amount: charge.amount.as_ref().map(to_money),
         state: charge.state.name().to_owned(),
     }
 }

@@ -46,7 +46,7 @@ impl MailTokens for PostgresStore {
     async fn verified_at(&self, user: UserId) -> Result<Option<OffsetDateTime>, StoreError> {
         let sql = "SELECT email_verified_at FROM users WHERE id = $1";
         let row = sqlx::query(sql).bind(user.0).fetch_optional(&self.pool).await.map_err(store_error)?;
-        row.map_or(Ok(None), |row| row.try_get(0)).map_err(store_error)
+        row.map_or(Ok(None), |row| postgres::optional_time(&row, 0)).map_err(store_error)
     }
 
     async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
@@ -90,7 +90,7 @@ impl PostgresStore {
     }
 }
 
-/// Whose token this is, if it is valid. One that ends later than a new one would was made under a clock that was ahead.
+/// Whose token this is, if it is valid. One that ends later than a new one could was made under a clock that was wrong.
 async fn find(
     reader: impl PgExecutor<'_>,
     token: &TokenHash,
@@ -100,7 +100,7 @@ async fn find(
     let sql = "SELECT user_id FROM mail_tokens \
                WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND expires_at <= $4";
     let query = sqlx::query(sql).bind(token.as_slice()).bind(purpose.as_str());
-    let row = query.bind(now).bind(now + purpose.lifetime()).fetch_optional(reader).await?;
+    let row = query.bind(now).bind(now + purpose.lifetime() + clock::SKEW).fetch_optional(reader).await?;
     row.map(|row| Ok(UserId(row.try_get(0)?))).transpose()
 }
 

@@ -20,7 +20,7 @@ pub(super) fn account(row: &PgRow) -> Result<Account, sqlx::Error> {
         revision: count(row, 6)?,
         created_at: postgres::time(row, 7)?,
         updated_at: postgres::time(row, 8)?,
-        disabled_at: row.try_get(9)?,
+        disabled_at: postgres::optional_time(row, 9)?,
     })
 }
 

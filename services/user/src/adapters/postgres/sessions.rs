@@ -190,9 +190,9 @@ async fn repeat(tx: &mut postgres::Connection, renewal: &Renewal) -> Result<Opti
 fn open_session(row: &PgRow) -> Result<OpenSession, sqlx::Error> {
     Ok(OpenSession {
         id: SessionId(row.try_get(0)?),
-        created_at: row.try_get(1)?,
-        last_used_at: row.try_get(2)?,
-        expires_at: row.try_get(3)?,
+        created_at: postgres::time(row, 1)?,
+        last_used_at: postgres::time(row, 2)?,
+        expires_at: postgres::time(row, 3)?,
     })
 }
 

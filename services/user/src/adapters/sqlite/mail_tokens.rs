@@ -94,7 +94,7 @@ impl SqliteStore {
     }
 }
 
-/// Whose token this is, if it is valid. One that ends later than a new one would was made under a clock that was ahead.
+/// Whose token this is, if it is valid. One that ends later than a new one could was made under a clock that was wrong.
 async fn find(
     reader: impl SqliteExecutor<'_>,
     token: &TokenHash,
@@ -104,8 +104,11 @@ async fn find(
     let sql = "SELECT user_id FROM mail_tokens \
                WHERE hash = ?1 AND purpose = ?2 AND expires_at > ?3 AND expires_at <= ?4";
     let query = sqlx::query(sql).bind(token.as_slice()).bind(purpose.as_str());
-    let row =
-        query.bind(clock::micros(now)).bind(clock::micros(now + purpose.lifetime())).fetch_optional(reader).await?;
+    let row = query
+        .bind(clock::micros(now))
+        .bind(clock::micros(now + purpose.lifetime() + clock::SKEW))
+        .fetch_optional(reader)
+        .await?;
     row.map(|row| Ok(UserId(uuid(&row, 0)?))).transpose()
 }
 
