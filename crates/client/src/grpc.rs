@@ -21,8 +21,10 @@ use crate::{
 /// What generated clients are made on: the connection, with context, credential and deadline put into each call.
 pub type GrpcChannel = InterceptedService<Channel, Outgoing>;
 
-/// How often an idle connection is pinged, so that a dead peer is noticed before a call needs it.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How often a connection is pinged, also while nothing is called, and how long the answer may take: what has fallen silent is
+/// given up after the two, and the next call opens another one, which may lead to a peer that lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
     /// The current attempt: it has less time than the call when there were others before it.
@@ -71,7 +73,8 @@ impl Grpc {
             .connect_timeout(config.connect_timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(config.timeout);
+            .keep_alive_while_idle(true)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
         let credential = credential.map(|credential| MetadataValue::try_from(credential.header_value().as_bytes()));
         let credential = credential.transpose().map_err(|cause| bad(cause.to_string()))?;
         let outgoing = Outgoing { credential, timeout: config.timeout };

@@ -14,6 +14,7 @@ pub mod customers;
 pub mod error;
 pub mod follow_up;
 pub mod fulfil_order;
+pub mod in_hand;
 pub mod index;
 pub mod live;
 pub mod metrics;
@@ -35,6 +36,7 @@ pub mod watch_orders;
 
 pub use error::Error;
 use follow_up::FollowUps;
+use in_hand::InHand;
 use live::Live;
 use metrics::Metrics;
 use ports::{Accounts, Audit, Customers, Orders, Payments, Products};
@@ -77,6 +79,8 @@ pub struct App {
     pub token_cache: TokenCache,
     /// Orders to be advanced in the background at once.
     pub follow_ups: FollowUps,
+    /// Orders that requests of this process see through.
+    pub in_hand: InHand,
     /// What happens to orders, for those who watch.
     pub live: Live,
     /// Tickets of those who watch in a browser.

@@ -30,6 +30,7 @@ use crate::{
     app::{
         App, Timeouts,
         follow_up::{self, FollowUps, Worker},
+        in_hand::InHand,
         live::{Feed, Limits, Live},
         metrics::Metrics,
         ports::{
@@ -188,7 +189,7 @@ struct Store {
 }
 
 async fn store(config: &Config, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
-    open_store(&config.database.url, clock, wake, migrate).await.context("database.url")
+    Box::pin(open_store(&config.database.url, clock, wake, migrate)).await.context("database.url")
 }
 
 async fn open_store(url: &str, clock: &SharedClock, wake: &Wake, migrate: bool) -> Result<Store> {
@@ -273,6 +274,7 @@ fn use_cases(
         token_cache: TokenCache::new(Cache::new("payment_token", Arc::clone(&cache), TokenCache::policy())),
         product_cache: ProductCache::new(cache),
         follow_ups,
+        in_hand: InHand::default(),
         live: Live::new(limits, tasks.streams()),
         tickets: Tickets::new(config.service.credential_file.expose(), spent, clock.clone()),
         clock,

@@ -106,7 +106,7 @@ pub async fn many_replays_at_once_keep_the_order_of_their_keys(broker: &dyn Brok
     const KEYS: u64 = 20;
     let bus = broker.open(LONG).await;
     let subscription = join(&bus, "group").await;
-    let events: Vec<Event> = (0..4 * KEYS).map(|n| event(&format!("key-{}", n % KEYS), n)).collect();
+    let events: Vec<Event> = (0..4 * KEYS).map(|n| event(format!("key-{}", n % KEYS), n)).collect();
     publish(&bus, &events).await;
     for _ in &events {
         let delivery = one(&subscription).await;

@@ -10,11 +10,13 @@ use uuid::Uuid;
 use crate::{
     app::{
         App, Error,
+        index::Indexer,
         ports::{StoreError, search::SearchError},
     },
     domain::{
         event::{DomainEvent, ProductEvent},
         ids::{OrderId, ProductId, UserId},
+        status::PaymentStatus,
     },
 };
 
@@ -68,6 +70,12 @@ struct StandingEvent {
     version: u64,
 }
 
+/// The status of the payment that a `payment.*` event tells of.
+fn told(kind: &str) -> Option<PaymentStatus> {
+    let name = kind.strip_prefix("payment.")?.strip_suffix(".v1")?;
+    PaymentStatus::named(name)
+}
+
 #[async_trait]
 impl Handler for Events {
     async fn handle(&self, event: &Event, receipt: Receipt) -> Result<(), HandlerError> {
@@ -79,14 +87,14 @@ impl Handler for Events {
             let data: StandingEvent = event.decode().map_err(unreadable)?;
             return self.set_disabled(&data, event.kind == USER_DISABLED, receipt).await;
         }
-        if !KINDS.contains(&event.kind.as_str()) {
+        let Some(payment) = told(&event.kind) else {
             return Err(HandlerError::Permanent(anyhow::anyhow!("{} is not consumed here", event.kind)));
-        }
+        };
         let data: PaymentEvent = event.decode().map_err(unreadable)?;
         let id = OrderId(data.order_id);
         // Where payment does not answer, the sweeper repeats the step: the event is done with either way.
-        let advanced = self.app.advance(id, Some(receipt)).await.map_err(passing)?;
-        if advanced.is_none() {
+        let known = self.app.hear_of_payment(id, payment, receipt).await.map_err(passing)?;
+        if known.is_none() {
             tracing::warn!(order.id = %id, event = event.kind, "event for an unknown order");
         }
         Ok(())
@@ -127,14 +135,20 @@ pub const INDEX_KINDS: &[&str] = &[
 
 /// Indexes what an event tells of.
 pub struct IndexEvents {
-    app: Arc<App>,
+    indexer: Indexer,
 }
 
 impl IndexEvents {
     /// Indexes by these use cases.
     pub fn new(app: Arc<App>) -> Self {
-        Self { app }
+        Self { indexer: Indexer::new(app) }
     }
+}
+
+/// What is read of an `order.*` event.
+#[derive(Deserialize)]
+struct OrderEvent {
+    version: u64,
 }
 
 #[async_trait]
@@ -142,9 +156,11 @@ impl Handler for IndexEvents {
     async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
         // The key says it all: what is indexed is what is stored, and indexing it again changes nothing.
         let id = Uuid::try_parse(&event.key).map_err(|error| HandlerError::Permanent(error.into()))?;
-        let indexed = match event.kind.split('.').next() {
-            Some("product") => self.app.index_product(ProductId(id)).await,
-            _ => self.app.index_order(OrderId(id)).await,
+        let indexed = if event.kind.starts_with("product.") {
+            self.indexer.product(ProductId(id)).await
+        } else {
+            let OrderEvent { version } = event.decode().map_err(unreadable)?;
+            self.indexer.order(OrderId(id), version).await
         };
         indexed.map_err(passing)
     }

@@ -28,7 +28,7 @@ const MAX_ROUNDS: usize = 32;
 const BACKGROUND_BUDGET: Duration = Duration::from_secs(5);
 /// The pause before payment is asked again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// How long payment's event waits for whoever got payment's answer itself and is about to store it.
+/// How long payment's event waits for another process that got payment's answer itself and is about to store it.
 const ANSWERED: Duration = Duration::from_millis(20);
 
 /// Where a run of the saga ended.
@@ -54,6 +54,23 @@ impl From<InvalidTransition> for Blocked {
 }
 
 impl App {
+    /// Runs the saga of an order that payment has told of, where what it tells is not stored yet. `None` when there is no such
+    /// order.
+    ///
+    /// # Errors
+    /// The store failed, or others kept changing the order.
+    pub async fn hear_of_payment(
+        &self,
+        id: OrderId,
+        payment: PaymentStatus,
+        receipt: Receipt,
+    ) -> Result<Option<()>, Error> {
+        if self.in_hand.has_stored(id, payment).await {
+            return Ok(Some(()));
+        }
+        Ok(self.advance(id, Some(receipt)).await?.map(drop))
+    }
+
     /// Runs the saga of an order. The receipt of the event that calls for it is stored with the first transition; where there
     /// is none it is not stored, since nothing was done that could be done twice. `None` when there is no such order.
     ///
@@ -62,7 +79,7 @@ impl App {
     #[instrument(skip_all, fields(order.id = %id))]
     pub async fn advance(&self, id: OrderId, receipt: Option<Receipt>) -> Result<Option<Advanced>, Error> {
         let Some(mut order) = self.orders.get(id).await? else { return Ok(None) };
-        // Payment's event is often faster than its answer is stored, and then all would be done twice.
+        // Another process may have it in hand, and is about to store payment's answer.
         if receipt.is_some() && order.status == Status::Pending && self.clock.now() - order.updated_at < ANSWERED * 10 {
             tokio::time::sleep(ANSWERED).await;
             order = self.reload(id).await?;
@@ -97,6 +114,7 @@ impl App {
         mut receipt: Option<Receipt>,
         until: Instant,
     ) -> Result<Advanced, Error> {
+        let _hand = self.in_hand.take(order.id);
         for _ in 0..MAX_ROUNDS {
             let Some(step) = order.next_step(self.timeouts.pending, self.clock.now()) else {
                 return Ok(Advanced { order, blocked: None });
@@ -115,6 +133,9 @@ impl App {
             order = match self.store(&next, expected, transition, receipt.clone()).await? {
                 Saved::Stored => {
                     receipt = None;
+                    if let Some(payment) = next.payment {
+                        self.in_hand.stored(next.id, payment.status);
+                    }
                     next
                 }
                 Saved::Stale => self.reload(order.id).await?,

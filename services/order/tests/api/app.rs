@@ -17,6 +17,7 @@ use order::{
     api,
     app::{
         App, Timeouts, follow_up,
+        in_hand::InHand,
         live::{Feed, Limits, Live},
         metrics::Metrics,
         ports::search::SearchServer,
@@ -131,6 +132,7 @@ impl TestApp {
             token_cache: TokenCache::new(cache::Cache::new("tokens", cache.clone(), TokenCache::policy())),
             product_cache: ProductCache::new(cache),
             follow_ups,
+            in_hand: InHand::default(),
             live: Live::new(Limits { open: 40, per_account: 8 }, tasks.streams()),
             tickets: Tickets::new(SECRET, Arc::new(limit::Memory::default()), clock.shared()),
             clock: clock.shared(),

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use messaging::{Event, Handler, HandlerError, Receipt};
-use order::api::events::{Events, GROUP};
+use order::{
+    api::events::{Events, GROUP},
+    domain::ids::{OrderId, UserId},
+};
 use serde_json::{Value, json};
 use testkit::eventually;
 use uuid::Uuid;
@@ -38,6 +41,27 @@ async fn a_payment_event_carries_the_order_on_and_again_does_nothing() {
         assert_eq!(app.status(&order).await, "confirmed");
     }
     assert_eq!(app.events().await, ["order.placed.v1", "order.confirmed.v1"]);
+}
+
+/// It is faster than payment's answer is stored, most of the time: the request that waits for that does it all.
+#[tokio::test]
+async fn an_event_that_comes_while_its_request_runs_has_nothing_done_twice() {
+    let app = TestApp::start().await;
+    let (mug, customer) = (app.product("mug", 1450, 5).await, app.customer());
+    app.payments.hold("authorize");
+    let order = OrderId::derive(UserId(customer.id), "k").0;
+    let told = async {
+        eventually!(app.payments.calls("authorize") == 1);
+        let authorized = event("payment.authorized.v1", &json!({ "order_id": order }));
+        let resumed = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            app.payments.resume("authorize");
+        };
+        futures::join!(handle(&app, &authorized), resumed).0.unwrap();
+    };
+    let (placed, ()) = futures::join!(app.order(&customer, "k", &mug, 1).send(), told);
+    assert_eq!((placed.id(), placed.text("status")), (order.to_string(), "confirmed"));
+    assert_eq!(app.payments.calls("authorize"), 1);
 }
 
 #[tokio::test]

@@ -40,9 +40,10 @@ const TOO_SLOW: Close = Close { code: 4429, reason: "more has happened than was 
     security(("bearer" = [])),
     responses((status = 201, description = "A ticket, good once.", body = StreamTicket)),
 )]
-pub(super) async fn ticket(identity: Identity, State(api): State<Api>) -> Response {
-    let ticket = json!({ "ticket": api.app.tickets.issue(&identity), "expires_in": tickets::TTL.as_secs() });
-    (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(ticket)).into_response()
+pub(super) async fn ticket(identity: Identity, State(api): State<Api>) -> Result<Response, Error> {
+    let ticket = api.app.tickets.issue(&identity).await?;
+    let ticket = json!({ "ticket": ticket, "expires_in": tickets::TTL.as_secs() });
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(ticket)).into_response())
 }
 
 /// Tells what happens to orders, live
