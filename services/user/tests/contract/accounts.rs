@@ -141,6 +141,19 @@ pub(crate) async fn an_account_that_is_not_known_holds_up_no_other(stores: Store
     stores.accounts.get(eve.id).await.unwrap_err();
 }
 
+/// `infinity` is a time to PostgreSQL, and none to us.
+pub(crate) async fn a_time_that_is_none_holds_up_no_other(stores: Stores) {
+    let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);
+    let never = stores.only_on(
+        "UPDATE users SET disabled_at = 'infinity', email_verified_at = 'infinity' WHERE email = 'eve@example.com'",
+        "UPDATE users SET disabled_at = 9223372036854775807 WHERE email = 'eve@example.com'",
+    );
+    stores.execute(never).await.unwrap();
+    assert!(stores.accounts.get_many(&[eve.id, ada.id]).await.unwrap().contains(&ada));
+    drop(stores.accounts.get(eve.id).await);
+    drop(stores.mail_tokens.verified_at(eve.id).await);
+}
+
 pub(crate) async fn everything_is_summed_up(stores: Stores) {
     assert_eq!(stores.accounts.totals().await.unwrap(), user::app::ports::Totals::default());
     let (ada, eve) = (stores.add("ada@example.com").await, stores.add("eve@example.com").await);

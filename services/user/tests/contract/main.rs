@@ -32,6 +32,7 @@ macro_rules! stores {
                 a_role_is_given,
                 several_accounts_are_found_at_once,
                 an_account_that_is_not_known_holds_up_no_other,
+                a_time_that_is_none_holds_up_no_other,
                 everything_is_summed_up,
             }
             audit_trail {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{PostgresStore, store_error};
 use crate::{
-    adapters::columns::{decode_error, seed},
+    adapters::columns::{decode_error, readable, seed},
     app::ports::{
         NewSession, OpenSession, REPEAT_WITHIN, Renewal, Renewed, Session, Sessions, StoreError, Surviving, TokenHash,
     },
@@ -44,7 +44,7 @@ impl Sessions for PostgresStore {
         let query =
             sqlx::query(sql).bind(user.0).bind(now).bind(after.map_or(Uuid::max(), |id| id.0)).bind(i64::from(limit));
         let rows = query.fetch_all(&self.pool).await;
-        rows.and_then(|rows| rows.iter().map(open_session).collect()).map_err(store_error)
+        rows.map(|rows| readable("session", &rows, open_session, |row| row.try_get(0))).map_err(store_error)
     }
 
     async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {

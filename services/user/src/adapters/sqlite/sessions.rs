@@ -11,7 +11,7 @@ use super::{
     store_error,
 };
 use crate::{
-    adapters::columns::{decode_error, seed},
+    adapters::columns::{decode_error, readable, seed},
     app::ports::{
         NewSession, OpenSession, REPEAT_WITHIN, Renewal, Renewed, Session, Sessions, StoreError, Surviving, TokenHash,
     },
@@ -49,7 +49,7 @@ impl Sessions for SqliteStore {
         let before = after.map_or(Uuid::max(), |id| id.0);
         let query = sqlx::query(sql).bind(user.0.as_bytes().as_slice()).bind(clock::micros(now));
         let rows = query.bind(before.as_bytes().as_slice()).bind(limit).fetch_all(&self.db.read).await;
-        rows.and_then(|rows| rows.iter().map(open_session).collect()).map_err(store_error)
+        rows.map(|rows| readable("session", &rows, open_session, |row| uuid(row, 0))).map_err(store_error)
     }
 
     async fn prune(&self, now: OffsetDateTime, limit: u32) -> Result<u64, StoreError> {
