@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) context: Context,
     pub(crate) producer: Producer,
     pub(crate) dead_letters: Mutex<Counted>,
+    /// Whoever has it counts them.
+    pub(crate) counting: tokio::sync::Mutex<()>,
     declare: bool,
     declared: OnceCell<()>,
 }
@@ -47,8 +49,8 @@ impl Connection {
         }
         let context = Context::new(token.map(|path| TokenFile::new(path, Arc::clone(&clock))));
         let producer = create(&options.producer(), &context)?;
-        let (dead_letters, declared) = (Mutex::default(), OnceCell::new());
-        Ok(Self { options, clock, context, producer, dead_letters, declare, declared })
+        let (dead_letters, counting, declared) = (Mutex::default(), tokio::sync::Mutex::default(), OnceCell::new());
+        Ok(Self { options, clock, context, producer, dead_letters, counting, declare, declared })
     }
 
     pub(crate) fn names(&self) -> &Names {

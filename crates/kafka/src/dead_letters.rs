@@ -1,8 +1,8 @@
 //! Dead letters: a compacted topic with one partition, and what brings them back.
 //!
 //! A key is `GROUP/EVENT/REPLAYS`: an event that is given up again, while its last dead letter is still being taken back, is
-//! another one. A record without a value takes a dead letter back. Who resolves one first writes it again with a *claim*: of
-//! two, the log says whose came first.
+//! another one. A record without a value takes a dead letter back. Who resolves one first writes a *claim* on it, under a key of its own, since of
+//! one key the log keeps the last record alone: of two claims, the log says whose came first.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -36,6 +36,8 @@ const CAUSE: &str = "dead-cause";
 const DETAIL: &str = "dead-detail";
 const AT: &str = "dead-at";
 const CLAIM: &str = "claim";
+/// What the key of a claim ends with.
+const OF_CLAIM: &str = "/claim";
 /// Whoever claimed a dead letter and has not resolved it in this time, as the broker sees it, does not do so any more.
 const CLAIMED: Duration = Duration::from_secs(30);
 /// An error that says more than this says too much.
@@ -85,7 +87,7 @@ pub(crate) async fn store(
     let dead = DeadLetter { group: group.to_owned(), event, attempts, replays, reason, dead_at };
     let (topic, key) = (connection.names().dead_letters(), key(&dead));
     if !has_room(connection, group, &key).await? {
-        return Err(Error::no_room());
+        return Err(Error::NoRoom);
     }
     connection.store(&topic, &key, Some(&dead.event), described(&dead)?).await?;
     known(connection).keys.insert(key);
@@ -94,9 +96,16 @@ pub(crate) async fn store(
 
 /// Whether a group may have this one as well. What others have stored within the last seconds is not looked at.
 async fn has_room(connection: &Arc<Connection>, group: &str, key: &str) -> Result<bool, Error> {
-    let is_old = known(connection).at.is_none_or(|at| at.elapsed() > COUNTED);
-    if is_old {
-        count(connection, group).await?;
+    let is_old = || known(connection).at.is_none_or(|at| at.elapsed() > COUNTED);
+    if is_old() {
+        // One reads for all who come meanwhile.
+        let _counting = connection.counting.lock().await;
+        if is_old()
+            && let Err(error) = count(connection, group).await
+        {
+            // The bound is there for a day on which nobody looks: rather one dead letter more than one less.
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot count the dead letters");
+        }
     }
     let known = known(connection);
     Ok(known.keys.contains(key) || known.of(group) < DEAD_LETTERS.into())
@@ -138,6 +147,9 @@ impl Counted {
     fn note(&mut self, message: &BorrowedMessage<'_>) {
         self.end = message.offset() + 1;
         let Some(key) = message.key().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+        if key.ends_with(OF_CLAIM) {
+            return;
+        }
         if message.payload().is_none() {
             self.keys.remove(key);
         } else if text(&headers(message), CLAIM).is_none() {
@@ -189,27 +201,31 @@ pub(crate) async fn resolve(
     let asked = events.iter().filter_map(|id| last.remove(&(group.to_owned(), *id)));
     let asked: Vec<DeadLetter> = asked.map(|letter| letter.dead).collect();
     let claim = &Uuid::now_v7().to_string();
-    let of_us = |dead: &DeadLetter| Ok((key(dead), Some(dead.event.clone()), with(described(dead)?, CLAIM, claim)));
-    write(connection, asked.iter().map(of_us).collect::<Result<_, Error>>()?).await?;
+    let claim_key = |dead: &DeadLetter| key(dead) + OF_CLAIM;
+    let ours = |dead: &DeadLetter| {
+        (claim_key(dead), Some(dead.event.clone()), with(message::of_event(&dead.event), CLAIM, claim))
+    };
+    write(connection, asked.iter().map(ours).collect()).await?;
     let claimed = letters(connection).await?;
     let (mut resolved, mut gone, mut failed) = (0, Vec::new(), Ok(()));
     for dead in &asked {
         match claimed.get(&key(dead)) {
             Some(Letter { claim: Some((first, _)), .. }) if first == claim => {
-                if resolution == Resolution::Replay {
+                // After one has failed only the claims are taken back.
+                if failed.is_ok() && resolution == Resolution::Replay {
                     failed = replay(connection, dead).await;
                 }
-                if failed.is_err() {
-                    break;
+                if failed.is_ok() {
+                    resolved += 1;
+                    gone.push((key(dead), None, OwnedHeaders::new()));
                 }
-                resolved += 1;
             }
             // Somebody else's.
             Some(_) => continue,
             // It was resolved before our claim, which nothing has to remember.
             None => {}
         }
-        gone.push((key(dead), None, OwnedHeaders::new()));
+        gone.push((claim_key(dead), None, OwnedHeaders::new()));
     }
     // Also where one has failed: those before it are replayed.
     write(connection, gone).await?;
@@ -270,14 +286,18 @@ async fn read<T: Clone + Send + 'static>(
 /// Takes note of a record.
 fn note(letters: &mut HashMap<String, Letter>, message: &BorrowedMessage<'_>) {
     let Some(key) = message.key().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+    let claimed = key.strip_suffix(OF_CLAIM);
     let Some(data) = message.payload() else {
-        letters.remove(key);
+        match claimed {
+            Some(key) => letters.entry(key.to_owned()).and_modify(|letter| letter.claim = None),
+            None => return drop(letters.remove(key)),
+        };
         return;
     };
     let headers = headers(message);
     let at = message.timestamp().to_millis().unwrap_or_default();
     if let Some(claim) = text(&headers, CLAIM) {
-        let Some(letter) = letters.get_mut(key) else { return };
+        let Some(letter) = letters.get_mut(claimed.unwrap_or(key)) else { return };
         let since = letter.claim.as_ref().map(|(_, since)| *since);
         if since.is_none_or(|since| at.saturating_sub(since) > i64::try_from(CLAIMED.as_millis()).unwrap_or(i64::MAX)) {
             letter.claim = Some((claim.to_owned(), at));

@@ -83,6 +83,11 @@ pub trait Subscription: Send + Sync {
     /// Has it delivered again after a while; later events of its key wait behind it.
     async fn retry(&self, delivery: &Delivery, after: Duration) -> Result<(), Error>;
 
+    /// Has it delivered again after a while as [`Self::retry`], without counting this delivery where all of them count as tries.
+    async fn postpone(&self, delivery: &Delivery, after: Duration) -> Result<(), Error> {
+        self.retry(delivery, after).await
+    }
+
     /// Gives it back untried: it is delivered again at once, here or elsewhere, and this delivery does not count.
     async fn release(&self, delivery: &Delivery) -> Result<(), Error>;
 
@@ -95,7 +100,10 @@ pub trait Subscription: Send + Sync {
     /// Renews its lease.
     async fn extend(&self, delivery: &Delivery) -> Result<(), Error>;
 
-    /// Puts it aside with a reason; the next event of its key may come. Fails where there is no room for another dead letter.
+    /// Puts it aside with a reason; the next event of its key may come.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`], or [`Error::Lost`].
     async fn dead_letter(&self, delivery: &Delivery, reason: Reason) -> Result<(), Error>;
 
     /// How long a delivery stays this member's without [`Self::extend`].

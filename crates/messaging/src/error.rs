@@ -2,8 +2,6 @@
 
 use uuid::Uuid;
 
-use crate::DEAD_LETTERS;
-
 /// A failure of the bus, the outbox or the envelope.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -16,6 +14,9 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no room for another dead letter until some are replayed or discarded.
+    #[error("there is no room for another dead letter until some are replayed or discarded (trireme dlq --help)")]
+    NoRoom,
     /// The bus will not take this event, however often it is offered.
     #[error("event {id} was refused: {reason}")]
     Rejected {
@@ -47,14 +48,6 @@ impl Error {
         Self::Unavailable { what: "bus", source: source.into() }
     }
 
-    /// Says that a group has as many dead letters as it may have.
-    pub fn no_room() -> Self {
-        Self::bus(format!(
-            "its group has {DEAD_LETTERS} dead letters, and there is no room for another until some are replayed \
-             (trireme dlq --help)"
-        ))
-    }
-
     /// Says that the outbox did not do what it was asked to, for now.
     pub fn outbox(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable { what: "outbox", source: source.into() }
@@ -64,6 +57,7 @@ impl Error {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "unavailable",
+            Self::NoRoom => "no_room",
             Self::Rejected { .. } => "rejected",
             Self::Lost => "lost",
             Self::Stale => "stale",
@@ -73,6 +67,6 @@ impl Error {
 
     /// Whether the same call may work later.
     pub fn may_retry(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::NoRoom)
     }
 }

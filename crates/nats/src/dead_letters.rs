@@ -44,7 +44,19 @@ pub(crate) async fn store(
     let detail: String = reason.detail.chars().take(LONGEST).collect();
     headers.insert(DETAIL, serde_json::to_string(&detail).map_err(Error::Encode)?);
     headers.insert(AT, clock::rfc3339(connection.clock.now()));
-    connection.store(connection.names().dead_letter(group, event.id), event, headers).await
+    match connection.store(connection.names().dead_letter(group, event.id), event, headers).await {
+        Err(Error::Unavailable { .. }) if is_full(connection).await => Err(Error::NoRoom),
+        stored => stored,
+    }
+}
+
+/// The server has one code for all that a stream does not store.
+async fn is_full(connection: &Connection) -> bool {
+    let Ok(streams) = connection.streams.get().await else { return false };
+    let info = streams.dead_letters.get_info().await;
+    info.is_ok_and(|info| {
+        u64::try_from(info.config.max_messages).is_ok_and(|most| most > 0 && info.state.messages >= most)
+    })
 }
 
 /// The dead letters of a group or of all, oldest first.

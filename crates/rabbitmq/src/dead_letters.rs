@@ -7,13 +7,13 @@ use lapin::{
     BasicProperties, Channel,
     options::{BasicAckOptions, BasicGetOptions},
 };
-use messaging::{Cause, DeadLetter, Error, Event, Reason, Resolution};
+use messaging::{Cause, DEAD_LETTERS, DeadLetter, Error, Event, Reason, Resolution};
 
 use uuid::Uuid;
 
 use crate::{
     catalogue::{Catalogue, Locked},
-    client::{Client, Link, limited, look},
+    client::{Client, Failure, Link, limited, look},
     group::Group,
     message::{self, Headers},
     names,
@@ -45,7 +45,13 @@ pub(crate) async fn store(
     let id = format!("{}.{replays}", event.id);
     let publisher = group.link.confirming().await?;
     let queue = group.names().dead_letters(&group.name);
-    publisher.store(&queue, &event.data, message::of_event(event, &id, &more)).await?;
+    match publisher.store(&queue, &event.data, message::of_event(event, &id, &more)).await {
+        // It refuses for other reasons as well.
+        Err(Failure::Refused) if count(&group.link, &group.name).await? >= DEAD_LETTERS.into() => {
+            return Err(Error::NoRoom);
+        }
+        stored => stored?,
+    }
     Ok(limited(publisher.channel.close(200, "stored".into())).await?)
 }
 

@@ -162,9 +162,16 @@ impl KafkaSubscription {
             partition.progress.try_alone(position);
             partition.change();
         }
-        self.commit(place).await?;
-        self.state().lanes.try_alone(place, position);
-        Ok(())
+        let committed = self.commit(place).await;
+        let mut state = self.state();
+        if committed.is_ok() {
+            state.lanes.try_alone(place, position);
+        } else if let Ok(partition) = state.partition(place) {
+            // Another may be chosen the next time, and then two would be blamed for one death.
+            partition.progress.end_alone(position);
+            partition.change();
+        }
+        committed
     }
 
     /// Commits what has been passed without anybody's work.

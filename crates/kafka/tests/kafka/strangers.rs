@@ -67,7 +67,8 @@ async fn what_there_is_no_room_for_is_tried_on() {
     let next = async || timeout(DEADLINE, member.fetch(1)).await.unwrap().unwrap().remove(0);
     member.dead_letter(&next().await, reason()).await.unwrap();
     let second = next().await;
-    assert!(member.dead_letter(&second, reason()).await.unwrap_err().may_retry());
+    let refused = member.dead_letter(&second, reason()).await.unwrap_err();
+    assert!(matches!(refused, messaging::Error::NoRoom), "{refused}");
     // Those that were replayed are without a value.
     producer.send(BaseRecord::<str, str>::to(&topic).partition(0).key(&keys[0])).unwrap();
     producer.flush(DEADLINE).unwrap();

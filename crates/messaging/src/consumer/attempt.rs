@@ -53,7 +53,8 @@ impl Worker {
     /// Handles and settles a delivery. While what its handler needs is away it stays in hand, and nothing is counted.
     pub(super) async fn attempt(&self, delivery: Delivery) {
         if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::None {
-            return self.insist("isolate", &delivery, || self.subscription.isolate(&delivery)).await;
+            let _ = self.insist("isolate", &delivery, || self.subscription.isolate(&delivery)).await;
+            return;
         }
         let keep = OptionFuture::from(Some(self.keep(&delivery)));
         tokio::pin!(keep);
@@ -211,22 +212,36 @@ impl Worker {
             Outcome::Done => {
                 tracing::info!(group = self.group, event.id = %delivery.event.id, "{} applied", delivery.event.kind);
                 self.metrics.applied(delivery.event.time);
-                self.insist("ack", delivery, || subscription.ack(delivery)).await;
+                let _ = self.insist("ack", delivery, || subscription.ack(delivery)).await;
             }
             Outcome::Stopped | Outcome::Unavailable(_) => {
-                self.insist("release", delivery, || subscription.release(delivery)).await;
+                let _ = self.insist("release", delivery, || subscription.release(delivery)).await;
             }
             Outcome::Lost => tracing::info!("lease lost while handling: another consumer has the event"),
-            Outcome::Failed(reason) if self.is_last(delivery, &reason) => {
-                tracing::error!(cause = %reason.cause, error = reason.detail, "dead-lettering an event");
-                self.metrics.gave_up();
-                self.insist("dead_letter", delivery, || subscription.dead_letter(delivery, reason.clone())).await;
-            }
+            Outcome::Failed(reason) if self.is_last(delivery, &reason) => self.give_up(delivery, &reason).await,
             Outcome::Failed(reason) => {
                 let pause = self.pause(delivery, &reason);
                 tracing::warn!(cause = %reason.cause, error = reason.detail, ?pause, "retrying an event");
-                self.insist("retry", delivery, || subscription.retry(delivery, pause)).await;
+                let _ = self.insist("retry", delivery, || subscription.retry(delivery, pause)).await;
             }
+        }
+    }
+
+    /// Puts an event aside. Where there is no room it is tried on, at the longest pause, and takes the place of no other.
+    async fn give_up(&self, delivery: &Delivery, reason: &Reason) {
+        let (subscription, cause, error) = (&*self.subscription, reason.cause, &reason.detail);
+        let stored = self.insist("dead_letter", delivery, || subscription.dead_letter(delivery, reason.clone())).await;
+        match stored {
+            Ok(()) => {
+                tracing::error!(%cause, error, "an event was given up");
+                self.metrics.gave_up();
+            }
+            Err(Error::NoRoom) => {
+                let (pause, room) = (self.policy.max_backoff, Error::NoRoom.to_string());
+                tracing::error!(%cause, error, room, ?pause, "an event cannot be given up, and is tried on");
+                let _ = self.insist("retry", delivery, || subscription.postpone(delivery, pause)).await;
+            }
+            Err(_) => {}
         }
     }
 
@@ -243,24 +258,32 @@ impl Worker {
         matches!(reason.cause, Cause::Permanent | Cause::Deadly) || delivery.failures + 1 >= self.policy.max_attempts
     }
 
-    /// Tries for a while: what cannot be settled is delivered again when its lease ends.
-    async fn insist<F>(&self, operation: &'static str, delivery: &Delivery, settle: impl Fn() -> F)
+    /// Tries for a while: what cannot be settled is delivered again when its lease ends, and so is what another holds by now.
+    ///
+    /// # Errors
+    /// The last one.
+    async fn insist<F>(&self, operation: &'static str, delivery: &Delivery, settle: impl Fn() -> F) -> Result<(), Error>
     where
         F: Future<Output = Result<(), Error>>,
     {
+        let mut last = Error::Lost;
         for attempt in 1..=SETTLE_TRIES {
             let span = self.settle_span(operation, &delivery.event.kind);
             match self.metrics.calls.measured(operation, settle()).instrument(span).await {
-                Ok(()) => return,
+                Ok(()) => return Ok(()),
                 Err(Error::Lost) => {
-                    return tracing::info!("lease lost before settling: another consumer has the event");
+                    tracing::info!("lease lost before settling: another consumer has the event");
+                    return Err(Error::Lost);
                 }
+                Err(Error::NoRoom) => return Err(Error::NoRoom),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, attempt, "cannot settle an event");
                     sleep(SETTLE_PAUSE.delay(attempt)).await;
+                    last = error;
                 }
             }
         }
+        Err(last)
     }
 }
 

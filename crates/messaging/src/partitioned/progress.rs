@@ -110,9 +110,9 @@ impl Progress {
         self.reach = self.reach.max(to);
     }
 
-    /// Nothing is in hand any more.
+    /// Nothing is in hand any more: who leaves has not died of what was to be tried last.
     pub fn give_back(&mut self) {
-        self.reach = 0;
+        (self.reach, self.alone) = (0, None);
     }
 
     /// Notes that a position is about to be tried alone.
@@ -236,6 +236,9 @@ mod tests {
         progress.try_alone(4);
         let mut next = Progress::parse(0, &progress.metadata());
         assert_eq!((next.take_over(), next.take_over()), (Some(4), None));
+        progress.give_back();
+        let mut next = Progress::parse(0, &progress.metadata());
+        assert_eq!(next.take_over(), None, "who gives back has not tried it to the end");
         progress.settle(4);
         assert_eq!(Progress::parse(0, &progress.metadata()).take_over(), None);
     }

@@ -45,7 +45,8 @@ async fn what_there_is_no_room_for_is_tried_on() {
     let (first, second) = (event("a", 1), event("a", 2));
     bus.publish(&[first.clone(), second.clone()]).await.unwrap();
     member.dead_letter(&next().await, reason()).await.unwrap();
-    member.dead_letter(&next().await, reason()).await.unwrap_err();
+    let refused = member.dead_letter(&next().await, reason()).await.unwrap_err();
+    assert!(matches!(refused, Error::NoRoom), "{refused}");
     assert_eq!(next().await.event.id, second.id, "again");
     assert_eq!(bus.count_dead_letters("group").await.unwrap(), 1);
     assert_eq!(bus.resolve("group", &[first.id], Resolution::Replay).await.unwrap(), 1);

@@ -16,8 +16,9 @@ const LIST: &str = "SELECT l.*, g.name AS grp, d.attempts, d.replays, d.cause, d
 
 const COUNT: &str = "SELECT count(*) FROM dead WHERE grp = (SELECT id FROM groups WHERE name = ?1)";
 
-/// Those of the group of a delivery.
-const ROOM: &str = "SELECT count(*) < ?2 FROM dead WHERE grp = (SELECT grp FROM pending WHERE seq = ?1)";
+/// Whether the group of a delivery has room for it; rows that cannot be read are put aside in any case, and take none.
+const ROOM: &str = "SELECT count(*) < ?2 FROM dead
+    WHERE grp = (SELECT grp FROM pending WHERE seq = ?1) AND cause <> 'unreadable'";
 
 const REMOVE: &str = "DELETE FROM dead
     WHERE grp = (SELECT id FROM groups WHERE name = ?1) AND place = (SELECT place FROM log WHERE id = ?2)
@@ -34,7 +35,7 @@ pub(super) async fn insert(database: &Database, tag: Tag, reason: &Reason, now: 
     let mut tx = database.begin().await.map_err(Error::bus)?;
     let room = sqlx::query_scalar(ROOM).bind(tag.position).bind(DEAD_LETTERS);
     if !room.fetch_one(&mut *tx).await.map_err(Error::bus)? {
-        return Err(Error::no_room());
+        return Err(Error::NoRoom);
     }
     let inserted = insert_in(&mut tx, tag, reason, now).await.map_err(Error::bus)?;
     tx.commit().await.map_err(Error::bus)?;

@@ -102,6 +102,10 @@ impl messaging::Subscription for Subscription {
         self.reschedule(delivery.tag, after, false).await
     }
 
+    async fn postpone(&self, delivery: &Delivery, after: Duration) -> Result<(), Error> {
+        self.reschedule(delivery.tag, after, true).await
+    }
+
     async fn release(&self, delivery: &Delivery) -> Result<(), Error> {
         self.reschedule(delivery.tag, Duration::ZERO, true).await
     }

@@ -1,12 +1,21 @@
 //! What only the embedded adapters promise.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::join_all;
-use messaging::{Bus as _, Cause, Effects, Event, Outbox as _, Reason, Resolution, Track};
+use messaging::{
+    Bus as _, Cause, Consumer, Effects, Event, Handler, HandlerError, Outbox as _, Policy, Reason, Receipt, Resolution,
+    Track,
+};
 use sqlx::migrate::Migrator;
 use testkit::ManualClock;
 use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 static NOTHING: Migrator = Migrator::DEFAULT;
 const HOUR: Duration = Duration::from_hours(1);
@@ -53,12 +62,64 @@ async fn old_events_are_forgotten_when_nobody_needs_them() {
     assert_eq!(logged(&url).await, 4, "two old ones are pending, two are young");
 }
 
-/// Dead letters are bounded: where there is no room for another, what fails is neither given up nor lost.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_there_is_no_room_for_is_tried_on() {
+/// Copies the one dead letter that there is, until there is no room for another.
+async fn fill(url: &str) -> sqlite::Database {
     const FILL: &str = "WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
         INSERT INTO dead (grp, place, key, attempts, replays, cause, detail, dead_at)
         SELECT grp, place - n, key, attempts, replays, cause, detail, dead_at FROM dead, n";
+    let database = sqlite::open(url, &NOTHING).await.unwrap();
+    sqlx::query(FILL).bind(messaging::DEAD_LETTERS).execute(&database.write).await.unwrap();
+    database
+}
+
+/// Cannot handle the events of one key until it is repaired.
+#[derive(Default)]
+struct Broken {
+    repaired: AtomicBool,
+    failed: AtomicU32,
+    done: AtomicU32,
+}
+
+#[async_trait]
+impl Handler for Broken {
+    async fn handle(&self, event: &Event, _: Receipt) -> Result<(), HandlerError> {
+        if event.key == "1" && !self.repaired.load(Ordering::SeqCst) {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(HandlerError::permanent(anyhow::anyhow!("not yet")));
+        }
+        self.done.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// It is handed to its handler again and again, holds up no other, and is done when the handler is repaired.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_room_is_done_as_soon_as_it_can_be() {
+    let folder = testkit::temp_dir();
+    let url = testkit::sqlite_url(&folder, "bus.db");
+    let bus = Arc::new(sqlite::Bus::open(&url, clock::system()).await.unwrap());
+    let (handler, token, tasks) = (Arc::new(Broken::default()), CancellationToken::new(), TaskTracker::new());
+    let policy = Policy { max_attempts: 3, max_backoff: Duration::from_millis(50), ..Policy::default() };
+    let attempts = policy.max_attempts;
+    let consumer = Consumer::new(bus.clone(), "group", &[KIND], handler.clone(), policy);
+    tasks.spawn(consumer.run(token.clone(), tasks.clone()));
+    bus.publish(&[event(1, 1)]).await.unwrap();
+    testkit::eventually!(bus.count_dead_letters("group").await.unwrap() == 1);
+    fill(&url).await;
+    bus.publish(&[event(1, 2), event(2, 3)]).await.unwrap();
+    testkit::eventually!(handler.failed.load(Ordering::SeqCst) > 2 * attempts);
+    assert_eq!(handler.done.load(Ordering::SeqCst), 1, "the other key goes on");
+    handler.repaired.store(true, Ordering::SeqCst);
+    testkit::eventually!(handler.done.load(Ordering::SeqCst) == 2);
+    assert_eq!(bus.count_dead_letters("group").await.unwrap(), u64::from(messaging::DEAD_LETTERS));
+    token.cancel();
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Dead letters are bounded: where there is no room for another, what fails is neither given up nor lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_there_is_no_room_for_is_tried_on() {
     let folder = testkit::temp_dir();
     let url = testkit::sqlite_url(&folder, "bus.db");
     let bus = sqlite::Bus::open(&url, clock::system()).await.unwrap();
@@ -68,11 +129,10 @@ async fn what_there_is_no_room_for_is_tried_on() {
     let reason = || Reason { cause: Cause::Permanent, detail: "bad".to_owned() };
     let [first, second] = &member.fetch(2).await.unwrap()[..] else { panic!("two were published") };
     member.dead_letter(first, reason()).await.unwrap();
-    let database = sqlite::open(&url, &NOTHING).await.unwrap();
-    sqlx::query(FILL).bind(messaging::DEAD_LETTERS).execute(&database.write).await.unwrap();
+    let database = fill(&url).await;
     assert_eq!(bus.count_dead_letters("group").await.unwrap(), u64::from(messaging::DEAD_LETTERS));
     let refused = member.dead_letter(second, reason()).await.unwrap_err();
-    assert!(refused.may_retry());
+    assert!(matches!(refused, messaging::Error::NoRoom), "{refused}");
     other.dead_letter(&other.fetch(1).await.unwrap()[0], reason()).await.unwrap();
     sqlx::query("DELETE FROM dead WHERE id % 2 = 0").execute(&database.write).await.unwrap();
     member.dead_letter(second, reason()).await.unwrap();

@@ -21,7 +21,7 @@ use crate::{
 };
 use outboxes::{Outboxes, Row};
 
-/// More than a person reads, and as much as fits into memory with ease.
+/// More than a person reads, and as much as fits into memory with ease. Of more of them it is said that there are.
 const LIMIT: usize = 10_000;
 /// Dead letters that the bus is asked to resolve at once: some brokers read all of them each time.
 const AT_ONCE: usize = 500;
@@ -228,6 +228,9 @@ impl GivenUp {
     /// Group by group, each one's oldest first.
     async fn resolve(&self, dead_letters: &[DeadLetter], resolution: Resolution) -> Result<()> {
         let Some(bus) = &self.bus else { return Ok(()) };
+        if dead_letters.len() == LIMIT {
+            self.output.notice(&format!("the oldest {LIMIT}: for those after them do it again"));
+        }
         let mut groups: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
         for DeadLetter { group, event, .. } in dead_letters {
             groups.entry(group).or_default().push(event);
