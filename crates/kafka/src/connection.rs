@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use crate::{
     blocking::{TIMEOUT, blocking},
     context::{Asking, Context, Producer},
-    dead_letters::Counted,
+    counted::Counted,
     names::Names,
     options::Options,
     token::TokenFile,

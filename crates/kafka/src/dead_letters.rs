@@ -5,7 +5,7 @@
 //! one key the log keeps the last record alone: of two claims, the log says whose came first.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -25,6 +25,7 @@ use crate::{
     blocking::{TIMEOUT, blocking},
     connection::Connection,
     context::Asking,
+    counted::{CLAIM, Counted, OF_CLAIM},
     message::{self, headers, text, with},
 };
 
@@ -35,9 +36,6 @@ const CAUSE: &str = "dead-cause";
 /// A JSON string: one line, whatever the error said.
 const DETAIL: &str = "dead-detail";
 const AT: &str = "dead-at";
-const CLAIM: &str = "claim";
-/// What the key of a claim ends with.
-const OF_CLAIM: &str = "/claim";
 /// Whoever claimed a dead letter and has not resolved it in this time, as the broker sees it, does not do so any more.
 const CLAIMED: Duration = Duration::from_secs(30);
 /// An error that says more than this says too much.
@@ -126,36 +124,6 @@ pub(crate) async fn list(
         letters.filter(|letter| group.is_none_or(|group| letter.dead.group == group)).collect();
     asked.sort_by_key(|letter| letter.offset);
     Ok(asked.into_iter().take(limit).map(|letter| letter.dead).collect())
-}
-
-/// The keys of the dead letters, up to where the log has been read.
-#[derive(Clone, Default)]
-pub(crate) struct Counted {
-    end: i64,
-    at: Option<Instant>,
-    keys: HashSet<String>,
-}
-
-impl Counted {
-    /// An event that was given up again, while its last dead letter is still being taken back, is one.
-    fn of(&self, group: &str) -> u64 {
-        let events = self.keys.iter().filter_map(|key| key.strip_prefix(group)?.strip_prefix('/')?.split('/').next());
-        u64::try_from(events.collect::<HashSet<_>>().len()).unwrap_or(u64::MAX)
-    }
-
-    /// Takes note of a record.
-    fn note(&mut self, message: &BorrowedMessage<'_>) {
-        self.end = message.offset() + 1;
-        let Some(key) = message.key().and_then(|key| std::str::from_utf8(key).ok()) else { return };
-        if key.ends_with(OF_CLAIM) {
-            return;
-        }
-        if message.payload().is_none() {
-            self.keys.remove(key);
-        } else if text(&headers(message), CLAIM).is_none() {
-            self.keys.insert(key.to_owned());
-        }
-    }
 }
 
 /// How many dead letters a group has. Of the log is read what it has grown by since it was asked last.

@@ -5,6 +5,7 @@ mod blocking;
 mod bus;
 mod connection;
 mod context;
+mod counted;
 mod dead_letters;
 mod group;
 mod message;
