@@ -52,7 +52,9 @@ enum Outcome {
 impl Worker {
     /// Handles and settles a delivery. While what its handler needs is away it stays in hand, and nothing is counted.
     pub(super) async fn attempt(&self, delivery: Delivery) {
-        if delivery.attempt > self.policy.max_attempts && delivery.suspicion == Suspicion::None {
+        // What has failed as often for certain, and waits for room, is no suspect.
+        let is_suspect = delivery.attempt > self.policy.max_attempts && delivery.failures < self.policy.max_attempts;
+        if is_suspect && delivery.suspicion == Suspicion::None {
             let _ = self.insist("isolate", &delivery, || self.subscription.isolate(&delivery)).await;
             return;
         }
