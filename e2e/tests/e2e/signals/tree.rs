@@ -20,12 +20,11 @@ pub(crate) const EDGES: [(&str, &str, &str); 5] = [
 ];
 
 /// What has to be in it, by service; the last word stands under the first, at any depth.
-pub(crate) const PARTS: [(&str, &str, &str); 14] = [
+pub(crate) const PARTS: [(&str, &str, &str); 13] = [
     ("order", "POST /v1/orders", "place_order"),
     ("order", "place_order", "redis.set"),
     ("order", "POST /v1/orders", "payment.v1.PaymentService/Authorize"),
     ("order", "POST /v1/orders", "INSERT outbox"),
-    ("order", "process payment.authorized.v1", "advance"),
     ("order", "process payment.authorized.v1", "ack payment.authorized.v1"),
     ("payment", "payment.v1.PaymentService/Authorize", "lock.acquire"),
     ("payment", "payment.v1.PaymentService/Authorize", "INSERT outbox"),
