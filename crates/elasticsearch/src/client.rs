@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
-use crate::{Error, address::Address, error::Denial};
+use crate::{Error, address::Address, error::Denials};
 
 /// How long a write may take: a request for a search waits less.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -20,8 +20,7 @@ pub struct Client {
     writing: Http,
     headers: HeaderMap,
     prefix: String,
-    searches: Denial,
-    writes: Denial,
+    denials: Denials,
 }
 
 impl Client {
@@ -37,8 +36,7 @@ impl Client {
             writing: Http::new(&base, writes, None, "search-index"),
             headers: login.map(|login| (header::AUTHORIZATION, login)).into_iter().collect(),
             prefix,
-            searches: Denial::default(),
-            writes: Denial::default(),
+            denials: Denials::default(),
         })
     }
 
@@ -48,7 +46,7 @@ impl Client {
     /// What it has failed of.
     pub fn check(&self) -> Result<(), Error> {
         self.searching.check().and(self.writing.check())?;
-        self.searches.check().and(self.writes.check())
+        self.denials.check()
     }
 
     /// The name on the server of what is called `name` here.
@@ -59,18 +57,19 @@ impl Client {
     /// Searches.
     pub(crate) async fn search(&self, path: &str, query: &Value) -> Result<Value, Error> {
         let answer = self.searching.send(Method::POST, path, self.headers.clone(), Some(query), true).await?;
-        self.searches.note(read(answer.status, &answer.body))
+        self.denials.note(path, read(answer.status, &answer.body))
     }
 
     /// Asks for something or changes it, which may be repeated.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let answer = self.writing.send(method, path, self.headers.clone(), body, true).await?;
-        self.writes.note(read(answer.status, &answer.body))
+        read(answer.status, &answer.body)
     }
 
-    /// Does what lines of JSON say; each has an answer of its own, which `written` reads.
+    /// Does what lines of JSON say to an index; each has an answer of its own, which `written` reads.
     pub(crate) async fn bulk(
         &self,
+        index: &str,
         path: &str,
         lines: Bytes,
         written: impl FnOnce(Value) -> Result<(), Error>,
@@ -78,7 +77,7 @@ impl Client {
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         let answer = self.writing.send_bytes(Method::POST, path, headers, Some(lines), true).await?;
-        self.writes.note(read(answer.status, &answer.body).and_then(written))
+        self.denials.note(index, read(answer.status, &answer.body).and_then(written))
     }
 }
 

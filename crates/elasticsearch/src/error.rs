@@ -1,6 +1,9 @@
 //! What the server says no to, and whether asking again may help.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use ::client::Error as CallError;
 use http::StatusCode;
@@ -62,24 +65,26 @@ impl Error {
     }
 }
 
-/// What was denied last, until something is allowed.
+/// What is denied, until it is allowed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Denial(Arc<Mutex<Option<(StatusCode, String)>>>);
+pub(crate) struct Denials(Arc<Mutex<BTreeMap<String, (StatusCode, String)>>>);
 
-impl Denial {
-    /// Takes note of what became of a call.
-    pub(crate) fn note<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = match &answer {
-            Err(Error::Denied { status, reason }) => Some((*status, reason.clone())),
-            _ => None,
-        };
+impl Denials {
+    /// Takes note of what became of a call, of which there are few.
+    pub(crate) fn note<T>(&self, call: &str, answer: Result<T, Error>) -> Result<T, Error> {
+        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &answer {
+            Ok(_) => _ = denied.remove(call),
+            Err(Error::Denied { status, reason }) => _ = denied.insert(call.to_owned(), (*status, reason.clone())),
+            Err(_) => {}
+        }
         answer
     }
 
     /// # Errors
     /// What was denied.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).values().next() {
             Some((status, reason)) => Err(Error::Denied { status: *status, reason: reason.clone() }),
             None => Ok(()),
         }

@@ -201,7 +201,7 @@ impl Index {
             }
         }
         let written = |answer| written(answer, must_exist);
-        self.client.bulk(&format!("/_bulk?{WRITTEN}"), lines.into(), written).await
+        self.client.bulk(&self.alias, &format!("/_bulk?{WRITTEN}"), lines.into(), written).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     future::IntoFuture,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -25,8 +25,9 @@ const MAJORITY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long any command may take, its repetition included: the driver has no limit of its own for an answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Whether a call of this process has failed since a write was made sure of.
-static DOUBT: AtomicBool = AtomicBool::new(true);
+/// Calls of this process that have failed, and how many had when a write was made sure of: none was at the start.
+static FAILED: AtomicU64 = AtomicU64::new(1);
+static PROVEN: AtomicU64 = AtomicU64::new(0);
 
 /// Opens the database that the URL names; connections are made when they are needed.
 ///
@@ -64,10 +65,14 @@ pub async fn connect(url: &str, name: &str) -> Result<Database, Error> {
 pub async fn ping(database: &Database) -> Result<(), Error> {
     // Not `hello`, which some servers that speak the protocol do not know.
     takes_writes(&within("isMaster", database.run_command(doc! { "isMaster": 1 })).await?)?;
-    if !DOUBT.swap(false, Ordering::Relaxed) {
+    let failed = FAILED.load(Ordering::Relaxed);
+    if PROVEN.load(Ordering::Relaxed) == failed {
         return Ok(());
     }
-    Box::pin(store_something(database)).await
+    // Whoever gives up waiting for this has made sure of nothing.
+    Box::pin(store_something(database)).await?;
+    PROVEN.store(failed, Ordering::Relaxed);
+    Ok(())
 }
 
 async fn store_something(database: &Database) -> Result<(), Error> {
@@ -111,7 +116,7 @@ pub fn limited<'a, T: 'a>(
         let answer = answer.and_then(|answer| answer.map_err(Error::Driver));
         // What breaks a key was stored by somebody.
         if answer.as_ref().is_err_and(|error| !error.is_duplicate()) {
-            DOUBT.store(true, Ordering::Relaxed);
+            FAILED.fetch_add(1, Ordering::Relaxed);
         }
         answer
     }

@@ -241,7 +241,11 @@ impl Worker {
             Err(Error::NoRoom) => {
                 let (pause, room) = (self.policy.max_backoff, Error::NoRoom.to_string());
                 tracing::error!(%cause, error, room, ?pause, "an event cannot be given up, and is tried on");
-                let _ = self.insist("retry", delivery, || subscription.postpone(delivery, pause)).await;
+                // What kills its members stays as suspect as it is.
+                let _ = match cause {
+                    Cause::Deadly => self.insist("retry", delivery, || subscription.retry(delivery, pause)).await,
+                    _ => self.insist("retry", delivery, || subscription.postpone(delivery, pause)).await,
+                };
             }
             Err(_) => {}
         }

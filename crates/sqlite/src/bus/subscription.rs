@@ -13,7 +13,7 @@ use super::presence::Presence;
 use super::{POLL, claim, dead_letters};
 use crate::columns;
 
-const RESCHEDULE: &str = "UPDATE pending SET visible_at = ?3, fence = fence + 1, attempts = attempts - ?4
+const RESCHEDULE: &str = "UPDATE pending SET visible_at = ?3, fence = fence + 1, attempts = max(attempts - ?4, 0)
     WHERE seq = ?1 AND fence = ?2";
 
 /// A member of a group.
@@ -46,7 +46,7 @@ impl Subscription {
     }
 
     /// Makes a delivery due at a later time. Its fence goes up, so that who holds it now cannot settle it any more.
-    async fn reschedule(&self, tag: Tag, after: Duration, uncounted: bool) -> Result<(), Error> {
+    async fn reschedule(&self, tag: Tag, after: Duration, uncounted: i64) -> Result<(), Error> {
         let done = sqlx::query(RESCHEDULE)
             .bind(tag.position)
             .bind(tag.fence)
@@ -99,15 +99,16 @@ impl messaging::Subscription for Subscription {
     }
 
     async fn retry(&self, delivery: &Delivery, after: Duration) -> Result<(), Error> {
-        self.reschedule(delivery.tag, after, false).await
+        self.reschedule(delivery.tag, after, 0).await
     }
 
     async fn postpone(&self, delivery: &Delivery, after: Duration) -> Result<(), Error> {
-        self.reschedule(delivery.tag, after, true).await
+        // One more than this: a member that is killed meanwhile must not make a culprit of it.
+        self.reschedule(delivery.tag, after, 2).await
     }
 
     async fn release(&self, delivery: &Delivery) -> Result<(), Error> {
-        self.reschedule(delivery.tag, Duration::ZERO, true).await
+        self.reschedule(delivery.tag, Duration::ZERO, 1).await
     }
 
     async fn extend(&self, delivery: &Delivery) -> Result<(), Error> {

@@ -11,7 +11,13 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{App, Error, ports::search::Batch};
+use super::{
+    App, Error,
+    ports::{
+        StoreError,
+        search::{Batch, SearchError},
+    },
+};
 use crate::domain::ids::{OrderId, ProductId};
 
 /// How long orders are gathered that are indexed together: as long as an order is pending, most of the time, which is then
@@ -34,8 +40,13 @@ pub struct Indexer {
 /// An order that is to be indexed, and whom to tell when it is.
 struct Waiting {
     order: OrderId,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<Result<(), Away>>,
 }
+
+/// What is needed is away: whoever came with the others is told, and does not find it out again.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the store or the search server was away for all that were to be indexed together")]
+struct Away;
 
 impl Indexer {
     /// Indexes what these use cases store.
@@ -67,7 +78,7 @@ impl Indexer {
         // Biased to the answer: whoever was indexed with others must not begin to gather.
         let gathering = tokio::select! {
             biased;
-            told = &mut indexed => return if told.is_ok() { Ok(()) } else { self.alone(id).await },
+            told = &mut indexed => return self.told(id, told.ok()).await,
             gathering = self.gathering.lock() => gathering,
         };
         if locked(&self.waiting).len() < FULL {
@@ -76,7 +87,16 @@ impl Indexer {
         let waiting = std::mem::take(&mut *locked(&self.waiting));
         self.together(waiting).await;
         drop(gathering);
-        if indexed.try_recv().is_ok() { Ok(()) } else { self.alone(id).await }
+        self.told(id, indexed.try_recv().ok()).await
+    }
+
+    /// Does what is left to do once the others have been indexed, or not.
+    async fn told(&self, id: OrderId, told: Option<Result<(), Away>>) -> Result<(), Error> {
+        match told {
+            Some(Ok(())) => Ok(()),
+            Some(Err(away)) => Err(SearchError::Unavailable(away.into()).into()),
+            None => self.alone(id).await,
+        }
     }
 
     /// Indexes orders, and tells those of whom that is known. The others try by themselves: what one of them cannot be read for
@@ -88,20 +108,21 @@ impl Indexer {
         if ids.len() < 2 {
             return;
         }
-        let Ok(rows) = self.app.orders.get_many(&ids).await else { return };
-        let orders: Vec<_> = rows.into_iter().flatten().collect();
-        if self.put(Batch::Orders(&orders)).await.is_err() {
-            return;
+        let orders: Vec<_> = match self.app.orders.get_many(&ids).await {
+            Ok(rows) => rows.into_iter().flatten().collect(),
+            Err(StoreError::Unavailable(_)) => return tell(waiting, |_| Some(Err(Away))),
+            Err(_) => return,
+        };
+        match self.put(Batch::Orders(&orders)).await {
+            Ok(()) => {}
+            Err(Error::Search(SearchError::Unavailable(_))) => return tell(waiting, |_| Some(Err(Away))),
+            Err(_) => return,
         }
         let versions: HashMap<OrderId, u64> = orders.iter().map(|order| (order.id, order.version)).collect();
         for (order, version) in &versions {
             self.remember(*order, *version);
         }
-        for Waiting { order, done } in waiting {
-            if versions.contains_key(&order) {
-                let _ = done.send(()); // whoever waits no longer is delivered the event again
-            }
-        }
+        tell(waiting, |order| versions.contains_key(&order).then_some(Ok(())));
     }
 
     async fn alone(&self, id: OrderId) -> Result<(), Error> {
@@ -124,6 +145,15 @@ impl Indexer {
         match &self.app.search.server {
             Some(server) => Ok(server.put(batch).await?),
             None => Ok(()),
+        }
+    }
+}
+
+/// Tells those of whom something is known; whoever waits no longer is delivered the event again.
+fn tell(waiting: Vec<Waiting>, known: impl Fn(OrderId) -> Option<Result<(), Away>>) {
+    for Waiting { order, done } in waiting {
+        if let Some(known) = known(order) {
+            let _ = done.send(known);
         }
     }
 }

@@ -208,6 +208,8 @@ async fn while_it_denies_writes_it_counts_as_away() {
     block(true).await;
     let denied = put().await;
     assert!(matches!(denied, Err(SearchError::Unavailable(_))), "{denied:?}");
+    // What else is asked of the server meanwhile says nothing of that.
+    assert!(indices.exists(Indexed::Products).await.unwrap());
     let degraded = client.check().unwrap_err().to_string();
     assert!(degraded.contains("403") && degraded.contains("cluster_block_exception"), "{degraded}");
     block(false).await;

@@ -32,29 +32,32 @@ impl App {
     /// the provider's answer is not known yet.
     #[instrument(name = "payment.authorize", skip_all, fields(order.id = %command.order_id))]
     pub async fn authorize(&self, command: AuthorizePayment) -> Result<Payment, Error> {
-        let mut run = PaymentRun::lock(self, command.order_id, ProcessedMessages::default()).await?;
+        let mut run = PaymentRun::begin(self, command.order_id, ProcessedMessages::default()).await?;
         self.authorize_locked(&mut run, &command).await
     }
 
     async fn authorize_locked(&self, run: &mut PaymentRun<'_>, command: &AuthorizePayment) -> Result<Payment, Error> {
-        // Asked before anything is stored: an unknown token changes nothing, and the order may come with another.
-        let known = self.check_token(&command.token).await;
-        if matches!(known, Ok(true)) {
-            // Not read first: nearly always there is nothing, and what there is this leaves as it is.
+        let mut record = run.load().await?;
+        if record.is_none() {
+            // Asked before anything is stored: an unknown token changes nothing, and the order may come with another.
+            if !self.check_token(&command.token).await? {
+                return Err(Error::UnknownToken);
+            }
             let ids = (Uuid::now_v7().into(), command.order_id, command.user_id);
             let payment = Payment::open(ids, command.amount, command.token.clone(), self.now());
             if let Some(payment) = run.open(payment).await? {
                 return Ok(payment);
             }
+            // The lock was lost, or is not shared: another request has stored something first.
+            record = run.load().await?;
         }
-        match run.load().await? {
+        match record {
             Some(Record::Payment(payment)) => {
                 check_same(command, &payment)?;
                 run.carry_out(Operation::Authorize, payment).await
             }
             Some(Record::Closed) => Err(Refusal::Closed.into()),
-            // The last was stored by another request, which held the lock as well, and taken away again.
-            None => Err(if known? { Error::Busy } else { Error::UnknownToken }),
+            None => Err(Error::Busy),
         }
     }
 }

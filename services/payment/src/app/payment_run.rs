@@ -47,8 +47,6 @@ pub(super) struct PaymentRun<'a> {
 
 /// What was stored when the lock was taken.
 enum Found {
-    /// It was not looked for yet.
-    Unknown,
     /// Nobody has asked for it.
     Unread(Option<Record>),
     /// It may have been changed since.
@@ -56,38 +54,22 @@ enum Found {
 }
 
 impl<'a> PaymentRun<'a> {
-    /// Waits for the payment's lock, no longer than the caller's deadline, and reads what is stored.
+    /// Waits for the payment's lock, no longer than the caller's deadline.
     ///
     /// `processed` are the messages that this run answers; they are recorded with its last write.
     pub(super) async fn begin(app: &'a App, order_id: OrderId, processed: ProcessedMessages) -> Result<Self, Error> {
-        let mut run = Self::lock(app, order_id, processed).await?;
-        run.find().await?;
-        Ok(run)
-    }
-
-    /// The same without reading, where nothing is expected to be stored: of what there is not, no fence is known either.
-    pub(super) async fn lock(app: &'a App, order_id: OrderId, processed: ProcessedMessages) -> Result<Self, Error> {
         let name = format!("payment:{order_id}");
         let guard = app.locks.lock(&name, telemetry::remaining(LOCK_TIMEOUT)).await;
         let guard = guard.map_err(|error| if error.is_busy() { Error::Busy } else { Error::Lock(error) })?;
-        Ok(Self { app, order_id, fence: guard.fence(), _guard: guard, found: Found::Unknown, processed })
-    }
-
-    /// Reads what is stored, and raises its fence.
-    async fn find(&mut self) -> Result<(), Error> {
-        let (found, fence) = self.app.payments.by_order_locked(self.order_id, self.fence).await?;
-        (self.found, self.fence) = (Found::Unread(found), fence);
-        Ok(())
+        let (found, fence) = app.payments.by_order_locked(order_id, guard.fence()).await?;
+        Ok(Self { app, order_id, fence, _guard: guard, found: Found::Unread(found), processed })
     }
 
     /// What is stored for the order.
     pub(super) async fn load(&mut self) -> Result<Option<Record>, Error> {
-        if matches!(self.found, Found::Unknown) {
-            self.find().await?;
-        }
         match std::mem::replace(&mut self.found, Found::Read) {
             Found::Unread(found) => Ok(found),
-            Found::Read | Found::Unknown => Ok(self.app.payments.by_order(self.order_id).await?),
+            Found::Read => Ok(self.app.payments.by_order(self.order_id).await?),
         }
     }
 

@@ -239,15 +239,18 @@ impl GivenUp {
             for events in events.chunks(AT_ONCE) {
                 let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
                 let resolved = bus.resolve(group, &ids, resolution).await?;
+                if resolved < u64::try_from(ids.len())? {
+                    bail!(
+                        "of {} dead letters of {group} {resolved} were there to be resolved: somebody else is at it, or was \
+                         interrupted less than 30 s ago; `trireme dlq list` shows what is left",
+                        ids.len()
+                    );
+                }
                 for Event { kind, key, .. } in events {
                     self.output.line(&match resolution {
                         Resolution::Replay => format!("{kind} of {key} goes to {} again", bold(group)),
                         Resolution::Discard => format!("{kind} of {key} never goes to {}", bold(group)),
                     });
-                }
-                if resolved < u64::try_from(ids.len())? {
-                    let others = u64::try_from(ids.len())? - resolved;
-                    self.output.line(&dim(&format!("{others} of them somebody else resolved first")));
                 }
             }
         }

@@ -125,9 +125,9 @@ async fn unknown_charges(services: &Services) -> Result<(u64, Vec<String>)> {
     loop {
         let page = services.charges(after).await?;
         unknown.extend(page.unknown.iter().map(|charge| {
-            let amount = charge.amount.clone().unwrap_or_default();
             let (reference, state) = (&charge.reference, &charge.state);
-            let amount = format!("{} {}", amount.amount, amount.currency);
+            let amount = charge.amount.as_ref().map(|amount| format!("{} {}", amount.amount, amount.currency));
+            let amount = amount.unwrap_or_else(|| "an amount that is not known".to_owned());
             format!(
                 "order {} has charge {reference} of {amount}, {state}, and payment does not have it",
                 charge.order_id

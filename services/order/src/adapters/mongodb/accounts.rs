@@ -60,16 +60,14 @@ impl Accounts for MongoStore {
         let orders = self.orders.clone_with_type::<RawDocumentBuf>();
         let found = orders.find(filter).read_concern(ReadConcern::local());
         let found = async { found.await?.try_collect::<Vec<_>>().await };
+        let mut unreadable = Ok(());
         for order in mongodb::within("find orders", found).await? {
             match documents::read::<OrderDocument>(&order) {
                 Ok(order) => self.abort(&order).await?,
-                // It is shown to nobody, and no other is held up.
-                Err(error) => {
-                    let (id, error): (_, &dyn std::error::Error) = (order.get("_id"), &error);
-                    tracing::error!(order = ?id, error, "an order that is being placed cannot be read");
-                }
+                // No other is held up; the closing itself is not over before somebody has aborted or shown it.
+                Err(error) => unreadable = Err(error),
             }
         }
-        Ok(())
+        unreadable
     }
 }

@@ -94,6 +94,12 @@ fn whole(value: &Bson) -> Option<i64> {
     match value {
         Bson::Int32(n) => Some(i64::from(*n)),
         Bson::Int64(n) => Some(*n),
+        // Written by hand, in a shell.
+        Bson::Double(n) if n.fract() == 0.0 && n.abs() < 2_f64.powi(53) =>
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+            Some(*n as i64)
+        }
         _ => None,
     }
 }

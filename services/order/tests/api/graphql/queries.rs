@@ -173,8 +173,10 @@ async fn a_customer_that_cannot_be_read_is_missing_alone() {
     app.customers.write_anew(ada.id);
     let answer = app.graphql(Some(&app.operator()), ORDERS, json!({ "userId": "all" })).await;
     let orders = nodes(&answer.0["data"]);
-    let known: Vec<_> = orders.iter().map(|order| (&order["userId"], !order["customer"].is_null())).collect();
-    assert_eq!(known, [(&json!(bob.id), true), (&json!(ada.id), false)], "{}", answer.0);
+    assert_eq!(orders.len(), 2);
+    for order in orders {
+        assert_eq!(order["customer"].is_null(), order["userId"] == json!(ada.id), "{}", answer.0);
+    }
 }
 
 #[tokio::test]
